@@ -1,0 +1,75 @@
+"""What a network costs: weighted layers, parameters, multiply-adds (Table 1)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from deepres.models.stages import StagedNetwork, record_outputs
+from deepres.runtime import UserError
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """One row of Table 1."""
+
+    name: str
+    output: tuple[int, ...]
+    """The shape of the stage's output for one image, (C, H, W) or (classes,)."""
+    layers: int
+    """Weighted layers: convolutions and fully connected layers, without projection shortcuts."""
+    parameters: int
+    multiply_adds: int
+
+
+def stage_costs(model: StagedNetwork, input_size: int) -> list[StageCost]:
+    """Return what each stage costs for one image of ``input_size``² pixels.
+
+    As in the paper, "FLOPs" are the multiply-adds of convolutions (projections included) and fully
+    connected layers. ``model`` may be on the meta device: no arithmetic is done there.
+
+    Raises:
+        UserError: the image is too small for the network.
+    """
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    ends = {modules[-1] for modules in model.stages.values()}
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()  # one image may leave one pixel, of which training-mode BN has no variance
+    try:
+        image = torch.empty(1, 3, input_size, input_size, device=device)
+        outputs = record_outputs(model, image, {*layers, *ends})
+    except RuntimeError as error:
+        raise UserError(f"the network cannot take {input_size}×{input_size} images") from error
+    finally:
+        model.train(training)
+
+    def cost(stage: str, modules: tuple[str, ...]) -> StageCost:
+        inside = [n for n in layers if any(n == m or n.startswith(f"{m}.") for m in modules)]
+        return StageCost(
+            name=stage,
+            output=tuple(outputs[modules[-1]].shape[1:]),
+            layers=sum(".downsample." not in name for name in inside),
+            parameters=sum(p.numel() for m in modules for p in model.get_submodule(m).parameters()),
+            multiply_adds=sum(_multiply_adds(layers[name], outputs[name]) for name in inside),
+        )
+
+    return [cost(stage, modules) for stage, modules in model.stages.items()]
+
+
+def total_cost(model: StagedNetwork, input_size: int) -> StageCost:
+    """Return what the whole network costs for one image of ``input_size``² pixels."""
+    stages = stage_costs(model, input_size)
+    return StageCost(
+        name="total",
+        output=stages[-1].output,
+        layers=sum(stage.layers for stage in stages),
+        parameters=sum(stage.parameters for stage in stages),
+        multiply_adds=sum(stage.multiply_adds for stage in stages),
+    )
+
+
+def _multiply_adds(layer: nn.Module, output: Tensor) -> int:
+    """Each output element is a dot product with one filter."""
+    weight = layer.get_parameter("weight")  # (out, in/groups, kh, kw) or (out, in)
+    return output[0].numel() * weight[0].numel()

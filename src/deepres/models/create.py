@@ -1,0 +1,120 @@
+"""Networks by name."""
+
+import fnmatch
+import re
+from typing import get_args
+
+import torch
+from torch import nn
+
+from deepres.models.blocks import BasicBlock, Shortcut, StrideOn
+from deepres.models.resnet import IMAGENET, cifar_resnet, imagenet_resnet
+from deepres.models.stages import StagedNetwork
+from deepres.models.vgg import BLOCKS, VGG
+from deepres.runtime import UserError, unknown_name
+
+NAMES = (
+    *("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("vgg16", "vgg19"),
+    *("plain20", "plain32", "plain44", "plain56", "plain110"),
+    *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
+)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the paper's networks whose names match the shell-style ``pattern``."""
+    return fnmatch.filter(NAMES, pattern)
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    shortcut: Shortcut | None = None,
+    stride_on: StrideOn | None = None,
+) -> StagedNetwork:
+    """Build a network of the paper, He-initialised.
+
+    Args:
+        name: one of ``list_models()``, or ``plainD`` / ``resnetD`` with any depth D = 6n+2 for
+            CIFAR-10. ``resnet50`` and ``resnet152`` are the ImageNet networks; the CIFAR-10
+            networks of these depths are ``resnet50-cifar`` and ``resnet152-cifar``.
+        num_classes: classes to tell apart; by default 1000 for ImageNet networks, else 10.
+        shortcut: "A", "B" or "C" (§4.1) for ImageNet's residual networks; by default A for 18 and
+            34 layers, as in Table 2, and B for 50 and more. Those for CIFAR-10 always have A.
+        stride_on: where a bottleneck down-samples: "1x1", as in the paper and by default, or
+            "3x3", as in torchvision.
+
+    Raises:
+        UserError: there is no such network, or it has no such option.
+    """
+    if num_classes is not None and num_classes < 1:
+        raise UserError(f"num_classes must be at least 1, got {num_classes}")
+    match = re.fullmatch(r"(plain|resnet|vgg)(\d+)(-cifar)?", name)
+    if not match:
+        raise unknown_name("network", name, NAMES)
+    kind, depth, suffix = match[1], int(match[2]), match[3]
+    _check_option("shortcut", shortcut, ("A", "B", "C"))
+    _check_option("stride_on", stride_on, get_args(StrideOn))
+
+    model: StagedNetwork
+    if kind == "vgg" and depth in BLOCKS and not suffix:
+        _refuse(name, "VGG has no shortcuts and no bottlenecks", shortcut, stride_on)
+        model = VGG(depth, num_classes or 1000)
+    elif (kind == "resnet" or depth in (18, 34)) and depth in IMAGENET and not suffix:
+        basic = IMAGENET[depth][0] is BasicBlock
+        if kind == "plain":
+            _refuse(name, "a plain network has no shortcuts", shortcut)
+        if basic:
+            _refuse(name, "stride_on is for bottlenecks, in 50 layers and more", stride_on)
+        default: Shortcut = "A" if basic else "B"
+        option: Shortcut = "none" if kind == "plain" else shortcut or default
+        model = imagenet_resnet(depth, option, stride_on or "1x1", num_classes or 1000)
+    elif kind != "vgg" and depth >= 8 and depth % 6 == 2:
+        _refuse(name, "§4.2 uses option A and basic blocks throughout", shortcut, stride_on)
+        model = cifar_resnet(depth, "none" if kind == "plain" else "A", num_classes or 10)
+    elif kind == "vgg" or suffix:
+        raise unknown_name("network", name, NAMES)
+    else:
+        raise _no_such_depth(kind, depth)
+    he_initialise(model)
+    return model
+
+
+def he_initialise(model: nn.Module) -> None:
+    """Draw weights from a normal distribution with variance 2/fan_in; biases are zero.
+
+    He et al. 2015b (the paper's [13]), Eq. 10. BN starts as the identity.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def build_empty(name: str) -> StagedNetwork:
+    """Build a network without memory for its weights, to count or to draw it."""
+    with torch.device("meta"):
+        return create_model(name)
+
+
+def _no_such_depth(kind: str, depth: int) -> UserError:
+    below = max(8, depth - (depth - 2) % 6)
+    depths = sorted({*IMAGENET, below, below + 6}, key=lambda known: abs(known - depth))
+    nearest = [f"{kind}{d}" for d in depths if kind == "resnet" or d not in (50, 101, 152)]
+    return UserError(
+        f"no network {kind}{depth}: depths are 18, 34, 50, 101, 152 for ImageNet and 6n+2 for "
+        f"CIFAR-10; did you mean {' or '.join(nearest[:2])}?"
+    )
+
+
+def _check_option(option: str, value: str | None, known: tuple[str, ...]) -> None:
+    if value is not None and value not in known:
+        raise UserError(f"{option} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _refuse(name: str, why: str, *given: str | None) -> None:
+    for value in given:
+        if value is not None:
+            raise UserError(f"{name} cannot take the option {value!r}: {why}")

@@ -1,0 +1,76 @@
+"""Plain and residual networks: Table 1 for ImageNet, §4.2 for CIFAR-10."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from deepres.models.blocks import BasicBlock, Bottleneck, Shortcut, StrideOn, conv3x3
+from deepres.models.stages import StagedNetwork
+
+# Table 1: depth → building block, and how many of them in conv2_x, conv3_x, conv4_x, conv5_x.
+IMAGENET: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+
+
+class ResNet(StagedNetwork):
+    """A stem, stages of blocks, global average pooling and a linear classifier.
+
+    Modules have torchvision's names, so that checkpoints load strictly in both directions.
+    """
+
+    def __init__(
+        self,
+        stem: Sequence[tuple[str, nn.Module]],
+        block: type[BasicBlock] | type[Bottleneck],
+        blocks: tuple[int, ...],
+        widths: tuple[int, ...],
+        shortcut: Shortcut,
+        stride_on: StrideOn,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.stages["conv1"] = ("conv1", "bn1", "relu")
+        for name, module in stem:
+            self.add_module(name, module)
+
+        channels = widths[0]
+        for i, (count, width) in enumerate(zip(blocks, widths, strict=True), start=1):
+            layer = nn.Sequential()
+            for j in range(count):
+                stride = 2 if i > 1 and j == 0 else 1  # halve the map where the width doubles
+                layer.append(block(channels, width, stride, shortcut, stride_on))
+                channels = width * block.expansion
+            self.add_module(f"layer{i}", layer)
+            pooled = ("maxpool",) if i == 1 and hasattr(self, "maxpool") else ()
+            self.stages[f"conv{i + 1}_x"] = (*pooled, f"layer{i}")
+
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.fc = nn.Linear(channels, num_classes)
+        self.stages["fc"] = ("avgpool", "flatten", "fc")
+
+
+def imagenet_resnet(
+    depth: int, shortcut: Shortcut, stride_on: StrideOn, num_classes: int
+) -> ResNet:
+    """Build a network of Table 1; ``shortcut="none"`` makes its plain twin (Figure 3)."""
+    block, blocks = IMAGENET[depth]
+    stem = [
+        ("conv1", nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)),
+        ("bn1", nn.BatchNorm2d(64)),
+        ("relu", nn.ReLU()),
+        ("maxpool", nn.MaxPool2d(3, stride=2, padding=1)),
+    ]
+    return ResNet(stem, block, blocks, (64, 128, 256, 512), shortcut, stride_on, num_classes)
+
+
+def cifar_resnet(depth: int, shortcut: Shortcut, num_classes: int) -> ResNet:
+    """Build the network of §4.2 with ``depth`` = 6n+2 layers: n blocks on 32, 16 and 8 pixels."""
+    n = (depth - 2) // 6
+    stem = [("conv1", conv3x3(3, 16)), ("bn1", nn.BatchNorm2d(16)), ("relu", nn.ReLU())]
+    return ResNet(stem, BasicBlock, (n, n, n), (16, 32, 64), shortcut, "1x1", num_classes)

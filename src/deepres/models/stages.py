@@ -1,0 +1,75 @@
+"""What all networks share: stages with the paper's names, and access to what they compute."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Intermediates(NamedTuple):
+    """What a network computed on its way to the logits."""
+
+    logits: Tensor
+    """(N, num_classes)."""
+    stages: dict[str, Tensor]
+    """The output of each stage, (N, C, H, W), by the paper's name: conv1, conv2_x, …, fc."""
+    responses: dict[str, Tensor]
+    """Each 3×3 layer's response, (N, C, H, W), by the name of its convolution in the state dict:
+    after BN and before the nonlinearity or addition, as in Figure 7."""
+
+
+class StagedNetwork(nn.Module):
+    """A network that runs its stages in order.
+
+    ``stages`` maps the paper's name of each stage (conv1, conv2_x, …, fc) to the modules that it
+    runs, by their names in the state dict.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages: dict[str, tuple[str, ...]] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to logits (N, num_classes)."""
+        for modules in self.stages.values():
+            for name in modules:
+                x = self.get_submodule(name)(x)
+        return x
+
+    def intermediates(self, x: Tensor) -> Intermediates:
+        """Run the network on images (N, 3, H, W) and keep what it computes, for study."""
+        stage_ends = {stage: modules[-1] for stage, modules in self.stages.items()}
+        responders = self._responders()
+        outputs = record_outputs(self, x, {*stage_ends.values(), *responders.values()})
+        return Intermediates(
+            logits=outputs[stage_ends["fc"]],
+            stages={stage: outputs[name] for stage, name in stage_ends.items()},
+            responses={layer: outputs[name] for layer, name in responders.items()},
+        )
+
+    def _responders(self) -> dict[str, str]:
+        """Each 3×3 layer, and the module whose output is its response: its BN, if it has one."""
+        modules = dict(self.named_modules())
+        layers = [
+            name
+            for name, module in modules.items()
+            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
+        ]
+        batch_norms = {name: name.replace("conv", "bn") for name in layers}
+        return {name: bn if bn in modules else name for name, bn in batch_norms.items()}
+
+
+def record_outputs(model: nn.Module, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+    """Run ``model`` on ``x`` and return the outputs of the modules called ``names``."""
+    outputs: dict[str, Tensor] = {}
+
+    def recorder(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda module, inputs, output: outputs.__setitem__(name, output)
+
+    handles = [model.get_submodule(name).register_forward_hook(recorder(name)) for name in names]
+    try:
+        model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return outputs
