@@ -1,0 +1,148 @@
+"""A recipe holds everything that a run needs to be repeated, apart from the data and the seed."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args, get_type_hints
+
+from deepres.runtime import UserError, unknown_name
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one network is trained on CIFAR-10 (§4.2).
+
+    Steps are optimizer steps. A step is numbered by how many came before it: the first is step 0,
+    and a learning-rate drop at 32,000 means that step 32,000 is the first with the lower rate.
+
+    Raises:
+        UserError: a value that cannot be meant.
+    """
+
+    model: str
+    """The network, a name that ``create_model`` knows."""
+    holdout: int = 0
+    """How many training images, the last ones, are kept back for validation; the paper: 5,000."""
+    batch_size: int
+    steps: int
+    lr: float
+    lr_drops: tuple[int, ...]
+    lr_factor: float
+    """What the learning rate is multiplied by at each drop."""
+    warm_up_lr: float | None = None
+    """The learning rate until the training error is low enough; None: no warm-up."""
+    warm_up_until_error_pct: float = 80.0
+    """Warm-up ends once the training error of a whole log window is below this."""
+    momentum: float
+    weight_decay: float
+    pad: int
+    """Pixels of zeros around the image before the random crop."""
+    flip: bool
+    precision: Precision = "fp32"
+    log_every: int = 100
+    """Steps per log window: training loss and error are means over it."""
+    eval_every: int = 1_000
+    shortened_from: int | None = None
+    """The length in steps of the recipe that this one shortens; None: it is whole."""
+
+    def __post_init__(self) -> None:
+        for field, kind in get_type_hints(type(self)).items():
+            value = getattr(self, field)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"recipe: {field} must be finite, got {value}")
+            if kind is Precision:
+                self._check(field, "one of " + ", ".join(get_args(kind)), value in get_args(kind))
+        for field in ("batch_size", "steps", "log_every", "eval_every"):
+            self._check(field, "at least 1", getattr(self, field) >= 1)
+        for field in ("holdout", "weight_decay", "pad"):
+            self._check(field, "0 or more", getattr(self, field) >= 0)
+        for field in ("lr", "lr_factor", "warm_up_lr"):
+            self._check(field, "above 0", getattr(self, field) is None or getattr(self, field) > 0)
+        self._check("momentum", "in [0, 1)", 0 <= self.momentum < 1)
+        self._check("warm_up_until_error_pct", "in (0, 100]", 0 < self.warm_up_until_error_pct <= 100)
+        ordered = list(self.lr_drops) == sorted(set(self.lr_drops))
+        inside = all(0 < drop < self.steps for drop in self.lr_drops)
+        self._check("lr_drops", f"rising steps between 0 and steps={self.steps}", ordered and inside)
+
+    def _check(self, field: str, expected: str, holds: bool) -> None:
+        if not holds:
+            raise UserError(f"recipe: {field} must be {expected}, got {getattr(self, field)}")
+
+    def shortened(self, steps: int) -> Self:
+        """Return the recipe for ``steps`` steps, every milestone scaled in proportion.
+
+        The windows of logging and evaluation shrink less, so that curves keep enough points and
+        evaluation does not outweigh training. The result is marked by ``shortened_from``.
+        """
+        if not 1 <= steps < self.steps:
+            raise UserError(f"a shortened run has 1 to {self.steps - 1} steps, got {steps}")
+        # Two drops may fall together, or on the first step, in a run of a handful of steps.
+        drops = {round(drop * steps / self.steps) for drop in self.lr_drops}
+        return dataclasses.replace(
+            self,
+            steps=steps,
+            lr_drops=tuple(sorted(drop for drop in drops if 0 < drop < steps)),
+            log_every=min(self.log_every, max(1, steps // 40)),
+            eval_every=min(self.eval_every, max(1, steps // 8)),
+            shortened_from=self.shortened_from or self.steps,
+        )
+
+    def extended(self, steps: int) -> Self:
+        """Return the recipe that goes on to ``steps``; milestones already passed stay in place."""
+        if steps <= self.steps:
+            raise UserError(f"the run has {self.steps} steps; to extend it give more, got {steps}")
+        return dataclasses.replace(self, steps=steps)
+
+    def changed(self, assignments: list[str]) -> Self:
+        """Return the recipe with fields replaced, each assignment written ``field=value``."""
+        changes = {}
+        kinds = get_type_hints(type(self))
+        for assignment in assignments:
+            field, equals, text = assignment.partition("=")
+            if not equals:
+                raise UserError(f"--set takes field=value, got {assignment!r}")
+            if field == "steps":
+                raise UserError("--set steps would leave the milestones in place; use --steps")
+            if field in ("model", "shortened_from") or field not in kinds:
+                settable = kinds.keys() - {"model", "steps", "shortened_from"}
+                raise unknown_name("recipe field", field, settable)
+            changes[field] = _parse(field, text, kinds[field])
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Return the recipe that ``to_dict`` gave.
+
+        Raises:
+            UserError: a field is unknown or missing: it was written by another version.
+        """
+        try:
+            return cls(**{**fields, "lr_drops": tuple(fields["lr_drops"])})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the recipe was written by another version of deepres: {error}") from error
+
+
+def _parse(field: str, text: str, kind: Any) -> Any:
+    """Read ``text`` as a value of the field's type."""
+    kinds = get_args(kind) or (kind,)
+    try:
+        if kind is Precision:
+            return text
+        if kind == tuple[int, ...]:
+            return tuple(int(part) for part in text.strip("()[]").split(",") if part.strip())
+        if type(None) in kinds and text.lower() == "none":
+            return None
+        if bool in kinds:
+            return {"true": True, "false": False}[text.lower()]
+        return int(text.replace("_", "")) if int in kinds else float(text)
+    except (ValueError, KeyError) as error:
+        expected = {bool: "true or false", int: "a whole number", float: "a number"}
+        wanted = expected.get(kinds[0], "whole numbers separated by commas")
+        raise UserError(f"--set {field}: expected {wanted}, got {json.dumps(text)}") from error
