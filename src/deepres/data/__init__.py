@@ -1,0 +1,1 @@
+"""Data: what the networks are trained and tested on."""

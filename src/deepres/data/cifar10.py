@@ -1,0 +1,135 @@
+"""CIFAR-10 (Krizhevsky 2009): the official binary records, and the embedded sample."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from deepres.data.download import file_digest
+from deepres.runtime import UserError
+
+CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+
+TRAIN_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+TEST_FILE = "test_batch.bin"
+MD5 = {
+    "data_batch_1.bin": "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "data_batch_2.bin": "5ea93a67294ea407fff1d09f752e9692",
+    "data_batch_3.bin": "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "data_batch_4.bin": "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "data_batch_5.bin": "53f37980c15c3d472c316c40844f3f0d",
+    "test_batch.bin": "803d5f7f4d78ea53de84dbe85f74fb6d",
+}
+
+RECORD_BYTES = 1 + 3 * 32 * 32  # a label, then the red, green and blue planes row by row
+RECORDS_PER_FILE = 10_000
+SAMPLE_COLUMNS = 25  # tiles per row of a sample's mosaic
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images and what they show."""
+
+    images: Tensor
+    """(N, 3, H, W) uint8."""
+    labels: Tensor
+    """(N,) int64."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, part: slice) -> "ImageSet":
+        """Return the images at the positions ``part``."""
+        return ImageSet(self.images[part], self.labels[part])
+
+    def to(self, device: torch.device) -> "ImageSet":
+        """Return the same images in the memory of ``device``."""
+        return ImageSet(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class Cifar10:
+    """CIFAR-10's two parts, and where they came from."""
+
+    train: ImageSet
+    test: ImageSet
+    source: str
+
+    def fingerprint(self) -> str:
+        """Return a checksum of every pixel and label."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            digest.update(part.images.numpy())
+            digest.update(part.labels.numpy())
+        return digest.hexdigest()[:16]
+
+
+def load_cifar10(folder: Path) -> Cifar10:
+    """Read the official records from ``folder``: 50,000 training and 10,000 test images.
+
+    Raises:
+        UserError: a file is missing, cut, or not the official one.
+    """
+    if problems := verify_cifar10(folder):
+        raise UserError(f"{problems[0]}; run: deepres data cifar10 --dir {folder}")
+    train = np.concatenate([_read_records(folder / name) for name in TRAIN_FILES])
+    test = _read_records(folder / TEST_FILE)
+    return Cifar10(_image_set(train), _image_set(test), source="CIFAR-10")
+
+
+def verify_cifar10(folder: Path) -> list[str]:
+    """Return what is wrong with the files in ``folder``, a line each; nothing if all is well."""
+    expected = RECORD_BYTES * RECORDS_PER_FILE
+    problems = []
+    for name, md5 in MD5.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{path} is missing")
+        elif path.stat().st_size != expected:
+            problems.append(f"{path} has {path.stat().st_size:,} bytes, expected {expected:,}")
+        elif (found := file_digest(path, "md5")) != md5:
+            problems.append(f"{path} is damaged: its md5 is {found}, expected {md5}")
+    return problems
+
+
+def load_sample() -> Cifar10:
+    """Read the sample inside the package: 500 training and 100 test images of each class.
+
+    They are the first of each class in CIFAR-10's own order, stored class by class.
+    """
+    folder = resources.files("deepres.data") / "sample"
+
+    def read(part: str) -> ImageSet:
+        mosaics = []
+        for name in CLASSES:
+            with (folder / part / f"{name}.webp").open("rb") as file:
+                mosaics.append(_untile(np.asarray(Image.open(file).convert("RGB"))))
+        labels = torch.arange(len(CLASSES)).repeat_interleave(len(mosaics[0]))
+        return ImageSet(torch.from_numpy(np.concatenate(mosaics)), labels)
+
+    return Cifar10(read("train"), read("test"), source="the embedded sample of CIFAR-10")
+
+
+def _untile(mosaic: np.ndarray) -> np.ndarray:
+    """(32·rows, 32·columns, 3) → (rows·columns, 3, 32, 32), row by row."""
+    tiles = mosaic.reshape(-1, 32, SAMPLE_COLUMNS, 32, 3)  # (rows, 32, columns, 32, 3)
+    return np.ascontiguousarray(tiles.transpose(0, 2, 4, 1, 3).reshape(-1, 3, 32, 32))
+
+
+def _read_records(path: Path) -> np.ndarray:
+    return np.fromfile(path, np.uint8).reshape(-1, RECORD_BYTES)
+
+
+def _image_set(records: np.ndarray) -> ImageSet:
+    """(N, 3073) uint8 → images (N, 3, 32, 32) and labels (N,)."""
+    planes = np.ascontiguousarray(records[:, 1:])
+    images = torch.from_numpy(planes.reshape(-1, 3, 32, 32))
+    return ImageSet(images, torch.from_numpy(records[:, 0].astype(np.int64)))

@@ -1,0 +1,90 @@
+"""Downloads that resume where they broke off and are checked before they take their name."""
+
+import hashlib
+import http.client
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from deepres.files import cannot_write
+from deepres.progress import Progress
+from deepres.runtime import UserError
+
+ATTEMPTS = 4
+TIMEOUT_SECONDS = 20.0
+CHUNK_BYTES = 1 << 20
+
+
+class DownloadError(UserError):
+    """A source that cannot be reached, or that gave something other than the expected file."""
+
+
+def download(url: str, path: Path, algorithm: str, digest: str) -> None:
+    """Fetch ``url`` into ``path``, which appears only when complete and of the right checksum.
+
+    What has arrived is kept in ``<path>.part``, and a later call goes on from there.
+
+    Args:
+        url: http(s) address.
+        path: where the file goes; nothing is fetched if it is there already.
+        algorithm: a name that ``hashlib`` knows.
+        digest: the expected checksum, in hexadecimal.
+
+    Raises:
+        DownloadError: the server cannot be reached, or its file has another checksum.
+        UserError: the disk refused.
+    """
+    if path.exists():
+        return
+    part = path.with_name(f"{path.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _fetch_rest(url, part)
+            break
+        except urllib.error.HTTPError as error:
+            raise DownloadError(f"{url}: the server answers {error.code} {error.reason}") from error
+        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as e:
+            nothing_came = not part.exists() or part.stat().st_size == 0
+            if attempt == ATTEMPTS or nothing_came:
+                reason = getattr(e, "reason", e) or type(e).__name__
+                raise DownloadError(f"{url}: {reason}") from e
+            time.sleep(0.5 * attempt)
+        except OSError as error:
+            raise cannot_write(part, error) from error
+    found = file_digest(part, algorithm)
+    if found != digest:
+        part.unlink()
+        raise DownloadError(f"{url}: {algorithm} {found}, expected {digest}; discarded")
+    part.replace(path)
+
+
+def _fetch_rest(url: str, part: Path) -> None:
+    """Append to ``part`` what is missing; start again where the server cannot resume."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        return  # nothing lies beyond what we have; the checksum decides whether it is the file
+    with response:
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        start = have if resumed else 0
+        total = start + int(response.headers.get("Content-Length") or 0)
+        with part.open("ab" if resumed else "wb") as file, Progress(
+            f"fetch {part.stem} (MB)", total=max(1, total // 10**6), start=start // 10**6
+        ) as bar:
+            while chunk := response.read(CHUNK_BYTES):
+                file.write(chunk)
+                bar.update(file.tell() // 10**6)
+            if file.tell() < total:
+                raise ConnectionError(f"the connection broke after {file.tell():,} of {total:,} bytes")
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """Return a file's checksum in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()

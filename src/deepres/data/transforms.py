@@ -1,0 +1,59 @@
+"""The paper's input preparation, by batch on the device that holds the images (§4.2).
+
+Pixels are scaled to [0, 1] and the training set's per-pixel mean is subtracted. Padding comes
+after that: it is zeros of the *prepared* image. Cutting windows from padded pixels and from an
+equally padded mean, and subtracting then, is the same and leaves the images in memory as bytes.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def per_pixel_mean(images: Tensor) -> Tensor:
+    """Return the mean image (C, H, W) float32 of ``images`` (N, C, H, W) uint8, in [0, 1]."""
+    total = images.sum(0, dtype=torch.int64)  # exact, so that every device finds the same mean
+    return (total.double() / (255 * len(images))).float()
+
+
+def prepare(images: Tensor, mean: Tensor) -> Tensor:
+    """Return network input for ``images`` (N, C, H, W) uint8: scaled, mean subtracted, float32."""
+    return images.float().div_(255).sub_(mean)
+
+
+def padded_windows(images: Tensor, pad: int) -> Tensor:
+    """Return every H×W crop of ``images`` (N, C, H, W) padded with ``pad`` zeros on each side.
+
+    The result is a view, (N, 2·pad+1, 2·pad+1, H, W, C): image, top, left, then the crop with its
+    channels last, as the convolutions want it. Only the padded images take memory.
+    """
+    height, width = images.shape[2:]
+    padded = F.pad(images, (pad, pad, pad, pad)).permute(0, 2, 3, 1).contiguous()  # (N, H', W', C)
+    windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (N, top, left, C, H, W)
+    return windows.permute(0, 1, 2, 4, 5, 3)
+
+
+def augmented_batch(
+    image_windows: Tensor,
+    mean_windows: Tensor,
+    index: Tensor,
+    top: Tensor,
+    left: Tensor,
+    flip: Tensor,
+) -> Tensor:
+    """Return the prepared random crops that the draws name, some of them mirrored.
+
+    Args:
+        image_windows: ``padded_windows`` of the training images.
+        mean_windows: ``padded_windows`` of the mean image, N = 1.
+        index: which image, (B,) int64.
+        top: the crop's first row in the padded image, (B,) int64.
+        left: its first column, (B,) int64.
+        flip: whether it is mirrored, (B,) bool.
+
+    Returns:
+        (B, C, H, W) float32, channels last in memory.
+    """
+    crops = image_windows[index, top, left].float().div_(255).sub_(mean_windows[0, top, left])
+    crops = torch.where(flip[:, None, None, None], crops.flip(2), crops)  # (B, H, W, C)
+    return crops.permute(0, 3, 1, 2)
