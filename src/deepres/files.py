@@ -11,8 +11,10 @@ from deepres.runtime import UserError
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file that takes the name ``path`` only once all of it is on the disk.
+
+    The file that had the name is replaced, or kept under the name ``previous``.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written to. ``path`` is as it was.
@@ -24,6 +26,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if previous and path.exists():
+            path.replace(previous)
         beside.replace(path)
         _sync_folder(path.parent)
     except OSError as error:

@@ -21,8 +21,9 @@ class UserError(Exception):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return the error for a name that does not exist, with the nearest that do."""
     known = sorted(known)
-    nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known
-    return UserError(f"unknown {kind} {name!r}; did you mean {', '.join(nearest)}?")
+    if nearest := difflib.get_close_matches(name, known, n=3):
+        return UserError(f"unknown {kind} {name!r}; did you mean {' or '.join(nearest)}?")
+    return UserError(f"unknown {kind} {name!r}; there are {', '.join(known)}")
 
 
 def derive_seed(*parts: object) -> int:

@@ -62,13 +62,30 @@ class Cifar10:
     train: ImageSet
     test: ImageSet
     source: str
+    """In words, for people."""
+    location: str
+    """For ``--data``: the folder, or ``sample``."""
+
+    def split(self, holdout: int) -> tuple[ImageSet, ImageSet]:
+        """Return the training images but the last ``holdout``, and those, for validation.
+
+        Raises:
+            UserError: nothing would be left to train on.
+        """
+        kept = len(self.train) - holdout
+        if kept < 1:
+            raise UserError(
+                f"holdout={holdout} leaves nothing to train on: "
+                f"{self.source} has {len(self.train)} training images"
+            )
+        return self.train.subset(slice(0, kept)), self.train.subset(slice(kept, None))
 
     def fingerprint(self) -> str:
         """Return a checksum of every pixel and label."""
         digest = hashlib.sha256()
         for part in (self.train, self.test):
-            digest.update(part.images.numpy())
-            digest.update(part.labels.numpy())
+            digest.update(part.images.numpy().data)
+            digest.update(part.labels.numpy().data)
         return digest.hexdigest()[:16]
 
 
@@ -82,7 +99,7 @@ def load_cifar10(folder: Path) -> Cifar10:
         raise UserError(f"{problems[0]}; run: deepres data cifar10 --dir {folder}")
     train = np.concatenate([_read_records(folder / name) for name in TRAIN_FILES])
     test = _read_records(folder / TEST_FILE)
-    return Cifar10(_image_set(train), _image_set(test), source="CIFAR-10")
+    return Cifar10(_image_set(train), _image_set(test), source="CIFAR-10", location=str(folder))
 
 
 def verify_cifar10(folder: Path) -> list[str]:
@@ -115,7 +132,8 @@ def load_sample() -> Cifar10:
         labels = torch.arange(len(CLASSES)).repeat_interleave(len(mosaics[0]))
         return ImageSet(torch.from_numpy(np.concatenate(mosaics)), labels)
 
-    return Cifar10(read("train"), read("test"), source="the embedded sample of CIFAR-10")
+    source = "the embedded sample of CIFAR-10"
+    return Cifar10(read("train"), read("test"), source=source, location="sample")
 
 
 def _untile(mosaic: np.ndarray) -> np.ndarray:

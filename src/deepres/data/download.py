@@ -45,7 +45,12 @@ def download(url: str, path: Path, algorithm: str, digest: str) -> None:
             break
         except urllib.error.HTTPError as error:
             raise DownloadError(f"{url}: the server answers {error.code} {error.reason}") from error
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as e:
+        except (
+            urllib.error.URLError,
+            http.client.HTTPException,
+            ConnectionError,
+            TimeoutError,
+        ) as e:
             nothing_came = not part.exists() or part.stat().st_size == 0
             if attempt == ATTEMPTS or nothing_came:
                 reason = getattr(e, "reason", e) or type(e).__name__
@@ -74,14 +79,19 @@ def _fetch_rest(url: str, part: Path) -> None:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         start = have if resumed else 0
         total = start + int(response.headers.get("Content-Length") or 0)
-        with part.open("ab" if resumed else "wb") as file, Progress(
-            f"fetch {part.stem} (MB)", total=max(1, total // 10**6), start=start // 10**6
-        ) as bar:
+        with (
+            part.open("ab" if resumed else "wb") as file,
+            Progress(
+                f"fetch {part.stem} (MB)", total=max(1, total // 10**6), start=start // 10**6
+            ) as bar,
+        ):
             while chunk := response.read(CHUNK_BYTES):
                 file.write(chunk)
                 bar.update(file.tell() // 10**6)
             if file.tell() < total:
-                raise ConnectionError(f"the connection broke after {file.tell():,} of {total:,} bytes")
+                raise ConnectionError(
+                    f"the connection broke after {file.tell():,} of {total:,} bytes"
+                )
 
 
 def file_digest(path: Path, algorithm: str) -> str:

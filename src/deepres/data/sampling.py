@@ -16,7 +16,7 @@ from deepres.runtime import derive_seed
 class Draws(NamedTuple):
     """For each place in a batch: the image, where its crop begins, and whether it is mirrored."""
 
-    index: Tensor
+    image: Tensor
     top: Tensor
     left: Tensor
     flip: Tensor
@@ -63,7 +63,7 @@ class Sampler:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch))
         n, offsets = self.images, 2 * self.pad + 1
         draws = Draws(
-            index=torch.randperm(n, generator=generator),
+            image=torch.randperm(n, generator=generator),
             top=torch.randint(offsets, (n,), generator=generator),
             left=torch.randint(offsets, (n,), generator=generator),
             flip=torch.randint(2, (n,), generator=generator).bool() & self.flip,

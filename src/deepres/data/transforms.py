@@ -36,7 +36,7 @@ def padded_windows(images: Tensor, pad: int) -> Tensor:
 def augmented_batch(
     image_windows: Tensor,
     mean_windows: Tensor,
-    index: Tensor,
+    image: Tensor,
     top: Tensor,
     left: Tensor,
     flip: Tensor,
@@ -46,7 +46,7 @@ def augmented_batch(
     Args:
         image_windows: ``padded_windows`` of the training images.
         mean_windows: ``padded_windows`` of the mean image, N = 1.
-        index: which image, (B,) int64.
+        image: which image, (B,) int64.
         top: the crop's first row in the padded image, (B,) int64.
         left: its first column, (B,) int64.
         flip: whether it is mirrored, (B,) bool.
@@ -54,6 +54,6 @@ def augmented_batch(
     Returns:
         (B, C, H, W) float32, channels last in memory.
     """
-    crops = image_windows[index, top, left].float().div_(255).sub_(mean_windows[0, top, left])
+    crops = image_windows[image, top, left].float().div_(255).sub_(mean_windows[0, top, left])
     crops = torch.where(flip[:, None, None, None], crops.flip(2), crops)  # (B, H, W, C)
     return crops.permute(0, 3, 1, 2)

@@ -4,7 +4,7 @@ from torch import nn
 
 from deepres.models.stages import StagedNetwork
 
-# Convolutions per stage; each stage ends in a 2×2 max pool. Configurations D and E of their Table 1.
+# Their Table 1, configurations D and E: convolutions per stage, each ending in a 2×2 max pool.
 BLOCKS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
 

@@ -24,7 +24,7 @@ def section_4_2(model: str) -> Recipe:
         steps=64_000,
         lr=0.1,
         lr_drops=(32_000, 48_000),
-        lr_factor=0.1,
+        lr_divisor=10.0,
         momentum=0.9,
         weight_decay=1e-4,
         pad=4,
@@ -48,6 +48,6 @@ def get_recipe(name: str) -> Recipe:
     match = re.fullmatch(r"(?:plain|resnet)(\d+)(?:-cifar)?", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or depth % 6 != 2 or name in IMAGENET_TWINS:
-        raise unknown_name("recipe", name, NETWORKS)
+        raise unknown_name("CIFAR-10 recipe", name, NETWORKS)
     recipe = section_4_2(name)
     return warmed_up(recipe) if name in ("resnet110", "resnet1202") else recipe

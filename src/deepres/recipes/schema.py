@@ -30,8 +30,8 @@ class Recipe:
     steps: int
     lr: float
     lr_drops: tuple[int, ...]
-    lr_factor: float
-    """What the learning rate is multiplied by at each drop."""
+    lr_divisor: float
+    """What the learning rate is divided by at each drop."""
     warm_up_lr: float | None = None
     """The learning rate until the training error is low enough; None: no warm-up."""
     warm_up_until_error_pct: float = 80.0
@@ -59,13 +59,17 @@ class Recipe:
             self._check(field, "at least 1", getattr(self, field) >= 1)
         for field in ("holdout", "weight_decay", "pad"):
             self._check(field, "0 or more", getattr(self, field) >= 0)
-        for field in ("lr", "lr_factor", "warm_up_lr"):
+        for field in ("lr", "lr_divisor", "warm_up_lr"):
             self._check(field, "above 0", getattr(self, field) is None or getattr(self, field) > 0)
         self._check("momentum", "in [0, 1)", 0 <= self.momentum < 1)
-        self._check("warm_up_until_error_pct", "in (0, 100]", 0 < self.warm_up_until_error_pct <= 100)
+        self._check(
+            "warm_up_until_error_pct", "in (0, 100]", 0 < self.warm_up_until_error_pct <= 100
+        )
         ordered = list(self.lr_drops) == sorted(set(self.lr_drops))
         inside = all(0 < drop < self.steps for drop in self.lr_drops)
-        self._check("lr_drops", f"rising steps between 0 and steps={self.steps}", ordered and inside)
+        self._check(
+            "lr_drops", f"rising steps between 0 and steps={self.steps}", ordered and inside
+        )
 
     def _check(self, field: str, expected: str, holds: bool) -> None:
         if not holds:
@@ -126,7 +130,9 @@ class Recipe:
         try:
             return cls(**{**fields, "lr_drops": tuple(fields["lr_drops"])})
         except (KeyError, TypeError) as error:
-            raise UserError(f"the recipe was written by another version of deepres: {error}") from error
+            raise UserError(
+                f"the recipe was written by another version of deepres: {error}"
+            ) from error
 
 
 def _parse(field: str, text: str, kind: Any) -> Any:

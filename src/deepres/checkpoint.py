@@ -1,0 +1,78 @@
+"""The state of a run on disk: whole, checked, and with the one before it kept.
+
+A checkpoint is a ``torch.save`` file that loads with ``weights_only=True``: state dicts and plain
+values, and a SHA-256 of all of them.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepres.files import atomic_write
+from deepres.runtime import UserError
+
+State = dict[str, Any]
+
+
+class DamagedCheckpoint(UserError):
+    """A checkpoint that is cut, altered, or no checkpoint at all."""
+
+
+def save_checkpoint(path: Path, state: State) -> None:
+    """Make ``state`` the checkpoint at ``path``; the one that was there becomes the previous one.
+
+    Raises:
+        UserError: the disk is full. The checkpoints are as they were.
+    """
+    # A kill between its two renames leaves the previous one, which loading falls back on.
+    with atomic_write(path, previous=previous_of(path)) as file:
+        torch.save({**state, "sha256": _digest(state)}, file)
+
+
+def previous_of(path: Path) -> Path:
+    """Where the checkpoint before the one at ``path`` is kept."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def load_checkpoint(path: Path) -> State:
+    """Read one checkpoint, to the CPU.
+
+    Raises:
+        DamagedCheckpoint: the file is missing or damaged.
+    """
+    try:
+        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        checksum = state.pop("sha256")
+    except FileNotFoundError as error:
+        raise DamagedCheckpoint(f"{path} is missing") from error
+    except Exception as error:  # a damaged archive can fail anywhere in zip, pickle or torch
+        raise DamagedCheckpoint(f"{path} is damaged and cannot be read") from error
+    if checksum != _digest(state):
+        raise DamagedCheckpoint(f"{path} is damaged: its content does not match its checksum")
+    return state
+
+
+def _digest(state: State) -> str:
+    digest = hashlib.sha256()
+
+    def feed(value: Any) -> None:
+        if isinstance(value, Tensor):
+            flat = value.detach().cpu().reshape(-1)
+            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
+            digest.update(flat.view(torch.uint8).numpy().data)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                digest.update(repr(key).encode())
+                feed(item)
+        elif isinstance(value, list | tuple):
+            digest.update(f"{len(value)}".encode())
+            for item in value:
+                feed(item)
+        else:
+            digest.update(repr(value).encode())
+
+    feed(state)
+    return digest.hexdigest()

@@ -1,0 +1,43 @@
+"""The augmented batches of a run, from images that stay in the training device's memory."""
+
+import torch
+from torch import Tensor
+
+from deepres.data.cifar10 import ImageSet
+from deepres.data.sampling import Sampler
+from deepres.data.transforms import augmented_batch, padded_windows
+
+
+class Batches:
+    """Maps a step's number to its batch.
+
+    Args:
+        train: the training images.
+        mean: what is subtracted from them, (C, H, W) float32 in [0, 1].
+        batch_size: images per batch.
+        pad: pixels of zeros around an image before it is cropped.
+        flip: whether half of the crops are mirrored.
+        seed: of the run.
+        device: where the images are kept and the batches are made.
+    """
+
+    def __init__(
+        self,
+        train: ImageSet,
+        mean: Tensor,
+        *,
+        batch_size: int,
+        pad: int,
+        flip: bool,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self._sampler = Sampler(len(train), batch_size, pad, flip, seed, device)
+        self._images = padded_windows(train.images.to(device), pad)
+        self._mean = padded_windows(mean[None].to(device), pad)
+        self._labels = train.labels.to(device)
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the images (B, C, H, W) float32 and labels (B,) int64 of step ``step``."""
+        draws = self._sampler.batch(step)
+        return augmented_batch(self._images, self._mean, *draws), self._labels[draws.image]

@@ -1,0 +1,36 @@
+"""Single images from files."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from deepres.runtime import UserError
+
+
+def read_image(path: Path, size: int) -> Tensor:
+    """Read any image file as a square of ``size``² pixels: (3, size, size) uint8, RGB.
+
+    It is turned upright as its EXIF data say, its shorter side is scaled to ``size``, and the
+    centre is cut out. Transparent pixels are laid on white.
+
+    Raises:
+        UserError: the file is missing, cut, or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.has_transparency_data:
+                layer = upright.convert("RGBA")
+                upright = Image.new("RGBA", layer.size, "white")
+                upright.alpha_composite(layer)
+            square = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path}: not an image that can be read") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: damaged or unreadable image ({error})") from error
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()

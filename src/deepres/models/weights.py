@@ -1,0 +1,92 @@
+"""Weight files: safetensors, with the architecture and the input's mean inside."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from deepres.files import atomic_write
+from deepres.models.classifier import Classifier
+from deepres.models.create import create_model
+from deepres.runtime import UserError
+
+INPUT_MEAN = "input_mean"  # stored beside the network's own tensors
+METADATA = "deepres"
+
+
+def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
+    """Write a classifier's tensors and, in the file's metadata, what is needed to use them.
+
+    Args:
+        path: a .safetensors file, written atomically.
+        classifier: the trained network.
+        meta: at least ``model``, the network's name; anything else that JSON can hold.
+    """
+    tensors = {**classifier.network.state_dict(), INPUT_MEAN: classifier.mean}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    described = {**meta, "classes": classifier.classes}
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata={METADATA: json.dumps(described)}))
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifier:
+    """Load a trained classifier, ready for evaluation.
+
+    Args:
+        path: a run folder, or a .safetensors file that ``deepres train`` wrote.
+        device: where to put it.
+
+    Raises:
+        UserError: there are no weights, they are not deepres's, or they do not fit the network.
+    """
+    path = Path(path)
+    file = path / "model.safetensors" if path.is_dir() else path
+    if not file.exists():
+        hint = f"; finish the run first: deepres train --resume {path}" if path.is_dir() else ""
+        raise UserError(f"no weights at {file}{hint}")
+    tensors, meta = _read(file)
+    mean = tensors.pop(INPUT_MEAN)
+    with torch.device("meta"):
+        network = create_model(meta["model"], num_classes=len(meta["classes"]))
+    check_fit(network.state_dict(), tensors, file)
+    network.load_state_dict(tensors, assign=True)
+    classifier = Classifier(network, mean, tuple(meta["classes"])).eval()
+    return classifier.to(device).to(memory_format=torch.channels_last)
+
+
+def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path) -> None:
+    """Compare a network's tensors with those of a file, strictly.
+
+    Raises:
+        UserError: a tensor is missing, superfluous, or of another shape; it is named.
+    """
+    for name, tensor in expected.items():
+        if name not in found:
+            raise UserError(f"{file} does not fit the network: {name} is missing")
+        if found[name].shape != tensor.shape:
+            raise UserError(
+                f"{file} does not fit the network: {name} has shape {tuple(found[name].shape)}, "
+                f"expected {tuple(tensor.shape)}"
+            )
+    if extra := found.keys() - expected.keys():
+        raise UserError(f"{file} does not fit the network: {min(extra)} is not part of it")
+
+
+def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(file, framework="pt") as archive:
+            meta = json.loads((archive.metadata() or {})[METADATA])
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except KeyError as error:
+        raise UserError(
+            f"{file} was not written by deepres: it does not say its network"
+        ) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{file} is not a readable safetensors file ({error})") from error
+    if INPUT_MEAN not in tensors:
+        raise UserError(f"{file} does not fit the network: {INPUT_MEAN} is missing")
+    return tensors, meta

@@ -1,0 +1,5 @@
+"""Training."""
+
+from deepres.training.run import resume, train
+
+__all__ = ["resume", "train"]

@@ -1,0 +1,43 @@
+"""SGD as the paper's, and its learning rate as a function of the step."""
+
+import torch
+from torch import nn
+
+from deepres.recipes.schema import Recipe
+
+
+def learning_rate(recipe: Recipe, step: int, warming_up: bool) -> float:
+    """Return the learning rate of step ``step``, the first being 0.
+
+    Warm-up takes the place of the initial rate only; later drops stand at their steps (§4.2).
+    """
+    if warming_up and recipe.warm_up_lr is not None:
+        return recipe.warm_up_lr
+    drops = sum(step >= drop for drop in recipe.lr_drops)
+    return recipe.lr / recipe.lr_divisor**drops
+
+
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD with momentum; every parameter decays, BN's and biases too, as in Caffe by default."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=learning_rate(recipe, 0, warming_up=True),
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+@torch.no_grad()
+def set_learning_rate(optimizer: torch.optim.SGD, lr: float) -> None:
+    """Change the learning rate with Caffe's momentum: v ← m·v + lr·g, w ← w − v.
+
+    PyTorch keeps v/lr instead of v, so that a change of lr would rescale past gradients at once.
+    Dividing what it keeps by the change restores Caffe's rule exactly.
+    """
+    for group in optimizer.param_groups:
+        if group["lr"] != lr:
+            for parameter in group["params"]:
+                momentum = optimizer.state[parameter].get("momentum_buffer")
+                if momentum is not None:
+                    momentum.mul_(group["lr"] / lr)
+            group["lr"] = lr
