@@ -1,0 +1,120 @@
+"""deepres models: the networks and what they cost."""
+
+import argparse
+import itertools
+
+from torch import nn
+
+from deepres.cli import Commands
+from deepres.cli.terminal import print_table
+from deepres.models.complexity import stage_costs, total_cost
+from deepres.models.create import build_empty, list_models
+from deepres.models.stages import StagedNetwork
+from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
+from deepres.runtime import unknown_name
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser("models", help="list the networks, or show one stage by stage")
+    parser.add_argument(
+        "name", nargs="?", help="a network, e.g. resnet34, or a pattern, e.g. 'resnet*'"
+    )
+    parser.add_argument(
+        "--input-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the input image (default: 224 for ImageNet networks, 32 for CIFAR-10)",
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Print the table that was asked for."""
+    name = options.name or "*"
+    if any(wildcard in name for wildcard in "*?["):
+        names = list_models(name)
+        if not names:
+            raise unknown_name("network", name, list_models())
+        show_list(names, options.input_size)
+    else:
+        show_stages(name, options.input_size)
+    return 0
+
+
+def default_input_size(name: str) -> int:
+    """Return the side of the images that the network was made for."""
+    is_cifar = "conv5_x" not in build_empty(name).stages
+    return 32 if is_cifar else 224
+
+
+def show_list(names: list[str], input_size: int | None) -> None:
+    """Print one line per network, the paper's figures beside ours."""
+    rows = []
+    for name in names:
+        size = input_size or default_input_size(name)
+        cost = total_cost(build_empty(name), size)
+        paper_m = PARAMETERS_M.get(name.replace("plain", "resnet"))
+        paper_g = MULTIPLY_ADDS_G.get(name) if size == 224 else None
+        rows.append(
+            [
+                name,
+                str(cost.layers),
+                f"{size}×{size}",
+                f"{cost.parameters / 1e6:.2f} M",
+                f"{paper_m} M" if paper_m else "–",
+                f"{cost.multiply_adds / 1e9:.3f} G",
+                f"{paper_g} G" if paper_g else "–",
+            ]
+        )
+    columns = ["network", "layers", "input", "parameters", "paper", "multiply-adds", "paper"]
+    print_table("", columns, rows)
+
+
+def show_stages(name: str, input_size: int | None) -> None:
+    """Print a network's Table 1: what each stage puts out and costs."""
+    size = input_size or default_input_size(name)
+    model = build_empty(name)
+    costs = [*stage_costs(model, size), total_cost(model, size)]
+    rows = [
+        [
+            cost.name,
+            "×".join(map(str, (*cost.output[1:], cost.output[0]))),
+            "" if cost.name == "total" else describe(model, cost.name),
+            str(cost.layers),
+            f"{cost.parameters:,}",
+            f"{cost.multiply_adds:,}",
+        ]
+        for cost in costs
+    ]
+    columns = ["stage", "output", "composition", "layers", "parameters", "multiply-adds"]
+    print_table(f"{name}, {size}×{size} input", columns, rows, text_columns=3)
+
+
+def describe(model: StagedNetwork, stage: str) -> str:
+    """Return what a stage is made of, as in Table 1, e.g. ``[3×3, 64; 3×3, 64]×3``."""
+    parts: list[str] = []
+    for name in model.stages[stage]:
+        module = model.get_submodule(name)
+        blocks = module if isinstance(module, nn.Sequential) else [module]
+        parts += filter(None, map(_describe_block, blocks))
+    runs = [(part, len(list(same))) for part, same in itertools.groupby(parts)]
+    return ", ".join(f"[{part}]×{count}" if count > 1 else part for part, count in runs)
+
+
+def _describe_block(block: nn.Module) -> str:
+    """The layers of a block, or the one layer that ``block`` is; shortcuts are left out."""
+    texts = []
+    for name, module in block.named_modules():
+        if isinstance(module, nn.Conv2d) and not name.startswith("downsample"):
+            kernel, stride = module.kernel_size[0], module.stride[0]
+            strided = f", stride {stride}" if module is block and stride > 1 else ""
+            texts.append(f"{kernel}×{kernel}, {module.out_channels}{strided}")
+        elif isinstance(module, nn.Linear):
+            texts.append(f"{module.out_features}-d fc")
+        elif isinstance(module, nn.MaxPool2d):
+            kernel = module.kernel_size
+            texts.append(f"{kernel}×{kernel} max pool, stride {module.stride}")
+        elif isinstance(module, nn.AdaptiveAvgPool2d):
+            texts.append("average pool")
+    return "; ".join(texts)

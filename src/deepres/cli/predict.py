@@ -1,0 +1,43 @@
+"""deepres predict: what a trained network sees in image files."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.terminal import print_table, say
+from deepres.data.images import read_image
+from deepres.evaluation.predict import predict
+from deepres.models import load_model
+from deepres.runtime import UserError, resolve_device
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser("predict", help="classify image files")
+    parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    parser.add_argument("--top", type=int, default=3, help="classes to show (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Print the likeliest classes of each image; unreadable files are named at the end."""
+    if options.top < 1:
+        raise UserError(f"--top must be at least 1, got {options.top}")
+    device = resolve_device(options.device)
+    classifier = load_model(options.weights, device)
+    unreadable = 0
+    for path in options.images:
+        try:
+            image = read_image(path, size=classifier.mean.shape[-1])
+        except UserError as error:
+            say(f"deepres: {error}")
+            unreadable += 1
+            continue
+        (guesses,) = predict(classifier, image[None].to(device), options.top)
+        rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
+        print_table(str(path), ["class", "probability"], rows)
+    if unreadable:
+        raise UserError(f"{unreadable} of {len(options.images)} files could not be read")
+    return 0

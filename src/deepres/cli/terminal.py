@@ -1,0 +1,49 @@
+"""What the commands share: how they print, and how they find CIFAR-10."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from deepres.data.cifar10 import Cifar10, load_cifar10, load_sample, verify_cifar10
+from deepres.data.fetch import fetch_cifar10
+
+DATA_FOLDER = Path("data/cifar10")
+DATA_HELP = (
+    f"folder with CIFAR-10's binary files, fetched if they are missing (default: {DATA_FOLDER}); "
+    "or 'sample', the 6,000 images inside the package"
+)
+
+
+def say(line: str) -> None:
+    """Print a line on what is going on, to standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_table(
+    title: str, columns: list[str], rows: list[list[str]], text_columns: int = 1
+) -> None:
+    """Print a table to standard output: the first ``text_columns`` hold text, the rest numbers."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < text_columns else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    # In a pipe there is no width to fit into.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+
+
+def open_data(name: str) -> Cifar10:
+    """Return the data called ``name``: a folder of CIFAR-10, or ``sample``.
+
+    Raises:
+        UserError: the folder lacks CIFAR-10 and no source can be reached.
+    """
+    if name == "sample":
+        return load_sample()
+    folder = Path(name)
+    if verify_cifar10(folder):
+        fetch_cifar10(folder, say)
+    return load_cifar10(folder)

@@ -1,0 +1,100 @@
+"""deepres train: start a run, or go on with one."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from deepres.cli import Commands
+from deepres.cli.terminal import DATA_FOLDER, DATA_HELP, open_data, say
+from deepres.recipes import Recipe, get_recipe
+from deepres.report.figures import learning_curves
+from deepres.run_folder import RunFolder
+from deepres.runtime import UserError, resolve_device
+from deepres.training import resume, train
+from deepres.training.run import SAVE_EVERY_S
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "train", help="train a network by the paper's recipe, or go on with a run"
+    )
+    parser.add_argument("recipe", nargs="?", help="a network of §4.2, e.g. resnet20")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help="shorten the recipe to so many steps, its milestones in proportion; "
+        "with --resume: extend the run to so many",
+    )
+    parser.add_argument("--seed", type=int, help="of weights, order and crops (default: 0)")
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="replace a field of the recipe, e.g. lr=0.05; may be given several times",
+    )
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="short for --set precision=…")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--run", type=Path, help="folder to make (default: runs/<recipe>[-<steps>steps]-s<seed>)"
+    )
+    parser.add_argument(
+        "--save-every",
+        type=float,
+        default=SAVE_EVERY_S,
+        metavar="SECONDS",
+        help="time between checkpoints (default: %(default).0f)",
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Train, draw the curves, and print the result."""
+    if (options.recipe is None) == (options.resume is None):
+        raise UserError("name a recipe, e.g. deepres train resnet20, or a run to --resume")
+    common = {"device": options.device, "save_every_s": options.save_every, "say": say}
+    if options.resume:
+        folder, result = _resume(options, common)
+    else:
+        folder, result = _start(options, common)
+    curves = learning_curves(RunFolder(folder))
+    shortened = result["shortened_from"]
+    note = f", shortened from {shortened:,}" if shortened else ""
+    print(
+        f"{result['model']}: test error {result['test_error_pct']:.2f} %, "
+        f"training error {result['train_error_pct']:.2f} %, {result['steps']:,} steps{note}, "
+        f"{result['data']}, seed {result['seed']}\ncurves: {curves}"
+    )
+    return 0
+
+
+def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    seed = options.seed or 0
+    recipe = _recipe(options)
+    resolve_device(options.device)  # before a long download
+    length = f"-{recipe.steps}steps" if recipe.shortened_from else ""
+    folder = options.run or Path("runs") / f"{options.recipe}{length}-s{seed}"
+    RunFolder(folder).check_absent()
+    data = open_data(options.data or str(DATA_FOLDER))
+    say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
+    return folder, train(recipe, folder, data, seed=seed, **common)
+
+
+def _recipe(options: argparse.Namespace) -> Recipe:
+    recipe = get_recipe(options.recipe)
+    if options.steps is not None and options.steps != recipe.steps:
+        recipe = recipe.shortened(options.steps)
+    if options.precision:
+        recipe = recipe.changed([f"precision={options.precision}"])
+    return recipe.changed(options.set)
+
+
+def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    if options.set or options.precision or options.run or options.seed is not None:
+        raise UserError("--resume goes on with the run's own recipe, seed and folder")
+    meta = RunFolder(options.resume).read_meta()
+    data = open_data(options.data or meta["data"]["location"])
+    return options.resume, resume(options.resume, data, steps=options.steps, **common)
