@@ -16,7 +16,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Declare the command's options."""
     parser = commands.add_parser("evaluate", help="test a trained network")
     parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
-    parser.add_argument("--data", default=str(DATA_FOLDER), help=DATA_HELP)
+    parser.add_argument("--data", help=DATA_HELP)
     parser.add_argument("--split", choices=["test", "train"], default="test")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
     parser.add_argument(

@@ -113,8 +113,8 @@ def _describe_block(block: nn.Module) -> str:
         elif isinstance(module, nn.Linear):
             texts.append(f"{module.out_features}-d fc")
         elif isinstance(module, nn.MaxPool2d):
-            kernel = module.kernel_size
-            texts.append(f"{kernel}×{kernel} max pool, stride {module.stride}")
+            side = module.kernel_size
+            texts.append(f"{side}×{side} max pool, stride {module.stride}")
         elif isinstance(module, nn.AdaptiveAvgPool2d):
             texts.append("average pool")
     return "; ".join(texts)

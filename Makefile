@@ -1,0 +1,38 @@
+# make demo   install, then train and test ResNet-20 on CIFAR-10 (about five minutes)
+# make test   install, then check style, types and behaviour
+# make clean  remove what these made, but not data/ and runs/
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := runs/demo
+
+.PHONY: demo test clean
+
+demo: .venv/installed
+	@if $(BIN)/deepres data cifar10; then data=data/cifar10; else \
+	    data=sample; echo "going on with the 6,000 images inside the package"; fi; \
+	if [ -e $(RUN)/recipe.json ]; then $(BIN)/deepres train --resume $(RUN); \
+	    else $(BIN)/deepres train resnet20 --steps 1000 --data $$data --run $(RUN); fi && \
+	$(BIN)/deepres evaluate $(RUN)
+
+test: .venv/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	    sys.exit(None if (3, 11) <= v <= (3, 13) else f"deepres needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed-test: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@ .venv/installed

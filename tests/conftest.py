@@ -1,0 +1,35 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepres.data.cifar10 import Cifar10, load_sample
+
+# Tests run side by side, one process a core.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    no_gpu = pytest.mark.skip(reason="needs a CUDA device")
+    no_network = pytest.mark.skip(reason="fetches 139 MB; set DEEPRES_TEST_NETWORK=1 to run it")
+    for item in items:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(no_gpu)
+        if "network" in item.keywords and os.environ.get("DEEPRES_TEST_NETWORK") != "1":
+            item.add_marker(no_network)
+
+
+@pytest.fixture(scope="session")
+def sample() -> Cifar10:
+    return load_sample()
+
+
+@pytest.fixture(scope="session")
+def cifar10_folder() -> Path:
+    """The full data set, where the tester has it."""
+    folder = os.environ.get("DEEPRES_TEST_DATA")
+    if not folder or not (Path(folder) / "cifar10" / "test_batch.bin").exists():
+        pytest.skip("set DEEPRES_TEST_DATA to a folder that holds cifar10/*.bin")
+    return Path(folder) / "cifar10"

@@ -1,0 +1,74 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from deepres.models import create_model, list_models
+from deepres.models.create import build_empty
+from deepres.runtime import UserError
+
+
+def test_patterns_select_names() -> None:
+    assert list_models("vgg*") == ["vgg16", "vgg19"]
+    assert len(list_models()) == 20
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_every_network_classifies(name: str) -> None:
+    classes = 10 if "conv5_x" not in build_empty(name).stages else 1000
+    size = 32 if classes == 10 else 224
+    with torch.device("meta"):
+        images = torch.empty(2, 3, size, size)
+    assert build_empty(name)(images).shape == (2, classes)
+
+
+def test_any_number_of_classes_and_any_n() -> None:
+    assert create_model("resnet18", num_classes=7)(torch.randn(2, 3, 64, 64)).shape == (2, 7)
+    assert create_model("plain8", num_classes=3)(torch.randn(2, 3, 32, 32)).shape == (2, 3)
+    assert len(create_model("resnet50-cifar").stages) == 5
+
+
+def test_defaults_are_the_papers_options() -> None:
+    def projections(name: str, **options: str) -> int:
+        return sum("downsample.0" in key for key in create_model(name, **options).state_dict())
+
+    assert projections("resnet34") == 0
+    assert projections("resnet34", shortcut="B") == 3
+    assert projections("resnet34", shortcut="C") == 16
+    assert projections("resnet50") == 4
+    assert projections("resnet50", shortcut="A") == 0
+    assert create_model("resnet50").get_submodule("layer2.0.conv1").stride == (2, 2)
+
+
+def test_he_initialisation() -> None:
+    torch.manual_seed(0)
+    model = create_model("resnet18")
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_in = module.weight[0].numel()
+            assert module.weight.std().item() == pytest.approx(math.sqrt(2 / fan_in), rel=0.05)
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.weight.eq(1).all()  # no last BN of a block starts at zero
+    assert model.fc.bias.eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("resnet21", {}, "no network resnet21: .* did you mean resnet20 or resnet18"),
+        ("resnet3", {}, "did you mean resnet8"),
+        ("plain50x", {}, "unknown network 'plain50x'; did you mean plain56"),
+        ("vgg11", {}, "unknown network 'vgg11'; did you mean vgg1"),
+        ("resnet20", {"shortcut": "B"}, "resnet20 cannot take the option 'B': §4.2"),
+        ("plain34", {"shortcut": "A"}, "a plain network has no shortcuts"),
+        ("resnet34", {"stride_on": "3x3"}, "stride_on is for bottlenecks"),
+        ("vgg16", {"stride_on": "1x1"}, "VGG has no shortcuts and no bottlenecks"),
+        ("resnet18", {"shortcut": "D"}, "shortcut must be one of A, B, C, got 'D'"),
+        ("resnet50", {"stride_on": "2x2"}, "stride_on must be one of 1x1, 3x3, got '2x2'"),
+        ("resnet18", {"num_classes": 0}, "num_classes must be at least 1, got 0"),
+    ],
+)
+def test_impossible_requests_are_one_clear_line(name, options, message) -> None:
+    with pytest.raises(UserError, match=message):
+        create_model(name, **options)

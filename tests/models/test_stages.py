@@ -1,0 +1,40 @@
+import torch
+
+from deepres.models import create_model
+
+
+def test_stages_and_responses_are_handed_out() -> None:
+    model = create_model("resnet20").eval()
+    images = torch.randn(2, 3, 32, 32)
+    logits, stages, responses = model.intermediates(images)
+    assert torch.equal(logits, model(images))
+    assert {name: tuple(output.shape[1:]) for name, output in stages.items()} == {
+        "conv1": (16, 32, 32),
+        "conv2_x": (16, 32, 32),
+        "conv3_x": (32, 16, 16),
+        "conv4_x": (64, 8, 8),
+        "fc": (10,),
+    }
+    assert len(responses) == 19  # every 3×3 layer; Figure 7
+    assert list(responses)[:3] == ["conv1", "layer1.0.conv1", "layer1.0.conv2"]
+
+
+def test_a_response_is_taken_after_bn_and_before_the_nonlinearity() -> None:
+    model = create_model("resnet8")  # in training mode: BN normalises each channel of the batch
+    *_, responses = model.intermediates(torch.randn(16, 3, 32, 32))
+    for response in responses.values():
+        torch.testing.assert_close(response.mean((0, 2, 3)), torch.zeros(response.shape[1]))
+        assert (response < 0).any()
+
+
+def test_only_3x3_layers_respond_in_a_bottleneck() -> None:
+    model = create_model("resnet50", num_classes=2).eval()
+    *_, responses = model.intermediates(torch.randn(1, 3, 64, 64))
+    assert len(responses) == 16
+    assert all(name.endswith("conv2") for name in responses)
+
+
+def test_no_hook_is_left_behind() -> None:
+    model = create_model("plain8")
+    model.intermediates(torch.randn(2, 3, 32, 32))
+    assert not any(module._forward_hooks for module in model.modules())

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.runtime import UserError
+
+CLASSES = tuple("abcdefghij")
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    return Classifier(create_model("resnet8"), torch.rand(3, 32, 32), CLASSES).eval()
+
+
+@pytest.fixture
+def weights(tmp_path: Path, classifier: Classifier) -> Path:
+    save_weights(tmp_path / "model.safetensors", classifier, {"model": "resnet8"})
+    return tmp_path / "model.safetensors"
+
+
+@torch.inference_mode()
+def test_a_classifier_comes_back_as_it_was(weights: Path, classifier: Classifier) -> None:
+    images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    for path in (weights, weights.parent):
+        loaded = load_model(path)
+        assert loaded.classes == CLASSES
+        assert not loaded.training
+        torch.testing.assert_close(loaded(images), classifier(images))
+
+
+@torch.inference_mode()
+def test_input_is_scaled_and_its_mean_subtracted(classifier: Classifier) -> None:
+    images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    expected = classifier.network(images / 255 - classifier.mean)
+    torch.testing.assert_close(classifier(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("fc.bias"), "fc.bias is missing"),
+        (lambda t: t.pop("input_mean"), "input_mean is missing"),
+        (lambda t: t.update(extra=torch.ones(1)), "extra is not part of it"),
+        (
+            lambda t: t.update({"fc.weight": torch.ones(10, 3)}),
+            r"fc.weight has shape \(10, 3\), expected \(10, 64\)",
+        ),
+    ],
+)
+def test_loading_is_strict(weights: Path, change, message: str) -> None:
+    tensors = load_file(weights)
+    change(tensors)
+    save_file(tensors, weights, metadata={"deepres": '{"model": "resnet8", "classes": "abcdefghij"}'})
+    with pytest.raises(UserError, match=message):
+        load_model(weights)
+
+
+def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(UserError, match="no weights at .*nowhere"):
+        load_model(tmp_path / "nowhere")
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match="finish the run first: deepres train --resume"):
+        load_model(tmp_path / "run")
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="is not a readable safetensors file"):
+        load_model(weights)
+    save_file({"a": torch.ones(1)}, weights)
+    with pytest.raises(UserError, match="was not written by deepres"):
+        load_model(weights)

@@ -1,0 +1,28 @@
+import pytest
+
+from deepres.recipes import get_recipe
+from deepres.recipes.cifar10 import NETWORKS
+from deepres.runtime import UserError
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_papers_numbers(name: str) -> None:
+    recipe = get_recipe(name)
+    assert recipe.model == name
+    assert (recipe.steps, recipe.batch_size) == (64_000, 128)
+    assert (recipe.lr, recipe.lr_drops, recipe.lr_divisor) == (0.1, (32_000, 48_000), 10)
+    assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
+    assert (recipe.pad, recipe.flip, recipe.shortened_from) == (4, True, None)
+    warm_up = 0.01 if name in ("resnet110", "resnet1202") else None
+    assert (recipe.warm_up_lr, recipe.warm_up_until_error_pct) == (warm_up, 80.0)
+
+
+def test_every_depth_of_the_form_has_a_recipe() -> None:
+    assert get_recipe("resnet8").model == "resnet8"
+    assert get_recipe("resnet50-cifar").model == "resnet50-cifar"
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet21", "resnet2", "vgg16", "x"])
+def test_others_have_none(name: str) -> None:
+    with pytest.raises(UserError, match=f"unknown CIFAR-10 recipe '{name}'"):
+        get_recipe(name)

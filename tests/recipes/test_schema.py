@@ -1,0 +1,93 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepres.recipes import Recipe, get_recipe
+from deepres.runtime import UserError
+
+PAPER = get_recipe("resnet110")
+
+
+def test_shortening_scales_every_milestone() -> None:
+    short = PAPER.shortened(1_000)
+    assert (short.steps, short.lr_drops, short.shortened_from) == (1_000, (500, 750), 64_000)
+    assert (short.log_every, short.eval_every) == (25, 125)
+    assert short.warm_up_until_error_pct == 80.0
+
+
+@given(st.integers(1, 63_999))
+def test_any_length_can_be_shortened_to(steps: int) -> None:
+    short = PAPER.shortened(steps)
+    assert short.shortened_from == 64_000
+    assert all(0 < drop < steps for drop in short.lr_drops)
+    assert steps / short.log_every <= 640
+
+
+def test_a_run_cannot_be_shortened_to_its_own_length() -> None:
+    with pytest.raises(UserError, match="has 1 to 63999 steps, got 64000"):
+        PAPER.shortened(64_000)
+
+
+def test_extending_moves_the_end_alone() -> None:
+    longer = PAPER.shortened(1_000).extended(2_000)
+    assert (longer.steps, longer.lr_drops, longer.shortened_from) == (2_000, (500, 750), 64_000)
+    with pytest.raises(UserError, match="the run has 64000 steps; to extend it give more"):
+        PAPER.extended(64_000)
+
+
+def test_a_recipe_survives_json() -> None:
+    assert Recipe.from_dict(json.loads(json.dumps(PAPER.to_dict()))) == PAPER
+
+
+def test_a_recipe_of_another_version_is_named() -> None:
+    with pytest.raises(UserError, match="another version of deepres"):
+        Recipe.from_dict({**PAPER.to_dict(), "novel": 1})
+
+
+@pytest.mark.parametrize(
+    ("assignment", "field", "value"),
+    [
+        ("lr=0.05", "lr", 0.05),
+        ("lr=1", "lr", 1.0),
+        ("holdout=5_000", "holdout", 5_000),
+        ("lr_drops=100,200", "lr_drops", (100, 200)),
+        ("lr_drops=", "lr_drops", ()),
+        ("warm_up_lr=none", "warm_up_lr", None),
+        ("warm_up_lr=0.02", "warm_up_lr", 0.02),
+        ("flip=false", "flip", False),
+        ("precision=bf16", "precision", "bf16"),
+    ],
+)
+def test_any_field_can_be_set(assignment: str, field: str, value: object) -> None:
+    found = getattr(PAPER.changed([assignment]), field)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("lr", "--set takes field=value, got 'lr'"),
+        ("lr=fast", '--set lr: expected a number, got "fast"'),
+        ("batch_size=1.5", "--set batch_size: expected a whole number"),
+        ("flip=maybe", "--set flip: expected true or false"),
+        ("lr_drops=a", "--set lr_drops: expected whole numbers separated by commas"),
+        ("lr_drop=3", "unknown recipe field 'lr_drop'; did you mean lr_drops"),
+        ("model=vgg16", "unknown recipe field 'model'"),
+        ("steps=100", "use --steps"),
+        ("lr=0", "lr must be above 0, got 0.0"),
+        ("lr=nan", "lr must be finite, got nan"),
+        ("lr_drops=48000,32000", "lr_drops must be rising steps between 0 and steps=64000"),
+        ("lr_drops=64000", "lr_drops must be rising steps"),
+        ("momentum=1", r"momentum must be in \[0, 1\), got 1.0"),
+        ("batch_size=0", "batch_size must be at least 1, got 0"),
+        ("pad=-1", "pad must be 0 or more, got -1"),
+        ("precision=fp8", "precision must be one of fp32, bf16, got fp8"),
+        ("warm_up_until_error_pct=0", r"must be in \(0, 100\], got 0.0"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused(assignment: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        PAPER.changed([assignment])

@@ -1,0 +1,59 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepres.files import atomic_write, read_json, write_json
+from deepres.runtime import UserError
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(RuntimeError), atomic_write(path) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert read_json(path) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_replaced_file_can_be_kept(tmp_path: Path) -> None:
+    path, previous = tmp_path / "new", tmp_path / "old"
+    for content in (b"1", b"2", b"3"):
+        with atomic_write(path, previous=previous) as file:
+            file.write(content)
+    assert (path.read_bytes(), previous.read_bytes()) == (b"3", b"2")
+
+
+def test_a_write_that_the_system_refuses_is_one_clear_line(tmp_path: Path) -> None:
+    # The system's own limit on a file's size: the write itself fails, as on a full disk.
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from deepres.files import write_json
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+write_json(path, "old")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_json(path, "x" * 100_000)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    path = tmp_path / "a.json"
+    command = [sys.executable, "-c", program, str(path)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.startswith(f"UserError cannot write {path}: File too large; what was saved")
+    assert json.loads(path.read_text()) == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_unreadable_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(UserError, match=r"cannot read .*b\.json: No such file"):
+        read_json(tmp_path / "b.json")

@@ -1,0 +1,58 @@
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from deepres.runtime import UserError, derive_seed, provenance, resolve_device, unknown_name
+
+
+def test_unknown_name_offers_the_nearest() -> None:
+    error = unknown_name("network", "resnet65", ["resnet56", "plain20", "vgg16"])
+    assert str(error) == "unknown network 'resnet65'; did you mean resnet56?"
+
+
+def test_unknown_name_lists_all_when_none_is_near() -> None:
+    assert "there are a, b" in str(unknown_name("thing", "xyz", ["b", "a"]))
+
+
+def test_seeds_are_fixed_and_distinct() -> None:
+    # A literal: a change of this function would change every run.
+    assert derive_seed(0, "epoch", 0) == 5136041364023606107
+    assert len({derive_seed(s, "epoch", e) for s in range(10) for e in range(10)}) == 100
+
+
+def test_absent_device_is_a_clear_error() -> None:
+    with pytest.raises(UserError, match="device 'quantum' is not available here; use cpu"):
+        resolve_device("quantum")
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="device 'cuda' is not available"):
+            resolve_device("cuda")
+
+
+def test_provenance_says_what_a_number_depends_on() -> None:
+    found = provenance(torch.device("cpu"))
+    assert found["torch"] == torch.__version__
+    assert found["commit"]
+    assert "threads" in found["hardware"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
+def test_freed_memory_is_kept() -> None:
+    # Page faults are what it saves: a 64 MB tensor made again takes its pages from the heap.
+    program = """
+import resource, sys, torch
+from deepres.runtime import keep_freed_memory
+if sys.argv[1] == "keep": keep_freed_memory()
+torch.ones(16_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5): torch.ones(16_000_000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+    def faults(mode: str) -> int:
+        command = [sys.executable, "-c", program, mode]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("keep") < faults("default") / 10
