@@ -1,4 +1,5 @@
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,12 @@ def sample() -> Cifar10:
 
 
 @pytest.fixture(scope="session")
-def cifar10_folder() -> Path:
-    """The full data set, where the tester has it."""
-    folder = os.environ.get("DEEPRES_TEST_DATA")
-    if not folder or not (Path(folder) / "cifar10" / "test_batch.bin").exists():
-        pytest.skip("set DEEPRES_TEST_DATA to a folder that holds cifar10/*.bin")
-    return Path(folder) / "cifar10"
+def imagenet_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """250 real ImageNet photographs, where the tester has them."""
+    archive = Path(os.environ.get("DEEPRES_TEST_DATA", ""), "imagenet-sample.tar")
+    if not archive.is_file():
+        pytest.skip("set DEEPRES_TEST_DATA to a folder that holds imagenet-sample.tar")
+    folder = tmp_path_factory.mktemp("imagenet")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder

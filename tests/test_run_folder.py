@@ -15,7 +15,7 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a run folder: it has no recipe.json"):
+    with pytest.raises(UserError, match="is not a run folder"):
         RunFolder(tmp_path).read_meta()
 
 

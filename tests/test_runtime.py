@@ -19,7 +19,7 @@ def test_unknown_name_lists_all_when_none_is_near() -> None:
 
 def test_seeds_are_fixed_and_distinct() -> None:
     # A literal: a change of this function would change every run.
-    assert derive_seed(0, "epoch", 0) == 5136041364023606107
+    assert derive_seed(0, "epoch", 0) == 5547498659984640359
     assert len({derive_seed(s, "epoch", e) for s in range(10) for e in range(10)}) == 100
 
 
@@ -45,7 +45,7 @@ def test_freed_memory_is_kept() -> None:
 import resource, sys, torch
 from deepres.runtime import keep_freed_memory
 if sys.argv[1] == "keep": keep_freed_memory()
-torch.ones(16_000_000)
+for _ in range(3): torch.ones(16_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5): torch.ones(16_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)

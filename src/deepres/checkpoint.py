@@ -5,6 +5,7 @@ values, and a SHA-256 of all of them.
 """
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,12 @@ def save_checkpoint(path: Path, state: State) -> None:
     Raises:
         UserError: the disk is full. The checkpoints are as they were.
     """
-    # A kill between its two renames leaves the previous one, which loading falls back on.
+    # Into memory first: writing to a full disk, torch.save would hide the system's error.
+    content = io.BytesIO()
+    torch.save({**state, "sha256": digest_of(state)}, content)
+    # A kill between the two renames leaves the previous one, which loading falls back on.
     with atomic_write(path, previous=previous_of(path)) as file:
-        torch.save({**state, "sha256": _digest(state)}, file)
+        file.write(content.getbuffer())
 
 
 def previous_of(path: Path) -> Path:
@@ -50,12 +54,13 @@ def load_checkpoint(path: Path) -> State:
         raise DamagedCheckpoint(f"{path} is missing") from error
     except Exception as error:  # a damaged archive can fail anywhere in zip, pickle or torch
         raise DamagedCheckpoint(f"{path} is damaged and cannot be read") from error
-    if checksum != _digest(state):
+    if checksum != digest_of(state):
         raise DamagedCheckpoint(f"{path} is damaged: its content does not match its checksum")
     return state
 
 
-def _digest(state: State) -> str:
+def digest_of(state: State) -> str:
+    """Return the SHA-256 of everything in ``state``: tensors by dtype, shape and bytes."""
     digest = hashlib.sha256()
 
     def feed(value: Any) -> None:

@@ -53,13 +53,15 @@ def test_input_is_scaled_and_its_mean_subtracted(classifier: Classifier) -> None
 def test_loading_is_strict(weights: Path, change, message: str) -> None:
     tensors = load_file(weights)
     change(tensors)
-    save_file(tensors, weights, metadata={"deepres": '{"model": "resnet8", "classes": "abcdefghij"}'})
+    save_file(
+        tensors, weights, metadata={"deepres": '{"model": "resnet8", "classes": "abcdefghij"}'}
+    )
     with pytest.raises(UserError, match=message):
         load_model(weights)
 
 
 def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(UserError, match="no weights at .*nowhere"):
+    with pytest.raises(UserError, match=r"no weights at .*nowhere"):
         load_model(tmp_path / "nowhere")
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match="finish the run first: deepres train --resume"):

@@ -70,7 +70,7 @@ def test_any_field_can_be_set(assignment: str, field: str, value: object) -> Non
     ("assignment", "message"),
     [
         ("lr", "--set takes field=value, got 'lr'"),
-        ("lr=fast", '--set lr: expected a number, got "fast"'),
+        ("lr=fast", "--set lr: expected a number, got 'fast'"),
         ("batch_size=1.5", "--set batch_size: expected a whole number"),
         ("flip=maybe", "--set flip: expected true or false"),
         ("lr_drops=a", "--set lr_drops: expected whole numbers separated by commas"),

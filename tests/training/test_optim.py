@@ -1,0 +1,46 @@
+import pytest
+import torch
+from torch import nn
+
+from deepres.recipes import get_recipe
+from deepres.training.optim import learning_rate, make_optimizer, set_learning_rate
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "warming_up", "expected"),
+    [
+        ("resnet56", 0, True, 0.1),  # no warm-up in this recipe
+        ("resnet56", 31_999, False, 0.1),
+        ("resnet56", 32_000, False, 0.01),
+        ("resnet56", 47_999, False, 0.01),
+        ("resnet56", 48_000, False, 0.001),
+        ("resnet56", 63_999, False, 0.001),
+        ("resnet110", 0, True, 0.01),
+        ("resnet110", 5_000, True, 0.01),  # a condition, not a number of steps
+        ("resnet110", 400, False, 0.1),
+        ("resnet110", 32_000, False, 0.01),
+        ("resnet110", 48_000, False, 0.001),
+    ],
+)
+def test_the_papers_learning_rate(name, step, warming_up, expected) -> None:
+    assert learning_rate(get_recipe(name), step, warming_up) == expected
+
+
+def test_momentum_is_caffes() -> None:
+    """v ← m·v + lr·(g + λ·w); w ← w − v, written out, with a learning rate that changes."""
+    recipe = get_recipe("resnet20")
+    torch.manual_seed(0)
+    layer = nn.Linear(5, 3)
+    weight, bias = layer.weight.detach().double().clone(), layer.bias.detach().double().clone()
+    velocity = [torch.zeros_like(weight), torch.zeros_like(bias)]
+    optimizer = make_optimizer(layer, recipe)
+    for lr in (0.1, 0.1, 0.01, 0.01, 0.001, 0.1):
+        gradients = [torch.randn_like(weight), torch.randn_like(bias)]
+        layer.weight.grad, layer.bias.grad = (g.float() for g in gradients)
+        set_learning_rate(optimizer, lr)
+        optimizer.step()
+        for w, v, g in zip((weight, bias), velocity, gradients, strict=True):
+            v.mul_(0.9).add_(lr * (g + 1e-4 * w))
+            w.sub_(v)
+    torch.testing.assert_close(layer.weight.detach().double(), weight, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(layer.bias.detach().double(), bias, rtol=1e-5, atol=1e-6)
