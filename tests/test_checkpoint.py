@@ -56,11 +56,6 @@ def test_any_flipped_bit_is_detected_or_harmless(tmp_path: Path) -> None:
     assert detected > 4000 // 7 * 0.9  # at least every hit on the 4,000 bytes of w
 
 
-def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DamagedCheckpoint, match=r"checkpoint\.pt is missing"):
-        load_checkpoint(tmp_path / "checkpoint.pt")
-
-
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save({"sha256": "", "code": Path}, path)

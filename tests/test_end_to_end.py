@@ -152,8 +152,8 @@ def test_a_full_disk_is_one_line_and_the_state_before_it_is_whole(
 
 def test_evaluate_and_predict(tmp_path: Path, whole: Path) -> None:
     result = json.loads((whole / "result.json").read_text())
-    for weights in (whole, whole / "model.safetensors"):
-        answer = deepres(tmp_path, "evaluate", str(weights), "--data", "sample")
+    for arguments in ([str(whole)], [str(whole / "model.safetensors"), "--data", "sample"]):
+        answer = deepres(tmp_path, "evaluate", *arguments)
         assert answer.returncode == 0, answer.stderr
         assert f"test error {result['test_error_pct']:.2f} %" in answer.stdout
         assert re.search(r"^truck +\d+\.\d\d", answer.stdout, re.MULTILINE)

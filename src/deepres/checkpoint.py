@@ -45,13 +45,14 @@ def load_checkpoint(path: Path) -> State:
     """Read one checkpoint, to the CPU.
 
     Raises:
-        DamagedCheckpoint: the file is missing or damaged.
+        FileNotFoundError: there is none.
+        DamagedCheckpoint: the file is damaged.
     """
     try:
         state: State = torch.load(path, map_location="cpu", weights_only=True)
         checksum = state.pop("sha256")
-    except FileNotFoundError as error:
-        raise DamagedCheckpoint(f"{path} is missing") from error
+    except FileNotFoundError:
+        raise
     except Exception as error:  # a damaged archive can fail anywhere in zip, pickle or torch
         raise DamagedCheckpoint(f"{path} is damaged and cannot be read") from error
     if checksum != digest_of(state):

@@ -152,6 +152,7 @@ def test_the_previous_checkpoint_stands_in(tmp_path: Path, data: Cifar10, damage
     said: list[str] = []
     resume(folder.path, data, device="cpu", say=said.append)
     assert "checkpoint.pt is damaged" in said[0]
+    assert load_checkpoint(previous_of(folder.checkpoint))["step"] == 23  # not the damaged one
     assert_same_bits(whole, folder)
 
     for path in (folder.checkpoint, previous_of(folder.checkpoint)):

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
+from deepres.cli.terminal import DATA_FOLDER, DATA_HELP, open_data, print_table, say
 from deepres.evaluation import evaluate
 from deepres.models import load_model
 from deepres.progress import Progress
 from deepres.report.figures import confusion_matrix
+from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, resolve_device
 
 
@@ -32,7 +33,7 @@ def call(options: argparse.Namespace) -> int:
     keep_freed_memory()
     device = resolve_device(options.device)
     classifier = load_model(options.weights, device)
-    data = open_data(options.data)
+    data = open_data(options.data or _own_data(options.weights))
     images = (data.test if options.split == "test" else data.train).to(device)
     say(f"evaluating on the {options.split} images of {data.source}")
     with Progress("evaluate", len(images)) as bar:
@@ -56,3 +57,11 @@ def call(options: argparse.Namespace) -> int:
     )
     print(f"confusion matrix: {picture}")
     return 0
+
+
+def _own_data(weights: Path) -> str:
+    """Where the data are that a run was trained on; for bare weights, the usual folder."""
+    if not weights.is_dir():
+        return str(DATA_FOLDER)
+    location: str = RunFolder(weights).read_meta()["data"]["location"]
+    return location

@@ -11,8 +11,8 @@ from deepres.data.fetch import fetch_cifar10
 
 DATA_FOLDER = Path("data/cifar10")
 DATA_HELP = (
-    f"folder with CIFAR-10's binary files, fetched if they are missing (default: {DATA_FOLDER}); "
-    "or 'sample', the 6,000 images inside the package"
+    "folder with CIFAR-10's binary files, fetched if they are missing, or 'sample', the 6,000 "
+    f"images inside the package (default: where a run's data are, else {DATA_FOLDER})"
 )
 
 

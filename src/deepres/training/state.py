@@ -1,6 +1,7 @@
 """What changes from step to step, and is saved."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -103,15 +104,20 @@ class TrainingState:
         Raises:
             DamagedCheckpoint: there are checkpoints, and none is whole.
         """
-        candidates = (folder.checkpoint, previous_of(folder.checkpoint))
-        present = [path for path in candidates if path.exists()]
-        for path in present:
+        damaged: list[Path] = []
+        for path in (folder.checkpoint, previous_of(folder.checkpoint)):
             try:
                 self.load(load_checkpoint(path))
-                return
+            except FileNotFoundError:
+                continue
             except DamagedCheckpoint as damage:
                 say(str(damage))
-        if present:
+                damaged.append(path)
+                continue
+            for each in damaged:  # else the next save would put it in the place of this one
+                each.replace(each.with_name(f"{each.name}.damaged"))
+            return
+        if damaged:
             raise DamagedCheckpoint(
                 f"no whole checkpoint is left in {folder.path}; "
                 "delete its checkpoint files to start the run again from step 0"
