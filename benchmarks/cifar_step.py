@@ -31,8 +31,9 @@ from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10, ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean
 from deepres.models import create_model
+from deepres.provenance import provenance
 from deepres.recipes import get_recipe
-from deepres.runtime import keep_freed_memory, provenance, resolve_device
+from deepres.runtime import keep_freed_memory, resolve_device
 from deepres.training.classify import training_step
 from deepres.training.optim import make_optimizer
 

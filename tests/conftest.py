@@ -2,10 +2,15 @@ import os
 import tarfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
 from deepres.data.cifar10 import Cifar10, load_sample
+
+# A busy machine is no defect.
+hypothesis.settings.register_profile("deepres", deadline=None)
+hypothesis.settings.load_profile("deepres")
 
 # Tests run side by side, one process a core.
 torch.set_num_threads(1)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from deepres.errors import UserError
 from deepres.files import atomic_write, read_json, write_json
-from deepres.runtime import UserError
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

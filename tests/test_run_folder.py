@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from deepres.errors import UserError
 from deepres.run_folder import RunFolder
-from deepres.runtime import UserError
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ import sys
 import pytest
 import torch
 
-from deepres.runtime import UserError, derive_seed, provenance, resolve_device, unknown_name
+from deepres.errors import UserError, unknown_name
+from deepres.provenance import provenance
+from deepres.runtime import derive_seed, resolve_device
 
 
 def test_unknown_name_offers_the_nearest() -> None:

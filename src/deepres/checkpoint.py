@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepres.errors import UserError
 from deepres.files import atomic_write
-from deepres.runtime import UserError
 
 State = dict[str, Any]
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deepres.runtime import UserError
+from deepres.errors import UserError, cannot_write
 
 
 @contextmanager
@@ -34,14 +34,6 @@ def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]
         raise cannot_write(path, error) from error
     finally:
         beside.unlink(missing_ok=True)
-
-
-def cannot_write(path: Path, error: OSError) -> UserError:
-    """Return the error for a write that the system refused."""
-    return UserError(
-        f"cannot write {path}: {error.strerror or error}; what was saved before is intact. "
-        "Free some space or mend the folder's permissions, then run the same command again"
-    )
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deepres.files import atomic_write, cannot_write, read_json, write_json
-from deepres.runtime import UserError
+from deepres.errors import UserError, cannot_write
+from deepres.files import atomic_write, read_json, write_json
 
 Event = dict[str, Any]
 

@@ -1,29 +1,13 @@
-"""What a process needs before any work: its device, its seeds, its allocator, its errors."""
+"""What a process needs before any work: its device, its seeds, its allocator."""
 
 import ctypes
-import difflib
 import hashlib
 import os
 import platform
-import subprocess
-import sys
-from collections.abc import Iterable
-from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
-
-class UserError(Exception):
-    """A mistake that the user can mend: one line that says what was given, expected, and to do."""
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """Return the error for a name that does not exist, with the nearest that do."""
-    known = sorted(known)
-    if nearest := difflib.get_close_matches(name, known, n=3):
-        return UserError(f"unknown {kind} {name!r}; did you mean {' or '.join(nearest)}?")
-    return UserError(f"unknown {kind} {name!r}; there are {', '.join(known)}")
+from deepres.errors import UserError
 
 
 def derive_seed(*parts: object) -> int:
@@ -33,30 +17,34 @@ def derive_seed(*parts: object) -> int:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device called ``name``; ``auto`` takes the accelerator if there is one.
-
-    Kernels are made deterministic, so that a run repeats to the same bits on the same hardware.
+    """Return the device called ``name``; ``auto`` is CUDA where there is a GPU, else the CPU.
 
     Raises:
         UserError: there is no such device here.
     """
     if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        device = accelerator or torch.device("cpu")
-    else:
-        try:
-            device = torch.device(name)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise UserError(
-                f"device {name!r} is not available here; use cpu, cuda, cuda:N, mps or auto"
-            ) from error
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"device {name!r} is not available here; use cpu, cuda, cuda:N, mps or auto"
+        ) from error
+    return device
+
+
+def make_repeatable(device: torch.device) -> None:
+    """Make all work on ``device`` in this process exact float32 and the same bits each time.
+
+    On CUDA the defaults are otherwise: convolutions in TF32, and whichever kernel is fastest.
+    """
     if device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, chosen before its first call.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True)
-    return device
+        torch.backends.cudnn.benchmark = False
+        torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def keep_freed_memory() -> None:
@@ -69,43 +57,6 @@ def keep_freed_memory() -> None:
         return
     m_trim_threshold, m_mmap_threshold = -1, -3  # malloc.h
     libc = ctypes.CDLL(None)
+    if not libc.mallopt(m_mmap_threshold, 1 << 30):
+        libc.mallopt(m_mmap_threshold, 32 << 20)  # the most that older versions accept
     libc.mallopt(m_trim_threshold, 1 << 30)
-    libc.mallopt(m_mmap_threshold, 1 << 30)
-
-
-def provenance(device: torch.device) -> dict[str, str]:
-    """Return what a number measured here depends on: code, libraries, hardware."""
-    return {
-        "deepres": version("deepres"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.platform(),
-        "hardware": _hardware(device),
-    }
-
-
-def _commit() -> str:
-    """The git commit of this very code; "unknown" where it was installed without its history."""
-    package = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(package), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        # An installed copy inside another project's checkout must not take that project's commit.
-        git("ls-files", "--error-unmatch", Path(__file__).name)
-        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    name = platform.processor() or platform.machine()
-    if sys.platform == "linux":
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next((li.split(":")[1].strip() for li in lines if li.startswith("model name")), name)
-    return f"{name}, {torch.get_num_threads()} threads"

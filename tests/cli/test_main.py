@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from deepres.cli.main import main
-from deepres.runtime import UserError
+from deepres.errors import UserError
 
 
 @pytest.mark.parametrize(

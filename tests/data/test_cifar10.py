@@ -6,7 +6,7 @@ import torch
 
 from deepres.data import cifar10
 from deepres.data.cifar10 import Cifar10, load_cifar10, verify_cifar10
-from deepres.runtime import UserError
+from deepres.errors import UserError
 
 
 def test_the_sample_is_balanced_and_whole(sample: Cifar10) -> None:

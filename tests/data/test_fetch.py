@@ -12,7 +12,7 @@ from PIL import Image
 from deepres.data import fetch
 from deepres.data.cifar10 import Cifar10, load_cifar10, verify_cifar10
 from deepres.data.fetch import fetch_cifar10, records_from_rows
-from deepres.runtime import UserError
+from deepres.errors import UserError
 
 
 def test_rows_become_official_records(sample: Cifar10) -> None:

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from deepres.data.images import read_image
-from deepres.runtime import UserError
+from deepres.errors import UserError
 
 
 def test_the_centre_of_the_shorter_side(tmp_path: Path) -> None:

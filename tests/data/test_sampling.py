@@ -1,5 +1,5 @@
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepres.data.sampling import Sampler
@@ -7,7 +7,6 @@ from deepres.data.sampling import Sampler
 CPU = torch.device("cpu")
 
 
-@settings(deadline=None)
 @given(
     images=st.integers(1, 50),
     batch_size=st.integers(1, 70),
@@ -25,7 +24,6 @@ def test_a_batch_is_a_function_of_seed_and_step(images, batch_size, steps, seed)
             assert torch.equal(expected, b)
 
 
-@settings(deadline=None)
 @given(images=st.integers(1, 50), batch_size=st.integers(1, 20))
 def test_each_epoch_takes_each_image_once(images: int, batch_size: int) -> None:
     sampler = Sampler(images, batch_size, 4, True, 0, CPU)

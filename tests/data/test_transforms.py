@@ -12,7 +12,7 @@ def test_the_mean_is_exact() -> None:
     torch.testing.assert_close(per_pixel_mean(images).double(), expected, atol=1e-7, rtol=0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     pad=st.integers(0, 5),
     height=st.integers(1, 9),

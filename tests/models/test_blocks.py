@@ -9,7 +9,7 @@ from deepres.models.blocks import BasicBlock, Bottleneck, ZeroPad, make_shortcut
 BLOCKS = st.sampled_from([BasicBlock, Bottleneck])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     block=BLOCKS,
     shortcut=st.sampled_from(["A", "B", "C", "none"]),

@@ -3,11 +3,11 @@ import re
 import pytest
 import torch
 
+from deepres.errors import UserError
 from deepres.models import create_model, list_models
 from deepres.models.complexity import stage_costs, total_cost
 from deepres.models.create import build_empty
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
-from deepres.runtime import UserError
 
 
 def cost_of(name: str, **options: str):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from deepres.errors import UserError
 from deepres.models import create_model, list_models
 from deepres.models.create import build_empty
-from deepres.runtime import UserError
 
 
 def test_patterns_select_names() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model, save_weights
-from deepres.runtime import UserError
 
 CLASSES = tuple("abcdefghij")
 

@@ -1,8 +1,8 @@
 import pytest
 
+from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.recipes.cifar10 import NETWORKS
-from deepres.runtime import UserError
 
 
 @pytest.mark.parametrize("name", NETWORKS)

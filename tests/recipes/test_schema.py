@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepres.errors import UserError
 from deepres.recipes import Recipe, get_recipe
-from deepres.runtime import UserError
 
 PAPER = get_recipe("resnet110")
 

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 import deepres
 from deepres.checkpoint import load_checkpoint, previous_of
 from deepres.data.cifar10 import Cifar10
+from deepres.errors import UserError
 from deepres.recipes import Recipe, get_recipe
 from deepres.run_folder import RunFolder
-from deepres.runtime import UserError
 from deepres.training import resume, train
 from deepres.training.state import Diverged
 

@@ -7,7 +7,7 @@ from deepres.cli import Commands
 from deepres.cli.terminal import DATA_FOLDER, say
 from deepres.data.cifar10 import verify_cifar10
 from deepres.data.fetch import fetch_cifar10
-from deepres.runtime import UserError
+from deepres.errors import UserError
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from deepres.cli import data, evaluate, models, predict, train
-from deepres.runtime import UserError
+from deepres.errors import UserError
 from deepres.training.interrupt import Interrupted
 
 USER_ERROR = 2

@@ -7,11 +7,11 @@ from torch import nn
 
 from deepres.cli import Commands
 from deepres.cli.terminal import print_table
+from deepres.errors import unknown_name
 from deepres.models.complexity import stage_costs, total_cost
 from deepres.models.create import build_empty, list_models
 from deepres.models.stages import StagedNetwork
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
-from deepres.runtime import unknown_name
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -42,18 +42,13 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def default_input_size(name: str) -> int:
-    """Return the side of the images that the network was made for."""
-    is_cifar = "conv5_x" not in build_empty(name).stages
-    return 32 if is_cifar else 224
-
-
 def show_list(names: list[str], input_size: int | None) -> None:
     """Print one line per network, the paper's figures beside ours."""
     rows = []
     for name in names:
-        size = default_input_size(name) if input_size is None else input_size
-        cost = total_cost(build_empty(name), size)
+        model = build_empty(name)
+        size = model.input_size if input_size is None else input_size
+        cost = total_cost(model, size)
         paper_m = PARAMETERS_M.get(name.replace("plain", "resnet"))
         paper_g = MULTIPLY_ADDS_G.get(name) if size == 224 else None
         rows.append(
@@ -73,8 +68,8 @@ def show_list(names: list[str], input_size: int | None) -> None:
 
 def show_stages(name: str, input_size: int | None) -> None:
     """Print a network's Table 1: what each stage puts out and costs."""
-    size = default_input_size(name) if input_size is None else input_size
     model = build_empty(name)
+    size = model.input_size if input_size is None else input_size
     costs = [*stage_costs(model, size), total_cost(model, size)]
     rows = [
         [

@@ -6,9 +6,10 @@ from pathlib import Path
 from deepres.cli import Commands
 from deepres.cli.terminal import print_table, say
 from deepres.data.images import read_image
+from deepres.errors import UserError
 from deepres.evaluation.predict import predict
 from deepres.models import load_model
-from deepres.runtime import UserError, resolve_device
+from deepres.runtime import resolve_device
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 from deepres.cli import Commands
 from deepres.cli.terminal import DATA_FOLDER, DATA_HELP, open_data, say
+from deepres.errors import UserError
 from deepres.recipes import Recipe, get_recipe
 from deepres.report.figures import learning_curves
 from deepres.run_folder import RunFolder
-from deepres.runtime import UserError, resolve_device
+from deepres.runtime import resolve_device
 from deepres.training import resume, train
 from deepres.training.run import SAVE_EVERY_S
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepres.data.download import file_digest
-from deepres.runtime import UserError
+from deepres.errors import UserError
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -99,7 +99,7 @@ def load_cifar10(folder: Path) -> Cifar10:
         raise UserError(f"{problems[0]}; run: deepres data cifar10 --dir {folder}")
     train = _read_records([folder / name for name in TRAIN_FILES])
     test = _read_records([folder / TEST_FILE])
-    return Cifar10(train, test, source="CIFAR-10", location=str(folder))
+    return Cifar10(train, test, source="CIFAR-10", location=str(folder.resolve()))
 
 
 def verify_cifar10(folder: Path) -> list[str]:
@@ -108,19 +108,23 @@ def verify_cifar10(folder: Path) -> list[str]:
     problems = []
     for name, md5 in MD5.items():
         path = folder / name
-        if not path.is_file():
-            problems.append(f"{path} is missing")
-        elif path.stat().st_size != expected:
-            problems.append(f"{path} has {path.stat().st_size:,} bytes, expected {expected:,}")
-        elif (found := file_digest(path, "md5")) != md5:
-            problems.append(f"{path} is damaged: its md5 is {found}, expected {md5}")
+        try:
+            if not path.is_file():
+                problems.append(f"{path} is missing")
+            elif (size := path.stat().st_size) != expected:
+                problems.append(f"{path} has {size:,} bytes, expected {expected:,}")
+            elif (found := file_digest(path, "md5")) != md5:
+                problems.append(f"{path} is damaged: its md5 is {found}, expected {md5}")
+        except OSError as error:
+            problems.append(f"{path} cannot be read: {error.strerror}")
     return problems
 
 
 def load_sample() -> Cifar10:
     """Read the sample inside the package: 500 training and 100 test images of each class.
 
-    They are the first of each class in CIFAR-10's own order, stored class by class.
+    They are the first of each class in CIFAR-10's own order. The classes take turns, so that any
+    stretch of the sample is balanced.
     """
     folder = resources.files("deepres.data") / "sample"
 
@@ -129,8 +133,9 @@ def load_sample() -> Cifar10:
         for name in CLASSES:
             with (folder / part / f"{name}.webp").open("rb") as file:
                 mosaics.append(_untile(np.asarray(Image.open(file).convert("RGB"))))
-        labels = torch.arange(len(CLASSES)).repeat_interleave(len(mosaics[0]))
-        return ImageSet(torch.from_numpy(np.concatenate(mosaics)), labels)
+        images = np.stack(mosaics, axis=1).reshape(-1, 3, 32, 32)  # (each, classes, …) → (N, …)
+        labels = torch.arange(len(CLASSES)).repeat(len(mosaics[0]))
+        return ImageSet(torch.from_numpy(images), labels)
 
     source = "the embedded sample of CIFAR-10"
     return Cifar10(read("train"), read("test"), source=source, location="sample")

@@ -6,10 +6,10 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import BinaryIO, Literal
 
-from deepres.files import cannot_write
+from deepres.errors import UserError, cannot_write
 from deepres.progress import Progress
-from deepres.runtime import UserError
 
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 20.0
@@ -35,29 +35,25 @@ def download(url: str, path: Path, algorithm: str, digest: str) -> None:
         DownloadError: the server cannot be reached, or its file has another checksum.
         UserError: the disk refused.
     """
-    if path.exists():
+    if path.exists() and file_digest(path, algorithm) == digest:
         return
     part = path.with_name(f"{path.name}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(part.parent, error) from error
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _fetch_rest(url, part)
             break
         except urllib.error.HTTPError as error:
             raise DownloadError(f"{url}: the server answers {error.code} {error.reason}") from error
-        except (
-            urllib.error.URLError,
-            http.client.HTTPException,
-            ConnectionError,
-            TimeoutError,
-        ) as e:
+        except (OSError, http.client.HTTPException) as error:  # refused, broken off, timed out
             nothing_came = not part.exists() or part.stat().st_size == 0
             if attempt == ATTEMPTS or nothing_came:
-                reason = getattr(e, "reason", e) or type(e).__name__
-                raise DownloadError(f"{url}: {reason}") from e
+                reason = getattr(error, "reason", error) or type(error).__name__
+                raise DownloadError(f"{url}: {reason}") from error
             time.sleep(0.5 * attempt)
-        except OSError as error:
-            raise cannot_write(part, error) from error
     found = file_digest(part, algorithm)
     if found != digest:
         part.unlink()
@@ -79,19 +75,25 @@ def _fetch_rest(url: str, part: Path) -> None:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         start = have if resumed else 0
         total = start + int(response.headers.get("Content-Length") or 0)
-        with (
-            part.open("ab" if resumed else "wb") as file,
-            Progress(
-                f"fetch {part.stem} (MB)", total=max(1, total // 10**6), start=start // 10**6
-            ) as bar,
-        ):
+        bar = Progress(f"fetch {part.stem} (MB)", max(1, total // 10**6), start // 10**6)
+        with bar, _open(part, "ab" if resumed else "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
-                file.write(chunk)
+                try:
+                    file.write(chunk)
+                except OSError as error:
+                    raise cannot_write(part, error) from error
                 bar.update(file.tell() // 10**6)
             if file.tell() < total:
                 raise ConnectionError(
                     f"the connection broke after {file.tell():,} of {total:,} bytes"
                 )
+
+
+def _open(path: Path, mode: Literal["ab", "wb"]) -> BinaryIO:
+    try:
+        return path.open(mode, buffering=0)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def file_digest(path: Path, algorithm: str) -> str:

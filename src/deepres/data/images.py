@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from deepres.runtime import UserError
+from deepres.errors import UserError
 
 
 def read_image(path: Path, size: int) -> Tensor:
@@ -17,11 +17,11 @@ def read_image(path: Path, size: int) -> Tensor:
     centre is cut out. Transparent pixels are laid on white.
 
     Raises:
-        UserError: the file is missing, cut, or no image.
+        UserError: the file is missing, cut, or no image of whole-numbered pixels.
     """
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
+            upright = _eight_bits(ImageOps.exif_transpose(image))
             if upright.has_transparency_data:
                 layer = upright.convert("RGBA")
                 upright = Image.new("RGBA", layer.size, "white")
@@ -31,6 +31,16 @@ def read_image(path: Path, size: int) -> Tensor:
         raise UserError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path}: not an image that can be read") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # a damaged file can fail anywhere in a decoder
         raise UserError(f"{path}: damaged or unreadable image ({error})") from error
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Bring 16-bit greyscale to 8 bits; Pillow's own conversion would cut all values above 255."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range")
+    if image.mode.startswith("I"):
+        levels = np.clip(np.asarray(image) / 257, 0, 255).round()
+        return Image.fromarray(levels.astype(np.uint8))
+    return image

@@ -61,11 +61,8 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(
-        self, in_channels: int, width: int, stride: int, shortcut: Shortcut, stride_on: StrideOn
-    ) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut) -> None:
         super().__init__()
-        del stride_on  # a basic block has only 3×3 layers, and its first down-samples
         self.conv1 = conv3x3(in_channels, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = conv3x3(width, width)
@@ -87,7 +84,12 @@ class Bottleneck(nn.Module):
     expansion = 4
 
     def __init__(
-        self, in_channels: int, width: int, stride: int, shortcut: Shortcut, stride_on: StrideOn
+        self,
+        in_channels: int,
+        width: int,
+        stride: int,
+        shortcut: Shortcut,
+        stride_on: StrideOn = "1x1",
     ) -> None:
         super().__init__()
         channels = width * self.expansion

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from deepres.errors import UserError
 from deepres.models.stages import StagedNetwork, record_outputs
-from deepres.runtime import UserError
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import get_args
 import torch
 from torch import nn
 
+from deepres.errors import UserError, unknown_name
 from deepres.models.blocks import BasicBlock, Shortcut, StrideOn
 from deepres.models.resnet import IMAGENET, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
 from deepres.models.vgg import BLOCKS, VGG
-from deepres.runtime import UserError, unknown_name
 
 NAMES = (
     *("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
@@ -50,7 +50,7 @@ def create_model(
     """
     if num_classes is not None and num_classes < 1:
         raise UserError(f"num_classes must be at least 1, got {num_classes}")
-    match = re.fullmatch(r"(plain|resnet|vgg)(\d+)(-cifar)?", name)
+    match = re.fullmatch(r"(plain|resnet|vgg)([1-9]\d*)(-cifar)?", name)
     if not match:
         raise unknown_name("network", name, NAMES)
     kind, depth, suffix = match[1], int(match[2]), match[3]
@@ -78,6 +78,8 @@ def create_model(
     else:
         raise _no_such_depth(kind, depth)
     he_initialise(model)
+    options = {"num_classes": num_classes, "shortcut": shortcut, "stride_on": stride_on}
+    model.architecture = {"name": name, **options}
     return model
 
 

@@ -30,10 +30,11 @@ class ResNet(StagedNetwork):
         blocks: tuple[int, ...],
         widths: tuple[int, ...],
         shortcut: Shortcut,
-        stride_on: StrideOn,
         num_classes: int,
+        input_size: int,
+        **block_options: StrideOn,
     ) -> None:
-        super().__init__()
+        super().__init__(input_size)
         self.stages["conv1"] = ("conv1", "bn1", "relu")
         for name, module in stem:
             self.add_module(name, module)
@@ -43,7 +44,7 @@ class ResNet(StagedNetwork):
             layer = nn.Sequential()
             for j in range(count):
                 stride = 2 if i > 1 and j == 0 else 1  # halve the map where the width doubles
-                layer.append(block(channels, width, stride, shortcut, stride_on))
+                layer.append(block(channels, width, stride, shortcut, **block_options))
                 channels = width * block.expansion
             self.add_module(f"layer{i}", layer)
             pooled = ("maxpool",) if i == 1 and hasattr(self, "maxpool") else ()
@@ -66,11 +67,14 @@ def imagenet_resnet(
         ("relu", nn.ReLU()),
         ("maxpool", nn.MaxPool2d(3, stride=2, padding=1)),
     ]
-    return ResNet(stem, block, blocks, (64, 128, 256, 512), shortcut, stride_on, num_classes)
+    options = {"stride_on": stride_on} if block is Bottleneck else {}
+    widths = (64, 128, 256, 512)
+    return ResNet(stem, block, blocks, widths, shortcut, num_classes, input_size=224, **options)
 
 
 def cifar_resnet(depth: int, shortcut: Shortcut, num_classes: int) -> ResNet:
     """Build the network of §4.2 with ``depth`` = 6n+2 layers: n blocks on 32, 16 and 8 pixels."""
     n = (depth - 2) // 6
     stem = [("conv1", conv3x3(3, 16)), ("bn1", nn.BatchNorm2d(16)), ("relu", nn.ReLU())]
-    return ResNet(stem, BasicBlock, (n, n, n), (16, 32, 64), shortcut, "1x1", num_classes)
+    widths = (16, 32, 64)
+    return ResNet(stem, BasicBlock, (n, n, n), widths, shortcut, num_classes, input_size=32)

@@ -1,7 +1,7 @@
 """What all networks share: stages with the paper's names, and access to what they compute."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -22,12 +22,16 @@ class StagedNetwork(nn.Module):
     """A network that runs its stages in order.
 
     ``stages`` maps the paper's name of each stage (conv1, conv2_x, …, fc) to the modules that it
-    runs, by their names in the state dict.
+    runs, by their names in the state dict. ``input_size`` is the side, in pixels, of the images
+    that it was made for. ``architecture`` holds the arguments of the ``create_model`` that built
+    it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, input_size: int) -> None:
         super().__init__()
+        self.input_size = input_size
         self.stages: dict[str, tuple[str, ...]] = {}
+        self.architecture: dict[str, Any] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to logits (N, num_classes)."""

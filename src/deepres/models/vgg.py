@@ -17,7 +17,7 @@ class VGG(StagedNetwork):
     """
 
     def __init__(self, depth: int, num_classes: int) -> None:
-        super().__init__()
+        super().__init__(input_size=224)
         self.features = nn.Sequential()
         channels = 3
         for i, (count, width) in enumerate(zip(BLOCKS[depth], WIDTHS, strict=True), start=1):

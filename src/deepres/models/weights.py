@@ -9,10 +9,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
-from deepres.runtime import UserError
 
 INPUT_MEAN = "input_mean"  # stored beside the network's own tensors
 METADATA = "deepres"
@@ -24,11 +24,12 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
     Args:
         path: a .safetensors file, written atomically.
         classifier: the trained network.
-        meta: at least ``model``, the network's name; anything else that JSON can hold.
+        meta: what else to note about them, anything that JSON can hold.
     """
     tensors = {**classifier.network.state_dict(), INPUT_MEAN: classifier.mean}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    described = {**meta, "classes": classifier.classes}
+    architecture = classifier.network.architecture
+    described = {"architecture": architecture, "classes": classifier.classes, **meta}
     with atomic_write(path) as file:
         file.write(save(tensors, metadata={METADATA: json.dumps(described)}))
 
@@ -51,7 +52,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifi
     tensors, meta = _read(file)
     mean = tensors.pop(INPUT_MEAN)
     with torch.device("meta"):
-        network = create_model(meta["model"], num_classes=len(meta["classes"]))
+        network = create_model(**meta["architecture"])
     check_fit(network.state_dict(), tensors, file)
     network.load_state_dict(tensors, assign=True)
     classifier = Classifier(network, mean, tuple(meta["classes"])).eval()

@@ -3,8 +3,8 @@
 import dataclasses
 import re
 
+from deepres.errors import unknown_name
 from deepres.recipes.schema import Recipe
-from deepres.runtime import unknown_name
 
 NETWORKS = (
     *("plain20", "plain32", "plain44", "plain56", "plain110"),
@@ -45,7 +45,7 @@ def get_recipe(name: str) -> Recipe:
     Raises:
         UserError: the paper trains no such network on CIFAR-10.
     """
-    match = re.fullmatch(r"(?:plain|resnet)(\d+)(?:-cifar)?", name)
+    match = re.fullmatch(r"(?:plain|resnet)([1-9]\d*)(?:-cifar)?", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or depth % 6 != 2 or name in IMAGENET_TWINS:
         raise unknown_name("CIFAR-10 recipe", name, NETWORKS)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_type_hints
 
-from deepres.runtime import UserError, unknown_name
+from deepres.errors import UserError, unknown_name
 
 Precision = Literal["fp32", "bf16"]
 

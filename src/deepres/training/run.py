@@ -9,13 +9,15 @@ import torch
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import CLASSES, Cifar10
 from deepres.data.transforms import per_pixel_mean
+from deepres.errors import UserError
 from deepres.files import write_json
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.weights import save_weights
+from deepres.provenance import provenance
 from deepres.recipes.schema import Recipe
 from deepres.run_folder import RunFolder
-from deepres.runtime import UserError, derive_seed, keep_freed_memory, provenance, resolve_device
+from deepres.runtime import derive_seed, keep_freed_memory, resolve_device
 from deepres.training.classify import Training, run_steps
 from deepres.training.optim import make_optimizer
 from deepres.training.state import TrainingState

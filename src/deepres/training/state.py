@@ -13,8 +13,8 @@ from deepres.checkpoint import (
     previous_of,
     save_checkpoint,
 )
+from deepres.errors import UserError
 from deepres.run_folder import RunFolder
-from deepres.runtime import UserError
 
 
 class Diverged(UserError):

@@ -1,0 +1,55 @@
+"""What a measured number depends on: code, libraries, hardware."""
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+
+def provenance(device: torch.device) -> dict[str, str]:
+    """Return the versions and the hardware behind a number that is measured on ``device``."""
+    return {
+        "deepres": _version(),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.platform(),
+        "device": device.type,
+        "hardware": _hardware(device),
+    }
+
+
+def _version() -> str:
+    try:
+        return version("deepres")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """The git commit of this very code; "unknown" where it was installed without its history."""
+    package = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        # An installed copy inside another project's checkout must not take that project's commit.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((li.split(":")[1].strip() for li in lines if li.startswith("model name")), name)
+    return f"{name}, {torch.get_num_threads()} threads"
