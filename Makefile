@@ -4,16 +4,20 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-RUN := runs/demo
 
 .PHONY: demo test clean
 
+# Status 3 says that CIFAR-10 can be fetched from nowhere; any other failure ends the demo.
 demo: .venv/installed
-	@if $(BIN)/deepres data cifar10; then data=data/cifar10; else \
-	    data=sample; echo "going on with the 6,000 images inside the package"; fi; \
-	if [ -e $(RUN)/recipe.json ]; then $(BIN)/deepres train --resume $(RUN); \
-	    else $(BIN)/deepres train resnet20 --steps 1000 --data $$data --run $(RUN); fi && \
-	$(BIN)/deepres evaluate $(RUN)
+	@$(BIN)/deepres data cifar10; status=$$?; \
+	case $$status in \
+	    0) data=data/cifar10; run=runs/demo;; \
+	    3) data=sample; run=runs/demo-sample; echo "going on with the 6,000 images inside the package";; \
+	    *) exit $$status;; \
+	esac; \
+	if [ -e $$run/recipe.json ]; then $(BIN)/deepres train --resume $$run; \
+	    else $(BIN)/deepres train resnet20 --steps 1000 --data $$data --run $$run; fi && \
+	$(BIN)/deepres evaluate $$run
 
 test: .venv/installed-test
 	$(BIN)/ruff check
@@ -27,7 +31,7 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
 	    sys.exit(None if (3, 11) <= v <= (3, 13) else f"deepres needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}; try: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/installed: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .

@@ -6,7 +6,8 @@ The customary script is what most repositories do: per image, PIL and torchvisio
 DataLoader workers; an eager model in the default memory format; PyTorch's SGD. Both sides train
 the same network with the same hyper-parameters, each turn in a process of its own so that neither
 inherits the other's allocator, caches or workers. What counts is the ratio, turn by turn: these
-times are only as steady as the machine.
+times are only as steady as the machine. Memory is that of the training process alone; the
+customary script's workers come on top.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from deepres.data.transforms import per_pixel_mean
 from deepres.models import create_model
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
-from deepres.runtime import keep_freed_memory, resolve_device
+from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.classify import training_step
 from deepres.training.optim import make_optimizer
 
@@ -76,8 +77,7 @@ def customary_batches(train: ImageSet, workers: int) -> Iterator[tuple[Tensor, T
 def our_batches(train: ImageSet, device: torch.device) -> Batches:
     """Batches as ``deepres train`` makes them."""
     mean = per_pixel_mean(train.images)
-    options = {"batch_size": BATCH_SIZE, "pad": 4, "flip": True, "seed": 0}
-    return Batches(train, mean, device=device, **options)  # type: ignore[arg-type]
+    return Batches(train, mean, batch_size=BATCH_SIZE, pad=4, flip=True, seed=0, device=device)
 
 
 def customary_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], None]:
@@ -99,6 +99,7 @@ def customary_step(model: str, train: ImageSet, device: torch.device) -> Callabl
 def our_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], None]:
     """The step of ``deepres train``."""
     keep_freed_memory()
+    make_repeatable(device)
     network = create_model(model).to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, get_recipe(model))
     batches = our_batches(train, device)
@@ -114,7 +115,7 @@ SIDES = {"ours": our_step, "customary": customary_step}
 
 def measure(side: str, model: str, steps: int, data: Cifar10, device_name: str) -> dict[str, float]:
     """Time one side's steps in this process, and read its peak memory."""
-    device = resolve_device(device_name) if side == "ours" else torch.device(device_name)
+    device = resolve_device(device_name)
     if side == "customary":
         torch.backends.cudnn.benchmark = True
     step = SIDES[side](model, data.train, device)
@@ -137,7 +138,7 @@ def measure(side: str, model: str, steps: int, data: Cifar10, device_name: str) 
 def synchronize(device: torch.device) -> None:
     """Wait for the device, where it works on its own."""
     if device.type == "cuda":
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(device)
 
 
 def measure_data_path(data: Cifar10, rounds: int) -> list[dict[str, float]]:
@@ -206,6 +207,7 @@ def main() -> None:
 
     slug = "-".join(results["provenance"]["hardware"].replace(",", "").lower().split())
     path = options.out or RESULTS / f"cifar_step-{slug}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
 
     print(f"{results['provenance']['hardware']}, torch {torch.__version__}, {data.source}")

@@ -8,11 +8,18 @@ result.json         final numbers
 """
 
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from deepres.errors import UserError, cannot_write
 from deepres.files import atomic_write, read_json, write_json
+
+if sys.platform != "win32":
+    import fcntl
 
 Event = dict[str, Any]
 
@@ -40,14 +47,33 @@ class RunFolder:
                 "or choose another folder by --run"
             )
 
-    def create(self, meta: dict[str, Any]) -> None:
-        """Start a new run.
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder if need be, and keep other processes from training in it.
+
+        What a killed process left half-written is removed. On Windows there is no lock.
 
         Raises:
-            UserError: there is one already.
+            UserError: another process is training here, or the folder cannot be made.
         """
-        self.check_absent()
-        write_json(self.recipe, meta)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        if sys.platform == "win32":
+            yield
+            return
+        folder = os.open(self.path, os.O_RDONLY)  # its lock goes with the process
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"another process is training in {self.path}") from error
+            for leftover in self.path.glob(".*.tmp"):
+                leftover.unlink()
+            yield
+        finally:
+            os.close(folder)
 
     def read_meta(self) -> dict[str, Any]:
         """Return the content of recipe.json.
@@ -60,6 +86,10 @@ class RunFolder:
         meta: dict[str, Any] = read_json(self.recipe)
         return meta
 
+    def write_meta(self, meta: dict[str, Any]) -> None:
+        """Write recipe.json."""
+        write_json(self.recipe, meta)
+
     def append_event(self, event: Event) -> None:
         """Add a line to metrics.jsonl."""
         try:
@@ -70,17 +100,31 @@ class RunFolder:
 
     def read_events(self) -> list[Event]:
         """Return the events so far; a last line that a kill or a full disk cut is left out."""
-        events = []
-        for line in self.metrics.read_text().splitlines() if self.metrics.exists() else []:
-            try:
-                events.append(json.loads(line))
-            except ValueError:
-                break
-        return events
+        lines = self.metrics.read_text().split("\n")[:-1] if self.metrics.exists() else []
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError as error:
+            raise UserError(f"{self.metrics} is damaged ({error}); restore it") from error
 
-    def rewind_events(self, step: int) -> None:
-        """Drop the events after ``step``, which a resumed run will log again."""
+    def sync_events(self) -> int:
+        """Make the events so far survive a power cut, and return how many there are."""
         if self.metrics.exists():
-            kept = [event for event in self.read_events() if event["step"] <= step]
+            with self.metrics.open("rb+") as file:
+                os.fsync(file.fileno())
+        return len(self.read_events())
+
+    def rewind_events(self, count: int) -> None:
+        """Keep the first ``count`` events; a resumed run will log the others again.
+
+        Raises:
+            UserError: there are fewer; somebody has cut the file.
+        """
+        events = self.read_events()
+        if len(events) < count:
+            raise UserError(
+                f"{self.metrics} has {len(events)} events, but the run had logged {count} when it "
+                "was saved; restore the file, or start a new run"
+            )
+        if self.metrics.exists():
             with atomic_write(self.metrics) as file:
-                file.writelines(json.dumps(event).encode() + b"\n" for event in kept)
+                file.writelines(json.dumps(event).encode() + b"\n" for event in events[:count])

@@ -1,5 +1,6 @@
 """Downloads from a real server on this machine, which can break off on demand."""
 
+import errno
 import hashlib
 import http.server
 import os
@@ -11,6 +12,7 @@ import pytest
 
 from deepres.data import download as module
 from deepres.data.download import DownloadError, download
+from deepres.errors import UserError
 
 CONTENT = os.urandom(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -94,6 +96,28 @@ def test_a_complete_part_is_accepted(server, tmp_path: Path) -> None:
     (tmp_path / "file.bin.part").write_bytes(CONTENT)
     download(server.url, tmp_path / "file.bin", "sha256", SHA256)
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+def test_a_damaged_file_is_fetched_again(server, tmp_path: Path) -> None:
+    (tmp_path / "file.bin").write_bytes(CONTENT[:-1])
+    download(server.url, tmp_path / "file.bin", "sha256", SHA256)
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+
+
+def test_a_network_failure_is_not_taken_for_a_full_disk(
+    server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EHOSTUNREACH, "No route to host")
+
+    monkeypatch.setattr("http.client.HTTPResponse.read", unreachable)
+    with pytest.raises(DownloadError, match="No route to host"):
+        download(server.url, tmp_path / "file.bin", "sha256", SHA256)
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    with pytest.raises(UserError, match="cannot write /proc/nowhere: No such file"):
+        download("http://127.0.0.1:9/a", Path("/proc/nowhere/a"), "sha256", SHA256)
 
 
 def test_wrong_content_is_discarded(server, tmp_path: Path) -> None:

@@ -18,11 +18,35 @@ def test_the_centre_of_the_shorter_side(tmp_path: Path) -> None:
     assert image.flatten(1).unique(dim=1).tolist() == [[0], [0], [255]]
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "F"])
-def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
-    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16", "F") else "a.png")
-    Image.new(mode, (40, 50), 0).save(path)
-    assert read_image(path, 32).shape == (3, 32, 32)
+@pytest.mark.parametrize(
+    ("mode", "color", "expected"),
+    [
+        ("1", 1, [255, 255, 255]),
+        ("L", 77, [77, 77, 77]),
+        ("LA", (77, 255), [77, 77, 77]),
+        ("RGBA", (10, 20, 30, 255), [10, 20, 30]),
+        ("CMYK", (0, 255, 255, 0), [255, 0, 0]),
+        ("I;16", 77 * 257, [77, 77, 77]),
+        ("I", 77 * 257, [77, 77, 77]),
+    ],
+)
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str, color, expected: list[int]) -> None:
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16", "I") else "a.png")
+    Image.new(mode, (40, 50), color).save(path)
+    assert read_image(path, 32)[:, 9, 9].tolist() == expected
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 50), (10, 20, 30)).convert("P", palette=1).save(tmp_path / "a.png")
+    assert (
+        read_image(tmp_path / "a.png", 32)[:, 9, 9] - torch.tensor([10, 20, 30])
+    ).abs().max() <= 3
+
+
+def test_pixels_without_a_range_are_refused(tmp_path: Path) -> None:
+    Image.new("F", (40, 50), 0.5).save(tmp_path / "a.tif")
+    with pytest.raises(UserError, match="floating-point pixels have no fixed range"):
+        read_image(tmp_path / "a.tif", 32)
 
 
 def test_transparency_lies_on_white(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ BLOCKS = st.sampled_from([BasicBlock, Bottleneck])
 )
 def test_shapes_of_every_block(block, shortcut, stride, stride_on, in_channels, size) -> None:
     width = 8
-    module = block(in_channels, width, stride, shortcut, stride_on).eval()
+    options = {"stride_on": stride_on} if block is Bottleneck else {}
+    module = block(in_channels, width, stride, shortcut, **options).eval()
     out = module(torch.randn(2, in_channels, size, size))
     half = -(-size // stride)
     assert out.shape == (2, width * block.expansion, half, half)
@@ -58,7 +59,7 @@ def test_where_each_option_projects(option, in_channels, stride, expected) -> No
 
 
 def test_the_second_relu_comes_after_the_addition() -> None:
-    block = BasicBlock(2, 2, 1, "A", "1x1").eval()
+    block = BasicBlock(2, 2, 1, "A").eval()
     nn.init.zeros_(block.bn2.weight)  # F = 0, so that y = relu(x)
     x = torch.randn(1, 2, 4, 4)
     assert torch.equal(block(x), x.relu())

@@ -13,7 +13,7 @@ from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
 def cost_of(name: str, **options: str):
     with torch.device("meta"):
         model = create_model(name, **options)
-    return total_cost(model, 224 if "conv5_x" in model.stages else 32)
+    return total_cost(model, model.input_size)
 
 
 @pytest.mark.parametrize("name", [*list_models(), "resnet8", "plain26", "resnet152-cifar"])

@@ -16,11 +16,9 @@ def test_patterns_select_names() -> None:
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_network_classifies(name: str) -> None:
-    classes = 10 if "conv5_x" not in build_empty(name).stages else 1000
-    size = 32 if classes == 10 else 224
-    with torch.device("meta"):
-        images = torch.empty(2, 3, size, size)
-    assert build_empty(name)(images).shape == (2, classes)
+    model = build_empty(name)
+    images = torch.empty(2, 3, model.input_size, model.input_size, device="meta")
+    assert model(images).shape == (2, 10 if model.input_size == 32 else 1000)
 
 
 def test_any_number_of_classes_and_any_n() -> None:
@@ -59,6 +57,7 @@ def test_he_initialisation() -> None:
         ("resnet21", {}, "no network resnet21: .* did you mean resnet20 or resnet18"),
         ("resnet3", {}, "did you mean resnet8"),
         ("plain50x", {}, "unknown network 'plain50x'; did you mean plain56"),
+        ("resnet020", {}, "unknown network 'resnet020'"),
         ("vgg11", {}, "unknown network 'vgg11'; did you mean vgg1"),
         ("resnet20", {"shortcut": "B"}, "resnet20 cannot take the option 'B': §4.2"),
         ("plain34", {"shortcut": "A"}, "a plain network has no shortcuts"),

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def classifier() -> Classifier:
 
 @pytest.fixture
 def weights(tmp_path: Path, classifier: Classifier) -> Path:
-    save_weights(tmp_path / "model.safetensors", classifier, {"model": "resnet8"})
+    save_weights(tmp_path / "model.safetensors", classifier, {"seed": 0})
     return tmp_path / "model.safetensors"
 
 
@@ -53,9 +54,8 @@ def test_input_is_scaled_and_its_mean_subtracted(classifier: Classifier) -> None
 def test_loading_is_strict(weights: Path, change, message: str) -> None:
     tensors = load_file(weights)
     change(tensors)
-    save_file(
-        tensors, weights, metadata={"deepres": '{"model": "resnet8", "classes": "abcdefghij"}'}
-    )
+    meta = {"architecture": {"name": "resnet8"}, "classes": CLASSES}
+    save_file(tensors, weights, metadata={"deepres": json.dumps(meta)})
     with pytest.raises(UserError, match=message):
         load_model(weights)
 
@@ -72,3 +72,13 @@ def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
     save_file({"a": torch.ones(1)}, weights)
     with pytest.raises(UserError, match="was not written by deepres"):
         load_model(weights)
+
+
+@torch.inference_mode()
+def test_options_that_leave_no_trace_in_shapes_are_kept(tmp_path: Path) -> None:
+    network = create_model("resnet50", stride_on="3x3", num_classes=4)
+    classifier = Classifier(network, torch.zeros(3, 64, 64), tuple("abcd")).eval()
+    save_weights(tmp_path / "a.safetensors", classifier, {})
+    images = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
+    loaded = load_model(tmp_path / "a.safetensors")
+    torch.testing.assert_close(loaded(images), classifier(images))

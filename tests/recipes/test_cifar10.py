@@ -1,7 +1,7 @@
 import pytest
 
 from deepres.errors import UserError
-from deepres.recipes import get_recipe
+from deepres.recipes import departures, get_recipe
 from deepres.recipes.cifar10 import NETWORKS
 
 
@@ -26,3 +26,12 @@ def test_every_depth_of_the_form_has_a_recipe() -> None:
 def test_others_have_none(name: str) -> None:
     with pytest.raises(UserError, match=f"unknown CIFAR-10 recipe '{name}'"):
         get_recipe(name)
+
+
+def test_departures_from_the_paper_are_named() -> None:
+    paper = get_recipe("resnet20")
+    assert departures(paper) == {}
+    assert departures(paper.shortened(1_000)) == {}
+    assert departures(paper.changed(["lr=0.05", "flip=false"])) == {"lr": 0.05, "flip": False}
+    assert departures(paper.extended(70_000)) == {"steps": 70_000}
+    assert departures(paper.shortened(1_000).extended(2_000))["lr_drops"] == (500, 750)

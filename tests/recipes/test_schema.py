@@ -33,8 +33,9 @@ def test_a_run_cannot_be_shortened_to_its_own_length() -> None:
 def test_extending_moves_the_end_alone() -> None:
     longer = PAPER.shortened(1_000).extended(2_000)
     assert (longer.steps, longer.lr_drops, longer.shortened_from) == (2_000, (500, 750), 64_000)
+    assert PAPER.extended(64_000) == PAPER  # the same command again, after an interruption
     with pytest.raises(UserError, match="the run has 64000 steps; to extend it give more"):
-        PAPER.extended(64_000)
+        PAPER.extended(63_999)
 
 
 def test_a_recipe_survives_json() -> None:

@@ -28,8 +28,8 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_learning_curves(tmp_path: Path, texts: list[str], shortened_from: int | None) -> None:
     run = RunFolder(tmp_path)
     recipe = {"model": "resnet20", "steps": 100, "lr_drops": [50, 75]}
-    meta = {"recipe": {**recipe, "shortened_from": shortened_from}, "data": {"source": "CIFAR-10"}}
-    run.create(meta)
+    recipe["shortened_from"] = shortened_from
+    run.write_meta({"recipe": recipe, "departures": {"lr": 0.05}, "data": {"source": "CIFAR-10"}})
     for step in (50, 100):
         run.append_event({"step": step, "split": "train", "error_pct": 90 - step / 2})
         run.append_event({"step": step, "split": "test", "error_pct": 95 - step / 2})
@@ -39,6 +39,7 @@ def test_learning_curves(tmp_path: Path, texts: list[str], shortened_from: int |
         assert len(image.getcolors(1 << 20)) > 50
     title = next(text for text in texts if text.startswith("resnet20"))
     assert ("shortened from the paper's 64,000" in title) == (shortened_from is not None)
+    assert "not the paper's: lr 0.05" in title
     assert {"training", "test"} <= set(texts)
 
 

@@ -20,6 +20,7 @@ from deepres.training.optim import learning_rate, make_optimizer, set_learning_r
         ("resnet110", 400, False, 0.1),
         ("resnet110", 32_000, False, 0.01),
         ("resnet110", 48_000, False, 0.001),
+        ("resnet110", 48_000, True, 0.001),  # drops stand at their steps, whatever warm-up does
     ],
 )
 def test_the_papers_learning_rate(name, step, warming_up, expected) -> None:

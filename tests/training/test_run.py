@@ -1,19 +1,26 @@
 import dataclasses
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 
 import deepres
 from deepres.checkpoint import load_checkpoint, previous_of
 from deepres.data.cifar10 import Cifar10
+from deepres.data.sampling import Sampler
 from deepres.errors import UserError
+from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe
 from deepres.run_folder import RunFolder
+from deepres.runtime import derive_seed
 from deepres.training import resume, train
-from deepres.training.state import Diverged
+from deepres.training.interrupt import Interrupted
+from deepres.training.state import Diverged, TrainingState
 
 SHORT = dataclasses.replace(
     get_recipe("resnet8").shortened(24), batch_size=16, log_every=5, eval_every=10
@@ -23,9 +30,26 @@ SHORT = dataclasses.replace(
 @pytest.fixture(scope="module")
 def data(sample: Cifar10) -> Cifar10:
     """A tenth of the sample, so that evaluations are short."""
-    every = slice(None, None, 10)
-    train, test = sample.train.subset(every), sample.test.subset(every)
+    train, test = sample.train.subset(slice(500)), sample.test.subset(slice(100))
     return dataclasses.replace(sample, train=train, test=test)
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch: pytest.MonkeyPatch):
+    """Send this process a SIGTERM in the middle of a later step, once."""
+
+    def arm(steps: int) -> None:
+        true_record = TrainingState.record
+
+        def record(state: TrainingState, *arguments: torch.Tensor) -> None:
+            true_record(state, *arguments)
+            if state.step == steps:
+                monkeypatch.setattr(TrainingState, "record", true_record)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr(TrainingState, "record", record)
+
+    return arm
 
 
 def run(path: Path, data: Cifar10, recipe: Recipe = SHORT, **options) -> RunFolder:
@@ -104,61 +128,127 @@ def test_a_finished_run_can_be_extended(tmp_path: Path, data: Cifar10) -> None:
     # It has the first part's last window and test as well, at step 24.
     assert [e for e in events if e["step"] != 24] == outcome(whole)[0]
     assert first.read_meta()["recipe"]["steps"] == 40
-    with pytest.raises(UserError, match="has 40 steps; to extend it give more, got 40"):
-        resume(first.path, data, steps=40, device="cpu")
+    assert first.read_meta()["departures"]["lr_drops"] == [12, 18]  # not those of 40 steps
+    with pytest.raises(UserError, match="has 40 steps; to extend it give more, got 39"):
+        resume(first.path, data, steps=39, device="cpu")
 
 
 def test_a_finished_run_can_be_resumed_in_vain(tmp_path: Path, data: Cifar10) -> None:
     folder = run(tmp_path / "run", data)
     before = outcome(folder), folder.result.read_text()
     folder.result.unlink()  # as after a kill in the very last moment
-    resume(folder.path, data, device="cpu")
+    said: list[str] = []
+    resume(folder.path, data, device="cpu", say=said.append)
+    assert said == ["going on from step 24 of 24"]
     after = outcome(folder), folder.result.read_text()
     assert after[0][0] == before[0][0]
     assert after[1] == before[1]
 
 
-def test_warm_up_ends_by_its_condition_and_is_remembered(tmp_path: Path, data: Cifar10) -> None:
-    # The bound that ends warm-up lies between the errors of two windows of this very run.
-    endless = dataclasses.replace(SHORT, warm_up_lr=0.01, warm_up_until_error_pct=1e-3)
-    errors = [e["error_pct"] for e in outcome(run(tmp_path / "endless", data, endless))[0]]
-    assert {e["lr"] for e in outcome(run(tmp_path / "e2", data, endless))[0][:1]} == {0.01}
-    bound = errors[1] + 1e-3  # the second window, steps 5 to 10, is the first below it...
-    recipe = dataclasses.replace(endless, warm_up_until_error_pct=bound, lr_drops=(18,))
-    first_below = 5 if errors[0] < bound else 10
+def test_warm_up_ends_by_its_condition_and_is_remembered(
+    tmp_path: Path, data: Cifar10, interrupt_after
+) -> None:
+    endless = dataclasses.replace(
+        SHORT, warm_up_lr=0.01, warm_up_until_error_pct=1e-3, lr_drops=(18,)
+    )
+    events, _ = outcome(run(tmp_path / "endless", data, endless))
+    rates = [e["lr"] for e in events if e["split"] == "train"]
+    assert rates == [0.01, 0.01, 0.01, 0.01, 0.01]  # up to the drop, and 0.1 / 10 from there
+
+    # A bound that this very run passes in its first or second window.
+    errors = [e["error_pct"] for e in events if e["split"] == "train"]
+    recipe = dataclasses.replace(endless, warm_up_until_error_pct=max(errors[:2]) - 1e-6)
+    ends = 5 if errors[0] < errors[1] else 10
     folder = run(tmp_path / "run", data, recipe)
     rates = {e["step"]: e["lr"] for e in outcome(folder)[0] if e["split"] == "train"}
-    expected = {s: 0.01 if s <= first_below else 0.1 for s in (5, 10, 15)} | {20: 0.01, 24: 0.01}
-    assert rates == expected
-    assert load_checkpoint(folder.checkpoint)["warming_up"] is False
+    assert rates == {5: 0.01, 10: 0.01 if ends == 10 else 0.1, 15: 0.1, 20: 0.01, 24: 0.01}
+
+    interrupt_after(12)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "interrupted", data, recipe)
+    resume(tmp_path / "interrupted", data, device="cpu")
+    assert_same_bits(folder, RunFolder(tmp_path / "interrupted"))
 
 
 def test_validation_takes_the_place_of_the_test_set(tmp_path: Path, data: Cifar10) -> None:
     folder = run(tmp_path / "run", data, dataclasses.replace(SHORT, holdout=100))
-    splits = [(e["step"], e["split"]) for e in folder.read_events() if e["split"] != "train"]
+    events = [e for e in folder.read_events() if e["split"] != "train"]
+    splits = [(e["step"], e["split"]) for e in events]
     assert splits == [(10, "val"), (20, "val"), (24, "val"), (24, "test")]
+    classifier = deepres.load_model(folder.path)
+    for event, images in zip(
+        events[-2:], (data.train.subset(slice(400, 500)), data.test), strict=True
+    ):
+        assert deepres.evaluate(classifier, images).error_pct == event["error_pct"]
 
 
-@pytest.mark.parametrize("damaged", ["bits", "cut"])
+@pytest.mark.parametrize("damaged", ["bits", "cut", "missing"])
 def test_the_previous_checkpoint_stands_in(tmp_path: Path, data: Cifar10, damaged: str) -> None:
     whole = run(tmp_path / "whole", data)
     folder = run(tmp_path / "run", data, save_every_s=0)
-    content = bytearray(folder.checkpoint.read_bytes())
-    assert load_checkpoint(previous_of(folder.checkpoint))["step"] == 23
+    latest, previous = folder.checkpoint, previous_of(folder.checkpoint)
+    content = bytearray(latest.read_bytes())
+    assert load_checkpoint(previous)["step"] == 23
     if damaged == "bits":
         content[len(content) // 2] ^= 1
-    folder.checkpoint.write_bytes(content if damaged == "bits" else content[:-500])
+    latest.write_bytes(content if damaged == "bits" else content[:-500])
+    if damaged == "missing":  # as after a kill between the two renames
+        latest.unlink()
 
     said: list[str] = []
     resume(folder.path, data, device="cpu", say=said.append)
-    assert "checkpoint.pt is damaged" in said[0]
-    assert load_checkpoint(previous_of(folder.checkpoint))["step"] == 23  # not the damaged one
+    assert said[-1] == "going on from step 23 of 24"
+    assert ("checkpoint.pt is damaged" in said[0]) == (damaged != "missing")
+    assert load_checkpoint(previous)["step"] == 23  # not the damaged one
     assert_same_bits(whole, folder)
 
-    for path in (folder.checkpoint, previous_of(folder.checkpoint)):
+    for path in (latest, previous):
         path.write_bytes(b"")
     with pytest.raises(UserError, match="no whole checkpoint is left"):
         resume(folder.path, data, device="cpu", say=said.append)
+
+
+def test_a_checkpoint_of_another_shape_is_named(tmp_path: Path, data: Cifar10) -> None:
+    folder = run(tmp_path / "run", data)
+    meta = folder.read_meta()
+    meta["recipe"]["model"] = "resnet14"
+    folder.write_meta(meta)
+    with pytest.raises(UserError, match=r"checkpoint\.pt is not of this run and version"):
+        resume(folder.path, data, device="cpu")
+
+
+def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, data: Cifar10) -> None:
+    for recipe in (dataclasses.replace(SHORT, model="resnet21"), SHORT.changed(["holdout=500"])):
+        with pytest.raises(UserError):
+            run(tmp_path / "run", data, recipe)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_goes_on_elsewhere_says_so(
+    tmp_path: Path, data: Cifar10, interrupt_after, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(12)
+    with pytest.raises(Interrupted, match="stopped at step 12; go on with: deepres train --resume"):
+        run(tmp_path / "run", data)
+    now = {**provenance(torch.device("cpu")), "torch": "9.9"}
+    monkeypatch.setattr("deepres.training.run.provenance", lambda device: now)
+    said: list[str] = []
+    result = resume(tmp_path / "run", data, device="cpu", say=said.append)
+    assert said[0] == "going on from step 12 of 24"
+    assert f"the bits may differ: torch {torch.__version__} → 9.9" in said[1]
+    assert result["resumed"] == [{"step": 12, **now}]
+
+
+def test_training_time_counts_over_interruptions(
+    tmp_path: Path, data: Cifar10, interrupt_after
+) -> None:
+    interrupt_after(12)  # between two logs
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", data)
+    state = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+    events = RunFolder(tmp_path / "run").read_events()
+    logged = sum(5 * 16 / e["images_per_s"] for e in events if e["split"] == "train")  # 10 steps
+    assert logged < state["seconds"] < 2 * logged
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
@@ -188,6 +278,49 @@ def test_the_step_that_diverges_is_named(tmp_path: Path, data: Cifar10, monkeypa
         run(tmp_path / "run", data)
 
 
+def test_the_loop_is_the_recipe(tmp_path: Path, data: Cifar10) -> None:
+    """The whole run once more, as plainly as can be: §4.2 with Caffe's SGD, image by image."""
+    # A large decay, so that it shows; a small lr, so that rounding does not grow.
+    changes = ["lr=0.01", "lr_drops=4,7", "holdout=100", "batch_size=8", "weight_decay=0.5"]
+    recipe = dataclasses.replace(SHORT.changed(changes), steps=9, log_every=3)
+    folder = run(tmp_path / "run", data, recipe, seed=5)
+
+    train = data.train.subset(slice(0, 400))
+    mean = train.images.double().mean(0).div(255).float()
+    torch.manual_seed(derive_seed(5, "initial weights"))
+    network = deepres.create_model("resnet8")
+    draws = [Sampler(400, 8, 4, True, 5, torch.device("cpu")).batch(t) for t in range(9)]
+    velocity = [torch.zeros_like(w) for w in network.parameters()]
+    losses, errors = [], []
+    for t, lr in enumerate([0.01] * 4 + [0.001] * 3 + [0.0001] * 2):
+        crops, labels = [], []
+        for image, top, left, flip in zip(*draws[t], strict=True):
+            padded = F.pad(train.images[image] / 255 - mean, (4, 4, 4, 4))
+            crop = padded[:, top : top + 32, left : left + 32]
+            crops.append(crop.flip(2) if flip else crop)
+            labels.append(train.labels[image])
+        logits = network(torch.stack(crops))
+        loss = F.cross_entropy(logits, torch.stack(labels))
+        losses.append(loss.item())
+        errors.append(int((logits.argmax(1) != torch.stack(labels)).sum()))
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        with torch.no_grad():
+            for w, v, g in zip(network.parameters(), velocity, gradients, strict=True):
+                v.mul_(0.9).add_(lr * (g + 0.5 * w))
+                w.sub_(v)
+
+    logged = [e for e in folder.read_events() if e["split"] == "train"]
+    assert [e["lr"] for e in logged] == [0.01, 0.001, 0.0001]
+    for i, event in enumerate(logged):
+        window = slice(3 * i, 3 * i + 3)
+        assert event["loss"] == pytest.approx(sum(losses[window]) / 3, rel=1e-3)
+        assert event["error_pct"] == pytest.approx(100 * sum(errors[window]) / 24)
+    weights = load_file(folder.weights)
+    torch.testing.assert_close(weights["input_mean"], mean, atol=1e-7, rtol=0)
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(weights[name], tensor, rtol=1e-3, atol=1e-4)
+
+
 def test_bf16_learns_like_fp32(tmp_path: Path, data: Cifar10) -> None:
     losses = {}
     for precision in ("fp32", "bf16"):
@@ -205,10 +338,26 @@ def test_other_data_are_refused(tmp_path: Path, data: Cifar10, sample: Cifar10) 
 
 
 @pytest.mark.gpu
-def test_cuda_repeats_to_the_bit_and_starts_like_the_cpu(tmp_path: Path, data: Cifar10) -> None:
-    folders = [RunFolder(tmp_path / name) for name in ("a", "b", "cpu")]
-    for folder, device in zip(folders, ("cuda", "cuda", "cpu"), strict=True):
-        train(SHORT, folder.path, data, device=device)
-    assert_same_bits(folders[0], folders[1])
-    first = [folder.read_events()[0]["loss"] for folder in folders]
-    assert first[0] == pytest.approx(first[2], rel=1e-2)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_cuda_repeats_and_resumes_to_the_bit(
+    tmp_path: Path, data: Cifar10, interrupt_after, precision: str
+) -> None:
+    recipe = dataclasses.replace(SHORT, precision=precision)
+    folders = [RunFolder(tmp_path / name) for name in ("a", "b", "c")]
+    for folder in folders[:2]:
+        train(recipe, folder.path, data, device="cuda")
+    interrupt_after(12)
+    with pytest.raises(Interrupted):
+        train(recipe, folders[2].path, data, device="cuda")
+    resume(folders[2].path, data, device="cuda")
+    for folder in folders[1:]:
+        assert_same_bits(folders[0], folder)
+
+
+@pytest.mark.gpu
+def test_cuda_begins_like_the_cpu(tmp_path: Path, data: Cifar10) -> None:
+    first = []
+    for device in ("cuda", "cpu"):
+        train(SHORT, tmp_path / device, data, device=device)
+        first.append(RunFolder(tmp_path / device).read_events()[0])
+    assert first[0]["loss"] == pytest.approx(first[1]["loss"], rel=1e-3)

@@ -5,13 +5,14 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+import torch
+
 from deepres.cli import data, evaluate, models, predict, train
 from deepres.errors import UserError
 from deepres.training.interrupt import Interrupted
 
-USER_ERROR = 2
-EPILOG = """exit status: 0 done; 2 a mistake in what was asked, one line says which;
-130 or 143 stopped by Ctrl-C or SIGTERM (a training run's state is saved)"""
+EPILOG = """exit status: 0 done; 2 a mistake in what was asked, one line says which; 3 CIFAR-10
+can be fetched from nowhere; 130 or 143 stopped by Ctrl-C or SIGTERM (a run's state is saved)"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,7 +20,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print ``message`` and exit."""
-        self.exit(USER_ERROR, f"deepres: {message}; see: {self.prog} --help\n")
+        self.exit(UserError.exit_status, f"deepres: {message}; see: {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             raise
         print(f"deepres: {error}", file=sys.stderr)
-        return USER_ERROR
+        return error.exit_status
+    except torch.OutOfMemoryError as error:
+        if options.debug:
+            raise
+        print(f"deepres: the device's memory is full ({error})".splitlines()[0], file=sys.stderr)
+        return UserError.exit_status
     except Interrupted as stop:
         print(f"\ndeepres: {stop}", file=sys.stderr)
         return 128 + stop.signal_number

@@ -5,14 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from deepres.data.cifar10 import Cifar10, load_cifar10, load_sample, verify_cifar10
+from deepres.data.cifar10 import Cifar10, load_cifar10, load_sample
 from deepres.data.fetch import fetch_cifar10
 
 DATA_FOLDER = Path("data/cifar10")
 DATA_HELP = (
-    "folder with CIFAR-10's binary files, fetched if they are missing, or 'sample', the 6,000 "
-    f"images inside the package (default: where a run's data are, else {DATA_FOLDER})"
+    "folder with CIFAR-10's binary files, or 'sample', the 6,000 images inside the package "
+    f"(default: where a run's data are, else {DATA_FOLDER}, fetched if it is missing)"
 )
 
 
@@ -25,25 +26,29 @@ def print_table(
     title: str, columns: list[str], rows: list[list[str]], text_columns: int = 1
 ) -> None:
     """Print a table to standard output: the first ``text_columns`` hold text, the rest numbers."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(
+        title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < text_columns else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     # In a pipe there is no width to fit into.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
 
 
-def open_data(name: str) -> Cifar10:
+def open_data(name: str | None) -> Cifar10:
     """Return the data called ``name``: a folder of CIFAR-10, or ``sample``.
 
+    Without a name that is the usual folder, and CIFAR-10 is fetched if it is not there.
+
     Raises:
-        UserError: the folder lacks CIFAR-10 and no source can be reached.
+        UserError: the folder lacks CIFAR-10, or holds damaged files.
+        NoSource: it is to be fetched, and no source can be reached.
     """
     if name == "sample":
         return load_sample()
-    folder = Path(name)
-    if verify_cifar10(folder):
-        fetch_cifar10(folder, say)
-    return load_cifar10(folder)
+    if name is None and not DATA_FOLDER.exists():
+        fetch_cifar10(DATA_FOLDER, say)
+    return load_cifar10(Path(name) if name else DATA_FOLDER)

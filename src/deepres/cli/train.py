@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli import Commands
-from deepres.cli.terminal import DATA_FOLDER, DATA_HELP, open_data, say
+from deepres.cli.terminal import DATA_HELP, open_data, say
 from deepres.errors import UserError
 from deepres.recipes import Recipe, get_recipe
-from deepres.report.figures import learning_curves
+from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder
 from deepres.runtime import resolve_device
 from deepres.training import resume, train
@@ -62,13 +62,17 @@ def call(options: argparse.Namespace) -> int:
     else:
         folder, result = _start(options, common)
     curves = learning_curves(RunFolder(folder))
-    shortened = result["shortened_from"]
-    note = f", shortened from {shortened:,}" if shortened else ""
+    length = f"{result['steps']:,} steps"
+    if shortened := result["shortened_from"]:
+        length += f", shortened from {shortened:,}"
     print(
         f"{result['model']}: test error {result['test_error_pct']:.2f} %, "
-        f"training error {result['train_error_pct']:.2f} %, {result['steps']:,} steps{note}, "
-        f"{result['data']}, seed {result['seed']}\ncurves: {curves}"
+        f"training error {result['train_error_pct']:.2f} %, {length}, "
+        f"{result['data']}, seed {result['seed']}"
     )
+    if result["departures"]:
+        print(f"not the paper's: {describe(result['departures'])}")
+    print(f"curves: {curves}")
     return 0
 
 
@@ -79,7 +83,7 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
     length = f"-{recipe.steps}steps" if recipe.shortened_from else ""
     folder = options.run or Path("runs") / f"{options.recipe}{length}-s{seed}"
     RunFolder(folder).check_absent()
-    data = open_data(options.data or str(DATA_FOLDER))
+    data = open_data(options.data)
     say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
     return folder, train(recipe, folder, data, seed=seed, **common)
 

@@ -80,7 +80,7 @@ def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path)
 def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(file, framework="pt") as archive:
-            meta = json.loads((archive.metadata() or {})[METADATA])
+            meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except KeyError as error:
         raise UserError(
@@ -88,6 +88,8 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{file} is not a readable safetensors file ({error})") from error
+    if not meta.keys() >= {"architecture", "classes"}:
+        raise UserError(f"{file} was not written by deepres: it does not say its network")
     if INPUT_MEAN not in tensors:
         raise UserError(f"{file} does not fit the network: {INPUT_MEAN} is missing")
     return tensors, meta

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 from deepres.errors import unknown_name
 from deepres.recipes.schema import Recipe
@@ -51,3 +52,12 @@ def get_recipe(name: str) -> Recipe:
         raise unknown_name("CIFAR-10 recipe", name, NETWORKS)
     recipe = section_4_2(name)
     return warmed_up(recipe) if name in ("resnet110", "resnet1202") else recipe
+
+
+def departures(recipe: Recipe) -> dict[str, Any]:
+    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
+    paper = get_recipe(recipe.model)
+    if recipe.steps < paper.steps:
+        paper = paper.shortened(recipe.steps)
+    papers = paper.to_dict()
+    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}

@@ -95,8 +95,8 @@ class Recipe:
         )
 
     def extended(self, steps: int) -> Self:
-        """Return the recipe that goes on to ``steps``; milestones already passed stay in place."""
-        if steps <= self.steps:
+        """Return the recipe that goes on to ``steps``; the milestones stay where they are."""
+        if steps < self.steps:
             raise UserError(f"the run has {self.steps} steps; to extend it give more, got {steps}")
         return dataclasses.replace(self, steps=steps)
 

@@ -13,6 +13,8 @@ from deepres.files import atomic_write
 from deepres.run_folder import Event, RunFolder
 
 BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe & Ito's palette, told apart by any kind of sight
+PICTURES = (".png", ".svg", ".pdf")
+"""The endings that a picture's name may have."""
 HELD_OUT = {"test": "test", "val": "validation"}
 
 
@@ -34,6 +36,8 @@ def learning_curves(run: RunFolder) -> Path:
     length = f"{recipe['steps']:,} steps"
     if recipe["shortened_from"]:
         length += f", shortened from the paper's {recipe['shortened_from']:,}"
+    if meta["departures"]:
+        length += f"\nnot the paper's: {describe(meta['departures'])}"
     axes.set_title(f"{recipe['model']} on {meta['data']['source']}\n{length}", fontsize=11)
     axes.set_xlabel("steps (grey lines: the learning rate drops)")
     axes.set_ylabel("error (%)")
@@ -42,6 +46,11 @@ def learning_curves(run: RunFolder) -> Path:
     axes.grid(axis="y", color="0.92")
     axes.legend(frameon=False)
     return _save(figure, run.path / "curves.png")
+
+
+def describe(departures: dict[str, Any]) -> str:
+    """Name the fields in which a recipe departs from the paper's, for people."""
+    return ", ".join(f"{field} {value}" for field, value in departures.items())
 
 
 def confusion_matrix(

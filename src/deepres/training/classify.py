@@ -32,6 +32,9 @@ class Training:
     test: ImageSet
     folder: RunFolder
     save_every_s: float
+    logged_step: int = 0
+    logged_seconds: float = 0.0
+    """When the last log was, for the speed since then."""
 
 
 def run_steps(run: Training) -> None:
@@ -43,24 +46,23 @@ def run_steps(run: Training) -> None:
     """
     recipe, state = run.recipe, run.state
     network, optimizer = run.classifier.network, state.optimizer
-    clock = Clock(state.step)
-    saved_at, note = time.monotonic(), ""
+    saved_at = time.monotonic()
+    train_note = test_note = ""
 
     with stop_on_signals() as stop, Progress(recipe.model, recipe.steps, state.step) as bar:
+        state.skip_time()
         while state.step < recipe.steps:
-            lr = learning_rate(recipe, state.step, state.warming_up)
-            set_learning_rate(optimizer, lr)
+            set_learning_rate(optimizer, learning_rate(recipe, state.step, state.warming_up))
             images, labels = run.batches(state.step)
             loss, errors = training_step(network, optimizer, images, labels, recipe.precision)
             state.record(loss, errors)
 
             last = state.step == recipe.steps
             if last or state.step % recipe.log_every == 0:
-                note = log_training(run, lr, clock)
+                train_note = log_training(run)
             if last or state.step % recipe.eval_every == 0:
-                note += log_evaluation(run, last)
-                clock.restart(state.step)
-            bar.update(state.step, note)
+                test_note = log_evaluation(run, last)
+            bar.update(state.step, train_note + test_note)
 
             save_due = time.monotonic() - saved_at >= run.save_every_s
             if last or stop.signal_number or save_due:
@@ -90,32 +92,18 @@ def training_step(
     return loss.detach(), (logits.argmax(1) != labels).sum()
 
 
-class Clock:
-    """Measures the training time between logs, evaluations left out."""
-
-    def __init__(self, step: int) -> None:
-        self.restart(step)
-
-    def restart(self, step: int) -> None:
-        """Let nothing count that happened since the last ``lap``."""
-        self._since, self._step = time.monotonic(), step
-
-    def lap(self, step: int) -> tuple[float, int]:
-        """Return the seconds and steps since the last lap, and begin the next."""
-        seconds, steps = time.monotonic() - self._since, step - self._step
-        self.restart(step)
-        return seconds, steps
-
-
-def log_training(run: Training, lr: float, clock: Clock) -> str:
+def log_training(run: Training) -> str:
     """Log the window that ends here, end the warm-up if it is time, and return a note."""
     recipe, state = run.recipe, run.state
     loss, errors = state.window()
+    state.count_time()
     error_pct = 100 * errors / recipe.batch_size
-    seconds, steps = clock.lap(state.step)
-    state.seconds += seconds
     if state.step % recipe.log_every == 0 and error_pct < recipe.warm_up_until_error_pct:
         state.warming_up = False
+    lr = state.optimizer.param_groups[0]["lr"]
+    images = (state.step - run.logged_step) * recipe.batch_size
+    images_per_s = images / (state.seconds - run.logged_seconds)
+    run.logged_step, run.logged_seconds = state.step, state.seconds
     run.folder.append_event(
         {
             "step": state.step,
@@ -123,7 +111,7 @@ def log_training(run: Training, lr: float, clock: Clock) -> str:
             "loss": loss,
             "error_pct": error_pct,
             "lr": lr,
-            "images_per_s": steps * recipe.batch_size / seconds,
+            "images_per_s": images_per_s,
         }
     )
     return f"lr {lr:g}  loss {loss:.3f}  error {error_pct:.1f} %"
@@ -131,9 +119,11 @@ def log_training(run: Training, lr: float, clock: Clock) -> str:
 
 def log_evaluation(run: Training, last: bool) -> str:
     """Evaluate what is watched, and at the last step the test set; return a note."""
-    note = ""
+    run.state.count_time()
     run.classifier.eval()
-    for split, images in (run.watched | {"test": run.test} if last else run.watched).items():
+    due = run.watched | {"test": run.test} if last else run.watched
+    note = ""
+    for split, images in due.items():
         evaluation = evaluate(run.classifier, images)
         run.folder.append_event(
             {
@@ -145,4 +135,5 @@ def log_evaluation(run: Training, last: bool) -> str:
         )
         note += f"  {split} error {evaluation.error_pct:.2f} %"
     run.classifier.train()
+    run.state.skip_time()
     return note

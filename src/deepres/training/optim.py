@@ -9,11 +9,11 @@ from deepres.recipes.schema import Recipe
 def learning_rate(recipe: Recipe, step: int, warming_up: bool) -> float:
     """Return the learning rate of step ``step``, the first being 0.
 
-    Warm-up takes the place of the initial rate only; later drops stand at their steps (§4.2).
+    Warm-up takes the place of the initial rate only; the drops stand at their steps (§4.2).
     """
-    if warming_up and recipe.warm_up_lr is not None:
-        return recipe.warm_up_lr
     drops = sum(step >= drop for drop in recipe.lr_drops)
+    if warming_up and drops == 0 and recipe.warm_up_lr is not None:
+        return recipe.warm_up_lr
     return recipe.lr / recipe.lr_divisor**drops
 
 

@@ -13,11 +13,12 @@ from deepres.errors import UserError
 from deepres.files import write_json
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
+from deepres.models.stages import StagedNetwork
 from deepres.models.weights import save_weights
 from deepres.provenance import provenance
-from deepres.recipes.schema import Recipe
+from deepres.recipes import Recipe, departures
 from deepres.run_folder import RunFolder
-from deepres.runtime import derive_seed, keep_freed_memory, resolve_device
+from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.classify import Training, run_steps
 from deepres.training.optim import make_optimizer
 from deepres.training.state import TrainingState
@@ -37,7 +38,8 @@ def train(
 ) -> dict[str, Any]:
     """Train a network and leave a run folder with its curves, weights and result.
 
-    The outcome is a function of (recipe, data, seed), to the bit on the same hardware.
+    The outcome is a function of (recipe, data, seed), to the bit on the same hardware. For that,
+    PyTorch is made deterministic in this process, and glibc to keep freed memory.
 
     Args:
         recipe: how; see ``get_recipe``.
@@ -57,21 +59,25 @@ def train(
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
     folder = RunFolder(Path(run))
+    folder.check_absent()
     target = resolve_device(device)
-    data.split(recipe.holdout)
-    folder.create(
-        {
-            "recipe": recipe.to_dict(),
-            "seed": seed,
-            "data": {
-                "source": data.source,
-                "location": data.location,
-                "fingerprint": data.fingerprint(),
-            },
-            "provenance": provenance(target),
-        }
-    )
-    return _run(folder, data, target, save_every_s, say)
+    # All that can fail comes before the folder is made.
+    training = _prepare(folder, recipe, seed, data, target, save_every_s)
+    meta = {
+        "recipe": recipe.to_dict(),
+        "departures": departures(recipe),
+        "seed": seed,
+        "data": {
+            "source": data.source,
+            "location": data.location,
+            "fingerprint": data.fingerprint(),
+        },
+        "provenance": provenance(target),
+    }
+    with folder.locked():
+        folder.check_absent()
+        folder.write_meta(meta)
+        return _run(training, meta)
 
 
 def resume(
@@ -104,48 +110,59 @@ def resume(
     folder = RunFolder(Path(run))
     target = resolve_device(device)
     meta = folder.read_meta()
-    if data.fingerprint() != meta["data"]["fingerprint"]:
+    found, expected = data.fingerprint(), meta["data"]["fingerprint"]
+    if found != expected:
         raise UserError(
-            f"{run} was trained on {meta['data']['source']} ({meta['data']['fingerprint']}), but "
-            f"this is {data.source} ({data.fingerprint()}); give the same data by --data"
+            f"{run} was trained on {meta['data']['source']} ({expected}), but this is "
+            f"{data.source} ({found}); give the same data by --data"
         )
-    now, then = provenance(target), meta["provenance"]
-    changed = [f"{key} {then[key]} → {now[key]}" for key in now if now[key] != then.get(key)]
-    if changed:
-        say(f"not as this run began, so the bits may differ: {'; '.join(changed)}")
-        meta.setdefault("resumed", []).append(now)
+    recipe = Recipe.from_dict(meta["recipe"])
     if steps is not None:
-        meta["recipe"] = Recipe.from_dict(meta["recipe"]).extended(steps).to_dict()
-    if changed or steps is not None:
-        write_json(folder.recipe, meta)
-    return _run(folder, data, target, save_every_s, say)
+        recipe = recipe.extended(steps)
+    training = _prepare(folder, recipe, meta["seed"], data, target, save_every_s)
+    state = training.state
+    with folder.locked():
+        state.load_latest(folder, say)
+        folder.rewind_events(state.events)
+        training.logged_step, training.logged_seconds = state.step, state.seconds
+        say(f"going on from step {state.step:,} of {recipe.steps:,}")
+        meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
+        now = provenance(target)
+        then = meta.get("resumed", [meta["provenance"]])[-1]
+        if changed := [key for key in now if now[key] != then.get(key)]:
+            words = "; ".join(f"{key} {then.get(key)} → {now[key]}" for key in changed)
+            say(f"not as this run was before, so the bits may differ: {words}")
+            meta["resumed"] = [*meta.get("resumed", []), {"step": state.step, **now}]
+        folder.write_meta(meta)
+        return _run(training, meta)
 
 
-def _run(
+def _prepare(
     folder: RunFolder,
+    recipe: Recipe,
+    seed: int,
     data: Cifar10,
     device: torch.device,
     save_every_s: float,
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Train from the latest checkpoint, or from step 0, to the end."""
+) -> Training:
+    """Set up a run at step 0."""
+    if not save_every_s >= 0:
+        raise UserError(f"the time between checkpoints must be 0 s or more, got {save_every_s}")
     keep_freed_memory()
-    meta = folder.read_meta()
-    recipe, seed = Recipe.from_dict(meta["recipe"]), meta["seed"]
+    make_repeatable(device)
     train_images, held_out = data.split(recipe.holdout)
-    classifier = _new_classifier(recipe, seed, data, device)
+    mean = per_pixel_mean(train_images.images)
+    classifier = Classifier(_initial_network(recipe, seed), mean, CLASSES)
+    classifier.to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(classifier.network, recipe)
-    state = TrainingState(classifier.network, optimizer, recipe.log_every, device)
-    state.load_latest(folder, say)
-    folder.rewind_events(state.step)
     test = data.test.to(device)
-    training = Training(
+    return Training(
         recipe=recipe,
         classifier=classifier,
-        state=state,
+        state=TrainingState(classifier.network, optimizer, recipe.log_every, device),
         batches=Batches(
             train_images,
-            classifier.mean,
+            mean,
             batch_size=recipe.batch_size,
             pad=recipe.pad,
             flip=recipe.flip,
@@ -157,38 +174,42 @@ def _run(
         folder=folder,
         save_every_s=save_every_s,
     )
-    run_steps(training)
-    return _finish(folder, meta, classifier, state)
 
 
-def _new_classifier(recipe: Recipe, seed: int, data: Cifar10, device: torch.device) -> Classifier:
+def _initial_network(recipe: Recipe, seed: int) -> StagedNetwork:
     """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "initial weights"))
-        network = create_model(recipe.model, num_classes=len(CLASSES))
-    mean = per_pixel_mean(data.split(recipe.holdout)[0].images)
-    classifier = Classifier(network, mean, CLASSES)
-    return classifier.to(device).to(memory_format=torch.channels_last)
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
+        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+        return create_model(recipe.model, num_classes=len(CLASSES))
 
 
-def _finish(
-    folder: RunFolder, meta: dict[str, Any], classifier: Classifier, state: TrainingState
-) -> dict[str, Any]:
-    """Write the final weights and numbers, from what was logged at the last step."""
-    final = {event["split"]: event for event in folder.read_events()}
+def _run(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
+    """Train to the end, and write the final weights and numbers."""
+    folder, state, recipe = training.folder, training.state, training.recipe
+    for outdated in (folder.result, folder.weights):
+        outdated.unlink(missing_ok=True)
+    run_steps(training)
+
+    events = folder.read_events()
+    test = [event for event in events if event["split"] == "test"][-1]
+    trained = [event for event in events if event["split"] == "train"]
+    # A last window of a few steps says little; the one before is whole.
+    whole = [event for event in trained if event["step"] % recipe.log_every == 0] or trained
     result = {
-        "model": meta["recipe"]["model"],
+        "model": recipe.model,
         "steps": state.step,
-        "shortened_from": meta["recipe"]["shortened_from"],
+        "shortened_from": recipe.shortened_from,
+        "departures": meta["departures"],
         "seed": meta["seed"],
         "data": meta["data"]["source"],
-        "test_error_pct": final["test"]["error_pct"],
-        "test_loss": final["test"]["loss"],
-        "train_error_pct": final["train"]["error_pct"],
-        "train_loss": final["train"]["loss"],
+        "test_error_pct": test["error_pct"],
+        "test_loss": test["loss"],
+        "train_error_pct": whole[-1]["error_pct"],
+        "train_loss": whole[-1]["loss"],
         "training_s": round(state.seconds, 1),
         "provenance": meta["provenance"],
+        "resumed": meta.get("resumed", []),
     }
-    save_weights(folder.weights, classifier, result)
+    save_weights(folder.weights, training.classifier, result)
     write_json(folder.result, result)
     return result

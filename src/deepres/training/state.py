@@ -1,5 +1,6 @@
 """What changes from step to step, and is saved."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ class Diverged(UserError):
 class TrainingState:
     """A run between two steps.
 
-    ``step`` counts the steps done. ``losses`` and ``errors`` hold the mean loss and the number of
-    wrongly classified images of each step in the current log window, on the device, so that no
-    step waits for the host.
+    ``step`` counts the steps done, ``events`` the lines of metrics when it was saved, ``seconds``
+    the training time, evaluation and saving left out. ``losses`` and ``errors`` hold the mean loss
+    and the number of wrongly classified images of each step in the current log window, on the
+    device, so that no step waits for the host.
     """
 
     def __init__(
@@ -36,7 +38,9 @@ class TrainingState:
         self.optimizer = optimizer
         self.step = 0
         self.warming_up = True
+        self.events = 0
         self.seconds = 0.0
+        self._counted_until = time.monotonic()
         self.losses = torch.zeros(log_every, device=device)
         self.errors = torch.zeros(log_every, device=device)
 
@@ -46,6 +50,16 @@ class TrainingState:
         self.losses[place] = loss
         self.errors[place] = errors
         self.step += 1
+
+    def count_time(self) -> None:
+        """Add the time since the last call to the training time."""
+        now = time.monotonic()
+        self.seconds += now - self._counted_until
+        self._counted_until = now
+
+    def skip_time(self) -> None:
+        """Leave the time since the last ``count_time`` out."""
+        self._counted_until = time.monotonic()
 
     def window(self) -> tuple[float, float]:
         """Return the mean loss and mean errors per batch of the log window that ends here.
@@ -68,8 +82,8 @@ class TrainingState:
         Raises:
             Diverged: it is not worth keeping: a loss or a weight is not finite.
         """
-        if self.step:
-            self.window()
+        self.window()
+        self.count_time()
         weights = self.model.state_dict()
         finite = torch.stack([tensor.isfinite().all() for tensor in weights.values()])
         if not finite.all():
@@ -79,6 +93,7 @@ class TrainingState:
             folder.checkpoint,
             {
                 "step": self.step,
+                "events": folder.sync_events(),
                 "warming_up": self.warming_up,
                 "seconds": self.seconds,
                 "losses": self.losses,
@@ -87,10 +102,12 @@ class TrainingState:
                 "optimizer": self.optimizer.state_dict(),
             },
         )
+        self.skip_time()
 
     def load(self, state: dict[str, Any]) -> None:
         """Become the saved ``state``."""
         self.step = state["step"]
+        self.events = state["events"]
         self.warming_up = state["warming_up"]
         self.seconds = state["seconds"]
         self.losses.copy_(state["losses"])
@@ -110,6 +127,8 @@ class TrainingState:
                 self.load(load_checkpoint(path))
             except FileNotFoundError:
                 continue
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise UserError(f"{path} is not of this run and version: {error}") from error
             except DamagedCheckpoint as damage:
                 say(str(damage))
                 damaged.append(path)
@@ -126,5 +145,5 @@ class TrainingState:
     def _diverged(self, what: str, step: int) -> str:
         return (
             f"training diverged: {what} after step {step}; the last good checkpoint is kept. "
-            "Try a lower learning rate, for example --set lr=0.05"
+            "Start a new run with a lower learning rate, --set lr=…"
         )
