@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -20,7 +20,7 @@ class Progress:
 
     Example:
         >>> with Progress("train resnet20", total=1_000) as bar:
-        ...     bar.update(10, "loss 2.31  error 88.9 %")
+        ...     bar.update(10, "lr 0.1  error 88.9 %")
     """
 
     def __init__(self, label: str, total: int, start: int = 0) -> None:
@@ -32,9 +32,8 @@ class Progress:
         if sys.stderr.isatty():
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=10),  # all of it fits into 80 columns
                 TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
-                TimeElapsedColumn(),
                 TextColumn("ETA"),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),

@@ -61,13 +61,13 @@ def test_loading_is_strict(weights: Path, change, message: str) -> None:
 
 
 def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(UserError, match=r"no weights at .*nowhere"):
+    with pytest.raises(UserError, match="nowhere: no such file or folder"):
         load_model(tmp_path / "nowhere")
     (tmp_path / "run").mkdir()
-    with pytest.raises(UserError, match="finish the run first: deepres train --resume"):
+    with pytest.raises(UserError, match="finish it: deepres train --resume"):
         load_model(tmp_path / "run")
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(UserError, match="is not a readable safetensors file"):
+    with pytest.raises(UserError, match="is damaged or no safetensors file"):
         load_model(weights)
     save_file({"a": torch.ones(1)}, weights)
     with pytest.raises(UserError, match="was not written by deepres"):

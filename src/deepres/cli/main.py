@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import NoReturn
 
 import torch
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"deepres {version('deepres')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (models, data, train, evaluate, predict):
@@ -50,11 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"deepres: the device's memory is full ({error})".splitlines()[0], file=sys.stderr)
         return UserError.exit_status
     except Interrupted as stop:
-        print(f"\ndeepres: {stop}", file=sys.stderr)
+        print(f"deepres: {stop}", file=sys.stderr)
         return 128 + stop.signal_number
     except KeyboardInterrupt:
-        print("\ndeepres: interrupted", file=sys.stderr)
+        print(
+            "deepres: interrupted at once; a run goes on from its last checkpoint by --resume",
+            file=sys.stderr,
+        )
         return 130
+    except OSError as error:
+        if options.debug:
+            raise
+        print(f"deepres: {error}", file=sys.stderr)
+        return UserError.exit_status
     return status
 
 

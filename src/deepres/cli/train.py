@@ -55,7 +55,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
     if (options.recipe is None) == (options.resume is None):
-        raise UserError("name a recipe, e.g. deepres train resnet20, or a run to --resume")
+        raise UserError("name either a recipe, e.g. deepres train resnet20, or a run to --resume")
     common = {"device": options.device, "save_every_s": options.save_every, "say": say}
     if options.resume:
         folder, result = _resume(options, common)
@@ -98,8 +98,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 
 def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    if options.set or options.precision or options.run or options.seed is not None:
-        raise UserError("--resume goes on with the run's own recipe, seed and folder")
+    for option in ("set", "precision", "run", "seed"):
+        if getattr(options, option) not in (None, []):
+            raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
     meta = RunFolder(options.resume).read_meta()
     data = open_data(options.data or meta["data"]["location"])
     return options.resume, resume(options.resume, data, steps=options.steps, **common)

@@ -16,6 +16,7 @@ from deepres.models.create import create_model
 
 INPUT_MEAN = "input_mean"  # stored beside the network's own tensors
 METADATA = "deepres"
+WEIGHTS = "model.safetensors"
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -45,10 +46,11 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifi
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
     path = Path(path)
-    file = path / "model.safetensors" if path.is_dir() else path
+    file = path / WEIGHTS if path.is_dir() else path
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give a run's folder or .safetensors file")
     if not file.exists():
-        hint = f"; finish the run first: deepres train --resume {path}" if path.is_dir() else ""
-        raise UserError(f"no weights at {file}{hint}")
+        raise UserError(f"{path} has no {file.name} yet; finish it: deepres train --resume {path}")
     tensors, meta = _read(file)
     mean = tensors.pop(INPUT_MEAN)
     with torch.device("meta"):
@@ -87,7 +89,9 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{file} was not written by deepres: it does not say its network"
         ) from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{file} is not a readable safetensors file ({error})") from error
+        raise UserError(
+            f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
+        ) from error
     if not meta.keys() >= {"architecture", "classes"}:
         raise UserError(f"{file} was not written by deepres: it does not say its network")
     if INPUT_MEAN not in tensors:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
-from deepres.errors import unknown_name
+from deepres.errors import UserError
 from deepres.recipes.schema import Recipe
 
 NETWORKS = (
@@ -49,7 +49,10 @@ def get_recipe(name: str) -> Recipe:
     match = re.fullmatch(r"(?:plain|resnet)([1-9]\d*)(?:-cifar)?", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or depth % 6 != 2 or name in IMAGENET_TWINS:
-        raise unknown_name("CIFAR-10 recipe", name, NETWORKS)
+        raise UserError(
+            f"no CIFAR-10 recipe {name!r}: it takes 6n+2 layers, as {', '.join(NETWORKS)} have, "
+            "or resnet50-cifar"
+        )
     recipe = section_4_2(name)
     return warmed_up(recipe) if name in ("resnet110", "resnet1202") else recipe
 

@@ -114,7 +114,7 @@ def log_training(run: Training) -> str:
             "images_per_s": images_per_s,
         }
     )
-    return f"lr {lr:g}  loss {loss:.3f}  error {error_pct:.1f} %"
+    return f"lr {lr:g}  error {error_pct:.1f} %"
 
 
 def log_evaluation(run: Training, last: bool) -> str:
@@ -133,7 +133,7 @@ def log_evaluation(run: Training, last: bool) -> str:
                 "error_pct": evaluation.error_pct,
             }
         )
-        note += f"  {split} error {evaluation.error_pct:.2f} %"
+        note += f"  {split} {evaluation.error_pct:.2f} %"
     run.classifier.train()
     run.state.skip_time()
     return note

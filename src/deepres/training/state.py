@@ -74,7 +74,7 @@ class TrainingState:
             raise Diverged(
                 self._diverged(f"the loss is {losses[bad]}", self.step - steps + bad + 1)
             )
-        return float(losses.mean()), float(self.errors[:steps].mean())
+        return float(losses.mean()), float(self.errors[:steps].sum()) / steps
 
     def save(self, folder: RunFolder) -> None:
         """Make this the run's checkpoint.
@@ -130,7 +130,7 @@ class TrainingState:
             except (KeyError, RuntimeError, ValueError) as error:
                 raise UserError(f"{path} is not of this run and version: {error}") from error
             except DamagedCheckpoint as damage:
-                say(str(damage))
+                say(f"{damage}; trying the one before")
                 damaged.append(path)
                 continue
             for each in damaged:  # else the next save would put it in the place of this one
