@@ -1,6 +1,7 @@
 import io
 import json
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_wrong_content_never_takes_a_files_name(
 @pytest.mark.network
 @pytest.mark.slow
 def test_the_real_data_set_from_whatever_source_answers(tmp_path: Path, sample: Cifar10) -> None:
-    command = ["deepres", "data", "cifar10", "--dir", str(tmp_path)]
+    command = [sys.executable, "-m", "deepres", "data", "cifar10", "--dir", str(tmp_path)]
     subprocess.run(command, check=True)
     assert verify_cifar10(tmp_path) == []
     assert len(list(tmp_path.iterdir())) == 6  # no archive or part is left
