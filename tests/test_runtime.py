@@ -25,12 +25,13 @@ def test_absent_device_is_a_clear_error() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 def test_freed_memory_is_kept() -> None:
-    # Page faults are what it saves: a 64 MB tensor made again takes its pages from the heap.
+    # Page faults are what it saves: a 64 MB tensor made again takes its pages from the heap, once
+    # the heap has a hole that is wide enough for it wherever alignment puts it.
     program = """
 import resource, sys, torch
 from deepres.runtime import keep_freed_memory
 if sys.argv[1] == "keep": keep_freed_memory()
-for _ in range(3): torch.ones(16_000_000)
+for _ in range(20): torch.ones(16_000_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5): torch.ones(16_000_000)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
@@ -40,5 +41,4 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
         command = [sys.executable, "-c", program, mode]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
-    # Seldom the kernel puts a process's heap where it cannot grow, and nothing is gained.
-    assert min(faults("keep") for _ in range(3)) < faults("default") / 10
+    assert faults("keep") < faults("default") / 10
