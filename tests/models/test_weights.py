@@ -54,7 +54,8 @@ def test_input_is_scaled_and_its_mean_subtracted(classifier: Classifier) -> None
 def test_loading_is_strict(weights: Path, change, message: str) -> None:
     tensors = load_file(weights)
     change(tensors)
-    meta = {"architecture": {"name": "resnet8"}, "classes": CLASSES}
+    view = {"crop": 32, "short_side": 32}
+    meta = {"architecture": {"name": "resnet8"}, "classes": CLASSES, **view}
     save_file(tensors, weights, metadata={"deepres": json.dumps(meta)})
     with pytest.raises(UserError, match=message):
         load_model(weights)
@@ -76,9 +77,18 @@ def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
 
 @torch.inference_mode()
 def test_options_that_leave_no_trace_in_shapes_are_kept(tmp_path: Path) -> None:
-    network = create_model("resnet50", stride_on="3x3", num_classes=4)
-    classifier = Classifier(network, torch.zeros(3, 64, 64), tuple("abcd")).eval()
+    network = create_model("resnet50", stride_on="3x3", pool="ceil", num_classes=4)
+    mean, std = torch.rand(3, 64, 64), torch.rand(3, 1, 1) + 0.1
+    classifier = Classifier(network, mean, tuple("abcd"), std=std, crop=64, short_side=73).eval()
     save_weights(tmp_path / "a.safetensors", classifier, {})
     images = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
     loaded = load_model(tmp_path / "a.safetensors")
+    assert (loaded.crop, loaded.short_side) == (64, 73)
     torch.testing.assert_close(loaded(images), classifier(images))
+
+
+@torch.inference_mode()
+def test_images_of_another_size_get_the_mean_images_mean(classifier: Classifier) -> None:
+    images = torch.randint(256, (2, 3, 40, 36), dtype=torch.uint8)
+    expected = images / 255 - classifier.mean.mean((1, 2), keepdim=True)
+    torch.testing.assert_close(classifier.prepare(images), expected)

@@ -12,20 +12,44 @@ class Classifier(nn.Module):
 
     Args:
         network: what was trained.
-        mean: the mean image (C, H, W) that was subtracted from its input, in [0, 1].
+        mean: what was subtracted from its input, in [0, 1]: the mean image (C, H, W), or the mean
+            of each channel (C, 1, 1). Images of another size get the mean image's own mean.
         classes: the names of its classes, in order.
+        std: what the input was divided by after that, (C, 1, 1); by default 1.
+        crop: the side in pixels of the square that it was trained on; by default the network's.
+        short_side: what the shorter side of an image is scaled to before the square is cut out.
     """
 
     mean: Tensor
+    std: Tensor
 
-    def __init__(self, network: StagedNetwork, mean: Tensor, classes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        network: StagedNetwork,
+        mean: Tensor,
+        classes: tuple[str, ...],
+        *,
+        std: Tensor | None = None,
+        crop: int | None = None,
+        short_side: int | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", mean)
+        self.register_buffer("std", torch.ones(len(mean), 1, 1) if std is None else std)
         self.classes = classes
+        self.crop = crop or network.input_size
+        self.short_side = short_side or self.crop
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Turn images (N, C, H, W) uint8 into the network's input."""
+        mean = self.mean
+        if mean.shape[1:] not in (images.shape[2:], (1, 1)):
+            mean = mean.mean((1, 2), keepdim=True)
+        x = prepare(images, mean, self.std)
+        return x.contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, 3, H, W) uint8 to logits (N, classes) float32."""
-        x = prepare(images, self.mean).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(x)
+        """Map images (N, C, H, W) uint8 to logits (N, classes) float32."""
+        logits: Tensor = self.network(self.prepare(images))
         return logits.float()

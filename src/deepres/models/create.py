@@ -9,7 +9,7 @@ from torch import nn
 
 from deepres.errors import UserError, unknown_name
 from deepres.models.blocks import BasicBlock, Shortcut, StrideOn
-from deepres.models.resnet import IMAGENET, cifar_resnet, imagenet_resnet
+from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
 from deepres.models.vgg import BLOCKS, VGG
 
@@ -32,6 +32,7 @@ def create_model(
     num_classes: int | None = None,
     shortcut: Shortcut | None = None,
     stride_on: StrideOn | None = None,
+    pool: Pool | None = None,
 ) -> StagedNetwork:
     """Build a network of the paper, He-initialised.
 
@@ -44,6 +45,8 @@ def create_model(
             34 layers, as in Table 2, and B for 50 and more. Those for CIFAR-10 always have A.
         stride_on: where a bottleneck down-samples: "1x1", as in the paper and by default, or
             "3x3", as in torchvision.
+        pool: the border of an ImageNet network's max pool: "pad", by default and as in torchvision,
+            or "ceil", as in the authors' released Caffe models.
 
     Raises:
         UserError: there is no such network, or it has no such option.
@@ -56,10 +59,11 @@ def create_model(
     kind, depth, suffix = match[1], int(match[2]), match[3]
     _check_option("shortcut", shortcut, ("A", "B", "C"))
     _check_option("stride_on", stride_on, get_args(StrideOn))
+    _check_option("pool", pool, get_args(Pool))
 
     model: StagedNetwork
     if kind == "vgg" and depth in BLOCKS and not suffix:
-        _refuse(name, "VGG has no shortcuts and no bottlenecks", shortcut, stride_on)
+        _refuse(name, "VGG has no shortcuts and no bottlenecks", shortcut, stride_on, pool)
         model = VGG(depth, num_classes or 1000)
     elif (kind == "resnet" or depth in (18, 34)) and depth in IMAGENET and not suffix:
         basic = IMAGENET[depth][0] is BasicBlock
@@ -69,17 +73,19 @@ def create_model(
             _refuse(name, "stride_on is for bottlenecks, in 50 layers and more", stride_on)
         default: Shortcut = "A" if basic else "B"
         option: Shortcut = "none" if kind == "plain" else shortcut or default
-        model = imagenet_resnet(depth, option, stride_on or "1x1", num_classes or 1000)
+        model = imagenet_resnet(
+            depth, option, stride_on or "1x1", pool or "pad", num_classes or 1000
+        )
     elif kind != "vgg" and depth >= 8 and depth % 6 == 2:
-        _refuse(name, "§4.2 uses option A and basic blocks throughout", shortcut, stride_on)
+        _refuse(name, "§4.2 uses option A and basic blocks throughout", shortcut, stride_on, pool)
         model = cifar_resnet(depth, "none" if kind == "plain" else "A", num_classes or 10)
     elif kind == "vgg" or suffix:
         raise unknown_name("network", name, NAMES)
     else:
         raise _no_such_depth(kind, depth)
     he_initialise(model)
-    options = {"num_classes": num_classes, "shortcut": shortcut, "stride_on": stride_on}
-    model.architecture = {"name": name, **options}
+    options = {"shortcut": shortcut, "stride_on": stride_on, "pool": pool}
+    model.architecture = {"name": name, "num_classes": num_classes, **options}
     return model
 
 

@@ -1,6 +1,7 @@
 """Plain and residual networks: Table 1 for ImageNet, §4.2 for CIFAR-10."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import nn
 
@@ -15,6 +16,10 @@ IMAGENET: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, ...]]]
     101: (Bottleneck, (3, 4, 23, 3)),
     152: (Bottleneck, (3, 8, 36, 3)),
 }
+
+Pool = Literal["pad", "ceil"]
+"""How conv2_x's max pool treats the border: a pixel of padding, or windows that reach
+over it, as in the authors' released Caffe models."""
 
 
 class ResNet(StagedNetwork):
@@ -57,15 +62,17 @@ class ResNet(StagedNetwork):
 
 
 def imagenet_resnet(
-    depth: int, shortcut: Shortcut, stride_on: StrideOn, num_classes: int
+    depth: int, shortcut: Shortcut, stride_on: StrideOn, pool: Pool, num_classes: int
 ) -> ResNet:
     """Build a network of Table 1; ``shortcut="none"`` makes its plain twin (Figure 3)."""
+    # Both halve 112 pixels to 56; they differ in which pixels the windows cover.
+    window = {"padding": 1} if pool == "pad" else {"ceil_mode": True}
     block, blocks = IMAGENET[depth]
     stem = [
         ("conv1", nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)),
         ("bn1", nn.BatchNorm2d(64)),
         ("relu", nn.ReLU()),
-        ("maxpool", nn.MaxPool2d(3, stride=2, padding=1)),
+        ("maxpool", nn.MaxPool2d(3, stride=2, **window)),
     ]
     options = {"stride_on": stride_on} if block is Bottleneck else {}
     widths = (64, 128, 256, 512)

@@ -35,8 +35,19 @@ class StagedNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, 3, H, W) to logits (N, num_classes)."""
-        for modules in self.stages.values():
-            for name in modules:
+        return self.head(self.feature_map(x))
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to the output (N, C, h, w) of the last convolutional stage."""
+        return self._run([name for name in self.stages if name != "fc"], x)
+
+    def head(self, x: Tensor) -> Tensor:
+        """Map features (N, C, h, w) to logits (N, num_classes): stage ``fc``."""
+        return self._run(["fc"], x)
+
+    def _run(self, stages: Iterable[str], x: Tensor) -> Tensor:
+        for stage in stages:
+            for name in self.stages[stage]:
                 x = self.get_submodule(name)(x)
         return x
 

@@ -14,7 +14,7 @@ from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 
-INPUT_MEAN = "input_mean"  # stored beside the network's own tensors
+INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 METADATA = "deepres"
 WEIGHTS = "model.safetensors"
 
@@ -27,10 +27,16 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
         classifier: the trained network.
         meta: what else to note about them, anything that JSON can hold.
     """
-    tensors = {**classifier.network.state_dict(), INPUT_MEAN: classifier.mean}
+    own = {INPUT_MEAN: classifier.mean, INPUT_STD: classifier.std}
+    tensors = {**classifier.network.state_dict(), **own}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    architecture = classifier.network.architecture
-    described = {"architecture": architecture, "classes": classifier.classes, **meta}
+    described = {
+        "architecture": classifier.network.architecture,
+        "classes": classifier.classes,
+        "crop": classifier.crop,
+        "short_side": classifier.short_side,
+        **meta,
+    }
     with atomic_write(path) as file:
         file.write(save(tensors, metadata={METADATA: json.dumps(described)}))
 
@@ -52,13 +58,20 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifi
     if not file.exists():
         raise UserError(f"{path} has no {file.name} yet; finish it: deepres train --resume {path}")
     tensors, meta = _read(file)
-    mean = tensors.pop(INPUT_MEAN)
+    mean, std = tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
     with torch.device("meta"):
         network = create_model(**meta["architecture"])
     check_fit(network.state_dict(), tensors, file)
     network.load_state_dict(tensors, assign=True)
-    classifier = Classifier(network, mean, tuple(meta["classes"])).eval()
-    return classifier.to(device).to(memory_format=torch.channels_last)
+    classifier = Classifier(
+        network,
+        mean,
+        tuple(meta["classes"]),
+        std=std,
+        crop=meta["crop"],
+        short_side=meta["short_side"],
+    )
+    return classifier.eval().to(device).to(memory_format=torch.channels_last)
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path) -> None:
@@ -92,8 +105,9 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(
             f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
         ) from error
-    if not meta.keys() >= {"architecture", "classes"}:
+    if not meta.keys() >= {"architecture", "classes", "crop", "short_side"}:
         raise UserError(f"{file} was not written by deepres: it does not say its network")
-    if INPUT_MEAN not in tensors:
-        raise UserError(f"{file} does not fit the network: {INPUT_MEAN} is missing")
+    for name in (INPUT_MEAN, INPUT_STD):
+        if name not in tensors:
+            raise UserError(f"{file} does not fit the network: {name} is missing")
     return tensors, meta
