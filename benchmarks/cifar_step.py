@@ -101,11 +101,12 @@ def our_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int
     keep_freed_memory()
     make_repeatable(device)
     network = create_model(model).to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(network, get_recipe(model))
+    recipe = get_recipe(model)
+    optimizer = make_optimizer(network, recipe)
     batches = our_batches(train, device)
 
     def step(number: int) -> None:
-        training_step(network, optimizer, *batches(number), "fp32")
+        training_step(network, optimizer, *batches(number), recipe)
 
     return step
 

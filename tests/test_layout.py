@@ -9,7 +9,16 @@ PACKAGE = Path(__file__).parent.parent / "src/deepres"
 
 # Under everything, and among themselves in this order too.
 FOUNDATIONS = [
-    *("errors", "runtime", "provenance", "files", "progress", "checkpoint", "run_folder"),
+    *(
+        "errors",
+        "runtime",
+        "distributed",
+        "provenance",
+        "files",
+        "progress",
+        "checkpoint",
+        "run_folder",
+    ),
 ]
 # Training evaluates as it goes, by a function that never sees the trainer.
 FLOW = ["recipes", "data", "models", "evaluation", "training", "report", "cli"]

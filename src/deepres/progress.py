@@ -23,13 +23,14 @@ class Progress:
         ...     bar.update(10, "lr 0.1  error 88.9 %")
     """
 
-    def __init__(self, label: str, total: int, start: int = 0) -> None:
+    def __init__(self, label: str, total: int, start: int = 0, shown: bool = True) -> None:
+        self._shown = shown
         self._label, self._total, self._start, self._done = label, total, start, start
         self._began = time.monotonic()
         self._line_at = self._began
         self._line_done = start
         self._bar: RichProgress | None = None
-        if sys.stderr.isatty():
+        if shown and sys.stderr.isatty():
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=10),  # all of it fits into 80 columns
@@ -60,6 +61,8 @@ class Progress:
         self._done = done
         if self._bar:
             self._bar.update(self._task, completed=done, note=note)
+            return
+        if not self._shown:
             return
         now = time.monotonic()
         due = now - self._line_at >= SECONDS_BETWEEN_LINES or done == self._total

@@ -15,7 +15,7 @@ from deepres.errors import UserError
         ("models resnet18 --input-size 0", "at least 1 pixel, got 0"),
         ("train", "name either a recipe, e.g. deepres train resnet20, or a run to --resume"),
         ("train resnet20 --resume run", "name either a recipe"),
-        ("train resnet18", "no CIFAR-10 recipe 'resnet18': it takes 6n+2 layers"),
+        ("train resnet21", "no recipe 'resnet21': there are plain18"),
         ("train resnet20 --data sample --set lr=-1", "lr must be above 0, got -1.0"),
         ("train resnet20 --data sample --steps 0", "a shortened run has 1 to 63999 steps, got 0"),
         ("train resnet20 --data sample --device warp", "device 'warp' is not available here"),

@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepres.data.sampling import Sampler
+from deepres.data.sampling import WindowSampler
 
 CPU = torch.device("cpu")
 
@@ -14,10 +14,10 @@ CPU = torch.device("cpu")
     seed=st.integers(0, 2**40),
 )
 def test_a_batch_is_a_function_of_seed_and_step(images, batch_size, steps, seed) -> None:
-    in_order = Sampler(images, batch_size, 4, True, seed, CPU)
+    in_order = WindowSampler(images, batch_size, 4, True, seed, CPU)
     row = [in_order.batch(step) for step in range(41)]
     for step in steps:
-        fresh = Sampler(images, batch_size, 4, True, seed, CPU).batch(step)
+        fresh = WindowSampler(images, batch_size, 4, True, seed, CPU).batch(step)
         again = in_order.batch(step)  # after any history
         for expected, a, b in zip(row[step], fresh, again, strict=True):
             assert torch.equal(expected, a)
@@ -26,7 +26,7 @@ def test_a_batch_is_a_function_of_seed_and_step(images, batch_size, steps, seed)
 
 @given(images=st.integers(1, 50), batch_size=st.integers(1, 20))
 def test_each_epoch_takes_each_image_once(images: int, batch_size: int) -> None:
-    sampler = Sampler(images, batch_size, 4, True, 0, CPU)
+    sampler = WindowSampler(images, batch_size, 4, True, 0, CPU)
     row = torch.cat([sampler.batch(step).image for step in range(2 * images)])
     for epoch in range(2):
         part = row[epoch * images : (epoch + 1) * images]
@@ -35,9 +35,9 @@ def test_each_epoch_takes_each_image_once(images: int, batch_size: int) -> None:
 
 def test_draws_are_uniform_and_differ_by_epoch_and_seed() -> None:
     n = 20_000
-    sampler = Sampler(n, n, 4, True, 0, CPU)
+    sampler = WindowSampler(n, n, 4, True, 0, CPU)
     first, second = sampler.batch(0), sampler.batch(1)
-    other = Sampler(n, n, 4, True, 1, CPU).batch(0)
+    other = WindowSampler(n, n, 4, True, 1, CPU).batch(0)
     assert not torch.equal(first.image, second.image)
     assert not torch.equal(first.image, other.image)
     for column in (first.top, first.left):
@@ -48,7 +48,7 @@ def test_draws_are_uniform_and_differ_by_epoch_and_seed() -> None:
 
 
 def test_no_flip_and_no_pad() -> None:
-    draws = Sampler(100, 100, 0, False, 0, CPU).batch(0)
+    draws = WindowSampler(100, 100, 0, False, 0, CPU).batch(0)
     assert not draws.flip.any()
     assert not draws.top.any()
     assert not draws.left.any()
@@ -56,7 +56,7 @@ def test_no_flip_and_no_pad() -> None:
 
 def test_the_first_draws_never_change() -> None:
     # A literal: a change here would make every earlier run impossible to repeat.
-    draws = Sampler(1_000, 4, 4, True, 0, CPU).batch(0)
+    draws = WindowSampler(1_000, 4, 4, True, 0, CPU).batch(0)
     assert [column.tolist() for column in draws] == [
         [261, 608, 155, 987],
         [0, 1, 0, 6],

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepres.errors import UserError
-from deepres.recipes import Recipe, get_recipe
+from deepres.recipes import get_recipe, recipe_from_dict
 
 PAPER = get_recipe("resnet110")
 
@@ -39,12 +39,14 @@ def test_extending_moves_the_end_alone() -> None:
 
 
 def test_a_recipe_survives_json() -> None:
-    assert Recipe.from_dict(json.loads(json.dumps(PAPER.to_dict()))) == PAPER
+    assert recipe_from_dict(json.loads(json.dumps(PAPER.to_dict()))) == PAPER
 
 
 def test_a_recipe_of_another_version_is_named() -> None:
     with pytest.raises(UserError, match="another version of deepres"):
-        Recipe.from_dict({**PAPER.to_dict(), "novel": 1})
+        recipe_from_dict({**PAPER.to_dict(), "novel": 1})
+    with pytest.raises(UserError, match="another version of deepres: it is of kind 'mnist'"):
+        recipe_from_dict({**PAPER.to_dict(), "kind": "mnist"})
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,8 @@ def test_a_recipe_of_another_version_is_named() -> None:
         ("warm_up_lr=0.02", "warm_up_lr", 0.02),
         ("flip=false", "flip", False),
         ("precision=bf16", "precision", "bf16"),
+        ("accumulate=2", "accumulate", 2),
+        ("sync_batch_norm=true", "sync_batch_norm", True),
     ],
 )
 def test_any_field_can_be_set(assignment: str, field: str, value: object) -> None:
@@ -86,6 +90,8 @@ def test_any_field_can_be_set(assignment: str, field: str, value: object) -> Non
         ("batch_size=0", "batch_size must be at least 1, got 0"),
         ("pad=-1", "pad must be 0 or more, got -1"),
         ("precision=fp8", "precision must be one of fp32, bf16, got fp8"),
+        ("accumulate=0", "accumulate must be at least 1, got 0"),
+        ("lr_plateau=3", "lr_plateau takes the place of lr_drops; add --set lr_drops="),
         ("warm_up_until_error_pct=0", r"must be in \(0, 100\], got 0.0"),
     ],
 )

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 import deepres
 from deepres.checkpoint import load_checkpoint, previous_of
 from deepres.data.cifar10 import Cifar10
-from deepres.data.sampling import Sampler
+from deepres.data.sampling import WindowSampler
 from deepres.errors import UserError
 from deepres.provenance import provenance
-from deepres.recipes import Recipe, get_recipe
+from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed
 from deepres.training import resume, train
@@ -77,7 +77,7 @@ def assert_same_bits(a: RunFolder, b: RunFolder) -> None:
 def test_a_run_leaves_its_folder(tmp_path: Path, data: Cifar10) -> None:
     folder = run(tmp_path / "run", data, seed=3)
     meta = folder.read_meta()
-    assert Recipe.from_dict(meta["recipe"]) == SHORT
+    assert recipe_from_dict(meta["recipe"]) == SHORT
     assert meta["seed"] == 3
     assert meta["data"]["fingerprint"] == data.fingerprint()
     assert meta["provenance"]["torch"] == torch.__version__
@@ -236,7 +236,7 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     result = resume(tmp_path / "run", data, device="cpu", say=said.append)
     assert said[0] == "going on from step 12 of 24"
     assert f"the bits may differ: torch {torch.__version__} → 9.9" in said[1]
-    assert result["resumed"] == [{"step": 12, **now}]
+    assert result["resumed"] == [{"step": 12, **now, "processes": 1}]
 
 
 def test_training_time_counts_over_interruptions(
@@ -289,7 +289,7 @@ def test_the_loop_is_the_recipe(tmp_path: Path, data: Cifar10) -> None:
     mean = train.images.double().mean(0).div(255).float()
     torch.manual_seed(derive_seed(5, "initial weights"))
     network = deepres.create_model("resnet8")
-    draws = [Sampler(400, 8, 4, True, 5, torch.device("cpu")).batch(t) for t in range(9)]
+    draws = [WindowSampler(400, 8, 4, True, 5, torch.device("cpu")).batch(t) for t in range(9)]
     velocity = [torch.zeros_like(w) for w in network.parameters()]
     losses, errors = [], []
     for t, lr in enumerate([0.01] * 4 + [0.001] * 3 + [0.0001] * 2):

@@ -1,14 +1,18 @@
 """The ``deepres`` command: parse, call, print."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
 import torch
+import torch.distributed as dist
 
 from deepres.cli import data, evaluate, models, predict, train
+from deepres.cli.terminal import say
+from deepres.distributed import leave_world
 from deepres.errors import UserError
 from deepres.training.interrupt import Interrupted
 
@@ -44,15 +48,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         if options.debug:
             raise
-        print(f"deepres: {error}", file=sys.stderr)
+        complain(str(error))
         return error.exit_status
     except torch.OutOfMemoryError as error:
         if options.debug:
             raise
-        print(f"deepres: the device's memory is full ({error})".splitlines()[0], file=sys.stderr)
+        complain(f"the device's memory is full ({str(error).splitlines()[0]})")
         return UserError.exit_status
+    except dist.DistError as error:
+        if options.debug:
+            raise
+        complain(f"lost touch with the other processes ({str(error).splitlines()[0]})")
+        return 1
     except Interrupted as stop:
-        print(f"deepres: {stop}", file=sys.stderr)
+        say(f"deepres: {stop}")
         return 128 + stop.signal_number
     except KeyboardInterrupt:
         print(
@@ -63,9 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if options.debug:
             raise
-        print(f"deepres: {error}", file=sys.stderr)
+        complain(str(error))
         return UserError.exit_status
+    finally:
+        leave_world()
     return status
+
+
+def complain(message: str) -> None:
+    """Print why the command ends, and which of several processes says so."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    who = f"process {os.environ['RANK']} of {world}: " if world > 1 else ""
+    print(f"deepres: {who}{message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

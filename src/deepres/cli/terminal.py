@@ -9,17 +9,23 @@ from rich.text import Text
 
 from deepres.data.cifar10 import Cifar10, load_cifar10, load_sample
 from deepres.data.fetch import fetch_cifar10
+from deepres.data.folder import ImageFolder, open_image_folder
+from deepres.distributed import is_leader
+from deepres.recipes import CifarRecipe
 
 DATA_FOLDER = Path("data/cifar10")
+IMAGENET_FOLDER = Path("data/imagenet")
 DATA_HELP = (
-    "folder with CIFAR-10's binary files, or 'sample', the 6,000 images inside the package "
-    f"(default: where a run's data are, else {DATA_FOLDER}, fetched if it is missing)"
+    "folder with CIFAR-10's binary files, or 'sample', the 6,000 images inside the package; for "
+    "ImageNet's networks a folder with train/<class>/ and val/<class>/ (default: where a run's "
+    f"data are, else {DATA_FOLDER}, fetched if it is missing, or {IMAGENET_FOLDER})"
 )
 
 
 def say(line: str) -> None:
-    """Print a line on what is going on, to standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """Print a line on what is going on, to standard error; of several processes one speaks."""
+    if is_leader():
+        print(line, file=sys.stderr, flush=True)
 
 
 def print_table(
@@ -38,15 +44,17 @@ def print_table(
     console.print(table)
 
 
-def open_data(name: str | None) -> Cifar10:
-    """Return the data called ``name``: a folder of CIFAR-10, or ``sample``.
+def open_data(name: str | None, kind: str = CifarRecipe.kind) -> Cifar10 | ImageFolder:
+    """Return the data called ``name``, for recipes of ``kind``: a folder, or ``sample``.
 
     Without a name that is the usual folder, and CIFAR-10 is fetched if it is not there.
 
     Raises:
-        UserError: the folder lacks CIFAR-10, or holds damaged files.
-        NoSource: it is to be fetched, and no source can be reached.
+        UserError: the folder lacks the data, or holds damaged files.
+        NoSource: CIFAR-10 is to be fetched, and no source can be reached.
     """
+    if kind != CifarRecipe.kind:
+        return open_image_folder(Path(name) if name else IMAGENET_FOLDER)
     if name == "sample":
         return load_sample()
     if name is None and not DATA_FOLDER.exists():

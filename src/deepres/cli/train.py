@@ -6,8 +6,9 @@ from typing import Any
 
 from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, say
+from deepres.distributed import is_leader
 from deepres.errors import UserError
-from deepres.recipes import Recipe, get_recipe
+from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder
 from deepres.runtime import resolve_device
@@ -20,7 +21,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "train", help="train a network by the paper's recipe, or go on with a run"
     )
-    parser.add_argument("recipe", nargs="?", help="a network of §4.2, e.g. resnet20")
+    parser.add_argument("recipe", nargs="?", help="a network of the paper, e.g. resnet20")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
     parser.add_argument(
         "--steps",
@@ -37,8 +38,20 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="FIELD=VALUE",
         help="replace a field of the recipe, e.g. lr=0.05; may be given several times",
     )
+    parser.add_argument(
+        "--accumulate",
+        type=int,
+        metavar="PARTS",
+        help="take each process's share of a batch in parts, if memory is short "
+        "(short for --set accumulate=…)",
+    )
     parser.add_argument("--precision", choices=["fp32", "bf16"], help="short for --set precision=…")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes that decode image files (default: one a core, up to 8)",
+    )
     parser.add_argument(
         "--run", type=Path, help="folder to make (default: runs/<recipe>[-<steps>steps]-s<seed>)"
     )
@@ -56,11 +69,18 @@ def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
     if (options.recipe is None) == (options.resume is None):
         raise UserError("name either a recipe, e.g. deepres train resnet20, or a run to --resume")
-    common = {"device": options.device, "save_every_s": options.save_every, "say": say}
+    common = {
+        "device": options.device,
+        "workers": options.workers,
+        "save_every_s": options.save_every,
+        "say": say,
+    }
     if options.resume:
         folder, result = _resume(options, common)
     else:
         folder, result = _start(options, common)
+    if not is_leader():
+        return 0
     curves = learning_curves(RunFolder(folder))
     length = f"{result['steps']:,} steps"
     if shortened := result["shortened_from"]:
@@ -70,6 +90,8 @@ def call(options: argparse.Namespace) -> int:
         f"training error {result['train_error_pct']:.2f} %, {length}, "
         f"{result['data']}, seed {result['seed']}"
     )
+    if skipped := result["skipped_images"]:
+        print(f"left out: {skipped:,} images that cannot be decoded")
     if result["departures"]:
         print(f"not the paper's: {describe(result['departures'])}")
     print(f"curves: {curves}")
@@ -83,24 +105,26 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
     length = f"-{recipe.steps}steps" if recipe.shortened_from else ""
     folder = options.run or Path("runs") / f"{options.recipe}{length}-s{seed}"
     RunFolder(folder).check_absent()
-    data = open_data(options.data)
+    data = open_data(options.data, recipe.kind)
     say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
     return folder, train(recipe, folder, data, seed=seed, **common)
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
+def _recipe(options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
     recipe = get_recipe(options.recipe)
     if options.steps is not None and options.steps != recipe.steps:
         recipe = recipe.shortened(options.steps)
     if options.precision:
         recipe = recipe.changed([f"precision={options.precision}"])
+    if options.accumulate is not None:
+        recipe = recipe.changed([f"accumulate={options.accumulate}"])
     return recipe.changed(options.set)
 
 
 def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    for option in ("set", "precision", "run", "seed"):
+    for option in ("set", "precision", "accumulate", "run", "seed"):
         if getattr(options, option) not in (None, []):
             raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
     meta = RunFolder(options.resume).read_meta()
-    data = open_data(options.data or meta["data"]["location"])
+    data = open_data(options.data or meta["data"]["location"], meta["recipe"].get("kind", ""))
     return options.resume, resume(options.resume, data, steps=options.steps, **common)

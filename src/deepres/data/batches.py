@@ -4,12 +4,15 @@ import torch
 from torch import Tensor
 
 from deepres.data.cifar10 import ImageSet
-from deepres.data.sampling import Sampler
+from deepres.data.sampling import WindowDraws, WindowSampler
 from deepres.data.transforms import augmented_batch, padded_windows
+from deepres.distributed import ALONE, World
 
 
 class Batches:
     """Maps a step's number to its batch.
+
+    ``skipped`` counts images that could not be decoded: none, as all of them are in memory.
 
     Args:
         train: the training images.
@@ -19,7 +22,10 @@ class Batches:
         flip: whether half of the crops are mirrored.
         seed: of the run.
         device: where the images are kept and the batches are made.
+        world: the processes that share each batch.
     """
+
+    skipped = 0
 
     def __init__(
         self,
@@ -31,13 +37,15 @@ class Batches:
         flip: bool,
         seed: int,
         device: torch.device,
+        world: World = ALONE,
     ) -> None:
-        self._sampler = Sampler(len(train), batch_size, pad, flip, seed, device)
+        self._share = world.share(batch_size)
+        self._sampler = WindowSampler(len(train), batch_size, pad, flip, seed, device)
         self._images = padded_windows(train.images.to(device), pad)
         self._mean = padded_windows(mean[None].to(device), pad)
         self._labels = train.labels.to(device)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the images (B, C, H, W) float32 and labels (B,) int64 of step ``step``."""
-        draws = self._sampler.batch(step)
+        """Return this process's images (B, C, H, W) float32 and labels (B,) int64 of ``step``."""
+        draws = WindowDraws(*(column[self._share] for column in self._sampler.batch(step)))
         return augmented_batch(self._images, self._mean, *draws), self._labels[draws.image]

@@ -1,6 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009): the official binary records, and the embedded sample."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepres.data.download import file_digest
+from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 
 CLASSES = (
@@ -46,6 +48,22 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def names(self) -> list[str]:
+        """Each image's place, as there are no file names."""
+        return [str(i) for i in range(len(self))]
+
+    def image(self, i: int) -> Image.Image:
+        """Return the ``i``-th image for Pillow."""
+        return Image.fromarray(self.images[i].permute(1, 2, 0).cpu().numpy())
+
+    def batches(self, batch_size: int, world: World = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield this process's images (B, 3, H, W) and labels (B,); each image goes to one."""
+        own = slice(world.rank, None, world.size)
+        yield from zip(
+            self.images[own].split(batch_size), self.labels[own].split(batch_size), strict=True
+        )
+
     def subset(self, part: slice) -> "ImageSet":
         """Return the images at the positions ``part``."""
         return ImageSet(self.images[part], self.labels[part])
@@ -65,6 +83,11 @@ class Cifar10:
     """In words, for people."""
     location: str
     """For ``--data``: the folder, or ``sample``."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes' names, in the order of their labels."""
+        return CLASSES
 
     def split(self, holdout: int) -> tuple[ImageSet, ImageSet]:
         """Return the training images but the last ``holdout``, and those, for validation.

@@ -10,29 +10,44 @@ from torch import Tensor
 from deepres.errors import UserError
 
 
-def read_image(path: Path, size: int) -> Tensor:
-    """Read any image file as a square of ``size``² pixels: (3, size, size) uint8, RGB.
+class BadImage(UserError):
+    """A file that is no image, or a damaged one."""
 
-    It is turned upright as its EXIF data say, its shorter side is scaled to ``size``, and the
-    centre is cut out. Transparent pixels are laid on white.
+
+def open_image(path: Path) -> Image.Image:
+    """Decode any image file to 8-bit RGB, turned upright as its EXIF data say.
+
+    Transparent pixels are laid on white.
 
     Raises:
-        UserError: the file is missing, cut, or no image of whole-numbered pixels.
+        BadImage: the file is missing, cut, or no image of whole-numbered pixels.
     """
     try:
         with Image.open(path) as image:
-            upright = _eight_bits(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            upright = _eight_bits(image)
             if upright.has_transparency_data:
                 layer = upright.convert("RGBA")
                 upright = Image.new("RGBA", layer.size, "white")
                 upright.alpha_composite(layer)
-            square = ImageOps.fit(upright.convert("RGB"), (size, size), Image.Resampling.BILINEAR)
+            return upright.convert("RGB")
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
+        raise BadImage(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{path}: not an image that can be read") from error
+        raise BadImage(f"{path}: not an image that can be read") from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder
-        raise UserError(f"{path}: damaged or unreadable image ({error})") from error
+        raise BadImage(f"{path}: damaged or unreadable image ({error})") from error
+
+
+def read_image(path: Path, size: int) -> Tensor:
+    """Read any image file as a square of ``size``² pixels: (3, size, size) uint8, RGB.
+
+    Its shorter side is scaled to ``size``, and the centre is cut out.
+
+    Raises:
+        BadImage: as ``open_image``.
+    """
+    square = ImageOps.fit(open_image(path), (size, size), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
 

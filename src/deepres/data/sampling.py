@@ -5,15 +5,16 @@ follow each other without a gap, and step t takes the t-th ``batch_size`` of tha
 Draws are made on the CPU, for a whole epoch at once, so that every device sees the same.
 """
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from deepres.runtime import derive_seed
 
 
-class Draws(NamedTuple):
+class WindowDraws(NamedTuple):
     """For each place in a batch: the image, where its crop begins, and whether it is mirrored."""
 
     image: Tensor
@@ -22,31 +23,39 @@ class Draws(NamedTuple):
     flip: Tensor
 
 
-class Sampler:
+class CropDraws(NamedTuple):
+    """For each place in a batch: the image, and what §3.4 does to it at random."""
+
+    image: Tensor
+    shorter_side: Tensor
+    """In pixels."""
+    top: Tensor
+    """In [0, 1): as a share of the rows where the crop can begin."""
+    left: Tensor
+    flip: Tensor
+    colour: Tensor
+    """(…, 3), standard normal, for the three principal components."""
+
+
+class Sampler(ABC):
     """Draws the batches of a run.
 
     Args:
         images: how many training images there are.
         batch_size: how many make up a batch.
-        pad: crops begin at a row and column in [0, 2·pad].
-        flip: mirror each image with probability one half.
         seed: of the run.
         device: where the draws are wanted.
     """
 
-    def __init__(
-        self, images: int, batch_size: int, pad: int, flip: bool, seed: int, device: torch.device
-    ) -> None:
+    def __init__(self, images: int, batch_size: int, seed: int, device: torch.device) -> None:
         self.images = images
         self.batch_size = batch_size
-        self.pad = pad
-        self.flip = flip
         self.seed = seed
         self.device = device
         self._epoch, self._draws = 0, self._draw_epoch(0)
 
-    def batch(self, step: int) -> Draws:
-        """Return the draws of step ``step``, each of shape (batch_size,)."""
+    def _rows(self, step: int) -> list[Tensor]:
+        """Return the draws of step ``step``, each with ``batch_size`` rows."""
         first, end = step * self.batch_size, (step + 1) * self.batch_size
         parts = []
         while first < end:
@@ -56,16 +65,60 @@ class Sampler:
             count = min(end - first, self.images - place)
             parts.append([column[place : place + count] for column in self._draws])
             first += count
-        return Draws(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
+        return [torch.cat(columns) for columns in zip(*parts, strict=True)]
 
-    def _draw_epoch(self, epoch: int) -> Draws:
-        """Draw for every place in an epoch, each of shape (images,)."""
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch))
+    def _draw_epoch(self, epoch: int) -> list[Tensor]:
+        draws = self._draw(Generator().manual_seed(derive_seed(self.seed, "epoch", epoch)))
+        return [column.to(self.device) for column in draws]
+
+    @abstractmethod
+    def _draw(self, generator: Generator) -> tuple[Tensor, ...]:
+        """Draw for every place in an epoch, each with ``images`` rows."""
+
+
+class WindowSampler(Sampler):
+    """For §4.2: crops of a padded image, which begin at a row and column in [0, 2·pad]."""
+
+    def __init__(
+        self, images: int, batch_size: int, pad: int, flip: bool, seed: int, device: torch.device
+    ) -> None:
+        self.pad, self.flip = pad, flip
+        super().__init__(images, batch_size, seed, device)
+
+    def batch(self, step: int) -> WindowDraws:
+        """Return the draws of step ``step``."""
+        return WindowDraws(*self._rows(step))
+
+    def _draw(self, generator: Generator) -> WindowDraws:
         n, offsets = self.images, 2 * self.pad + 1
-        draws = Draws(
+        return WindowDraws(
             image=torch.randperm(n, generator=generator),
             top=torch.randint(offsets, (n,), generator=generator),
             left=torch.randint(offsets, (n,), generator=generator),
             flip=torch.randint(2, (n,), generator=generator).bool() & self.flip,
         )
-        return Draws(*(column.to(self.device) for column in draws))
+
+
+class CropSampler(Sampler):
+    """For §3.4: crops of an image whose shorter side is drawn from a range, ends included."""
+
+    def __init__(
+        self, images: int, batch_size: int, shorter_side: tuple[int, int], flip: bool, seed: int
+    ) -> None:
+        self.shorter_side, self.flip = shorter_side, flip
+        super().__init__(images, batch_size, seed, torch.device("cpu"))
+
+    def batch(self, step: int) -> CropDraws:
+        """Return the draws of step ``step``."""
+        return CropDraws(*self._rows(step))
+
+    def _draw(self, generator: Generator) -> CropDraws:
+        n, (low, high) = self.images, self.shorter_side
+        return CropDraws(
+            image=torch.randperm(n, generator=generator),
+            shorter_side=torch.randint(low, high + 1, (n,), generator=generator),
+            top=torch.rand(n, generator=generator),
+            left=torch.rand(n, generator=generator),
+            flip=torch.randint(2, (n,), generator=generator).bool() & self.flip,
+            colour=torch.randn(n, 3, generator=generator),
+        )

@@ -1,13 +1,23 @@
 """Errors of a classifier on a set of images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepres.data.cifar10 import ImageSet
+from deepres.distributed import ALONE, World
+
+
+class TestImages(Protocol):
+    """Images that come in batches."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, batch_size: int, world: World) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield a process's share: images (B, 3, H, W) uint8 and labels (B,)."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,8 @@ class Evaluation:
     """Mean cross-entropy, in nats."""
     confusion: Tensor
     """(classes, classes) int64: how many images of the row's class were taken for the column's."""
+    top5_errors: int
+    """For how many images the true class was not among the five likeliest."""
 
     @property
     def images(self) -> int:
@@ -35,6 +47,11 @@ class Evaluation:
         return 100 * self.errors / self.images
 
     @property
+    def top5_error_pct(self) -> float:
+        """The top-5 error in per cent."""
+        return 100 * self.top5_errors / self.images
+
+    @property
     def class_error_pct(self) -> list[float]:
         """The error on the images of each class, in per cent; NaN for a class without images."""
         return (100 * (1 - self.confusion.diag() / self.confusion.sum(1))).tolist()
@@ -43,10 +60,11 @@ class Evaluation:
 @torch.inference_mode()
 def evaluate(
     predict: Callable[[Tensor], Tensor],
-    data: ImageSet,
+    data: TestImages,
     *,
     batch_size: int = 250,
     on_batch: Callable[[int], None] = lambda done: None,
+    world: World = ALONE,
 ) -> Evaluation:
     """Classify all images and compare with their labels.
 
@@ -56,16 +74,26 @@ def evaluate(
         data: images and labels.
         batch_size: images per call.
         on_batch: is told how many images are done.
+        world: the processes that share the images; each gets the result for all of them.
     """
     loss = torch.zeros((), dtype=torch.float64)
+    top5_errors = torch.zeros((), dtype=torch.int64)
     confusion = torch.zeros((), dtype=torch.int64)
-    for first in range(0, len(data), batch_size):
-        batch = data.subset(slice(first, first + batch_size))
-        logits = predict(batch.images)  # (N, classes)
+    done = 0
+    for images, labels in data.batches(batch_size, world):
+        logits = predict(images)  # (N, classes)
         classes = logits.shape[1]
-        pairs = batch.labels * classes + logits.argmax(1)  # (N,): the cell of each image
+        best = logits.topk(min(5, classes)).indices  # (N, 5)
+        pairs = labels * classes + best[:, 0]  # (N,): the cell of each image
         counts = torch.bincount(pairs, minlength=classes**2).view(classes, classes)
         confusion = confusion + counts.cpu()
-        loss += F.cross_entropy(logits, batch.labels, reduction="sum").cpu()
-        on_batch(min(first + batch_size, len(data)))
-    return Evaluation(loss=float(loss) / len(data), confusion=confusion)
+        top5_errors += (best != labels[:, None]).all(1).sum().cpu()
+        loss += F.cross_entropy(logits, labels, reduction="sum").cpu()
+        done += len(labels) * world.size
+        on_batch(min(done, len(data)))
+    world.sum(confusion)
+    return Evaluation(
+        loss=float(world.sum(loss)) / int(confusion.sum()),
+        confusion=confusion,
+        top5_errors=int(world.sum(top5_errors)),
+    )

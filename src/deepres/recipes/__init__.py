@@ -1,6 +1,63 @@
 """Recipes by name: a recipe has its network's name."""
 
-from deepres.recipes.cifar10 import departures, get_recipe
+from typing import Any
+
+from deepres.errors import UserError
+from deepres.recipes import cifar10, imagenet
+from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
+from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
 from deepres.recipes.schema import Recipe
 
-__all__ = ["Recipe", "departures", "get_recipe"]
+__all__ = [
+    "CifarRecipe",
+    "ImageNetRecipe",
+    "Recipe",
+    "departures",
+    "get_recipe",
+    "recipe_from_dict",
+]
+
+
+def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
+    """Return the paper's recipe for the network called ``name``.
+
+    ``resnet34`` has that of §3.4, for ImageNet; ``resnet56``, and any other network of 6n+2 layers,
+    that of §4.2, for CIFAR-10.
+
+    Raises:
+        UserError: the paper trains no such network.
+    """
+    recipe = imagenet_recipe(name) or cifar_recipe(name)
+    if recipe is None:
+        raise UserError(
+            f"no recipe {name!r}: there are {', '.join(imagenet.NETWORKS)} for ImageNet, and for "
+            f"CIFAR-10 all of 6n+2 layers, as {', '.join(cifar10.NETWORKS)} or resnet50-cifar"
+        )
+    return recipe
+
+
+def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe:
+    """Return the recipe that its ``to_dict`` gave.
+
+    Raises:
+        UserError: it was written by another version.
+    """
+    classes: dict[str, type[CifarRecipe] | type[ImageNetRecipe]] = {
+        CifarRecipe.kind: CifarRecipe,
+        ImageNetRecipe.kind: ImageNetRecipe,
+    }
+    kind = fields.get("kind", "")
+    if kind not in classes:
+        raise UserError(
+            f"the recipe was written by another version of deepres: it is of kind {kind!r}"
+        )
+    return classes[kind].from_dict(fields)
+
+
+def departures(recipe: CifarRecipe | ImageNetRecipe) -> dict[str, Any]:
+    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
+    paper: Recipe = get_recipe(recipe.model)
+    if recipe.steps < paper.steps:
+        paper = paper.shortened(recipe.steps)
+    papers = paper.to_dict()
+    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}

@@ -2,9 +2,9 @@
 
 import dataclasses
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from deepres.errors import UserError
 from deepres.recipes.schema import Recipe
 
 NETWORKS = (
@@ -17,9 +17,26 @@ IMAGENET_TWINS = ("resnet50", "resnet152")
 """Depths of the form 6n+2 whose plain name means the ImageNet network."""
 
 
-def section_4_2(model: str) -> Recipe:
+@dataclass(frozen=True, kw_only=True)
+class CifarRecipe(Recipe):
+    """How one network is trained on CIFAR-10."""
+
+    kind: ClassVar[str] = "cifar10"
+
+    holdout: int = 0
+    """How many training images, the last ones, are kept back for validation; the paper: 5,000."""
+    pad: int
+    """Pixels of zeros around the image before the random crop."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("holdout", "pad"):
+            self._check(field, "0 or more", getattr(self, field) >= 0)
+
+
+def section_4_2(model: str) -> CifarRecipe:
     """64k steps of 128 images, lr 0.1 divided by 10 at 32k and 48k: the same for every depth."""
-    return Recipe(
+    return CifarRecipe(
         model=model,
         batch_size=128,
         steps=64_000,
@@ -33,34 +50,19 @@ def section_4_2(model: str) -> Recipe:
     )
 
 
-def warmed_up(recipe: Recipe) -> Recipe:
+def warmed_up(recipe: CifarRecipe) -> CifarRecipe:
     """Start at lr 0.01 until the training error is below 80%: 0.1 is too large to start with."""
     return dataclasses.replace(recipe, warm_up_lr=0.01, warm_up_until_error_pct=80.0)
 
 
-def get_recipe(name: str) -> Recipe:
-    """Return the paper's recipe for the network called ``name``, for example ``resnet56``.
+def cifar_recipe(name: str) -> CifarRecipe | None:
+    """Return the recipe of §4.2 for the network called ``name``; None if it has none.
 
     Every depth of 6n+2 layers has one, not only those that the paper trained.
-
-    Raises:
-        UserError: the paper trains no such network on CIFAR-10.
     """
     match = re.fullmatch(r"(?:plain|resnet)([1-9]\d*)(?:-cifar)?", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or depth % 6 != 2 or name in IMAGENET_TWINS:
-        raise UserError(
-            f"no CIFAR-10 recipe {name!r}: it takes 6n+2 layers, as {', '.join(NETWORKS)} have, "
-            "or resnet50-cifar"
-        )
+        return None
     recipe = section_4_2(name)
     return warmed_up(recipe) if name in ("resnet110", "resnet1202") else recipe
-
-
-def departures(recipe: Recipe) -> dict[str, Any]:
-    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
-    paper = get_recipe(recipe.model)
-    if recipe.steps < paper.steps:
-        paper = paper.shortened(recipe.steps)
-    papers = paper.to_dict()
-    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}

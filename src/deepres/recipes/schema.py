@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from deepres.errors import UserError, unknown_name
 
@@ -13,7 +13,7 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How one network is trained on CIFAR-10 (§4.2).
+    """What the training of every network has: a length, a learning rate, SGD.
 
     Steps are optimizer steps. A step is numbered by how many came before it: the first is step 0,
     and a learning-rate drop at 32,000 means that step 32,000 is the first with the lower rate.
@@ -22,26 +22,34 @@ class Recipe:
         UserError: a value that cannot be meant.
     """
 
+    kind: ClassVar[str]
+    """Which of the paper's recipes this is, in recipe.json."""
+
     model: str
     """The network, a name that ``create_model`` knows."""
-    holdout: int = 0
-    """How many training images, the last ones, are kept back for validation; the paper: 5,000."""
     batch_size: int
+    """Images per step, over all processes."""
     steps: int
     lr: float
     lr_drops: tuple[int, ...]
     lr_divisor: float
     """What the learning rate is divided by at each drop."""
+    lr_plateau: int | None = None
+    """Drop the rate once so many evaluations in a row have brought no lower error; None: at
+    ``lr_drops`` only."""
     warm_up_lr: float | None = None
     """The learning rate until the training error is low enough; None: no warm-up."""
     warm_up_until_error_pct: float = 80.0
     """Warm-up ends once the training error of a whole log window is below this."""
     momentum: float
     weight_decay: float
-    pad: int
-    """Pixels of zeros around the image before the random crop."""
     flip: bool
+    """Mirror each image with probability one half."""
     precision: Precision = "fp32"
+    accumulate: int = 1
+    """Parts in which a process takes its share of a batch, to save memory; BN sees each alone."""
+    sync_batch_norm: bool = False
+    """Whether BN sees the images of all processes, not of its own alone as in the paper."""
     log_every: int = 100
     """Steps per log window: training loss and error are means over it."""
     eval_every: int = 1_000
@@ -49,16 +57,17 @@ class Recipe:
     """The length in steps of the recipe that this one shortens; None: it is whole."""
 
     def __post_init__(self) -> None:
-        for field, kind in get_type_hints(type(self)).items():
+        for field, kind in self._fields().items():
             value = getattr(self, field)
             if isinstance(value, float) and not math.isfinite(value):
                 raise UserError(f"recipe: {field} must be finite, got {value}")
-            if kind is Precision:
+            if get_origin(kind) is Literal:
                 self._check(field, "one of " + ", ".join(get_args(kind)), value in get_args(kind))
-        for field in ("batch_size", "steps", "log_every", "eval_every"):
-            self._check(field, "at least 1", getattr(self, field) >= 1)
-        for field in ("holdout", "weight_decay", "pad"):
-            self._check(field, "0 or more", getattr(self, field) >= 0)
+        for field in ("batch_size", "steps", "log_every", "eval_every", "accumulate", "lr_plateau"):
+            self._check(
+                field, "at least 1", getattr(self, field) is None or getattr(self, field) >= 1
+            )
+        self._check("weight_decay", "0 or more", self.weight_decay >= 0)
         for field in ("lr", "lr_divisor", "warm_up_lr"):
             self._check(field, "above 0", getattr(self, field) is None or getattr(self, field) > 0)
         self._check("momentum", "in [0, 1)", 0 <= self.momentum < 1)
@@ -70,6 +79,8 @@ class Recipe:
         self._check(
             "lr_drops", f"rising steps between 0 and steps={self.steps}", ordered and inside
         )
+        if self.lr_plateau is not None and self.lr_drops:
+            raise UserError("recipe: lr_plateau takes the place of lr_drops; add --set lr_drops=")
 
     def _check(self, field: str, expected: str, holds: bool) -> None:
         if not holds:
@@ -103,7 +114,7 @@ class Recipe:
     def changed(self, assignments: list[str]) -> Self:
         """Return the recipe with fields replaced, each assignment written ``field=value``."""
         changes = {}
-        kinds = get_type_hints(type(self))
+        kinds = self._fields()
         for assignment in assignments:
             field, equals, text = assignment.partition("=")
             if not equals:
@@ -116,37 +127,56 @@ class Recipe:
             changes[field] = _parse(field, text, kinds[field])
         return dataclasses.replace(self, **changes)
 
+    def model_options(self) -> dict[str, Any]:
+        """Return the options with which ``create_model`` makes the network."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
-        return dataclasses.asdict(self)
+        return {"kind": self.kind, **dataclasses.asdict(self)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """Return the recipe that ``to_dict`` gave.
+        """Return the recipe of this class that ``to_dict`` gave.
 
         Raises:
             UserError: a field is unknown or missing: it was written by another version.
         """
+        kinds = cls._fields()
         try:
-            return cls(**{**fields, "lr_drops": tuple(fields["lr_drops"])})
+            values: dict[str, Any] = {
+                name: tuple(value) if get_origin(kinds[name]) is tuple else value
+                for name, value in fields.items()
+                if name != "kind"
+            }
+            return cls(**values)
         except (KeyError, TypeError) as error:
             raise UserError(
                 f"the recipe was written by another version of deepres: {error}"
             ) from error
 
+    @classmethod
+    def _fields(cls) -> dict[str, Any]:
+        """Return the type of each field."""
+        kinds = get_type_hints(cls)
+        return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
+
 
 def _parse(field: str, text: str, kind: Any) -> Any:
     """Read ``text`` as a value of the field's type."""
-    if kind is Precision:
+    if get_origin(kind) is Literal:
         return text
-    if kind == float | None and text.lower() == "none":
+    if type(None) in get_args(kind) and text.lower() == "none":
         return None
     readers: dict[Any, tuple[str, Callable[[str], Any]]] = {
         bool: ("true or false", {"true": True, "false": False}.__getitem__),
         int: ("a whole number", int),
         float: ("a number", float),
+        str | None: ("a word or none", str),
+        int | None: ("a whole number or none", int),
         float | None: ("a number or none", float),
         tuple[int, ...]: ("whole numbers separated by commas", _parse_integers),
+        tuple[int, int]: ("two whole numbers separated by a comma", _parse_two_integers),
     }
     expected, read = readers[kind]
     try:
@@ -157,3 +187,8 @@ def _parse(field: str, text: str, kind: Any) -> Any:
 
 def _parse_integers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part.strip())
+
+
+def _parse_two_integers(text: str) -> tuple[int, int]:
+    first, second = _parse_integers(text)
+    return first, second

@@ -1,19 +1,21 @@
 """The loop that trains a classifier: one for every network and recipe."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from deepres.data.batches import Batches
-from deepres.data.cifar10 import ImageSet
+from deepres.distributed import World
 from deepres.evaluation.metrics import evaluate
 from deepres.models.classifier import Classifier
 from deepres.progress import Progress
-from deepres.recipes.schema import Precision, Recipe
+from deepres.recipes import Recipe
 from deepres.run_folder import RunFolder
+from deepres.training.feed import Feed
 from deepres.training.interrupt import Interrupted, stop_on_signals
 from deepres.training.optim import learning_rate, set_learning_rate
 from deepres.training.state import TrainingState
@@ -25,16 +27,17 @@ class Training:
 
     recipe: Recipe
     classifier: Classifier
+    network: nn.Module
+    """The classifier's network, or what shares its gradients with the other processes."""
     state: TrainingState
-    batches: Batches
-    watched: dict[str, ImageSet]
-    """What is evaluated along the way: the test set, or the images held out for validation."""
-    test: ImageSet
+    feed: Feed
     folder: RunFolder
     save_every_s: float
+    world: World
     logged_step: int = 0
     logged_seconds: float = 0.0
-    """When the last log was, for the speed since then."""
+    logged_skipped: int = 0
+    """When the last log was, for what happened since then."""
 
 
 def run_steps(run: Training) -> None:
@@ -44,18 +47,18 @@ def run_steps(run: Training) -> None:
         Interrupted: a signal asked for a stop; the state is saved.
         Diverged: the loss or a weight is no longer finite.
     """
-    recipe, state = run.recipe, run.state
-    network, optimizer = run.classifier.network, state.optimizer
+    recipe, state, world = run.recipe, run.state, run.world
     saved_at = time.monotonic()
     train_note = test_note = ""
+    bar = Progress(recipe.model, recipe.steps, state.step, shown=world.leader)
 
-    with stop_on_signals() as stop, Progress(recipe.model, recipe.steps, state.step) as bar:
+    with stop_on_signals() as stop, bar:
         state.skip_time()
         while state.step < recipe.steps:
-            set_learning_rate(optimizer, learning_rate(recipe, state.step, state.warming_up))
-            images, labels = run.batches(state.step)
-            loss, errors = training_step(network, optimizer, images, labels, recipe.precision)
-            state.record(loss, errors)
+            lr = learning_rate(recipe, state.step, state.warming_up, state.plateaus)
+            set_learning_rate(state.optimizer, lr)
+            images, labels = run.feed.batches(state.step)
+            state.record(*training_step(run.network, state.optimizer, images, labels, recipe))
 
             last = state.step == recipe.steps
             if last or state.step % recipe.log_every == 0:
@@ -65,11 +68,13 @@ def run_steps(run: Training) -> None:
             bar.update(state.step, train_note + test_note)
 
             save_due = time.monotonic() - saved_at >= run.save_every_s
-            if last or stop.signal_number or save_due:
+            # A signal, or the hour to save, reaches the processes one by one; they act as one.
+            signal_number, save = world.max(stop.signal_number, last or save_due)
+            if signal_number or save:
                 state.save(run.folder)
                 saved_at = time.monotonic()
-            if stop.signal_number and not last:
-                raise Interrupted(stop.signal_number, state.step, run.folder.path)
+            if signal_number and not last:
+                raise Interrupted(signal_number, state.step, run.folder.path)
 
 
 def training_step(
@@ -77,63 +82,87 @@ def training_step(
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
-    precision: Precision,
+    recipe: Recipe,
 ) -> tuple[Tensor, Tensor]:
-    """Take one step of SGD; return the batch's mean loss and its number of errors, on the device.
+    """Take one step of SGD; return the batch's mean loss and its share of errors, on the device.
 
-    ``images`` are prepared, (B, 3, H, W) float32; ``labels`` (B,) int64.
+    ``images`` are prepared, (B, C, H, W) float32; ``labels`` (B,) int64. The gradient is the mean
+    over the batch, of all processes together, however many parts it is computed in.
     """
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        logits = network(images)  # (B, classes)
-    loss = F.cross_entropy(logits.float(), labels)
     optimizer.zero_grad()
-    loss.backward()
+    loss_sum, errors = torch.zeros(2, device=images.device)
+    parts = list(zip(images.chunk(recipe.accumulate), labels.chunk(recipe.accumulate), strict=True))
+    for i, (part, part_labels) in enumerate(parts, start=1):
+        with gradients_stay_here(network, i < len(parts)):
+            bf16 = recipe.precision == "bf16"
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+                logits = network(part)  # (B / parts, classes)
+            loss = F.cross_entropy(logits.float(), part_labels, reduction="sum")
+            (loss / len(labels)).backward()
+        loss_sum += loss.detach()
+        errors += (logits.argmax(1) != part_labels).sum()
     optimizer.step()
-    return loss.detach(), (logits.argmax(1) != labels).sum()
+    return loss_sum / len(labels), errors / len(labels)
+
+
+def gradients_stay_here(network: nn.Module, more_to_come: bool) -> AbstractContextManager[None]:
+    """Keep the processes from sharing gradients before the last part of a batch."""
+    if more_to_come and isinstance(network, DistributedDataParallel):
+        keeping: AbstractContextManager[None] = network.no_sync()
+        return keeping
+    return nullcontext()
 
 
 def log_training(run: Training) -> str:
     """Log the window that ends here, end the warm-up if it is time, and return a note."""
     recipe, state = run.recipe, run.state
-    loss, errors = state.window()
+    loss, error_pct = state.window()
     state.count_time()
-    error_pct = 100 * errors / recipe.batch_size
     if state.step % recipe.log_every == 0 and error_pct < recipe.warm_up_until_error_pct:
         state.warming_up = False
     lr = state.optimizer.param_groups[0]["lr"]
     images = (state.step - run.logged_step) * recipe.batch_size
-    images_per_s = images / (state.seconds - run.logged_seconds)
+    event = {
+        "step": state.step,
+        "split": "train",
+        "loss": loss,
+        "error_pct": error_pct,
+        "lr": lr,
+        "images_per_s": images / (state.seconds - run.logged_seconds),
+    }
+    skipped = run.world.sum(torch.tensor(run.feed.batches.skipped - run.logged_skipped))
+    if skipped:
+        event["skipped_images"] = int(skipped)
     run.logged_step, run.logged_seconds = state.step, state.seconds
-    run.folder.append_event(
-        {
-            "step": state.step,
-            "split": "train",
-            "loss": loss,
-            "error_pct": error_pct,
-            "lr": lr,
-            "images_per_s": images_per_s,
-        }
-    )
+    run.logged_skipped = run.feed.batches.skipped
+    if run.world.leader:
+        run.folder.append_event(event)
     return f"lr {lr:g}  error {error_pct:.1f} %"
 
 
 def log_evaluation(run: Training, last: bool) -> str:
     """Evaluate what is watched, and at the last step the test set; return a note."""
-    run.state.count_time()
+    state, world = run.state, run.world
+    state.count_time()
+    world.take_leaders(run.classifier.buffers())  # each process has BN statistics of its own
     run.classifier.eval()
-    due = run.watched | {"test": run.test} if last else run.watched
+    due = run.feed.watched | {"test": run.feed.test} if last else run.feed.watched
     note = ""
     for split, images in due.items():
-        evaluation = evaluate(run.classifier, images)
-        run.folder.append_event(
-            {
-                "step": run.state.step,
-                "split": split,
-                "loss": evaluation.loss,
-                "error_pct": evaluation.error_pct,
-            }
-        )
+        evaluation = evaluate(run.classifier, images, world=world)
+        if world.leader:
+            run.folder.append_event(
+                {
+                    "step": state.step,
+                    "split": split,
+                    "loss": evaluation.loss,
+                    "error_pct": evaluation.error_pct,
+                    "top5_error_pct": evaluation.top5_error_pct,
+                }
+            )
         note += f"  {split} {evaluation.error_pct:.2f} %"
+        if split in run.feed.watched and state.step % run.recipe.eval_every == 0:
+            state.note_plateau(evaluation.error_pct, run.recipe.lr_plateau)
     run.classifier.train()
-    run.state.skip_time()
+    state.skip_time()
     return note

@@ -6,12 +6,12 @@ from torch import nn
 from deepres.recipes.schema import Recipe
 
 
-def learning_rate(recipe: Recipe, step: int, warming_up: bool) -> float:
-    """Return the learning rate of step ``step``, the first being 0.
+def learning_rate(recipe: Recipe, step: int, warming_up: bool, plateaus: int = 0) -> float:
+    """Return the learning rate of step ``step``, the first being 0, after so many plateaus.
 
     Warm-up takes the place of the initial rate only; the drops stand at their steps (§4.2).
     """
-    drops = sum(step >= drop for drop in recipe.lr_drops)
+    drops = plateaus + sum(step >= drop for drop in recipe.lr_drops)
     if warming_up and drops == 0 and recipe.warm_up_lr is not None:
         return recipe.warm_up_lr
     return recipe.lr / recipe.lr_divisor**drops

@@ -1,14 +1,18 @@
 """A run from its first step to its result, and its continuation after any kind of end."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
-from deepres.data.batches import Batches
-from deepres.data.cifar10 import CLASSES, Cifar10
-from deepres.data.transforms import per_pixel_mean
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import ImageFolder
+from deepres.data.loading import default_workers
+from deepres.distributed import World, join_world
 from deepres.errors import UserError
 from deepres.files import write_json
 from deepres.models.classifier import Classifier
@@ -16,37 +20,41 @@ from deepres.models.create import create_model
 from deepres.models.stages import StagedNetwork
 from deepres.models.weights import save_weights
 from deepres.provenance import provenance
-from deepres.recipes import Recipe, departures
+from deepres.recipes import CifarRecipe, ImageNetRecipe, departures, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable, resolve_device
+from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
 from deepres.training.classify import Training, run_steps
+from deepres.training.feed import Feeding, make_feed
 from deepres.training.optim import make_optimizer
-from deepres.training.state import TrainingState
+from deepres.training.state import TrainingState, latest_state
 
 SAVE_EVERY_S = 60.0
 
 
 def train(
-    recipe: Recipe,
+    recipe: CifarRecipe | ImageNetRecipe,
     run: str | Path,
-    data: Cifar10,
+    data: Cifar10 | ImageFolder,
     *,
     seed: int = 0,
     device: str = "auto",
+    workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Train a network and leave a run folder with its curves, weights and result.
 
     The outcome is a function of (recipe, data, seed), to the bit on the same hardware. For that,
-    PyTorch is made deterministic in this process, and glibc to keep freed memory.
+    PyTorch is made deterministic in this process, and glibc to keep freed memory. Processes that
+    torchrun started share each batch; all of them make this call.
 
     Args:
         recipe: how; see ``get_recipe``.
         run: the folder to make.
-        data: CIFAR-10 or its sample.
+        data: CIFAR-10 or its sample, or a folder of images; as the recipe wants it.
         seed: of the initial weights and of all random draws.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        workers: how many processes decode image files; by default one a core, up to 8.
         save_every_s: seconds between checkpoints; no more than that is lost by a kill.
         say: receives lines for the user.
 
@@ -55,14 +63,18 @@ def train(
 
     Raises:
         UserError: the folder holds a run already, or there is no such device.
+        BadImage: a file cannot be decoded, and the recipe does not say to skip such.
         Interrupted: SIGINT or SIGTERM; the state is saved, ``resume`` goes on.
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
     folder = RunFolder(Path(run))
     folder.check_absent()
-    target = resolve_device(device)
+    world, target = join_world(device)
     # All that can fail comes before the folder is made.
-    training = _prepare(folder, recipe, seed, data, target, save_every_s)
+    feeding = Feeding(seed, target, world, default_workers() if workers is None else workers)
+    if isinstance(data, ImageFolder) and world.leader:
+        say("taking the mean of the training images")
+    training = _prepare(folder, recipe, data, feeding, save_every_s)
     meta = {
         "recipe": recipe.to_dict(),
         "departures": departures(recipe),
@@ -72,20 +84,22 @@ def train(
             "location": data.location,
             "fingerprint": data.fingerprint(),
         },
-        "provenance": provenance(target),
+        "provenance": _provenance(target, world),
     }
-    with folder.locked():
-        folder.check_absent()
-        folder.write_meta(meta)
+    with _locked(folder, world):
+        if world.leader:
+            folder.check_absent()
+            folder.write_meta(meta)
         return _run(training, meta)
 
 
 def resume(
     run: str | Path,
-    data: Cifar10,
+    data: Cifar10 | ImageFolder,
     *,
     steps: int | None = None,
     device: str = "auto",
+    workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -96,6 +110,7 @@ def resume(
         data: the same images that it began with.
         steps: a new last step, to extend a run; drops of the learning rate stay where they are.
         device: as in ``train``.
+        workers: as in ``train``.
         save_every_s: as in ``train``.
         say: as in ``train``.
 
@@ -104,11 +119,11 @@ def resume(
 
     Raises:
         UserError: there is no run, or the data are not those that it began with.
+        BadImage: as in ``train``.
         Interrupted: as in ``train``.
         Diverged: as in ``train``.
     """
     folder = RunFolder(Path(run))
-    target = resolve_device(device)
     meta = folder.read_meta()
     found, expected = data.fingerprint(), meta["data"]["fingerprint"]
     if found != expected:
@@ -116,100 +131,143 @@ def resume(
             f"{run} was trained on {meta['data']['source']} ({expected}), but this is "
             f"{data.source} ({found}); give the same data by --data"
         )
-    recipe = Recipe.from_dict(meta["recipe"])
+    recipe = recipe_from_dict(meta["recipe"])
     if steps is not None:
         recipe = recipe.extended(steps)
-    training = _prepare(folder, recipe, meta["seed"], data, target, save_every_s)
-    state = training.state
-    with folder.locked():
-        state.load_latest(folder, say)
-        folder.rewind_events(state.events)
-        training.logged_step, training.logged_seconds = state.step, state.seconds
-        say(f"going on from step {state.step:,} of {recipe.steps:,}")
+    world, target = join_world(device)
+    speak = say if world.leader else _say_nothing
+    with _locked(folder, world):
+        state = world.leaders(latest_state(folder, say) if world.leader else None)
+        mean = state["mean"] if state else None
+        workers = default_workers() if workers is None else workers
+        feeding = Feeding(meta["seed"], target, world, workers, mean)
+        training = _prepare(folder, recipe, data, feeding, save_every_s)
+        if state:
+            training.state.load(state, folder)
+        done = training.state
+        training.logged_step, training.logged_seconds = done.step, done.seconds
+        speak(f"going on from step {done.step:,} of {recipe.steps:,}")
         meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
-        now = provenance(target)
+        now = _provenance(target, world)
         then = meta.get("resumed", [meta["provenance"]])[-1]
         if changed := [key for key in now if now[key] != then.get(key)]:
             words = "; ".join(f"{key} {then.get(key)} → {now[key]}" for key in changed)
-            say(f"not as this run was before, so the bits may differ: {words}")
-            meta["resumed"] = [*meta.get("resumed", []), {"step": state.step, **now}]
-        folder.write_meta(meta)
+            speak(f"not as this run was before, so the bits may differ: {words}")
+            meta["resumed"] = [*meta.get("resumed", []), {"step": done.step, **now}]
+        if world.leader:
+            folder.rewind_events(done.events)
+            folder.write_meta(meta)
         return _run(training, meta)
 
 
 def _prepare(
     folder: RunFolder,
-    recipe: Recipe,
-    seed: int,
-    data: Cifar10,
-    device: torch.device,
+    recipe: CifarRecipe | ImageNetRecipe,
+    data: Cifar10 | ImageFolder,
+    how: Feeding,
     save_every_s: float,
 ) -> Training:
     """Set up a run at step 0."""
     if not save_every_s >= 0:
         raise UserError(f"the time between checkpoints must be 0 s or more, got {save_every_s}")
+    if how.workers < 0:
+        raise UserError(f"the number of workers must be 0 or more, got {how.workers}")
+    world, device = how.world, how.device
+    if recipe.batch_size % (world.size * recipe.accumulate):
+        raise UserError(
+            f"batch_size={recipe.batch_size} cannot be shared evenly by {world.size} processes in "
+            f"{recipe.accumulate} parts each; change one of the three"
+        )
+    if recipe.sync_batch_norm and device.type != "cuda":
+        raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
     keep_freed_memory()
     make_repeatable(device)
-    train_images, held_out = data.split(recipe.holdout)
-    mean = per_pixel_mean(train_images.images)
-    classifier = Classifier(_initial_network(recipe, seed), mean, CLASSES)
+    initial = _initial_network(recipe, len(data.classes), how.seed)
+    feed = make_feed(data, recipe, how)
+    if recipe.sync_batch_norm:
+        initial = nn.SyncBatchNorm.convert_sync_batchnorm(initial)
+    classifier = Classifier(
+        initial, feed.mean, feed.classes, crop=feed.crop, short_side=feed.shorter_side
+    )
     classifier.to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(classifier.network, recipe)
-    test = data.test.to(device)
     return Training(
         recipe=recipe,
         classifier=classifier,
-        state=TrainingState(classifier.network, optimizer, recipe.log_every, device),
-        batches=Batches(
-            train_images,
-            mean,
-            batch_size=recipe.batch_size,
-            pad=recipe.pad,
-            flip=recipe.flip,
-            seed=seed,
-            device=device,
-        ),
-        watched={"val": held_out.to(device)} if recipe.holdout else {"test": test},
-        test=test,
+        network=_sharing_gradients(classifier.network, device) if world.size > 1 else initial,
+        state=TrainingState(classifier, optimizer, recipe.log_every, device, world),
+        feed=feed,
         folder=folder,
         save_every_s=save_every_s,
+        world=world,
     )
 
 
-def _initial_network(recipe: Recipe, seed: int) -> StagedNetwork:
+def _initial_network(
+    recipe: CifarRecipe | ImageNetRecipe, num_classes: int, seed: int
+) -> StagedNetwork:
     """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
     with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
         torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
-        return create_model(recipe.model, num_classes=len(CLASSES))
+        return create_model(recipe.model, num_classes=num_classes, **recipe.model_options())
+
+
+def _sharing_gradients(network: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """Wrap ``network`` so that a backward pass takes the mean gradient of all processes."""
+    return DistributedDataParallel(
+        network,
+        device_ids=[device] if device.type == "cuda" else None,
+        broadcast_buffers=False,  # BN statistics are each process's own, as in the paper
+        gradient_as_bucket_view=True,
+    )
+
+
+def _locked(folder: RunFolder, world: World) -> AbstractContextManager[None]:
+    return folder.locked() if world.leader else nullcontext()
+
+
+def _provenance(device: torch.device, world: World) -> dict[str, Any]:
+    return {**provenance(device), "processes": world.size}
+
+
+def _say_nothing(line: str) -> None:
+    """What the processes say that do not lead."""
 
 
 def _run(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
-    """Train to the end, and write the final weights and numbers."""
-    folder, state, recipe = training.folder, training.state, training.recipe
-    for outdated in (folder.result, folder.weights):
-        outdated.unlink(missing_ok=True)
+    """Train to the end, and write the final weights and numbers; return them."""
+    folder, world = training.folder, training.world
+    if world.leader:
+        for outdated in (folder.result, folder.weights):
+            outdated.unlink(missing_ok=True)
     run_steps(training)
+    result = _result(training, meta) if world.leader else {}
+    if world.leader:
+        save_weights(folder.weights, training.classifier, result)
+        write_json(folder.result, result)
+    return world.leaders(result)
 
-    events = folder.read_events()
+
+def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
+    recipe, events = training.recipe, training.folder.read_events()
     test = [event for event in events if event["split"] == "test"][-1]
     trained = [event for event in events if event["split"] == "train"]
     # A last window of a few steps says little; the one before is whole.
     whole = [event for event in trained if event["step"] % recipe.log_every == 0] or trained
-    result = {
+    return {
         "model": recipe.model,
-        "steps": state.step,
+        "steps": training.state.step,
         "shortened_from": recipe.shortened_from,
         "departures": meta["departures"],
         "seed": meta["seed"],
         "data": meta["data"]["source"],
         "test_error_pct": test["error_pct"],
+        "test_top5_error_pct": test["top5_error_pct"],
         "test_loss": test["loss"],
         "train_error_pct": whole[-1]["error_pct"],
         "train_loss": whole[-1]["loss"],
-        "training_s": round(state.seconds, 1),
+        "skipped_images": sum(event.get("skipped_images", 0) for event in trained),
+        "training_s": round(training.state.seconds, 1),
         "provenance": meta["provenance"],
         "resumed": meta.get("resumed", []),
     }
-    save_weights(folder.weights, training.classifier, result)
-    write_json(folder.result, result)
-    return result

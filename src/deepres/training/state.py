@@ -1,12 +1,13 @@
 """What changes from step to step, and is saved."""
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepres.checkpoint import (
     DamagedCheckpoint,
@@ -14,7 +15,9 @@ from deepres.checkpoint import (
     previous_of,
     save_checkpoint,
 )
+from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.models.classifier import Classifier
 from deepres.run_folder import RunFolder
 
 
@@ -27,17 +30,27 @@ class TrainingState:
 
     ``step`` counts the steps done, ``events`` the lines of metrics when it was saved, ``seconds``
     the training time, evaluation and saving left out. ``losses`` and ``errors`` hold the mean loss
-    and the number of wrongly classified images of each step in the current log window, on the
-    device, so that no step waits for the host.
+    and the share of wrongly classified images of each step in the current log window, of this
+    process's share of the batch, on the device, so that no step waits for the host.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.SGD, log_every: int, device: torch.device
+        self,
+        model: Classifier,
+        optimizer: torch.optim.SGD,
+        log_every: int,
+        device: torch.device,
+        world: World = ALONE,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
+        self.world = world
         self.step = 0
         self.warming_up = True
+        self.plateaus = 0
+        """How often the learning rate was dropped because the error stood still."""
+        self.best_error_pct = math.inf
+        self.evaluations_since_best = 0
         self.events = 0
         self.seconds = 0.0
         self._counted_until = time.monotonic()
@@ -51,6 +64,14 @@ class TrainingState:
         self.errors[place] = errors
         self.step += 1
 
+    def note_plateau(self, error_pct: float, patience: int | None) -> None:
+        """Drop the learning rate if ``patience`` evaluations in a row brought no lower error."""
+        self.evaluations_since_best += 1
+        if error_pct < self.best_error_pct:
+            self.best_error_pct, self.evaluations_since_best = error_pct, 0
+        elif self.evaluations_since_best == patience:
+            self.plateaus, self.evaluations_since_best = self.plateaus + 1, 0
+
     def count_time(self) -> None:
         """Add the time since the last call to the training time."""
         now = time.monotonic()
@@ -62,29 +83,37 @@ class TrainingState:
         self._counted_until = time.monotonic()
 
     def window(self) -> tuple[float, float]:
-        """Return the mean loss and mean errors per batch of the log window that ends here.
+        """Return the mean loss and the error in per cent of the log window that ends here.
 
         Raises:
             Diverged: a loss in it is NaN or infinite; the step is named.
         """
         steps = (self.step - 1) % len(self.losses) + 1
-        losses = self.losses[:steps].cpu()
+        losses, errors = (column[:steps] for column in self._shared_window())
         if not losses.isfinite().all():
             bad = int((~losses.isfinite()).nonzero()[0])
             raise Diverged(
                 self._diverged(f"the loss is {losses[bad]}", self.step - steps + bad + 1)
             )
-        return float(losses.mean()), float(self.errors[:steps].sum()) / steps
+        return float(losses.mean()), 100 * float(errors.mean())
+
+    def _shared_window(self) -> Tensor:
+        """Return the means over all processes of ``losses`` and ``errors``, (2, log_every)."""
+        local = torch.stack([self.losses, self.errors]).cpu()
+        return self.world.sum(local) / self.world.size
 
     def save(self, folder: RunFolder) -> None:
-        """Make this the run's checkpoint.
+        """Make this the run's checkpoint; only the leader writes.
 
         Raises:
             Diverged: it is not worth keeping: a loss or a weight is not finite.
         """
+        losses, errors = self._shared_window()
         self.window()
+        if not self.world.leader:
+            return
         self.count_time()
-        weights = self.model.state_dict()
+        weights = self.model.network.state_dict()
         finite = torch.stack([tensor.isfinite().all() for tensor in weights.values()])
         if not finite.all():
             name = list(weights)[int((~finite).nonzero()[0])]
@@ -95,55 +124,71 @@ class TrainingState:
                 "step": self.step,
                 "events": folder.sync_events(),
                 "warming_up": self.warming_up,
+                "plateaus": self.plateaus,
+                "best_error_pct": self.best_error_pct,
+                "evaluations_since_best": self.evaluations_since_best,
+                "mean": self.model.mean,
                 "seconds": self.seconds,
-                "losses": self.losses,
-                "errors": self.errors,
+                "losses": losses,
+                "errors": errors,
                 "model": weights,
                 "optimizer": self.optimizer.state_dict(),
             },
         )
         self.skip_time()
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Become the saved ``state``."""
-        self.step = state["step"]
-        self.events = state["events"]
-        self.warming_up = state["warming_up"]
-        self.seconds = state["seconds"]
-        self.losses.copy_(state["losses"])
-        self.errors.copy_(state["errors"])
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-
-    def load_latest(self, folder: RunFolder, say: Callable[[str], None]) -> None:
-        """Become the latest state that is whole; a run that was never saved stays at step 0.
+    def load(self, state: dict[str, Any], folder: RunFolder) -> None:
+        """Become the ``state`` that was saved in ``folder``.
 
         Raises:
-            DamagedCheckpoint: there are checkpoints, and none is whole.
+            UserError: it is of another network, recipe or version.
         """
-        damaged: list[Path] = []
-        for path in (folder.checkpoint, previous_of(folder.checkpoint)):
-            try:
-                self.load(load_checkpoint(path))
-            except FileNotFoundError:
-                continue
-            except (KeyError, RuntimeError, ValueError) as error:
-                raise UserError(f"{path} is not of this run and version: {error}") from error
-            except DamagedCheckpoint as damage:
-                say(f"{damage}; trying the one before")
-                damaged.append(path)
-                continue
-            for each in damaged:  # else the next save would put it in the place of this one
-                each.replace(each.with_name(f"{each.name}.damaged"))
-            return
-        if damaged:
-            raise DamagedCheckpoint(
-                f"no whole checkpoint is left in {folder.path}; "
-                "delete its checkpoint files to start the run again from step 0"
-            )
+        try:
+            self.step = state["step"]
+            self.events = state["events"]
+            self.warming_up = state["warming_up"]
+            self.plateaus = state["plateaus"]
+            self.best_error_pct = state["best_error_pct"]
+            self.evaluations_since_best = state["evaluations_since_best"]
+            self.seconds = state["seconds"]
+            self.losses.copy_(state["losses"])
+            self.errors.copy_(state["errors"])
+            self.model.network.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{folder.checkpoint} is not of this run and version: {error}"
+            ) from error
 
     def _diverged(self, what: str, step: int) -> str:
         return (
             f"training diverged: {what} after step {step}; the last good checkpoint is kept. "
             "Start a new run with a lower learning rate, --set lr=…"
         )
+
+
+def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the latest saved state that is whole; None for a run that was never saved.
+
+    Raises:
+        DamagedCheckpoint: there are checkpoints, and none is whole.
+    """
+    damaged: list[Path] = []
+    for path in (folder.checkpoint, previous_of(folder.checkpoint)):
+        try:
+            state = load_checkpoint(path)
+        except FileNotFoundError:
+            continue
+        except DamagedCheckpoint as damage:
+            say(f"{damage}; trying the one before")
+            damaged.append(path)
+            continue
+        for each in damaged:  # else the next save would put it in the place of this one
+            each.replace(each.with_name(f"{each.name}.damaged"))
+        return state
+    if damaged:
+        raise DamagedCheckpoint(
+            f"no whole checkpoint is left in {folder.path}; "
+            "delete its checkpoint files to start the run again from step 0"
+        )
+    return None

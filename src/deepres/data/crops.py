@@ -1,0 +1,59 @@
+"""§3.4 on single images: scaling by the shorter side, crops, and the colour augmentation."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+# The principal components of ImageNet's RGB pixels in [0, 1]: eigenvalues, and eigenvectors as
+# columns. Krizhevsky et al. (2012, §4.1) print no numbers; these are fb.resnet.torch's.
+COLOUR_SCALES = torch.tensor([0.2175, 0.0188, 0.0045])
+COLOUR_AXES = torch.tensor(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+)
+
+
+def scaled_size(size: tuple[int, int], shorter_side: int) -> tuple[int, int]:
+    """Return the (width, height) of an image of ``size`` scaled to that shorter side.
+
+    The longer side is rounded down, as torchvision does.
+    """
+    width, height = (side * shorter_side // min(size) for side in size)
+    return width, height
+
+
+def scale(image: Image.Image, shorter_side: int) -> Image.Image:
+    """Scale ``image`` so that its shorter side has so many pixels."""
+    size = scaled_size(image.size, shorter_side)
+    return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
+
+
+def crop_of_scaled(
+    image: Image.Image, shorter_side: int, top: float, left: float, crop: int
+) -> NDArray[np.uint8]:
+    """Scale an image and cut a square out of it; only the square's pixels are computed.
+
+    Args:
+        image: an RGB image.
+        shorter_side: what it is scaled to, in pixels.
+        top: where the square begins, as a share in [0, 1) of the rows where it can.
+        left: the same of the columns.
+        crop: the square's side in pixels.
+
+    Returns:
+        (crop, crop, 3).
+    """
+    width, height = scaled_size(image.size, shorter_side)
+    x, y = int(left * (width - crop + 1)), int(top * (height - crop + 1))
+    across, down = image.width / width, image.height / height
+    box = (x * across, y * down, (x + crop) * across, (y + crop) * down)
+    return np.asarray(image.resize((crop, crop), Image.Resampling.BILINEAR, box=box))
+
+
+def colour_shifts(draws: Tensor, std: float) -> Tensor:
+    """Return what AlexNet's augmentation adds to the RGB values in [0, 1] of each image, (B, 3).
+
+    ``draws`` (B, 3) are standard normal; ``std`` is the paper's 0.1.
+    """
+    return (draws * std * COLOUR_SCALES) @ COLOUR_AXES.T

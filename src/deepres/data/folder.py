@@ -1,0 +1,160 @@
+"""Images in folders: ImageNet, Tiny-ImageNet, or a user's own classes."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from deepres.data.images import open_image
+from deepres.errors import UserError
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+UNKNOWN = -1
+"""The label of an image whose class is not known."""
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files and what they show."""
+
+    root: Path
+    names: tuple[str, ...]
+    """Paths below ``root``, in order."""
+    labels: tuple[int, ...]
+    """Each one's class, or ``UNKNOWN``."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, part: slice) -> "ImageFiles":
+        """Return the files at the positions ``part``."""
+        return ImageFiles(self.root, self.names[part], self.labels[part])
+
+    def image(self, i: int) -> Image.Image:
+        """Decode the ``i``-th image to RGB.
+
+        Raises:
+            BadImage: it is damaged, or no image.
+        """
+        return open_image(self.root / self.names[i])
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """Training images and test images, in the folders ``train`` and ``val`` of one folder."""
+
+    train: ImageFiles
+    test: ImageFiles
+    classes: tuple[str, ...]
+    """Their folders' names, sorted; a class's label is its place."""
+    location: str
+
+    @property
+    def source(self) -> str:
+        """What they are, in words, for people."""
+        return f"{Path(self.location).name} ({len(self.classes)} classes)"
+
+    def fingerprint(self) -> str:
+        """Return a checksum of all names, labels and file sizes; pixels would take an hour."""
+        digest = hashlib.sha256()
+        for files in (self.train, self.test):
+            for name, label in zip(files.names, files.labels, strict=True):
+                size = (files.root / name).stat().st_size
+                digest.update(f"{name}\0{label}\0{size}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+def open_image_folder(folder: Path) -> ImageFolder:
+    """List the images of ``folder``: ``train/<class>/…`` and ``val/<class>/…``.
+
+    Images may lie at any depth below their class. Tiny-ImageNet's own layout of ``val`` is
+    understood too: ``images/``, with the classes in ``val_annotations.txt``.
+
+    Raises:
+        UserError: a folder is missing or empty, or the two do not have the same classes.
+    """
+    for part in ("train", "val"):
+        if not (folder / part).is_dir():
+            raise UserError(
+                f"{folder} has no folder {part!r}; images are expected in "
+                "train/<class>/ and val/<class>/"
+            )
+    classes = _folders(folder / "train")
+    if not classes:
+        raise UserError(f"{folder / 'train'} has no folders; expected one for each class")
+    annotations = folder / "val" / "val_annotations.txt"
+    if annotations.is_file():
+        test = _tiny_imagenet_val(annotations, classes)
+    else:
+        if (found := _folders(folder / "val")) != classes:
+            odd = sorted({*found} ^ {*classes})
+            where = "train" if odd[0] in classes else "val"
+            raise UserError(
+                f"{folder}: train and val must have the same classes, but {odd[0]} is only in "
+                f"{where} ({len(odd)} such classes)"
+            )
+        test = _classified(folder / "val", classes)
+    train = _classified(folder / "train", classes)
+    return ImageFolder(train, test, classes, location=str(folder.resolve()))
+
+
+def open_images(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
+    """List the images of one folder: in a folder for each of ``classes``, or all of unknown class.
+
+    Raises:
+        UserError: there is none, or another class.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    if found := _folders(folder):
+        if strange := sorted({*found} - {*classes}):
+            raise UserError(f"{folder / strange[0]}: the network has no class {strange[0]!r}")
+        return _classified(folder, classes)
+    names = _images_below(folder)
+    if not names:
+        raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)})")
+    return ImageFiles(folder, names, (UNKNOWN,) * len(names))
+
+
+def _folders(folder: Path) -> tuple[str, ...]:
+    entries = (entry.name for entry in folder.iterdir() if entry.is_dir())
+    return tuple(sorted(name for name in entries if not name.startswith(".")))
+
+
+def _classified(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
+    names: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        if not (folder / name).is_dir():
+            continue
+        found = [f"{name}/{below}" for below in _images_below(folder / name)]
+        names += found
+        labels += [label] * len(found)
+    if not names:
+        raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)})")
+    return ImageFiles(folder, tuple(names), tuple(labels))
+
+
+def _images_below(folder: Path) -> tuple[str, ...]:
+    """Paths of all image files at any depth, sorted; what they hold is not looked at."""
+    found = []
+    for path, _, files in os.walk(folder, followlinks=True):
+        below = Path(path).relative_to(folder)
+        for file in files:
+            if file.lower().endswith(ENDINGS) and not file.startswith("."):
+                found.append((below / file).as_posix())
+    return tuple(sorted(found))
+
+
+def _tiny_imagenet_val(annotations: Path, classes: tuple[str, ...]) -> ImageFiles:
+    places = {name: label for label, name in enumerate(classes)}
+    names, labels = [], []
+    for line in annotations.read_text().splitlines():
+        name, class_name, *_ = line.split("\t")
+        if class_name not in places:
+            raise UserError(f"{annotations}: class {class_name!r} has no folder in train")
+        names.append(f"images/{name}")
+        labels.append(places[class_name])
+    return ImageFiles(annotations.parent, tuple(names), tuple(labels))

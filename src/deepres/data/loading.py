@@ -1,0 +1,173 @@
+"""Images decoded side by side in worker processes, in an order that is known beforehand."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from deepres.data.images import BadImage
+from deepres.data.views import View, one_crop
+from deepres.distributed import ALONE, World
+from deepres.errors import UserError
+
+
+class Images(Protocol):
+    """What can be tested: images with names and labels."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """A name for each."""
+
+    @property
+    def labels(self) -> Sequence[int] | Tensor:
+        """The class of each."""
+
+    def __len__(self) -> int: ...
+
+    def image(self, i: int) -> Image.Image:
+        """Decode the ``i``-th to RGB.
+
+        Raises:
+            BadImage: it cannot be decoded.
+        """
+
+
+class WorkerDied(UserError):
+    """A process that decodes images is gone."""
+
+
+def default_workers() -> int:
+    """Return how many processes decode images if nobody says: one for each core, up to 8."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+
+
+def load(
+    dataset: Dataset[Any], order: Sequence[int], workers: int, device: torch.device
+) -> Iterator[Any]:
+    """Yield ``dataset[i]`` for each i of ``order``, made by ``workers`` processes; 0: by this one.
+
+    Raises:
+        WorkerDied: one of them was killed, most likely for want of memory.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=None,  # an item is a whole batch already
+        sampler=order,
+        num_workers=workers,
+        worker_init_fn=_leave_signals_to_the_parent,
+        pin_memory=device.type == "cuda",
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise WorkerDied(
+            f"a process that decodes images died ({str(error).splitlines()[0]}); if memory was "
+            "short, take fewer --workers. Nothing saved is lost: a run goes on by --resume"
+        ) from error
+
+
+class Viewed(NamedTuple):
+    """Some images as the network will see them."""
+
+    places: Tensor
+    """(B,) int64: which images these are."""
+    views: list[Tensor]
+    """(B, V, H, W, 3) uint8 for each size of view."""
+    bad: list[str]
+    """A line on each image that could not be decoded; it is not among the others."""
+
+
+class ViewedImages(Dataset[Viewed]):
+    """Maps the number of a batch to the views of its images.
+
+    Args:
+        images: the images.
+        batches: the places of each batch's images. With views of many sizes, one image a batch.
+        view: how an image is looked at.
+        crop: the crop's side in pixels.
+        shorter_side: of the scaled image, in pixels.
+    """
+
+    def __init__(
+        self, images: Images, batches: Sequence[range], view: View, crop: int, shorter_side: int
+    ) -> None:
+        self._images, self._batches, self._view = images, batches, view
+        self._crop, self._shorter_side = crop, shorter_side
+
+    def __getitem__(self, number: int) -> Viewed:
+        places, rows, bad = [], [], []
+        for i in self._batches[number]:
+            try:
+                image = self._images.image(i)
+            except BadImage as error:
+                bad.append(str(error))
+                continue
+            rows.append(self._view(image, self._crop, self._shorter_side))
+            places.append(i)
+        views = [torch.from_numpy(np.stack(sizes)) for sizes in zip(*rows, strict=True)]
+        return Viewed(torch.tensor(places, dtype=torch.int64), views, bad)
+
+
+class CentreCrops:
+    """The 1-crop test of ``images``, in batches.
+
+    Args:
+        images: the images.
+        crop: the crop's side in pixels.
+        shorter_side: of the scaled image, in pixels.
+        workers: how many processes decode.
+        device: where batches are wanted.
+        skip_bad: leave images out that cannot be decoded, instead of stopping there.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        crop: int,
+        shorter_side: int,
+        *,
+        workers: int,
+        device: torch.device,
+        skip_bad: bool,
+    ) -> None:
+        self._images, self._crop, self._shorter_side = images, crop, shorter_side
+        self._workers, self._device, self._skip_bad = workers, device, skip_bad
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batches(self, batch_size: int, world: World = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield this process's images (B, 3, crop, crop) uint8 and labels (B,); each goes to one.
+
+        Raises:
+            BadImage: a file cannot be decoded, and such are not to be skipped.
+            WorkerDied: a decoding process was killed.
+        """
+        parts = in_parts(range(world.rank, len(self), world.size), batch_size)
+        viewed = ViewedImages(self._images, parts, one_crop, self._crop, self._shorter_side)
+        for places, views, bad in load(viewed, range(len(parts)), self._workers, self._device):
+            if bad and not self._skip_bad:
+                raise BadImage(bad[0])
+            if views:
+                images = views[0][:, 0].to(self._device, non_blocking=True)  # (B, H, W, 3)
+                labels = torch.tensor([int(self._images.labels[i]) for i in places])
+                yield images.permute(0, 3, 1, 2), labels.to(self._device)
+
+
+def in_parts(places: range, size: int) -> list[range]:
+    """Split ``places`` into ranges of ``size``; the last may be shorter."""
+    return [places[first : first + size] for first in range(0, len(places), size)]
+
+
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the parent lets its step end, and needs us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,116 @@
+"""The augmented batches of a run from image files, decoded by worker processes (§3.4)."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from deepres.data.crops import colour_shifts, crop_of_scaled
+from deepres.data.folder import ImageFiles
+from deepres.data.images import BadImage
+from deepres.data.loading import load
+from deepres.data.sampling import CropSampler
+from deepres.data.transforms import prepare
+from deepres.distributed import ALONE, World
+from deepres.recipes import ImageNetRecipe
+
+
+class Crops(NamedTuple):
+    """A process's share of a batch, as it comes from a worker."""
+
+    images: Tensor
+    """(B, crop, crop, 3) uint8."""
+    labels: Tensor
+    """(B,) int64."""
+    shifts: Tensor
+    """(B, 3) float32: what the colour augmentation adds, in [0, 1]."""
+    bad: list[str]
+    """A line on each file that could not be decoded."""
+
+
+class CropStream(Dataset[Crops]):
+    """Maps a step's number to the random crops of its batch."""
+
+    def __init__(self, files: ImageFiles, recipe: ImageNetRecipe, seed: int, share: slice) -> None:
+        self._files, self._recipe, self._share = files, recipe, share
+        self._sampler = CropSampler(
+            len(files), recipe.batch_size, recipe.shorter_side, recipe.flip, seed
+        )
+
+    def __getitem__(self, step: int) -> Crops:
+        draws = [column[self._share] for column in self._sampler.batch(step)]
+        crops, labels, shifts, bad = [], [], [], []
+        for i, side, top, left, flip, colour in zip(*(c.tolist() for c in draws), strict=True):
+            try:
+                image = self._files.image(i)
+            except BadImage as error:
+                bad.append(str(error))
+                continue
+            crop = crop_of_scaled(image, side, top, left, self._recipe.crop)
+            crops.append(crop[:, ::-1] if flip else crop)
+            labels.append(self._files.labels[i])
+            shifts.append(colour)
+        side = self._recipe.crop
+        return Crops(
+            torch.from_numpy(np.array(crops, np.uint8).reshape(-1, side, side, 3)),
+            torch.tensor(labels, dtype=torch.int64),
+            colour_shifts(torch.tensor(shifts).view(-1, 3), self._recipe.colour_std),
+            bad,
+        )
+
+
+class StreamedBatches:
+    """Maps a step's number to its batch; fast for steps in order, right for any.
+
+    Args:
+        files: the training images.
+        mean: what is subtracted from them, (3, crop, crop) float32 in [0, 1].
+        recipe: how they are augmented.
+        seed: of the run.
+        device: where batches are wanted.
+        workers: how many processes decode.
+        world: the processes that share each batch.
+    """
+
+    def __init__(
+        self,
+        files: ImageFiles,
+        mean: Tensor,
+        recipe: ImageNetRecipe,
+        *,
+        seed: int,
+        device: torch.device,
+        workers: int,
+        world: World = ALONE,
+    ) -> None:
+        self._crops = CropStream(files, recipe, seed, world.share(recipe.batch_size))
+        self._mean = mean.to(device)
+        self._recipe, self._device, self._workers = recipe, device, workers
+        self._next_step = -1
+        self._stream: Iterator[Crops] = iter(())
+        self.skipped = 0
+        """How many images were left out because they could not be decoded."""
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return this process's images (B, 3, crop, crop) float32 and labels (B,) of ``step``.
+
+        Raises:
+            BadImage: a file cannot be decoded, and the recipe does not say to skip such.
+            WorkerDied: a decoding process was killed.
+        """
+        if step != self._next_step:
+            steps = range(step, self._recipe.steps)
+            self._stream = load(self._crops, steps, self._workers, self._device)
+        crops = next(self._stream)
+        self._next_step = step + 1
+        if crops.bad and self._recipe.bad_images == "fail":
+            raise BadImage(f"{crops.bad[0]}; mend it, or leave such out: --set bad_images=skip")
+        if not len(crops.labels):
+            raise BadImage(f"{crops.bad[0]}; and so it is with all other images of step {step}")
+        self.skipped += len(crops.bad)
+        images = crops.images.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+        shifts = crops.shifts.to(self._device)[:, :, None, None]
+        return prepare(images, self._mean).add_(shifts), crops.labels.to(self._device)

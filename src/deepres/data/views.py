@@ -1,0 +1,57 @@
+"""The paper's views of a test image: the centre, 10 crops, or whole at several scales (§3.4)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepres.data.crops import scale
+
+Pixels = NDArray[np.uint8]
+View = Callable[[Image.Image, int, int], list[Pixels]]
+"""Maps an RGB image, the crop's side and the shorter side to arrays (V, H, W, 3), one for each size
+of image: its V views of that size."""
+
+SCALES = (224, 256, 384, 480, 640)
+"""Shorter sides of the multi-scale test, for a network that was trained on crops of 224."""
+
+
+def one_crop(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
+    """Cut the centre out: one view."""
+    return [_centre(np.asarray(scale(image, shorter_side)), crop)[None]]
+
+
+def ten_crop(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
+    """Cut out the four corners and the centre, and mirror them: AlexNet's ten views.
+
+    Where the shorter side leaves no border around the crop, it is 256 for crops of 224, and in
+    proportion.
+    """
+    pixels = np.asarray(scale(image, max(shorter_side, _in_proportion(256, crop))))
+    ends = slice(None, crop), slice(-crop, None)
+    corners = [pixels[rows, columns] for rows in ends for columns in ends]
+    five = np.stack([*corners, _centre(pixels, crop)])  # (5, crop, crop, 3)
+    return [np.concatenate([five, _mirrored(five)])]
+
+
+def multi_scale(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
+    """Take the whole image and its mirror image at each of ``SCALES``."""
+    wholes = [np.asarray(scale(image, _in_proportion(side, crop)))[None] for side in SCALES]
+    return [np.concatenate([whole, _mirrored(whole)]) for whole in wholes]
+
+
+VIEWS: dict[str, View] = {"1-crop": one_crop, "10-crop": ten_crop, "multi-scale": multi_scale}
+
+
+def _in_proportion(side: int, crop: int) -> int:
+    return round(side * crop / 224)
+
+
+def _centre(pixels: Pixels, crop: int) -> Pixels:
+    top, left = (round((side - crop) / 2) for side in pixels.shape[:2])
+    return pixels[top : top + crop, left : left + crop]
+
+
+def _mirrored(pixels: Pixels) -> Pixels:
+    return pixels[:, :, ::-1]

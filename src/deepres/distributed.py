@@ -1,0 +1,104 @@
+"""Several processes as one: torchrun starts them, and each takes its share of every batch."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from deepres.errors import UserError
+from deepres.runtime import resolve_device
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a run, as one of them sees it. Alone, every method is the identity."""
+
+    rank: int = 0
+    """Which of them this is; 0 is the leader, who alone speaks and writes."""
+    size: int = 1
+
+    @property
+    def leader(self) -> bool:
+        """Whether this process is the one that speaks and writes."""
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """Return which of ``count`` places are this process's; ``size`` divides ``count``."""
+        each = count // self.size
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Return the sum of all processes' ``tensor``, in its place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def max(self, *values: int) -> list[int]:
+        """Return the greatest that any process gives, for each of ``values``."""
+        tensor = torch.tensor(values)
+        if self.size > 1:
+            dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return tensor.tolist()
+
+    def take_leaders(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite each of ``tensors`` with the leader's."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def leaders(self, value: T) -> T:
+        """Return what the leader gives as ``value``, anything that can be pickled."""
+        box = [value]
+        if self.size > 1:
+            dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+
+ALONE = World()
+
+
+def is_leader() -> bool:
+    """Return whether this process speaks for those that torchrun started, or is alone."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def join_world(device_name: str) -> tuple[World, torch.device]:
+    """Return the processes that torchrun started, or this one alone, and this one's device.
+
+    Messages go by NCCL between GPUs and by Gloo between CPUs.
+
+    Args:
+        device_name: as for ``resolve_device``; of several processes on a machine with GPUs, each
+            takes its own.
+
+    Raises:
+        UserError: there is no such device, or there are fewer GPUs than processes.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    device = resolve_device(device_name)
+    if size == 1:
+        return ALONE, device
+    if device.type == "cuda":
+        place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if place >= gpus:
+            raise UserError(
+                f"{os.environ['LOCAL_WORLD_SIZE']} processes were started on a machine with {gpus} "
+                "GPUs; give torchrun --nproc-per-node no more than that"
+            )
+        device = torch.device("cuda", place)
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+    return World(dist.get_rank(), dist.get_world_size()), device
+
+
+def leave_world() -> None:
+    """Take leave of the other processes, at the end of the program."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

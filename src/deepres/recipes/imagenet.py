@@ -1,0 +1,72 @@
+"""§3.4: how the paper trains its ImageNet networks."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from deepres.recipes.schema import Recipe
+
+NETWORKS = ("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+"""The networks that the paper trains on ImageNet (Tables 2 to 5, Figure 4)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageNetRecipe(Recipe):
+    """How one network is trained on ImageNet, or on any other folder of images."""
+
+    kind: ClassVar[str] = "imagenet"
+
+    shortcut: str | None = None
+    """The shortcut option, "A", "B" or "C"; None: the one that ``create_model`` takes."""
+    stride_on: str | None = None
+    """Where a bottleneck down-samples, "1x1" or "3x3"; None: as in the paper."""
+    shorter_side: tuple[int, int]
+    """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
+    crop: int
+    """The side, in pixels, of the random crop."""
+    colour_std: float
+    """Standard deviation of AlexNet's random shift along the colours' principal components."""
+    mean_images: int = 10_000
+    """How many training images the mean image is taken over."""
+    bad_images: Literal["fail", "skip"] = "fail"
+    """What to do about a file that cannot be decoded: stop, or leave it out of its batch."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.shorter_side
+        self._check("shorter_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
+        for field in ("crop", "mean_images"):
+            self._check(field, "at least 1", getattr(self, field) >= 1)
+        self._check("colour_std", "0 or more", self.colour_std >= 0)
+
+    def model_options(self) -> dict[str, Any]:
+        """Return the options with which ``create_model`` makes the network."""
+        return {"shortcut": self.shortcut, "stride_on": self.stride_on}
+
+    @property
+    def test_shorter_side(self) -> int:
+        """The shorter side for testing: 256 for crops of 224, others in proportion."""
+        return round(self.crop * 256 / 224)
+
+
+def section_3_4(model: str) -> ImageNetRecipe:
+    """600k steps of 256 images, lr 0.1; the drops are those that Figure 4 shows, and one more."""
+    return ImageNetRecipe(
+        model=model,
+        batch_size=256,
+        steps=600_000,
+        lr=0.1,
+        lr_drops=(150_000, 300_000, 450_000),
+        lr_divisor=10.0,
+        momentum=0.9,
+        weight_decay=1e-4,
+        shorter_side=(256, 480),
+        crop=224,
+        flip=True,
+        colour_std=0.1,
+        eval_every=5_000,
+    )
+
+
+def imagenet_recipe(name: str) -> ImageNetRecipe | None:
+    """Return the recipe of §3.4 for the network called ``name``; None if it has none."""
+    return section_3_4(name) if name in NETWORKS else None

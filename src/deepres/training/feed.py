@@ -1,0 +1,130 @@
+"""What a data set gives to a run: batches to train on, images to test on, and the mean."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from deepres.data.batches import Batches
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import ImageFiles, ImageFolder
+from deepres.data.loading import CentreCrops
+from deepres.data.stream import StreamedBatches
+from deepres.data.transforms import per_pixel_mean
+from deepres.distributed import World
+from deepres.errors import UserError
+from deepres.evaluation.metrics import TestImages
+from deepres.recipes import CifarRecipe, ImageNetRecipe
+
+
+class TrainingBatches(Protocol):
+    """Maps a step's number to this process's share of its batch."""
+
+    skipped: int
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return prepared images (B, C, H, W) float32 and labels (B,) int64."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A data set as one run sees it."""
+
+    classes: tuple[str, ...]
+    mean: Tensor
+    """The mean image of the training images, (C, H, W), in [0, 1]."""
+    crop: int
+    shorter_side: int
+    """Sides in pixels, for testing."""
+    batches: TrainingBatches
+    watched: dict[str, TestImages]
+    """What is evaluated along the way: the test images, or those held out for validation."""
+    test: TestImages
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """How a run takes its data."""
+
+    seed: int
+    device: torch.device
+    world: World
+    workers: int
+    """How many processes decode image files."""
+    mean: Tensor | None = None
+    """The mean image, where it is known from a checkpoint."""
+
+
+def make_feed(
+    data: Cifar10 | ImageFolder, recipe: CifarRecipe | ImageNetRecipe, how: Feeding
+) -> Feed:
+    """Return what ``data`` gives to a run of ``recipe``.
+
+    Raises:
+        UserError: the recipe is for data of another kind.
+        BadImage: a file cannot be decoded, and the recipe does not say to skip such.
+    """
+    if isinstance(data, Cifar10) and isinstance(recipe, CifarRecipe):
+        return _cifar_feed(data, recipe, how)
+    if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
+        return _folder_feed(data, recipe, how)
+    kinds = {"cifar10": "CIFAR-10", "imagenet": "folders of images, as ImageNet"}
+    raise UserError(
+        f"the recipe of {recipe.model} is for {kinds[recipe.kind]}, but {data.location} is not; "
+        "give other --data, or another network"
+    )
+
+
+def _cifar_feed(data: Cifar10, recipe: CifarRecipe, how: Feeding) -> Feed:
+    train, held_out = data.split(recipe.holdout)
+    mean = per_pixel_mean(train.images) if how.mean is None else how.mean
+    batches = Batches(
+        train,
+        mean,
+        batch_size=recipe.batch_size,
+        pad=recipe.pad,
+        flip=recipe.flip,
+        seed=how.seed,
+        device=how.device,
+        world=how.world,
+    )
+    test = data.test.to(how.device)
+    watched = {"val": held_out.to(how.device)} if recipe.holdout else {"test": test}
+    side = mean.shape[-1]
+    return Feed(data.classes, mean, side, side, batches, {**watched}, test)
+
+
+def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Feed:
+    side = recipe.test_shorter_side
+
+    def centres(files: ImageFiles) -> CentreCrops:
+        skip = recipe.bad_images == "skip"
+        return CentreCrops(
+            files, recipe.crop, side, workers=how.workers, device=how.device, skip_bad=skip
+        )
+
+    mean = how.mean
+    if mean is None:
+        every = max(1, len(data.train) // recipe.mean_images)
+        chosen = data.train.subset(slice(0, every * recipe.mean_images, every))
+        mean = _mean_image(centres(chosen), how.world)
+    batches = StreamedBatches(
+        data.train,
+        mean,
+        recipe,
+        seed=how.seed,
+        device=how.device,
+        workers=how.workers,
+        world=how.world,
+    )
+    test = centres(data.test)
+    return Feed(data.classes, mean, recipe.crop, side, batches, {"test": test}, test)
+
+
+def _mean_image(images: CentreCrops, world: World) -> Tensor:
+    total, count = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
+    for batch, labels in images.batches(100, world):
+        total = total + batch.sum(0, dtype=torch.int64).cpu()  # exact
+        count += len(labels)
+    return (world.sum(total).double() / (255 * world.sum(count))).float()
