@@ -16,7 +16,7 @@ demo: .venv/installed
 	    *) exit $$status;; \
 	esac; \
 	if [ -e $$run/recipe.json ]; then $(BIN)/deepres train --resume $$run; \
-	    else $(BIN)/deepres train resnet20 --steps 1000 --data $$data --run $$run; fi && \
+	    else $(BIN)/deepres train resnet20 --steps 1000 --data $$data --out $$run; fi && \
 	$(BIN)/deepres evaluate $$run
 
 test: .venv/installed-test

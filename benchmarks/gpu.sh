@@ -16,5 +16,5 @@ else
     echo "pytest is not installed: the GPU tests did not run"
 fi
 timeout 60 python3 -m deepres train resnet20 --steps 1000 --data "$data" --device cuda \
-    --run "$(mktemp -d)/run"
+    --out "$(mktemp -d)/run"
 timeout 300 python3 benchmarks/cifar_step.py --data "$data" --device cuda --steps 200 --rounds 3

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "passive"}
 DEEPRES = [sys.executable, "-m", "deepres"]
 RUN = ["train", "resnet8", "--data", "sample", "--steps", "40", "--device", "cpu"]
-RUN += ["--set", "batch_size=32", "--set", "eval_every=20", "--save-every", "0", "--run", "run"]
+RUN += ["--set", "batch_size=32", "--set", "eval_every=20", "--save-every", "0", "--out", "run"]
 
 
 def deepres(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -44,7 +44,7 @@ class RunFolder:
         if self.recipe.exists():
             raise UserError(
                 f"{self.path} already holds a run; go on with it by --resume {self.path}, "
-                "or choose another folder by --run"
+                "or choose another folder by --out"
             )
 
     @contextmanager

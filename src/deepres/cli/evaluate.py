@@ -1,25 +1,76 @@
-"""deepres evaluate: a trained network's errors."""
+"""deepres evaluate: errors of trained networks, alone and as an ensemble."""
 
 import argparse
 from pathlib import Path
 
+import torch
+
 from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
+from deepres.data.cifar10 import Cifar10, ImageSet
+from deepres.data.download import file_digest
+from deepres.data.folder import ImageFiles, open_test_images
+from deepres.data.loading import default_workers
+from deepres.data.views import VIEWS
+from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.evaluation import evaluate
-from deepres.models import load_model
+from deepres.evaluation.score_files import (
+    cached_scores,
+    read_ilsvrc_ids,
+    save_scores,
+    write_submission,
+)
+from deepres.evaluation.scores import Scores, average, class_scores
+from deepres.models import Classifier, load_model
+from deepres.models.fold import fold_batch_norm
+from deepres.models.weights import weights_file
 from deepres.progress import Progress
 from deepres.report.figures import PICTURES, confusion_matrix
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, resolve_device
+from deepres.runtime import keep_freed_memory
+
+CLASSES_SHOWN = 20
+"""With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Declare the command's options."""
-    parser = commands.add_parser("evaluate", help="test a trained network")
-    parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
+    parser = commands.add_parser(
+        "evaluate", help="test a trained network, or several and their ensemble"
+    )
+    parser.add_argument(
+        "weights", type=Path, nargs="+", help="run folders or .safetensors files; several: ensemble"
+    )
     parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument(
+        "--views",
+        choices=VIEWS,
+        default="1-crop",
+        help="what the network sees of an image (§3.4): its centre (default), the 10 crops, or the "
+        "whole image and its mirror image at five scales; the scores are averaged",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.add_argument(
+        "--fold", action="store_true", help="fold BN into the convolutions; the same, but faster"
+    )
+    parser.add_argument(
+        "--bad-images",
+        choices=["fail", "skip"],
+        default="fail",
+        help="stop at a file that cannot be decoded (default), or leave it out and say so",
+    )
+    parser.add_argument(
+        "--save-scores", type=Path, metavar="FILE", help="write each image's scores as .npz"
+    )
+    parser.add_argument(
+        "--submission",
+        type=Path,
+        metavar="FILE",
+        help="write the five likeliest classes of each image as ILSVRC takes them",
+    )
     parser.add_argument(
         "--picture",
         type=Path,
@@ -29,41 +80,143 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """Evaluate, print the errors, and draw the confusion matrix."""
+    """Evaluate each network, print the errors, and draw the confusion matrix."""
     if options.picture and options.picture.suffix.lower() not in PICTURES:
         raise UserError(f"--picture must end in {' or '.join(PICTURES)}, got {options.picture}")
+    if options.save_scores and options.save_scores.suffix != ".npz":
+        raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
     keep_freed_memory()
-    device = resolve_device(options.device)
-    classifier = load_model(options.weights, device)
-    data = open_data(options.data or _own_data(options.weights))
-    images = data.test.to(device)
-    say(f"evaluating on the test images of {data.source}")
-    with Progress("evaluate", len(images)) as bar:
-        evaluation = evaluate(classifier, images, on_batch=bar.update)
-
-    print(
-        f"test error {evaluation.error_pct:.2f} % "
-        f"({evaluation.errors:,} of {evaluation.images:,} wrong), loss {evaluation.loss:.4f}"
-    )
-    rows = [
-        [name, f"{error:.2f}"]
-        for name, error in zip(classifier.classes, evaluation.class_error_pct, strict=True)
-    ]
-    print_table("", ["class", "error (%)"], rows)
-    folder = options.weights if options.weights.is_dir() else options.weights.parent
-    picture = confusion_matrix(
-        evaluation.confusion.tolist(),
-        classifier.classes,
-        f"test images of {data.source}: {evaluation.error_pct:.2f} % error",
-        options.picture or folder / "confusion.png",
-    )
-    print(f"confusion matrix: {picture}")
+    world, device = join_world(options.device)
+    members, errors = [], []
+    for weights in options.weights:
+        classifier = load_model(weights, device)
+        images, source = _test_images(options.data, weights, classifier)
+        if options.fold:
+            fold_batch_norm(classifier.network)
+        say(f"evaluating {weights}, {options.views}, on {source}")
+        scores = _scores(options, weights, classifier, images, device, world)
+        if world.leader:
+            members.append(scores)
+            errors.append([str(weights), *_errors(scores)])
+    if not world.leader:
+        return 0
+    scores = average(members)
+    if len(members) > 1:
+        errors.append([f"ensemble of {len(members)}", *_errors(scores)])
+    _report(options, classifier, scores, errors, source)
     return 0
 
 
-def _own_data(weights: Path) -> str | None:
-    """Where the data are that a run was trained on; None for bare weights."""
-    if not weights.is_dir():
-        return None
-    location: str = RunFolder(weights).read_meta()["data"]["location"]
-    return location
+def _test_images(
+    data: str | None, weights: Path, classifier: Classifier
+) -> tuple[ImageSet | ImageFiles, str]:
+    """Return what to test on, and its name in words."""
+    if data is None and weights.is_dir():
+        data = RunFolder(weights).read_meta()["data"]["location"]
+    of_cifar = data in (None, "sample") or Path(data or "", "test_batch.bin").exists()
+    if classifier.network.input_size == 32 and of_cifar:
+        cifar = open_data(data)
+        assert isinstance(cifar, Cifar10)
+        return cifar.test, f"the test images of {cifar.source}"
+    if data is None:
+        raise UserError(f"{weights} does not say what to test on; give --data")
+    images, classes = open_test_images(Path(data))
+    if len(classes) not in (0, len(classifier.classes)):
+        raise UserError(
+            f"{data} has {len(classes)} classes, but {weights} has {len(classifier.classes)}"
+        )
+    if classes and classes != classifier.classes:
+        say(
+            f"classes are matched in order: the first is {classes[0]} in {data} and "
+            f"{classifier.classes[0]} in {weights}"
+        )
+    return images, f"{len(images):,} images of {data}"
+
+
+def _scores(
+    options: argparse.Namespace,
+    weights: Path,
+    classifier: Classifier,
+    images: ImageSet | ImageFiles,
+    device: torch.device,
+    world: World,
+) -> Scores:
+    """Return a network's scores: of an earlier time, where nothing has changed, or new ones."""
+    file = weights_file(weights)
+    fingerprint = images.fingerprint()
+    bad: list[str] = []
+
+    def compute() -> Scores:
+        with Progress("evaluate", len(images), shown=world.leader) as bar:
+            return class_scores(
+                classifier,
+                images,
+                options.views,
+                device=device,
+                workers=_workers(options, images),
+                skip_bad=options.bad_images == "skip",
+                on_bad=bad.append,
+                on_images=bar.update,
+                world=world,
+            )
+
+    path = file.parent / "scores" / f"{file.stem}-{options.views}-{fingerprint}.npz"
+    key = {
+        "weights": file_digest(file, "sha256"),
+        "images": fingerprint,
+        "views": options.views,
+        "fold": options.fold,
+    }
+    scores = cached_scores(path, key, compute, world)
+    for line in bad:
+        say(f"left out: {line}")
+    if (missing := len(images) - len(scores.names)) and world.leader:
+        say(f"{missing} of {len(images):,} images cannot be decoded and are left out")
+    return scores
+
+
+def _workers(options: argparse.Namespace, images: ImageSet | ImageFiles) -> int:
+    if options.workers is not None:
+        return int(options.workers)
+    return 0 if isinstance(images, ImageSet) else default_workers()
+
+
+def _errors(scores: Scores) -> list[str]:
+    if not (scores.labels >= 0).any():
+        return ["unknown", "unknown"]
+    return [f"{scores.error_pct(1):.2f}", f"{scores.error_pct(5):.2f}"]
+
+
+def _report(
+    options: argparse.Namespace,
+    classifier: Classifier,
+    scores: Scores,
+    errors: list[list[str]],
+    source: str,
+) -> None:
+    """Print and draw what was found, and write the files that were asked for."""
+    print_table("", [f"{options.views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
+    if (scores.labels >= 0).any():
+        confusion = scores.confusion()
+        own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
+        order = list(range(len(own_errors)))
+        if len(order) > CLASSES_SHOWN:
+            order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
+        rows = [[classifier.classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
+        worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
+        print_table(worst, ["class", "error (%)"], rows)
+        if len(classifier.classes) <= CLASSES_SHOWN:
+            picture = confusion_matrix(
+                confusion.tolist(),
+                classifier.classes,
+                f"{source}: {errors[-1][1]} % error",
+                options.picture or weights_file(options.weights[0]).parent / "confusion.png",
+            )
+            print(f"confusion matrix: {picture}")
+    if options.save_scores:
+        save_scores(options.save_scores, scores, classes=list(classifier.classes))
+        print(f"scores: {options.save_scores}")
+    if options.submission:
+        ids = read_ilsvrc_ids(Path(options.data, "ilsvrc2012.json"))
+        write_submission(options.submission, scores, classifier.classes, ids)
+        print(f"submission: {options.submission}")

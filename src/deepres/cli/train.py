@@ -53,7 +53,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="processes that decode image files (default: one a core, up to 8)",
     )
     parser.add_argument(
-        "--run", type=Path, help="folder to make (default: runs/<recipe>[-<steps>steps]-s<seed>)"
+        "--out", type=Path, help="folder to make (default: runs/<recipe>[-<steps>steps]-s<seed>)"
     )
     parser.add_argument(
         "--save-every",
@@ -103,7 +103,7 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
     recipe = _recipe(options)
     resolve_device(options.device)  # before a long download
     length = f"-{recipe.steps}steps" if recipe.shortened_from else ""
-    folder = options.run or Path("runs") / f"{options.recipe}{length}-s{seed}"
+    folder = options.out or Path("runs") / f"{options.recipe}{length}-s{seed}"
     RunFolder(folder).check_absent()
     data = open_data(options.data, recipe.kind)
     say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
@@ -122,7 +122,7 @@ def _recipe(options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
 
 
 def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    for option in ("set", "precision", "accumulate", "run", "seed"):
+    for option in ("set", "precision", "accumulate", "out", "seed"):
         if getattr(options, option) not in (None, []):
             raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
     meta = RunFolder(options.resume).read_meta()

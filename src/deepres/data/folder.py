@@ -28,6 +28,14 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.names)
 
+    def fingerprint(self) -> str:
+        """Return a checksum of all names, labels and file sizes; pixels would take an hour."""
+        digest = hashlib.sha256()
+        for name, label in zip(self.names, self.labels, strict=True):
+            size = (self.root / name).stat().st_size
+            digest.update(f"{name}\0{label}\0{size}\n".encode())
+        return digest.hexdigest()[:16]
+
     def subset(self, part: slice) -> "ImageFiles":
         """Return the files at the positions ``part``."""
         return ImageFiles(self.root, self.names[part], self.labels[part])
@@ -57,13 +65,9 @@ class ImageFolder:
         return f"{Path(self.location).name} ({len(self.classes)} classes)"
 
     def fingerprint(self) -> str:
-        """Return a checksum of all names, labels and file sizes; pixels would take an hour."""
-        digest = hashlib.sha256()
-        for files in (self.train, self.test):
-            for name, label in zip(files.names, files.labels, strict=True):
-                size = (files.root / name).stat().st_size
-                digest.update(f"{name}\0{label}\0{size}\n".encode())
-        return digest.hexdigest()[:16]
+        """Return a checksum of all names, labels and file sizes."""
+        both = self.train.fingerprint() + self.test.fingerprint()
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
 
 
 def open_image_folder(folder: Path) -> ImageFolder:
@@ -84,38 +88,43 @@ def open_image_folder(folder: Path) -> ImageFolder:
     classes = _folders(folder / "train")
     if not classes:
         raise UserError(f"{folder / 'train'} has no folders; expected one for each class")
-    annotations = folder / "val" / "val_annotations.txt"
-    if annotations.is_file():
-        test = _tiny_imagenet_val(annotations, classes)
-    else:
-        if (found := _folders(folder / "val")) != classes:
-            odd = sorted({*found} ^ {*classes})
-            where = "train" if odd[0] in classes else "val"
-            raise UserError(
-                f"{folder}: train and val must have the same classes, but {odd[0]} is only in "
-                f"{where} ({len(odd)} such classes)"
-            )
-        test = _classified(folder / "val", classes)
     train = _classified(folder / "train", classes)
-    return ImageFolder(train, test, classes, location=str(folder.resolve()))
+    return ImageFolder(train, _val(folder / "val", classes), classes, str(folder.resolve()))
 
 
-def open_images(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
-    """List the images of one folder: in a folder for each of ``classes``, or all of unknown class.
+def open_test_images(folder: Path) -> tuple[ImageFiles, tuple[str, ...]]:
+    """List the images to test on, and their classes: those in ``val`` if there is one.
+
+    Without folders for classes, all images are of unknown class, and no classes are returned.
 
     Raises:
-        UserError: there is none, or another class.
+        UserError: there are no images.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    if found := _folders(folder):
-        if strange := sorted({*found} - {*classes}):
-            raise UserError(f"{folder / strange[0]}: the network has no class {strange[0]!r}")
-        return _classified(folder, classes)
+    if (folder / "val").is_dir():
+        classes = _folders(folder / ("train" if (folder / "train").is_dir() else "val"))
+        return _val(folder / "val", classes), classes
+    if classes := _folders(folder):
+        return _classified(folder, classes), classes
     names = _images_below(folder)
     if not names:
         raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)})")
-    return ImageFiles(folder, names, (UNKNOWN,) * len(names))
+    return ImageFiles(folder, names, (UNKNOWN,) * len(names)), ()
+
+
+def _val(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
+    annotations = folder / "val_annotations.txt"
+    if annotations.is_file():
+        return _tiny_imagenet_val(annotations, classes)
+    if (found := _folders(folder)) != classes:
+        odd = sorted({*found} ^ {*classes})
+        where = "train" if odd[0] in classes else "val"
+        raise UserError(
+            f"{folder.parent}: train and val must have the same classes, but {odd[0]} is only in "
+            f"{where} ({len(odd)} such classes)"
+        )
+    return _classified(folder, classes)
 
 
 def _folders(folder: Path) -> tuple[str, ...]:
@@ -127,8 +136,6 @@ def _classified(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
     names: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        if not (folder / name).is_dir():
-            continue
         found = [f"{name}/{below}" for below in _images_below(folder / name)]
         names += found
         labels += [label] * len(found)

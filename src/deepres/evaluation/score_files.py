@@ -1,0 +1,101 @@
+"""Scores on disk: a cache, so that ensembles cost nothing; tables; submissions."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from deepres.distributed import ALONE, World
+from deepres.errors import UserError
+from deepres.evaluation.scores import Scores
+from deepres.files import atomic_write, read_json
+
+
+def cached_scores(
+    path: Path, key: dict[str, Any], make: Callable[[], Scores], world: World = ALONE
+) -> Scores:
+    """Return the scores at ``path`` if they were made under the same ``key``; else make them.
+
+    Args:
+        path: a .npz file, written if it is not there.
+        key: all that the scores depend on: weights, images, views.
+        make: computes them, in all processes of ``world`` together.
+        world: the processes, of which the leader reads and writes.
+    """
+    found = _read_scores(path, key) if world.leader else None
+    if world.leaders(found is not None):
+        return found or Scores((), torch.empty(0), torch.empty(0, 0))  # others need none
+    scores = make()
+    if world.leader:
+        save_scores(path, scores, key=json.dumps(key))
+    return scores
+
+
+def _read_scores(path: Path, key: dict[str, Any]) -> Scores | None:
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            if json.loads(str(saved["key"])) == key:
+                return Scores(
+                    tuple(saved["names"].tolist()),
+                    torch.from_numpy(saved["labels"]),
+                    torch.from_numpy(saved["scores"]),
+                )
+    except (OSError, ValueError, KeyError, BadZipFile):
+        pass  # absent, damaged, or of another version: it is only a cache
+    return None
+
+
+def save_scores(path: Path, scores: Scores, **more: Any) -> None:
+    """Write the scores of each image as an .npz file: names, labels, scores, and ``more``."""
+    content = io.BytesIO()
+    np.savez(
+        content,
+        names=np.array(scores.names),
+        labels=scores.labels.numpy(),
+        scores=scores.probabilities.numpy(),
+        **more,
+    )
+    with atomic_write(path) as file:
+        file.write(content.getbuffer())
+
+
+def write_submission(
+    path: Path, scores: Scores, classes: tuple[str, ...], ids: dict[str, int]
+) -> None:
+    """Write the five likeliest classes of each image as ILSVRC takes them.
+
+    One line an image, in the order of their names, with ILSVRC2012 ids, the likeliest first.
+
+    Args:
+        path: a text file.
+        scores: of the test images.
+        classes: the WordNet id of each column of the scores.
+        ids: the ILSVRC2012 id of each WordNet id.
+
+    Raises:
+        UserError: a class has no id.
+    """
+    if unknown := [name for name in classes if name not in ids]:
+        raise UserError(
+            f"class {unknown[0]!r} is none of ILSVRC2012's; submissions are for networks whose "
+            "classes are its WordNet ids"
+        )
+    order = sorted(range(len(scores.names)), key=lambda i: Path(scores.names[i]).name)
+    best = scores.probabilities[order].topk(5).indices
+    with atomic_write(path) as file:
+        for row in best.tolist():
+            file.write((" ".join(str(ids[classes[i]]) for i in row) + "\n").encode())
+
+
+def read_ilsvrc_ids(path: Path) -> dict[str, int]:
+    """Read which ILSVRC2012 id each WordNet id has, as ``deepres data imagenet prepare`` wrote it.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return {wnid: entry["id"] for wnid, entry in read_json(path).items()}

@@ -1,0 +1,141 @@
+"""Class scores by the paper's test protocol: softmax averaged over views, scales and networks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from deepres.data.images import BadImage
+from deepres.data.loading import Images, ViewedImages, in_parts, load
+from deepres.data.views import VIEWS
+from deepres.distributed import ALONE, World
+from deepres.errors import UserError
+from deepres.models.classifier import Classifier
+
+WINDOWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one network, or an ensemble, thinks of each image."""
+
+    names: tuple[str, ...]
+    labels: Tensor
+    """(N,) int64; -1 where the class is not known."""
+    probabilities: Tensor
+    """(N, classes) float32."""
+
+    def error_pct(self, top: int = 1) -> float:
+        """Return the share of images whose class is not among the ``top`` likeliest, in per cent.
+
+        Images of unknown class do not count.
+        """
+        known = self.labels >= 0
+        best = self.probabilities[known].topk(min(top, self.probabilities.shape[1])).indices
+        missed = (best != self.labels[known, None]).all(1)
+        return 100 * float(missed.double().mean())
+
+    def confusion(self) -> Tensor:
+        """Return how many images of each class (row) were taken for each (column), int64."""
+        known, classes = self.labels >= 0, self.probabilities.shape[1]
+        cells = self.labels[known] * classes + self.probabilities[known].argmax(1)
+        return torch.bincount(cells, minlength=classes**2).view(classes, classes)
+
+
+@torch.inference_mode()
+def class_scores(
+    classifier: Classifier,
+    images: Images,
+    views: str,
+    *,
+    device: torch.device,
+    workers: int = 0,
+    skip_bad: bool = False,
+    on_bad: Callable[[str], None] = lambda line: None,
+    on_images: Callable[[int], None] = lambda done: None,
+    world: World = ALONE,
+) -> Scores:
+    """Return the scores of all images, averaged over their views (§3.4).
+
+    Args:
+        classifier: in evaluation mode, on ``device``.
+        images: of any sizes.
+        views: ``1-crop``, ``10-crop`` or ``multi-scale``.
+        device: where the network runs.
+        workers: how many processes decode; 0: this one.
+        skip_bad: leave images out that cannot be decoded, instead of stopping there.
+        on_bad: is told of each that is left out.
+        on_images: is told how many images are done.
+        world: the processes that share the images; each gets the scores of all.
+
+    Raises:
+        BadImage: an image cannot be decoded, and such are not to be skipped.
+        WorkerDied: a decoding process was killed.
+    """
+    size = 1 if views == "multi-scale" else max(1, 200 // (10 if views == "10-crop" else 1))
+    parts = in_parts(range(world.rank, len(images), world.size), size)
+    viewed = ViewedImages(images, parts, VIEWS[views], classifier.crop, classifier.short_side)
+    window = window_side(classifier, device)
+    probabilities = torch.zeros(len(images), len(classifier.classes))
+    scored = torch.zeros(len(images), dtype=torch.int64)
+    done = 0
+    for places, pixels, bad in load(viewed, range(len(parts)), workers, device):
+        if bad and not skip_bad:
+            raise BadImage(f"{bad[0]}; mend it, or leave such out: --bad-images skip")
+        for line in bad:
+            on_bad(line)
+        if len(places):
+            of_views = [view_scores(classifier, same.to(device), window) for same in pixels]
+            probabilities[places] = torch.cat(of_views, dim=1).mean(1).cpu()
+            scored[places] = 1
+        done += (len(places) + len(bad)) * world.size
+        on_images(min(done, len(images)))
+    world.sum(probabilities)
+    kept = world.sum(scored).nonzero()[:, 0]
+    return Scores(
+        names=tuple(images.names[i] for i in kept.tolist()),
+        labels=torch.as_tensor(images.labels)[kept],
+        probabilities=probabilities[kept],
+    )
+
+
+def window_side(classifier: Classifier, device: torch.device) -> int:
+    """Return the side of the last feature map that a crop of the training size gives, e.g. 7."""
+    blank = torch.zeros(1, 3, classifier.crop, classifier.crop, device=device)
+    return classifier.network.feature_map(blank).shape[-1]
+
+
+def view_scores(classifier: Classifier, views: Tensor, window: int) -> Tensor:
+    """Return the softmax scores (B, V, classes) of ``views`` (B, V, H, W, 3) uint8.
+
+    Views that are larger than the training crop are tested fully convolutionally: the layers from
+    the global pooling on see every window of the feature map that is as large as a crop's map,
+    and the scores are averaged over the windows.
+    """
+    images = views.flatten(0, 1).permute(0, 3, 1, 2)  # (B·V, 3, H, W)
+    maps = classifier.network.feature_map(classifier.prepare(images))  # (B·V, C, h, w)
+    windows = maps.unfold(2, window, 1).unfold(3, window, 1)  # (B·V, C, rows, columns, 7, 7)
+    windows = windows.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)  # (B·V, rows·columns, C, 7, 7)
+    each = max(1, WINDOWS_AT_ONCE // len(windows))
+    scores = [
+        classifier.network.head(part.flatten(0, 1)).float().softmax(1).unflatten(0, part.shape[:2])
+        for part in windows.split(each, dim=1)
+    ]
+    of_views: Tensor = torch.cat(scores, dim=1).mean(1).unflatten(0, views.shape[:2])
+    return of_views
+
+
+def average(members: Sequence[Scores]) -> Scores:
+    """Return the scores of an ensemble: the mean of its members' (Table 5).
+
+    Raises:
+        UserError: they are not of the same images or classes.
+    """
+    first = members[0]
+    for other in members[1:]:
+        same = other.names == first.names and torch.equal(other.labels, first.labels)
+        if not same or other.probabilities.shape != first.probabilities.shape:
+            raise UserError("an ensemble's networks must be tested on the same images and classes")
+    mean = torch.stack([member.probabilities for member in members]).mean(0)
+    return Scores(first.names, first.labels, mean)

@@ -1,0 +1,54 @@
+"""BN statistics as the released models have them: averages over a large training sample (§3.4)."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def set_exact_statistics(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    on_batch: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Replace each BN layer's moving averages by the mean and variance of all that it sees.
+
+    The network runs in training mode, where each layer is fed as in training: by layers that
+    normalise with their batch's own statistics. Sums are in float64. The variance is that of the
+    whole sample, not the mean of the batches' variances, and unbiased as in PyTorch.
+
+    Args:
+        network: it is left in the mode that it was in.
+        batches: prepared images (B, C, H, W).
+        on_batch: is told how many batches are done.
+    """
+    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    sums = {layer: torch.zeros(3, layer.num_features, dtype=torch.float64) for layer in layers}
+
+    def add(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        x = inputs[0]
+        variance, mean = torch.var_mean(x, dim=(0, 2, 3), unbiased=False)
+        count = torch.full_like(mean, x.numel() / x.shape[1])
+        count, mean, variance = torch.stack([count, mean, variance]).cpu().double()
+        batch = torch.stack([count, count * mean, count * (variance + mean.square())])
+        sums[layer] += batch  # type: ignore[index]
+
+    was_training = network.training
+    handles = [layer.register_forward_pre_hook(add) for layer in layers]
+    network.train()
+    try:
+        for done, images in enumerate(batches, start=1):
+            network(images)
+            on_batch(done)
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    for layer, (count, total, squares) in sums.items():
+        mean = total / count
+        variance = (squares - count * mean.square()) / (count - 1)
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        layer.running_mean.copy_(mean)
+        layer.running_var.copy_(variance)
