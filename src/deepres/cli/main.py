@@ -16,8 +16,9 @@ from deepres.distributed import leave_world
 from deepres.errors import UserError
 from deepres.training.interrupt import Interrupted
 
-EPILOG = """exit status: 0 done; 2 a mistake in what was asked, one line says which; 3 CIFAR-10
-can be fetched from nowhere; 130 or 143 stopped by Ctrl-C or SIGTERM (a run's state is saved)"""
+EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
+was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130 or 143 stopped by
+Ctrl-C or SIGTERM (a run's state is saved)"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         complain(f"the device's memory is full ({str(error).splitlines()[0]})")
         return UserError.exit_status
-    except dist.DistError as error:
-        if options.debug:
+    except RuntimeError as error:
+        if options.debug or not (what := death_of_another(error)):
             raise
-        complain(f"lost touch with the other processes ({str(error).splitlines()[0]})")
+        complain(f"{what} ({str(error).splitlines()[0]}); a run goes on by --resume")
         return 1
     except Interrupted as stop:
         say(f"deepres: {stop}")
@@ -77,6 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         leave_world()
     return status
+
+
+def death_of_another(error: RuntimeError) -> str:
+    """Return what has died, if that is why PyTorch raised ``error``; else nothing."""
+    if "DataLoader worker" in str(error):
+        return "a process that decodes images died; if memory was short, take fewer --workers"
+    if dist.is_initialized() and "connection" in str(error).lower():
+        return "another process of this run died"
+    return ""
 
 
 def complain(message: str) -> None:

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset
 from deepres.data.images import BadImage
 from deepres.data.views import View, one_crop
 from deepres.distributed import ALONE, World
-from deepres.errors import UserError
 
 
 class Images(Protocol):
@@ -38,10 +37,6 @@ class Images(Protocol):
         """
 
 
-class WorkerDied(UserError):
-    """A process that decodes images is gone."""
-
-
 def default_workers() -> int:
     """Return how many processes decode images if nobody says: one for each core, up to 8."""
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
@@ -52,10 +47,10 @@ def load(
 ) -> Iterator[Any]:
     """Yield ``dataset[i]`` for each i of ``order``, made by ``workers`` processes; 0: by this one.
 
-    Raises:
-        WorkerDied: one of them was killed, most likely for want of memory.
+    If one of them is killed, most likely for want of memory, PyTorch raises a RuntimeError that
+    says so, at whatever the program is doing at the time.
     """
-    loader = DataLoader(
+    yield from DataLoader(
         dataset,
         batch_size=None,  # an item is a whole batch already
         sampler=order,
@@ -63,15 +58,6 @@ def load(
         worker_init_fn=_leave_signals_to_the_parent,
         pin_memory=device.type == "cuda",
     )
-    try:
-        yield from loader
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise WorkerDied(
-            f"a process that decodes images died ({str(error).splitlines()[0]}); if memory was "
-            "short, take fewer --workers. Nothing saved is lost: a run goes on by --resume"
-        ) from error
 
 
 class Viewed(NamedTuple):
@@ -149,7 +135,6 @@ class CentreCrops:
 
         Raises:
             BadImage: a file cannot be decoded, and such are not to be skipped.
-            WorkerDied: a decoding process was killed.
         """
         parts = in_parts(range(world.rank, len(self), world.size), batch_size)
         viewed = ViewedImages(self._images, parts, one_crop, self._crop, self._shorter_side)
@@ -168,6 +153,9 @@ def in_parts(places: range, size: int) -> list[range]:
 
 
 def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the parent lets its step end, and needs us."""
+    """Ctrl-C and torchrun reach us too; the parent lets its step end, and needs us for that.
+
+    A worker whose parent is gone ends by itself.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

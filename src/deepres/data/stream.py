@@ -99,7 +99,6 @@ class StreamedBatches:
 
         Raises:
             BadImage: a file cannot be decoded, and the recipe does not say to skip such.
-            WorkerDied: a decoding process was killed.
         """
         if step != self._next_step:
             steps = range(step, self._recipe.steps)

@@ -71,7 +71,6 @@ def class_scores(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        WorkerDied: a decoding process was killed.
     """
     size = 1 if views == "multi-scale" else max(1, 200 // (10 if views == "10-crop" else 1))
     parts = in_parts(range(world.rank, len(images), world.size), size)

@@ -217,7 +217,6 @@ def _sharing_gradients(network: nn.Module, device: torch.device) -> DistributedD
     return DistributedDataParallel(
         network,
         device_ids=[device] if device.type == "cuda" else None,
-        broadcast_buffers=False,  # BN statistics are each process's own, as in the paper
         gradient_as_bucket_view=True,
     )
 
