@@ -73,9 +73,10 @@ def _report(folder: Path, decode: bool) -> int:
     for problem in problems:
         say(problem)
     if problems:
+        reasons = "reason" if len(problems) == 1 else f"{len(problems):,} reasons"
         raise UserError(
-            f"{folder} is not ImageNet as it should be, for the {len(problems):,} reasons above; "
-            "delete the folders of classes that are damaged or incomplete, then run: "
+            f"{folder} is not ImageNet as it should be, for the {reasons} above; delete the "
+            "folders of classes that are damaged or incomplete, then run: "
             f"deepres data imagenet prepare SOURCE --dir {folder}"
         )
     test = f", {ILSVRC2012.test:,} test" if (folder / "test").is_dir() else ""

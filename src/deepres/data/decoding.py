@@ -17,6 +17,7 @@ from deepres.errors import UserError
 from deepres.progress import Progress
 
 CHUNK = 64  # images that a process takes at a time
+MOST_PROCESSES = 16  # each imports this package, PyTorch included: a quarter of a GB
 
 
 def undecodable(folders: Sequence[Path], suffix: str) -> list[str]:
@@ -30,7 +31,7 @@ def undecodable(folders: Sequence[Path], suffix: str) -> list[str]:
     """
     total = sum(len(names) for _, names in _chunks(folders, suffix))
     processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processes = max(1, min(processes or 1, total // CHUNK))
+    processes = max(1, min(processes or 1, total // CHUNK, MOST_PROCESSES))
     # Spawned, as a fork would copy locks that other threads hold.
     pool = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), initializer=_start_worker
