@@ -31,7 +31,7 @@ def add_to(datasets: "Commands[argparse.ArgumentParser]") -> None:
     prepare.add_argument(
         "--md5",
         action="store_true",
-        help="first compare the archives' checksums, which reads all 145 GB once more",
+        help="first compare the archives' checksums, which reads all 144 GiB once more",
     )
     prepare.set_defaults(call=call_prepare)
 
