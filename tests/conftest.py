@@ -5,6 +5,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import torch
+from small_imagenet import Ilsvrc2012, jpeg
 
 from deepres.data.cifar10 import Cifar10, load_sample
 
@@ -42,3 +43,15 @@ def imagenet_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     return folder
+
+
+@pytest.fixture
+def ilsvrc2012(tmp_path: Path) -> Ilsvrc2012:
+    """Three classes of 4, 5 and 6 training images, and 2 for validation each."""
+    train = {
+        wnid: {f"{wnid}_{7 * k}.JPEG": jpeg(100 * each + k) for k in range(each)}
+        for wnid, each in (("n02000000", 4), ("n01000000", 5), ("n03000000", 6))
+    }
+    folder = tmp_path / "official"
+    folder.mkdir()
+    return Ilsvrc2012.make(folder, train, val_each=2)

@@ -34,6 +34,9 @@ from deepres.errors import UserError
         ("predict nowhere a.png", "nowhere: no such file or folder"),
         ("predict nowhere a.png --top 0", "--top must be at least 1, got 0"),
         ("data cifar10 --dir nowhere --verify", "6 of 6 files are missing or damaged"),
+        ("data imagenet prepare nowhere", "nowhere is not a folder; name the one that holds"),
+        ("data imagenet verify", "not ImageNet as it should be, for the 3 reasons above"),
+        ("data imagenet verify --decode", "for the 3 reasons above"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(
@@ -52,7 +55,16 @@ def test_mistakes_are_one_line_and_status_2(
         main(["--debug", *arguments.split()])
 
 
-@pytest.mark.parametrize("arguments", [[], ["trian"], ["train", "resnet20", "--stpes", "3"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["trian"],
+        ["train", "resnet20", "--stpes", "3"],
+        ["data", "cifar1"],
+        ["data", "imagenet"],
+    ],
+)
 def test_unknown_words_point_to_the_manual(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,103 @@
+"""Images that cannot be decoded, found by all processors together."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from deepres.errors import UserError
+from deepres.progress import Progress
+
+CHUNK = 64  # images that a process takes at a time
+MOST_PROCESSES = 16  # each imports this package, PyTorch included: a quarter of a GB
+
+
+def undecodable(folders: Sequence[Path], suffix: str) -> list[str]:
+    """Decode every file in ``folders`` whose name ends in ``suffix``.
+
+    Returns:
+        A line for each file that Pillow cannot decode to its last pixel.
+
+    Raises:
+        UserError: a process that decodes was killed.
+    """
+    total = sum(len(names) for _, names in _chunks(folders, suffix))
+    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processes = max(1, min(processes or 1, total // CHUNK, MOST_PROCESSES))
+    # Spawned, as a fork would copy locks that other threads hold.
+    pool = ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_start_worker
+    )
+    failures, done = [], 0
+    try:
+        with Progress("decode", max(total, 1)) as bar, pool:
+            chunks = _chunks(folders, suffix)
+            for number, found in _in_order(pool, chunks, ahead=4 * processes):
+                failures += found
+                done += number
+                bar.update(done)
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"a process that decodes images was killed after {done:,} of {total:,} images, "
+            "most likely as memory ran out; free some and try again"
+        ) from error
+    return failures
+
+
+def _chunks(folders: Iterable[Path], suffix: str) -> Iterator[tuple[Path, list[str]]]:
+    for folder in folders:
+        names = sorted(path.name for path in folder.glob(f"*{suffix}"))
+        for start in range(0, len(names), CHUNK):
+            yield folder, names[start : start + CHUNK]
+
+
+def _in_order(
+    pool: Executor, chunks: Iterable[tuple[Path, list[str]]], ahead: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield each chunk's result; no more than ``ahead`` chunks wait in memory."""
+    waiting: deque[Future[tuple[int, list[str]]]] = deque()
+    for chunk in chunks:
+        waiting.append(pool.submit(_failures, *chunk))
+        if len(waiting) == ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _failures(folder: Path, names: list[str]) -> tuple[int, list[str]]:
+    """Return how many files these are, and a line for each that cannot be decoded."""
+    problems = (_problem(folder / name) for name in names)
+    return len(names), [problem for problem in problems if problem]
+
+
+def _problem(path: Path) -> str | None:
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # some official files have odd EXIF data
+            image.load()
+    except UnidentifiedImageError:
+        return f"{path} is not an image that can be read"
+    except Exception as error:  # a damaged file can fail anywhere in a decoder
+        return f"{path} cannot be decoded ({error})"
+    return None
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed; its pool would not."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
