@@ -10,16 +10,12 @@ from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
+from deepres.data.imagenet import load_classes
 from deepres.data.loading import default_workers
 from deepres.data.views import VIEWS
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.evaluation.score_files import (
-    cached_scores,
-    read_ilsvrc_ids,
-    save_scores,
-    write_submission,
-)
+from deepres.evaluation.score_files import cached_scores, save_scores, write_submission
 from deepres.evaluation.scores import Scores, average, class_scores
 from deepres.models import Classifier, load_model
 from deepres.models.fold import fold_batch_norm
@@ -217,6 +213,6 @@ def _report(
         save_scores(options.save_scores, scores, classes=list(classifier.classes))
         print(f"scores: {options.save_scores}")
     if options.submission:
-        ids = read_ilsvrc_ids(Path(options.data, "ilsvrc2012.json"))
+        ids = {wnid: known.id for wnid, known in load_classes(Path(options.data)).items()}
         write_submission(options.submission, scores, classifier.classes, ids)
         print(f"submission: {options.submission}")

@@ -13,7 +13,7 @@ import torch
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.scores import Scores
-from deepres.files import atomic_write, read_json
+from deepres.files import atomic_write
 
 
 def cached_scores(
@@ -90,12 +90,3 @@ def write_submission(
     with atomic_write(path) as file:
         for row in best.tolist():
             file.write((" ".join(str(ids[classes[i]]) for i in row) + "\n").encode())
-
-
-def read_ilsvrc_ids(path: Path) -> dict[str, int]:
-    """Read which ILSVRC2012 id each WordNet id has, as ``deepres data imagenet prepare`` wrote it.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    return {wnid: entry["id"] for wnid, entry in read_json(path).items()}
