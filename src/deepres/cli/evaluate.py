@@ -10,7 +10,7 @@ from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
-from deepres.data.imagenet import load_classes
+from deepres.data.imagenet import CLASSES_FILE, load_classes
 from deepres.data.loading import default_workers
 from deepres.data.views import VIEWS
 from deepres.distributed import World, join_world
@@ -213,6 +213,8 @@ def _report(
         save_scores(options.save_scores, scores, classes=list(classifier.classes))
         print(f"scores: {options.save_scores}")
     if options.submission:
-        ids = {wnid: known.id for wnid, known in load_classes(Path(options.data)).items()}
+        folder = Path(options.data or ".")  # ImageNet's own, or val or test in it
+        known = load_classes(folder if (folder / CLASSES_FILE).exists() else folder.parent)
+        ids = {wnid: entry.id for wnid, entry in known.items()}
         write_submission(options.submission, scores, classifier.classes, ids)
         print(f"submission: {options.submission}")
