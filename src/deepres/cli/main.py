@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import torch
 
-from deepres.cli import data, evaluate, models, predict, train
+from deepres.cli import data, evaluate, export_weights, import_weights, models, predict, train
 from deepres.errors import UserError
 from deepres.training.interrupt import Interrupted
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"deepres {version('deepres')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (models, data, train, evaluate, predict):
+    for command in (models, data, train, evaluate, predict, import_weights, export_weights):
         command.add_to(commands)
 
     options = parser.parse_args(arguments)

@@ -45,18 +45,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifi
     """Load a trained classifier, ready for evaluation.
 
     Args:
-        path: a run folder, or a .safetensors file that ``deepres train`` wrote.
+        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote.
         device: where to put it.
 
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
-    path = Path(path)
-    file = path / WEIGHTS if path.is_dir() else path
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; give a run's folder or .safetensors file")
-    if not file.exists():
-        raise UserError(f"{path} has no {file.name} yet; finish it: deepres train --resume {path}")
+    file = weights_file(Path(path))
     tensors, meta = _read(file)
     mean, std = tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
     with torch.device("meta"):
@@ -72,6 +67,20 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifi
         short_side=meta["short_side"],
     )
     return classifier.eval().to(device).to(memory_format=torch.channels_last)
+
+
+def weights_file(path: Path) -> Path:
+    """Return the weights at ``path``, a run folder or the file itself.
+
+    Raises:
+        UserError: there are none.
+    """
+    file = path / WEIGHTS if path.is_dir() else path
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give a run's folder or .safetensors file")
+    if not file.exists():
+        raise UserError(f"{path} has no {file.name} yet; finish it: deepres train --resume {path}")
+    return file
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path) -> None:
