@@ -1,11 +1,11 @@
 """deepres import: other people's weights."""
 
 import argparse
-import hashlib
 from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.terminal import say
+from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.models import load_model, save_weights
 from deepres.models.exchange import SOURCES, import_weights
@@ -70,8 +70,7 @@ def call(options: argparse.Namespace) -> int:
         short_side=options.short_side,
         say=say,
     )
-    with file.open("rb") as content:
-        checksum = hashlib.file_digest(content, "sha256").hexdigest()
+    checksum = file_digest(file, "sha256")
     origin = {"source": options.source, "file": file.name, "sha256": checksum}
     save_weights(out, classifier, {"imported": origin})
     load_model(out)

@@ -158,7 +158,7 @@ def _parse_shape(message: memoryview) -> tuple[int, ...]:
 
 def _encode_blob(blob: Blob) -> bytes:
     dims = bytes_field(SHAPE_DIMS, b"".join(map(varint, blob.shape)))
-    return bytes_field(BLOB_SHAPE, dims) + bytes_field(BLOB_DATA, blob.astype("<f4").tobytes())
+    return bytes_field(BLOB_DATA, blob.astype("<f4").tobytes()) + bytes_field(BLOB_SHAPE, dims)
 
 
 def _numbers(value: int | memoryview, dtype: str) -> NDArray[np.floating]:
