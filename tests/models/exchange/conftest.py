@@ -142,7 +142,7 @@ def run_net(net: Any, weights: dict[str, list[Tensor]], data: Tensor) -> dict[st
         if layer.type == "Convolution":
             p = layer.convolution_param
             assert len(blobs) == (2 if p.bias_term else 1)
-            assert blobs[0].shape == (p.num_output, x.shape[1], *2 * p.kernel_size)
+            assert blobs[0].shape == (p.num_output, x.shape[1], *(2 * [p.kernel_size[0]]))
             x = F.conv2d(x, *blobs, stride=p.stride[0], padding=p.pad[0])
         elif layer.type == "BatchNorm":
             assert layer.batch_norm_param.use_global_stats

@@ -17,7 +17,7 @@ from deepres.models.exchange.caffe_deploy import deploy_text
 from deepres.models.exchange.caffe_layers import RELEASED, check_released, layers_from_state
 from deepres.models.exchange.checkpoint_file import read_state_dict
 from deepres.models.exchange.importing import TORCH_OPTIONS, import_weights
-from deepres.models.exchange.onnx_file import check_sizes, encode_onnx, run_onnx
+from deepres.models.exchange.onnx_file import check_packages, check_sizes, encode_onnx, run_onnx
 from deepres.models.exchange.preparation import caffe_mean, describe
 from deepres.models.resnet import IMAGENET
 from deepres.models.weights import check_fit, load_model, weights_file
@@ -102,6 +102,7 @@ def _to_torchvision(classifier: Classifier, source: Path, out: Path, say: Say) -
 
 
 def _to_onnx(classifier: Classifier, source: Path, out: Path, say: Say) -> list[Path]:
+    check_packages()
     sizes = check_sizes(classifier)
 
     @torch.inference_mode()

@@ -140,7 +140,8 @@ def _torchvision_vgg(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for key, tensor in state.items():
         layer, _, kind = key.rpartition(".")
         if layer in TIMM_VGG_HEAD:
-            key, tensor = f"classifier.{TIMM_VGG_HEAD[layer]}.{kind}", tensor.flatten(1)
+            key = f"classifier.{TIMM_VGG_HEAD[layer]}.{kind}"
+            tensor = tensor.flatten(1) if tensor.ndim == 4 else tensor
         renamed[key] = tensor
     return renamed
 

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -16,7 +17,22 @@ from deepres.models.vgg import VGG
 from deepres.models.weights import METADATA
 
 INPUT, OUTPUT = "image", "logits"
-MISSING = "ONNX needs more packages: pip install 'deepres[onnx]'"
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def check_packages() -> None:
+    """Make sure that graphs can be built and run.
+
+    Raises:
+        UserError: a package for it is not installed.
+    """
+    for package in PACKAGES:
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise UserError(
+                f"ONNX needs the package {package}; run: pip install 'deepres[onnx]'"
+            ) from error
 
 
 def encode_onnx(classifier: Classifier) -> bytes:
@@ -24,15 +40,7 @@ def encode_onnx(classifier: Classifier) -> bytes:
 
     N, H and W are free, but for VGG, whose fully connected layers fix H and W. How an image is
     prepared stands in the metadata, under ``deepres``.
-
-    Raises:
-        UserError: the packages for it are not installed.
     """
-    try:
-        import onnxscript  # noqa: F401  what torch.onnx builds the graph with
-        from onnx import ModelProto
-    except ImportError as error:
-        raise UserError(MISSING) from error
     network = classifier.network.to(memory_format=torch.contiguous_format)
     free = {0: "batch"} if isinstance(network, VGG) else {0: "batch", 2: "height", 3: "width"}
     # Two images: the exporter would take a batch of one for a constant.
@@ -48,7 +56,7 @@ def encode_onnx(classifier: Classifier) -> bytes:
             dynamic_shapes=(free,),
         )
     assert program is not None
-    model: ModelProto = program.model_proto
+    model = program.model_proto
     for described in (model.graph, *model.graph.node, *model.graph.value_info):
         del described.metadata_props[:]  # stack traces with the paths of this computer
     model.metadata_props.add(key=METADATA, value=json.dumps(describe(classifier)))
@@ -57,15 +65,9 @@ def encode_onnx(classifier: Classifier) -> bytes:
 
 
 def run_onnx(file: Path, images: Tensor) -> Tensor:
-    """Return the logits (N, classes) of an .onnx file for prepared ``images`` (N, 3, H, W).
+    """Return the logits (N, classes) of an .onnx file for prepared ``images`` (N, 3, H, W)."""
+    from onnxruntime import InferenceSession  # not everyone has it: see check_packages
 
-    Raises:
-        UserError: the packages for it are not installed.
-    """
-    try:
-        from onnxruntime import InferenceSession
-    except ImportError as error:
-        raise UserError(MISSING) from error
     session = InferenceSession(file, providers=["CPUExecutionProvider"])
     (logits,) = session.run([OUTPUT], {INPUT: images.cpu().numpy()})
     return torch.from_numpy(logits)
