@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -20,6 +21,8 @@ from deepres.models.create import he_initialise
 from deepres.models.exchange import export_weights, exporting
 from deepres.models.exchange.caffe_deploy import deploy_text
 from deepres.models.exchange.onnx_file import check_sizes, encode_onnx, run_onnx
+
+WEIGHTED = {"Convolution", "BatchNorm", "Scale", "InnerProduct"}  # Caffe's layers that have blobs
 
 
 def make_classifier(name: str, side: int | None = None, **options: str) -> Classifier:
@@ -52,6 +55,10 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
     assert (found - expected).norm() / expected.norm() < 1e-5
 
 
+def numbers(blob) -> Tensor:
+    return torch.from_numpy(np.array(blob.data, np.float32))
+
+
 @torch.inference_mode()
 def test_caffe_computes_the_same(
     tmp_path: Path, caffe: SimpleNamespace, run_caffe: Callable[..., dict[str, Tensor]]
@@ -61,23 +68,20 @@ def test_caffe_computes_the_same(
     model, mean_file, deploy = export_weights(weights, "caffe")
     assert model.name == "resnet50.caffemodel"
     blobs = {
-        layer.name: [torch.tensor(b.data).reshape(tuple(b.shape.dim)) for b in layer.blobs]
+        layer.name: [numbers(b).reshape(tuple(b.shape.dim)) for b in layer.blobs]
         for layer in caffe.NetParameter.FromString(model.read_bytes()).layer
     }
     net = text_format.Parse(deploy.read_text(), caffe.NetParameter())
     assert blobs.keys() == {layer.name for layer in net.layer if layer.type in WEIGHTED}
     assert list(net.input_dim) == [1, 3, 64, 64]
     mean = caffe.BlobProto.FromString(mean_file.read_bytes())
-    mean_bgr = torch.tensor(mean.data).reshape(mean.num, mean.channels, mean.height, mean.width)
+    mean_bgr = numbers(mean).reshape(mean.num, mean.channels, mean.height, mean.width)
     images = random_images(64)
     tops = run_caffe(net, blobs, images.flip(1).float() - mean_bgr)
     assert_close(tops["fc1000"], classifier(images))
     assert_close(tops["prob"], classifier(images).softmax(1))
     for file in (model, weights):
         file.unlink()  # 90 MB, which pytest would keep
-
-
-WEIGHTED = {"Convolution", "BatchNorm", "Scale", "InnerProduct"}
 
 
 def test_prototxt_of_resnet101_halves_where_the_paper_does(caffe: SimpleNamespace) -> None:
