@@ -32,7 +32,7 @@ def test_import_then_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str
     assert meta["imported"]["source"] == "torchvision"
     assert len(meta["imported"]["sha256"]) == 64
 
-    pixels = np.random.default_rng(0).integers(256, (300, 400, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(256, size=(300, 400, 3), dtype=np.uint8)
     photo = checkpoint.parent / "photo.png"
     Image.fromarray(pixels).save(photo)
     assert main(["predict", str(out), str(photo), "--device", "cpu"]) == 0
