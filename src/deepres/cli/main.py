@@ -10,7 +10,16 @@ from typing import NoReturn
 import torch
 import torch.distributed as dist
 
-from deepres.cli import batchnorm, data, evaluate, models, predict, train
+from deepres.cli import (
+    batchnorm,
+    data,
+    evaluate,
+    export_weights,
+    import_weights,
+    models,
+    predict,
+    train,
+)
 from deepres.cli.terminal import say
 from deepres.distributed import leave_world
 from deepres.errors import UserError
@@ -40,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"deepres {version('deepres')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (models, data, train, evaluate, predict, batchnorm):
+    for command in (
+        *(models, data, train, evaluate, predict, batchnorm),
+        *(import_weights, export_weights),
+    ):
         command.add_to(commands)
 
     options = parser.parse_args(arguments)

@@ -7,7 +7,7 @@ from deepres.cli import Commands
 from deepres.cli.terminal import print_table, say
 from deepres.data.images import read_image
 from deepres.errors import UserError
-from deepres.evaluation.predict import predict
+from deepres.evaluation.predict import cut_centre, predict
 from deepres.models import load_model
 from deepres.runtime import resolve_device
 
@@ -31,12 +31,13 @@ def call(options: argparse.Namespace) -> int:
     unreadable = 0
     for path in options.images:
         try:
-            image = read_image(path, size=classifier.mean.shape[-1])
+            image = read_image(path, size=classifier.short_side)
         except UserError as error:
             say(f"deepres: {error}")
             unreadable += 1
             continue
-        (guesses,) = predict(classifier, image[None].to(device), options.top)
+        square = cut_centre(image[None], classifier.crop)
+        (guesses,) = predict(classifier, square.to(device), options.top)
         rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
         print_table(str(path), ["class", "probability"], rows)
     if unreadable:

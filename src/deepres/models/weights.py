@@ -45,7 +45,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifi
     """Load a trained classifier, ready for evaluation.
 
     Args:
-        path: a run folder, or a .safetensors file that ``deepres train`` wrote.
+        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote.
         device: where to put it.
 
     Raises:

@@ -1,0 +1,150 @@
+"""Weights of torchvision, timm and the authors' Caffe models, as our classifiers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from deepres.errors import UserError, unknown_name
+from deepres.models.classifier import Classifier
+from deepres.models.create import create_model
+from deepres.models.exchange.caffe import read_caffemodel
+from deepres.models.exchange.caffe_layers import (
+    check_released,
+    released_network,
+    state_from_layers,
+)
+from deepres.models.exchange.checkpoint_file import read_state_dict
+from deepres.models.exchange.preparation import (
+    CAFFE_MEAN,
+    CROP,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    SHORT_SIDE,
+    class_names,
+    per_channel,
+    read_mean,
+)
+from deepres.models.stages import StagedNetwork
+from deepres.models.weights import check_fit
+
+Source = Literal["torchvision", "timm", "caffe"]
+SOURCES: tuple[str, ...] = get_args(Source)
+
+# The options of create_model that make torchvision's and timm's networks.
+TORCH_OPTIONS: dict[str, dict[str, Any]] = {
+    **{name: {"shortcut": "B"} for name in ("resnet18", "resnet34")},
+    **{
+        name: {"shortcut": "B", "stride_on": "3x3"}
+        for name in ("resnet50", "resnet101", "resnet152")
+    },
+    **{name: {} for name in ("vgg16", "vgg19")},
+}
+# Where these are not the paper's.
+OPTION_B = "its shortcuts are of option B, as in Table 3; in Table 2 they are of option A"
+STRIDE_3X3 = "its bottlenecks halve the map in the 3×3; the paper's do so in their first 1×1"
+TIMM_VGG_HEAD = {"pre_logits.fc1": "0", "pre_logits.fc2": "3", "head.fc": "6"}
+COUNTER = "num_batches_tracked"
+
+
+def import_weights(
+    file: Path,
+    name: str,
+    source: Source,
+    *,
+    mean: Path | None = None,
+    classes: Path | None = None,
+    crop: int = CROP,
+    short_side: int = SHORT_SIDE,
+    say: Callable[[str], None] = lambda line: None,
+) -> Classifier:
+    """Make a classifier of another program's checkpoint.
+
+    Args:
+        file: a state dict (.pth, .safetensors), or a .caffemodel.
+        name: the network, e.g. resnet50; the file must fit it exactly.
+        source: "torchvision", "timm" or "caffe"; it decides details of the network that leave no
+            trace in the file, and the preparation of its input.
+        mean: with "caffe", the .binaryproto of the mean image; without it, the usual mean of each
+            channel is taken.
+        classes: a text file, a class a line.
+        crop: the side in pixels of the square that the network takes.
+        short_side: what the shorter side of an image is scaled to before.
+        say: is told what was assumed, line by line.
+
+    Raises:
+        UserError: a file cannot be read or does not fit, or there is no such network.
+    """
+    if source not in SOURCES:
+        raise unknown_name("source of weights", source, SOURCES)
+    if not 1 <= crop <= short_side:
+        raise UserError(
+            f"the square must fit the scaled image: crop {crop}, short side {short_side}"
+        )
+    if mean and source != "caffe":
+        raise UserError(f"a mean image goes with Caffe's models; {source} has fixed constants")
+    if source == "caffe":
+        network, state = _from_caffe(file, name)
+        mean_tensor = read_mean(mean) if mean else per_channel(CAFFE_MEAN) / 255
+        std = torch.full((3, 1, 1), 1 / 255)
+        say(f"{name} as released: stride on the 1×1, pooling without padding; input is RGB here")
+        if not mean:
+            say(f"no mean image was given: subtracting {CAFFE_MEAN} from R, G, B of 0 to 255")
+    else:
+        network, state = _from_torch(file, name, source)
+        mean_tensor, std = per_channel(IMAGENET_MEAN), per_channel(IMAGENET_STD)
+        if options := TORCH_OPTIONS[name]:
+            say(f"{source}'s {name}: {STRIDE_3X3 if 'stride_on' in options else OPTION_B}")
+    for key, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"{file} holds a value in {key} that is no finite number")
+    network.load_state_dict(state, assign=True)
+    names = class_names(state[_head(name)].shape[0], classes)
+    prepared = Classifier(
+        network, mean_tensor, names, std=std, crop=crop, short_side=short_side
+    ).eval()
+    say(f"input: shorter side {short_side}, crop {crop}; {len(names)} classes")
+    return prepared
+
+
+def _from_caffe(file: Path, name: str) -> tuple[StagedNetwork, dict[str, Tensor]]:
+    check_released(name)
+    state = state_from_layers(read_caffemodel(file), name, file)
+    with torch.device("meta"):
+        return released_network(name, len(state["fc.bias"])), state
+
+
+def _from_torch(file: Path, name: str, source: str) -> tuple[StagedNetwork, dict[str, Tensor]]:
+    if name not in TORCH_OPTIONS:
+        raise UserError(f"{source} has no {name}; it has {', '.join(TORCH_OPTIONS)}")
+    state = read_state_dict(file)
+    if source == "timm" and name.startswith("vgg"):
+        state = _torchvision_vgg(state)
+    head = state.get(_head(name))
+    num_classes = head.shape[0] if head is not None and head.ndim == 2 else 1000
+    with torch.device("meta"):
+        network = create_model(name, num_classes=num_classes, **TORCH_OPTIONS[name])
+    expected = network.state_dict()
+    # Old files lack these counters, which do not enter into the outputs.
+    counters = {key for key in expected if key.endswith(COUNTER)}
+    state = {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
+    check_fit(expected, state, file)
+    return network, {key: state[key].to(tensor.dtype) for key, tensor in expected.items()}
+
+
+def _torchvision_vgg(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename timm's VGG, whose first two fully connected layers are written as convolutions."""
+    renamed = {}
+    for key, tensor in state.items():
+        layer, _, kind = key.rpartition(".")
+        if layer in TIMM_VGG_HEAD:
+            key = f"classifier.{TIMM_VGG_HEAD[layer]}.{kind}"
+            tensor = tensor.flatten(1) if tensor.ndim == 4 else tensor
+        renamed[key] = tensor
+    return renamed
+
+
+def _head(name: str) -> str:
+    return "classifier.6.weight" if name.startswith("vgg") else "fc.weight"

@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepres.cli.main import main
+from deepres.models import Classifier, create_model, load_model, save_weights
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run's folder, as far as its weights go."""
+    classifier = Classifier(create_model("resnet8"), torch.rand(3, 32, 32), tuple("abcdefghij"))
+    (tmp_path / "run").mkdir()
+    save_weights(tmp_path / "run/model.safetensors", classifier, {})
+    return tmp_path / "run"
+
+
+def test_files_are_named_and_how_they_were_checked(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(run), "--to", "safetensors"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{run}/resnet8.safetensors\n"
+    assert shown.err == "checked: read back, all tensors are the same\n"
+    assert load_model(run / "resnet8.safetensors").crop == 32
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--to torchvision", "torchvision has no resnet8"),
+        ("--to caffe", "not for resnet8"),
+        ("--to safetensors --out model.pth", "a file for safetensors ends in .safetensors"),
+        ("--to safetensors --out RUN/model.safetensors", "would replace the weights themselves"),
+        ("--to safetensors --out /proc/a.safetensors", "cannot write /proc/a.safetensors"),
+    ],
+)
+def test_mistakes_are_one_line(
+    run: Path, options: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", str(run), *options.replace("RUN", str(run)).split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deepres: ")
+    assert message in line
+
+
+def test_there_must_be_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(tmp_path), "--to", "onnx"]) == 2
+    assert "has no model.safetensors yet" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+from safetensors import safe_open
+
+from deepres.cli.main import main
+from deepres.models import load_model
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.save(torchvision.models.resnet18(num_classes=3).state_dict(), tmp_path / "a.pth")
+    return tmp_path / "a.pth"
+
+
+def test_import_then_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (checkpoint.parent / "names.txt").write_text("ant\nbee\ncat\n")
+    command = f"import {checkpoint} --model resnet18 --from torchvision --classes"
+    assert main([*command.split(), str(checkpoint.parent / "names.txt")]) == 0
+    shown = capsys.readouterr()
+    assert "torchvision's resnet18: its shortcuts are of option B" in shown.err
+    assert "input: shorter side 256, crop 224; 3 classes" in shown.err
+    out = checkpoint.parent / "resnet18-torchvision.safetensors"
+    assert str(out) in shown.out
+    with safe_open(out, "pt") as file:
+        meta = json.loads(file.metadata()["deepres"])
+    assert meta["imported"]["source"] == "torchvision"
+    assert len(meta["imported"]["sha256"]) == 64
+
+    pixels = np.random.default_rng(0).integers(256, size=(300, 400, 3), dtype=np.uint8)
+    photo = checkpoint.parent / "photo.png"
+    Image.fromarray(pixels).save(photo)
+    assert main(["predict", str(out), str(photo), "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    best = shown[shown.index("probability") :].split()[1:3]  # below the columns' names
+    # By hand: the shorter side to 256, the centre, and torchvision's own network.
+    square = Image.fromarray(pixels[:, 50:350]).resize((256, 256), Image.Resampling.BILINEAR)
+    image = torchvision.transforms.functional.pil_to_tensor(square)[None, :, 16:240, 16:240]
+    theirs = torchvision.models.resnet18(num_classes=3).eval()
+    theirs.load_state_dict(torch.load(checkpoint, weights_only=True))
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    with torch.inference_mode():
+        x = torchvision.transforms.functional.normalize(image / 255, mean, std)
+        probability, place = theirs(x).softmax(1).max(1)
+    assert best[0] == ("ant", "bee", "cat")[place]
+    assert float(best[1]) == pytest.approx(100 * probability.item(), abs=0.06)
+
+
+def test_another_view_is_kept(checkpoint: Path) -> None:
+    out = checkpoint.with_name("b.safetensors")
+    command = f"import {checkpoint} --model resnet18 --from timm --crop 288 --short-side 303"
+    assert main([*command.split(), "--out", str(out)]) == 0
+    loaded = load_model(out)
+    assert (loaded.crop, loaded.short_side) == (288, 303)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--model resnet50 --from torchvision", "does not fit the network: "),
+        ("--model resnet50 --from caffe", "a.pth is damaged or no .caffemodel"),
+        ("--model resnet18 --from torchvision --out b.pth", "--out must end in .safetensors"),
+        ("--model resnet18 --from torchvision --crop 257", "crop 257, short side 256"),
+        ("--model resnet18 --from torchvision --classes nowhere", "nowhere cannot be read"),
+    ],
+)
+def test_mistakes_are_one_line_and_leave_nothing(
+    checkpoint: Path, options: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["import", str(checkpoint), *options.split()]) == 2
+    (line,) = [li for li in capsys.readouterr().err.splitlines() if li.startswith("deepres: ")]
+    assert message in line
+    assert list(checkpoint.parent.iterdir()) == [checkpoint]
+
+
+def test_the_file_that_is_read_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(tmp_path / "a.safetensors")
+    command = ["import", file, "--model", "resnet18", "--from", "timm", "--out", file]
+    assert main(command) == 2
+    assert "would replace the file that is read" in capsys.readouterr().err

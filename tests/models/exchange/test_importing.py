@@ -1,0 +1,194 @@
+"""Weights of torchvision and timm: the same outputs here, and nothing run that a file brings."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from deepres.data.cifar10 import Cifar10
+from deepres.errors import UserError
+from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models.exchange import export_weights, import_weights
+from deepres.models.exchange.importing import _torchvision_vgg
+
+SIZE = {"crop": 64, "short_side": 72}
+
+
+def settle(model: nn.Module) -> None:
+    """Give BN statistics and weights that a trained net could have: none of them neutral."""
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.weight.data, module.running_var):
+                tensor.uniform_(0.5, 1.0, generator=generator)
+            for tensor in (module.bias.data, module.running_mean):
+                tensor.uniform_(-0.2, 0.2, generator=generator)
+
+
+@torch.inference_mode()
+def assert_same_outputs(classifier: Classifier, theirs: nn.Module, sample: Cifar10) -> None:
+    images = nn.functional.interpolate(sample.test.images[:2], size=(64, 64))
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    prepared = torchvision.transforms.functional.normalize(images / 255, mean, std)
+    expected = theirs.eval()(prepared)
+    assert expected.std() > 0
+    assert (classifier(images) - expected).norm() / expected.norm() < 1e-5
+
+
+def test_torchvision_and_back(tmp_path: Path, sample: Cifar10) -> None:
+    theirs = torchvision.models.resnet50(num_classes=7)
+    settle(theirs)
+    wrapped = {f"module.{name}": tensor for name, tensor in theirs.state_dict().items()}
+    torch.save({"epoch": 3, "state_dict": wrapped}, tmp_path / "a.pth")
+    said: list[str] = []
+    file = tmp_path / "a.pth"
+    classifier = import_weights(file, "resnet50", "torchvision", **SIZE, say=said.append)
+    assert any("halve the map in the 3×3; the paper's do so in their first 1×1" in s for s in said)
+    assert classifier.classes == tuple("0123456")
+    assert_same_outputs(classifier, theirs, sample)
+
+    save_weights(tmp_path / "ours.safetensors", classifier, {})
+    loaded = load_model(tmp_path / "ours.safetensors")
+    assert (loaded.crop, loaded.short_side) == (64, 72)
+    assert_same_outputs(loaded, theirs, sample)
+
+    out = tmp_path / "back.pth"
+    assert export_weights(tmp_path / "ours.safetensors", "torchvision", out)[0] == out
+    again = torchvision.models.resnet50(num_classes=7)
+    again.load_state_dict(torch.load(out, weights_only=True), strict=True)
+    expected = theirs.state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in again.state_dict().items())
+
+
+def test_timm_as_safetensors(tmp_path: Path, sample: Cifar10) -> None:
+    theirs = timm.create_model("resnet18", num_classes=5)
+    settle(theirs)
+    state = {k: t for k, t in theirs.state_dict().items() if "num_batches_tracked" not in k}
+    save_file(state, tmp_path / "a.safetensors")  # as old files are, without the counters
+    said: list[str] = []
+    file = tmp_path / "a.safetensors"
+    classifier = import_weights(file, "resnet18", "timm", **SIZE, say=said.append)
+    assert any("option B" in line for line in said)
+    assert_same_outputs(classifier, theirs, sample)
+
+
+def test_other_precisions_become_float32(tmp_path: Path) -> None:
+    theirs = torchvision.models.resnet18(num_classes=5)
+    torch.save(theirs.bfloat16().state_dict(), tmp_path / "a.pth")
+    classifier = import_weights(tmp_path / "a.pth", "resnet18", "torchvision")
+    assert {p.dtype for p in classifier.parameters()} == {torch.float32}
+    assert classifier.network.bn1.num_batches_tracked.dtype == torch.int64
+
+
+@pytest.mark.parametrize("name", ["vgg16", "vgg19"])
+def test_timms_vgg_fits_under_torchvisions_names(name: str) -> None:
+    with torch.device("meta"):
+        theirs, ours = timm.create_model(name).state_dict(), create_model(name).state_dict()
+    renamed = _torchvision_vgg(theirs)
+    assert {k: t.shape for k, t in renamed.items()} == {k: t.shape for k, t in ours.items()}
+
+
+def test_timms_vgg_head_is_the_same_function() -> None:
+    conv = nn.Conv2d(4, 6, 3)
+    x = torch.randn(2, 4, 3, 3)
+    renamed = _torchvision_vgg({f"pre_logits.fc1.{k}": t for k, t in conv.state_dict().items()})
+    weight, bias = renamed["classifier.0.weight"], renamed["classifier.0.bias"]
+    torch.testing.assert_close(nn.functional.linear(x.flatten(1), weight, bias), conv(x).flatten(1))
+
+
+class Trap:
+    """Pickled, it makes whoever unpickles it create a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_file_is_refused_and_does_not_run(tmp_path: Path, zipped: bool) -> None:
+    mark, file = tmp_path / "ran", tmp_path / "trap.pth"
+    trap = {"fc.weight": torch.ones(2, 512), "extra": Trap(mark)}
+    torch.save(trap, file, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match=r"trap.pth .* needs code to be run, which is refused"):
+        import_weights(file, "resnet18", "torchvision")
+    file.write_bytes(pickle.dumps(Trap(mark)))
+    with pytest.raises(UserError, match="which is refused"):
+        import_weights(file, "resnet18", "timm")
+    assert not mark.exists()
+    pickle.loads(file.read_bytes())
+    assert mark.exists()  # the trap works
+
+
+def test_a_whole_pickled_model_is_refused(tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet18(), tmp_path / "a.pth")
+    with pytest.raises(UserError, match=r"save one by torch.save\(model.state_dict"):
+        import_weights(tmp_path / "a.pth", "resnet18", "torchvision")
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Tensor]:
+    return torchvision.models.resnet18(num_classes=5).state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("layer3.1.bn2.bias"), "layer3.1.bn2.bias is missing"),
+        (lambda s: s.pop("fc.weight"), "fc.weight is missing"),
+        (lambda s: s.update({"conv1.bias": torch.ones(64)}), "conv1.bias is not part of it"),
+        (
+            lambda s: s.update({"conv1.weight": torch.ones(64, 3, 3, 3)}),
+            r"conv1.weight has shape \(64, 3, 3, 3\), expected \(64, 3, 7, 7\)",
+        ),
+        (lambda s: s.update(epoch=3), "'epoch' is no tensor"),
+        (lambda s: s.clear(), "holds no state dict"),
+        (lambda s: s.update({"fc.bias": torch.full((5,), torch.nan)}), "fc.bias .* no finite"),
+    ],
+)
+def test_fit_is_strict(tmp_path: Path, state: dict[str, Tensor], change, message: str) -> None:
+    state = dict(state)
+    change(state)
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(UserError, match=message):
+        import_weights(tmp_path / "a.pth", "resnet18", "torchvision")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02}q\x00", b"no pickle at all"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_damaged_files_are_named(tmp_path: Path, suffix: str, content: bytes) -> None:
+    file = tmp_path / f"a{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=f"a{suffix} is (damaged|no PyTorch file)"):
+        import_weights(file, "resnet18", "timm")
+
+
+def test_a_cut_checkpoint_is_named(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    torch.save(state, tmp_path / "a.pth")
+    content = (tmp_path / "a.pth").read_bytes()
+    (tmp_path / "a.pth").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"a.pth is (damaged|no PyTorch file)"):
+        import_weights(tmp_path / "a.pth", "resnet18", "torchvision")
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "options", "message"),
+    [
+        ("resnet20", "torchvision", {}, "torchvision has no resnet20; it has resnet18, "),
+        ("resnet18", "caffe", {}, "known for resnet50, resnet101, resnet152, not for resnet18"),
+        ("resnet50", "keras", {}, "unknown source of weights 'keras'"),
+        ("resnet50", "caffe", {"crop": 300}, "crop 300, short side 256"),
+        ("resnet50", "timm", {"mean": Path("a")}, "timm has fixed constants"),
+        ("resnet50", "timm", {}, "nowhere: no such file"),
+        ("resnet50", "caffe", {}, "cannot read nowhere: No such file"),
+    ],
+)
+def test_impossible_requests_are_one_clear_line(name, source, options, message) -> None:
+    with pytest.raises(UserError, match=message):
+        import_weights(Path("nowhere"), name, source, **options)
