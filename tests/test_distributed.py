@@ -1,0 +1,169 @@
+"""Several processes, as torchrun starts them, against one."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from deepres.data.batches import Batches
+from deepres.data.cifar10 import Cifar10
+from deepres.data.transforms import per_pixel_mean
+from deepres.distributed import World
+from deepres.run_folder import RunFolder
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+TRAIN = ["train", "resnet8", "--data", "sample", "--steps", "40", "--set", "batch_size=32"]
+TRAIN += ["--set", "log_every=5", "--set", "eval_every=40", "--save-every", "0"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+# BN apart, the mean gradient of two halves is the gradient of the whole.
+FROZEN = """
+import sys
+from torch import nn
+from torch.nn.functional import batch_norm
+nn.BatchNorm2d.forward = lambda self, x: batch_norm(
+    x, self.running_mean, self.running_var, self.weight, self.bias, training=False
+)
+from deepres.cli.main import main
+sys.exit(main())
+"""
+
+
+def together(processes: int, folder: Path, *command: str) -> str:
+    """Run ``deepres`` in so many processes, and return what they say."""
+    start = [*TORCHRUN, "--nproc-per-node", str(processes)] if processes > 1 else [sys.executable]
+    done = subprocess.run(
+        [*start, *command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_the_shares_of_a_batch_make_it_up(processes: int, sample: Cifar10) -> None:
+    train = sample.train.subset(slice(200))
+    mean = per_pixel_mean(train.images)
+    options = {"batch_size": 48, "pad": 4, "flip": True, "seed": 1, "device": torch.device("cpu")}
+    whole = Batches(train, mean, **options)
+    shares = [
+        Batches(train, mean, world=World(rank, processes), **options) for rank in range(processes)
+    ]
+    for step in (0, 3, 4):
+        images, labels = zip(*(share(step) for share in shares), strict=True)
+        assert torch.equal(torch.cat(images), whole(step)[0])
+        assert torch.equal(torch.cat(labels), whole(step)[1])
+
+
+@pytest.mark.slow
+def test_with_bn_frozen_processes_and_parts_make_no_difference(tmp_path: Path) -> None:
+    script = tmp_path / "frozen.py"
+    script.write_text(FROZEN)
+    command = [*TRAIN, "--steps", "20", "--set", "lr=0.001", "--set", "eval_every=20"]
+    together(1, tmp_path, str(script), *command, "--out", "one")
+    together(2, tmp_path, str(script), *command, "--out", "two")
+    together(1, tmp_path, str(script), *command, "--out", "parts", "--accumulate", "4")
+    one = load_file(tmp_path / "one" / "model.safetensors")
+    for other in ("two", "parts"):
+        weights = load_file(tmp_path / other / "model.safetensors")
+        assert any(not torch.equal(weights[name], one[name]) for name in one)  # it is another sum
+        for name, tensor in one.items():
+            torch.testing.assert_close(weights[name], tensor, rtol=1e-4, atol=1e-5)
+    events = [RunFolder(tmp_path / run).read_events() for run in ("one", "two", "parts")]
+    for rows in zip(*events, strict=True):
+        for key in ("step", "loss", "error_pct"):
+            assert [row[key] for row in rows] == pytest.approx([rows[0][key]] * 3, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_the_others_and_the_run_resumes(tmp_path: Path) -> None:
+    command = ["-m", "deepres", *TRAIN]
+    together(2, tmp_path, *command, "--out", "whole")
+
+    start = [*TORCHRUN, "--nproc-per-node", "2", *command, "--out", "killed"]
+    group = subprocess.Popen(
+        start,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    checkpoint = tmp_path / "killed" / "checkpoint.previous.pt"
+    while not checkpoint.exists():
+        assert group.poll() is None, group.communicate()
+        time.sleep(0.02)
+    children = subprocess.check_output(["pgrep", "-P", str(group.pid)], text=True).split()
+    second = max(map(int, children))
+    os.kill(second, signal.SIGKILL)
+    killed_at = time.monotonic()
+    _, said = group.communicate(timeout=60)
+    assert time.monotonic() - killed_at < 20
+    assert group.returncode == 1
+    assert re.search(rf"rank\s*: 1 .*\n.*exitcode\s*: -9 \(pid: {second}\)", said)
+    assert "deepres: process 0 of 2: another process of this run died" in said
+    assert "Traceback" not in said.split("torch/distributed/elastic")[0]
+
+    together(2, tmp_path, "-m", "deepres", "train", "--resume", "killed")
+    one, two = (RunFolder(tmp_path / run) for run in ("whole", "killed"))
+    weights = load_file(two.weights)
+    for name, tensor in load_file(one.weights).items():
+        assert torch.equal(weights[name], tensor), name
+    for a, b in zip(one.read_events(), two.read_events(), strict=True):
+        assert {**a, "images_per_s": 0} == {**b, "images_per_s": 0}
+    assert json.loads(two.result.read_text())["provenance"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_sigterm_to_all_saves_one_state(tmp_path: Path) -> None:
+    start = [*TORCHRUN, "--nproc-per-node", "2", "-m", "deepres", *TRAIN, "--steps", "5000"]
+    group = subprocess.Popen(
+        [*start, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "run" / "checkpoint.pt").exists():
+        assert group.poll() is None, group.communicate()
+        time.sleep(0.02)
+    group.send_signal(signal.SIGTERM)
+    _, said = group.communicate(timeout=60)
+    (step,) = re.findall(r"deepres: stopped at step (\d+); go on with", said)
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert state["step"] == int(step)
+
+
+@pytest.mark.slow
+def test_three_processes_find_the_scores_that_one_finds(tmp_path: Path) -> None:
+    together(1, tmp_path, "-m", "deepres", *TRAIN, "--out", "run")
+    command = ["-m", "deepres", "evaluate", "run", "--views", "10-crop", "--save-scores"]
+    one = together(1, tmp_path, *command, "one.npz")
+    for cached in (tmp_path / "run" / "scores").iterdir():
+        cached.unlink()
+    three = together(3, tmp_path, *command, "three.npz")
+    assert one.replace("one.npz", "three.npz") == three
+    with np.load(tmp_path / "one.npz") as a, np.load(tmp_path / "three.npz") as b:
+        assert len(a["names"]) == 1_000
+        np.testing.assert_array_equal(a["names"], b["names"])
+        np.testing.assert_array_equal(a["labels"], b["labels"])
+        np.testing.assert_allclose(a["scores"], b["scores"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*TORCHRUN, "--nproc-per-node", "3", "-m", "deepres", *TRAIN, "--out", "run"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "batch_size=32 cannot be shared evenly by 3 processes in 1 parts each" in done.stderr
+    assert not (tmp_path / "run").exists()
