@@ -4,6 +4,7 @@ The paper's networks, its training and evaluation protocol, and its results, rep
 """
 
 from deepres.data.cifar10 import load_cifar10, load_sample
+from deepres.data.folder import open_image_folder
 from deepres.evaluation.metrics import evaluate
 from deepres.models import create_model, list_models, load_model
 from deepres.recipes import get_recipe
@@ -17,6 +18,7 @@ __all__ = [
     "load_cifar10",
     "load_model",
     "load_sample",
+    "open_image_folder",
     "resume",
     "train",
 ]
