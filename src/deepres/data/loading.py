@@ -38,8 +38,12 @@ class Images(Protocol):
 
 
 def default_workers() -> int:
-    """Return how many processes decode images if nobody says: one for each core, up to 8."""
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+    """Return how many processes decode images if nobody says: one for each core, up to 8.
+
+    The processes that torchrun started on this machine divide the cores among them.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(8, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 def load(
