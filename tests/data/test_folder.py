@@ -125,6 +125,20 @@ def test_the_fingerprint_sees_names_labels_and_sizes(cats_and_dogs: Path) -> Non
     assert len({*seen}) == 6
 
 
+def test_the_fingerprint_sees_the_tables_labels(tiny_imagenet: Path) -> None:
+    before = open_image_folder(tiny_imagenet).fingerprint()
+    table = tiny_imagenet / "val/val_annotations.txt"
+    table.write_text(table.read_text().replace("val_2.JPEG\tn01", "val_2.JPEG\tn02"))
+    assert open_image_folder(tiny_imagenet).fingerprint() != before
+
+
+def test_names_are_sorted_however_the_disk_lists_them(tmp_path: Path) -> None:
+    names = [f"train/a/{7 * i % 20:02}.jpg" for i in range(20)]
+    touch(tmp_path, *names, "val/a/x.jpg")
+    found = open_image_folder(tmp_path).train.names
+    assert found == tuple(f"a/{i:02}.jpg" for i in range(20))
+
+
 def test_the_fingerprint_does_not_depend_on_where_the_folder_is(cats_and_dogs: Path) -> None:
     before = open_image_folder(cats_and_dogs).fingerprint()
     moved = cats_and_dogs.rename(cats_and_dogs.with_name("moved"))
