@@ -13,6 +13,7 @@ from torchvision.transforms.v2 import functional as reference
 from deepres.data.crops import COLOUR_AXES, COLOUR_SCALES
 from deepres.data.folder import ImageFiles, open_image_folder
 from deepres.data.images import BadImage
+from deepres.data.loading import load
 from deepres.data.sampling import CropSampler
 from deepres.data.stream import StreamedBatches
 from deepres.distributed import World
@@ -53,6 +54,20 @@ def test_workers_change_no_bit(files: ImageFiles) -> None:
     alone, helped = batches(files), batches(files, workers=2)
     for step in (0, 1, 2, 7, 1):
         assert_same_batch(alone(step), helped(step))
+
+
+def test_steps_in_order_are_one_stream(files: ImageFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+
+    def note(dataset, order: range, *more):
+        begun.append(order[0])
+        return load(dataset, order, *more)
+
+    monkeypatch.setattr("deepres.data.stream.load", note)
+    used = batches(files)
+    for step in (0, 1, 2, 5, 6, 7):
+        used(step)
+    assert begun == [0, 5]
 
 
 def test_streams_leave_the_callers_random_state_alone(files: ImageFiles) -> None:
