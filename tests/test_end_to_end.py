@@ -167,7 +167,8 @@ def test_evaluate_and_predict(tmp_path: Path, whole: Path) -> None:
     for arguments in ([str(whole)], [str(whole / "model.safetensors"), "--data", "sample"]):
         answer = deepres(tmp_path, "evaluate", *arguments)
         assert answer.returncode == 0, answer.stderr
-        assert f"test error {result['test_error_pct']:.2f} %" in answer.stdout
+        errors = rf"{result['test_error_pct']:.2f} +{result['test_top5_error_pct']:.2f}"
+        assert re.search(rf"^{re.escape(arguments[0])} +{errors}$", answer.stdout, re.MULTILINE)
         assert re.search(r"^truck +\d+\.\d\d", answer.stdout, re.MULTILINE)
     assert (whole / "confusion.png").stat().st_size > 10_000
 

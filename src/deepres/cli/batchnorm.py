@@ -55,6 +55,7 @@ def call(options: argparse.Namespace) -> int:
     steps = -(-options.images // recipe.batch_size)
     if steps < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")
+    recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
     data = open_data(options.data or meta["data"]["location"], recipe.kind)
     workers = default_workers() if options.workers is None else options.workers
     feed = make_feed(

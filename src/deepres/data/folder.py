@@ -33,7 +33,8 @@ class ImageFiles:
         digest = hashlib.sha256()
         for name, label in zip(self.names, self.labels, strict=True):
             size = (self.root / name).stat().st_size
-            digest.update(f"{name}\0{label}\0{size}\n".encode())
+            # names need not be UTF-8
+            digest.update(f"{name}\0{label}\0{size}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
 
     def subset(self, part: slice) -> "ImageFiles":
@@ -147,7 +148,8 @@ def _classified(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
 def _images_below(folder: Path) -> tuple[str, ...]:
     """Paths of all image files at any depth, sorted; what they hold is not looked at."""
     found = []
-    for path, _, files in os.walk(folder, followlinks=True):
+    for path, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
         below = Path(path).relative_to(folder)
         for file in files:
             if file.lower().endswith(ENDINGS) and not file.startswith("."):
@@ -159,7 +161,10 @@ def _tiny_imagenet_val(annotations: Path, classes: tuple[str, ...]) -> ImageFile
     places = {name: label for label, name in enumerate(classes)}
     names, labels = [], []
     for line in annotations.read_text().splitlines():
-        name, class_name, *_ = line.split("\t")
+        name, _, rest = line.partition("\t")
+        class_name = rest.partition("\t")[0]
+        if not class_name:
+            raise UserError(f"{annotations}: expected a file name, a tab and a class, got {line!r}")
         if class_name not in places:
             raise UserError(f"{annotations}: class {class_name!r} has no folder in train")
         names.append(f"images/{name}")

@@ -60,6 +60,7 @@ def load(
         sampler=order,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_the_parent,
+        generator=torch.Generator(),  # else each stream would draw from the caller's
         pin_memory=device.type == "cuda",
     )
 

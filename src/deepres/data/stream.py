@@ -100,8 +100,8 @@ class StreamedBatches:
         Raises:
             BadImage: a file cannot be decoded, and the recipe does not say to skip such.
         """
-        if step != self._next_step:
-            steps = range(step, self._recipe.steps)
+        if step != self._next_step or step >= self._recipe.steps:
+            steps = range(step, max(step + 1, self._recipe.steps))
             self._stream = load(self._crops, steps, self._workers, self._device)
         crops = next(self._stream)
         self._next_step = step + 1

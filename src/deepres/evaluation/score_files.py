@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -38,15 +37,15 @@ def cached_scores(
 
 def _read_scores(path: Path, key: dict[str, Any]) -> Scores | None:
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
             if json.loads(str(saved["key"])) == key:
                 return Scores(
                     tuple(saved["names"].tolist()),
                     torch.from_numpy(saved["labels"]),
                     torch.from_numpy(saved["scores"]),
                 )
-    except (OSError, ValueError, KeyError, BadZipFile):
-        pass  # absent, damaged, or of another version: it is only a cache
+    except Exception:  # absent, damaged in any way, or of another version: it is only a cache
+        return None
     return None
 
 
@@ -86,7 +85,7 @@ def write_submission(
             "classes are its WordNet ids"
         )
     order = sorted(range(len(scores.names)), key=lambda i: Path(scores.names[i]).name)
-    best = scores.probabilities[order].topk(5).indices
+    best = scores.probabilities[order].topk(min(5, len(classes))).indices
     with atomic_write(path) as file:
         for row in best.tolist():
             file.write((" ".join(str(ids[classes[i]]) for i in row) + "\n").encode())

@@ -1,0 +1,90 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from pictures import image_folder
+from PIL import Image
+from torchvision import transforms as reference
+
+from deepres.data.folder import ImageFiles, open_image_folder
+from deepres.data.images import BadImage
+from deepres.data.loading import CentreCrops, ViewedImages, default_workers, in_parts
+from deepres.data.views import multi_scale
+from deepres.distributed import World
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> ImageFiles:
+    """Eleven images, each labelled by its place."""
+    files = open_image_folder(image_folder(tmp_path, classes=1, train=11, val=1)).train
+    return ImageFiles(files.root, files.names, tuple(range(11)))
+
+
+def crops(files: ImageFiles, workers: int = 0, skip_bad: bool = False) -> CentreCrops:
+    return CentreCrops(files, 32, 37, workers=workers, device=CPU, skip_bad=skip_bad)
+
+
+def spoil(files: ImageFiles, *places: int) -> None:
+    for i in places:
+        (files.root / files.names[i]).write_text("no image")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_centre_crops_are_torchvisions_and_keep_their_labels(
+    files: ImageFiles, workers: int
+) -> None:
+    chain = reference.Compose(
+        [reference.Resize(37), reference.CenterCrop(32), reference.PILToTensor()]
+    )
+    batches = list(crops(files, workers).batches(4))
+    assert [len(labels) for _, labels in batches] == [4, 4, 3]
+    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    assert labels.tolist() == list(range(11))
+    for image, name in zip(images, files.names, strict=True):
+        assert torch.equal(image, chain(Image.open(files.root / name)))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_each_image_goes_to_one_process(files: ImageFiles, size: int) -> None:
+    seen = [
+        label
+        for rank in range(size)
+        for _, labels in crops(files).batches(2, World(rank, size))
+        for label in labels.tolist()
+    ]
+    assert sorted(seen) == list(range(11))
+
+
+def test_a_bad_image_stops_the_test_or_is_left_out(files: ImageFiles) -> None:
+    whole = torch.cat([images for images, _ in crops(files).batches(3)])
+    spoil(files, 0, 4, 6, 7, 8)  # all of the third batch
+    with pytest.raises(BadImage, match=r"000\.jpg: not an image"):
+        list(crops(files).batches(3))
+    kept = list(crops(files, skip_bad=True).batches(3))
+    images, labels = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    assert labels.tolist() == [1, 2, 3, 5, 9, 10]
+    assert torch.equal(images, whole[labels])
+
+
+def test_views_know_their_places_and_what_was_bad(files: ImageFiles) -> None:
+    spoil(files, 3, 5)
+    viewed = ViewedImages(files, [range(3, 4), range(4, 5)], multi_scale, 32, 37)
+    places, views, bad = viewed[0]
+    assert (places.tolist(), views) == ([], [])
+    assert len(bad) == 1
+    assert "003.jpg: not an image" in bad[0]
+    places, views, bad = viewed[1]
+    assert (places.tolist(), bad) == ([4], [])
+    assert [tuple(pixels.shape[:2]) for pixels in views] == [(1, 2)] * 5
+
+
+def test_parts_cover_all_places_in_order() -> None:
+    assert in_parts(range(1, 11, 3), 3) == [range(1, 10, 3), range(10, 11, 3)]
+    assert in_parts(range(0), 3) == []
+
+
+def test_there_are_no_more_workers_than_cores() -> None:
+    assert 1 <= default_workers() <= min(8, os.cpu_count() or 1)

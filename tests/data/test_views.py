@@ -1,0 +1,91 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import picture
+from PIL import Image
+from torchvision import transforms as reference
+
+from deepres.data.views import SCALES, VIEWS, multi_scale, one_crop, ten_crop
+
+SIZES = st.tuples(st.integers(20, 500), st.integers(20, 500))
+
+
+def assert_torchvisions_ten(image: Image.Image, crop: int, shorter_side: int) -> None:
+    """Compare as sets: scores are averaged, so that the order of the views does not count."""
+    (found,) = ten_crop(image, crop, shorter_side)
+    assert found.dtype == np.uint8
+    resized = reference.Resize(shorter_side)(image)
+    five = reference.FiveCrop(crop)(resized)
+    mirrored = [view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) for view in five]
+    expected = [np.asarray(view).tobytes() for view in (*five, *mirrored)]
+    assert sorted(map(bytes, found)) == sorted(expected)
+
+    ten = [np.asarray(view).tobytes() for view in reference.TenCrop(crop)(resized)]
+    if (resized.width - crop) % 2:  # TenCrop's tenth is the centre of the mirrored image instead
+        ten[9] = expected[9]
+    assert sorted(expected) == sorted(ten)
+
+
+@settings(max_examples=30)
+@given(size=SIZES, seed=st.integers(0, 99))
+def test_ten_crops_are_torchvisions(size: tuple[int, int], seed: int) -> None:
+    assert_torchvisions_ten(picture(*size, seed), 56, 64)
+
+
+@settings(max_examples=30)
+@given(size=SIZES, border=st.integers(0, 9), seed=st.integers(0, 99))
+def test_the_centre_crop_is_torchvisions(size: tuple[int, int], border: int, seed: int) -> None:
+    image = picture(*size, seed)
+    (found,) = one_crop(image, 56, 56 + border)
+    chain = reference.Compose([reference.Resize(56 + border), reference.CenterCrop(56)])
+    assert np.array_equal(found, np.asarray(chain(image))[None])
+
+
+def test_real_photographs_give_torchvisions_crops(imagenet_sample: Path) -> None:
+    centre = reference.Compose([reference.Resize(256), reference.CenterCrop(224)])
+    for path in sorted(imagenet_sample.rglob("*.JPEG"))[::12]:
+        image = Image.open(path).convert("RGB")
+        assert_torchvisions_ten(image, 224, 256)
+        assert np.array_equal(one_crop(image, 224, 256)[0][0], np.asarray(centre(image)))
+
+
+def test_ten_crops_have_a_border_even_where_the_centre_crop_has_none() -> None:
+    image = picture(32, 32)
+    (found,) = ten_crop(image, 32, 32)
+    (expected,) = ten_crop(image, 32, 37)  # 32 · 256 / 224
+    assert np.array_equal(found, expected)
+    assert len({*map(bytes, found)}) == 10
+
+
+def test_many_scales_are_the_whole_image_and_its_mirror_image() -> None:
+    image = picture(300, 200)
+    views = multi_scale(image, 224, 256)
+    assert SCALES == (224, 256, 384, 480, 640)  # §3.4
+    assert [pixels.shape for pixels in views] == [
+        (2, side, side * 3 // 2, 3) for side in (224, 256, 384, 480, 640)
+    ]
+    for side, (whole, mirrored) in zip(SCALES, views, strict=True):
+        resized = reference.Resize(side)(image)
+        assert np.array_equal(whole, np.asarray(resized))
+        flipped = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        assert np.array_equal(mirrored, np.asarray(flipped))
+
+
+def test_the_scales_keep_their_proportion_to_the_crop() -> None:
+    shorter = [pixels.shape[2] for pixels in multi_scale(picture(40, 60), 32, 32)]
+    assert shorter == [32, 37, 55, 69, 91]
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (64, 64), (65, 64), (900, 70)])
+def test_every_size_of_image_gives_whole_views(
+    view: Callable[..., list], size: tuple[int, int]
+) -> None:
+    for pixels in view(picture(*size), 56, 64):
+        assert pixels.ndim == 4
+        assert pixels.shape[3] == 3
+        assert min(pixels.shape[1:3]) >= 56
