@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def summary(turns: list[Turn], peers: Sequence[str]) -> dict[str, Any]:
         if speeds := values(turns, side):
             table[side] = {"images_per_s": _middle_and_ends(speeds)}
             for peer in peers:
-                table[side][f"times {peer}"] = _middle_and_ends(ratios(turns, side, peer))
+                if against := ratios(turns, side, peer):
+                    table[side][f"times {peer}"] = _middle_and_ends(against)
     return table
 
 
@@ -90,6 +92,17 @@ def matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     seconds(lambda: torch.mm(a, b, out=out), 3, device)
     times = 20 if device.type == "cuda" else 10
     return 2 * side**3 * times / seconds(lambda: torch.mm(a, b, out=out), times, device)
+
+
+def peer_versions() -> dict[str, str]:
+    """Return the versions of the peers' packages."""
+    found = {}
+    for package in ("torchvision", "timm"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
 
 
 def synchronize(device: torch.device) -> None:
