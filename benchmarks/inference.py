@@ -42,7 +42,7 @@ from deepres.runtime import keep_freed_memory, resolve_device
 
 PEER = "torchvision"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-WARM_UP_CALLS = 2
+WARM_UP_CALLS = 1
 Weights = dict[str, Tensor]
 
 
