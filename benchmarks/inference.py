@@ -10,6 +10,7 @@ the device: nothing is loaded. On CUDA every side may choose its fastest convolu
 
 A turn of each side runs in a process of its own, so that allocator settings stay with whom they
 belong to. A large matrix product takes its turn too: what the machine can do at its best.
+On a CPU that others use too, ``--threads 1`` measures CPU time instead of wall time.
 """
 
 import argparse
@@ -159,17 +160,21 @@ def main() -> None:
     parser.add_argument("--precision", choices=list(DTYPES), default="fp32")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--size", type=int, default=224, help="side of the images, in pixels")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of the CPU (default: all)"
+    )
     parser.add_argument("--calls", type=int, default=3, help="batches a turn")
     parser.add_argument("--turns", type=int, default=5, help="turns of each side")
     parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
     parser.add_argument("--side", choices=[*SIDES, MATMUL], help=argparse.SUPPRESS)
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     if options.side:
         print(json.dumps(measure(options.side, options)))
         return
 
     sizes = {name: getattr(options, name) for name in ("precision", "batch", "size", "calls")}
-    arguments = ["--device", options.device]
+    arguments = ["--device", options.device, "--threads", str(options.threads)]
     arguments += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     turns = take_turns(__file__, [*SIDES, MATMUL], options.turns, arguments)
     with torch.device("meta"):

@@ -71,13 +71,18 @@ def write_results(name: str, results: dict[str, Any], out: Path | None) -> Path:
 
 
 def seconds(call: Callable[[], object], times: int, device: torch.device) -> float:
-    """Return how long ``times`` calls take on ``device``, in wall time."""
+    """Return how long ``times`` calls take on ``device``.
+
+    With one CPU thread it is CPU time, which other work on the machine disturbs less.
+    """
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     synchronize(device)
-    began = time.perf_counter()
+    began = clock()
     for _ in range(times):
         call()
     synchronize(device)
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
