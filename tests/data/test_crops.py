@@ -136,3 +136,10 @@ def test_the_axes_are_those_of_real_photographs(imagenet_sample: Path) -> None:
     assert cosines.min() > 0.9
     # They are variances, not standard deviations: the paper's multiples are of eigenvalues.
     assert values == pytest.approx(COLOUR_SCALES.numpy(), rel=0.5)
+
+
+def test_a_mirrored_crop_is_the_crop_mirrored() -> None:
+    image = noise(90, 70, seed=0)
+    crop = crop_of_scaled(image, 50, 0.3, 0.8, 32)
+    assert crop.shape == (32, 32, 3)
+    assert np.array_equal(crop_of_scaled(image, 50, 0.3, 0.8, 32, mirror=True), crop[:, ::-1])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from deepres.data.images import read_image
+from deepres.data.images import open_image, read_image
 from deepres.errors import UserError
 
 
@@ -52,6 +52,15 @@ def test_pixels_without_a_range_are_refused(tmp_path: Path) -> None:
 def test_transparency_lies_on_white(tmp_path: Path) -> None:
     Image.new("RGBA", (32, 32), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     assert read_image(tmp_path / "clear.png", 32).eq(255).all()
+
+
+def test_pixels_are_those_of_a_full_decode_and_stay_when_the_file_goes(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.effect_noise((90, 70), 80).convert("RGB").save(path)
+    expected = Image.open(path).convert("RGB").tobytes()
+    image = open_image(path)
+    path.unlink()
+    assert image.tobytes() == expected
 
 
 def test_exif_turns_the_picture_upright(tmp_path: Path) -> None:

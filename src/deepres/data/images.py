@@ -30,7 +30,8 @@ def open_image(path: Path) -> Image.Image:
                 layer = upright.convert("RGBA")
                 upright = Image.new("RGBA", layer.size, "white")
                 upright.alpha_composite(layer)
-            return upright.convert("RGB")
+            upright.load()  # while the file is open; converting RGB to RGB would only copy it
+            return upright if upright.mode == "RGB" else upright.convert("RGB")
     except FileNotFoundError as error:
         raise BadImage(f"{path}: no such file") from error
     except UnidentifiedImageError as error:

@@ -49,8 +49,7 @@ class CropStream(Dataset[Crops]):
             except BadImage as error:
                 bad.append(str(error))
                 continue
-            crop = crop_of_scaled(image, side, top, left, self._recipe.crop)
-            crops.append(crop[:, ::-1] if flip else crop)
+            crops.append(crop_of_scaled(image, side, top, left, self._recipe.crop, flip))
             labels.append(self._files.labels[i])
             shifts.append(colour)
         side = self._recipe.crop
@@ -87,7 +86,7 @@ class StreamedBatches:
         world: World = ALONE,
     ) -> None:
         self._crops = CropStream(files, recipe, seed, world.share(recipe.batch_size))
-        self._mean = mean.to(device)
+        self._mean = mean[None].to(device, memory_format=torch.channels_last)  # as crops come
         self._recipe, self._device, self._workers = recipe, device, workers
         self._next_step = -1
         self._stream: Iterator[Crops] = iter(())

@@ -17,12 +17,13 @@ def per_pixel_mean(images: Tensor) -> Tensor:
     return (total.double() / (255 * len(images))).float()
 
 
-def prepare(images: Tensor, mean: Tensor, std: Tensor | float = 1.0) -> Tensor:
+def prepare(images: Tensor, mean: Tensor, std: Tensor | None = None) -> Tensor:
     """Return network input for ``images`` (N, C, H, W) uint8: in [0, 1], then normalised.
 
-    The paper subtracts a mean and divides by nothing: its ``std`` is 1.
+    The paper subtracts a mean and divides by nothing: it has no ``std``.
     """
-    return images.float().div_(255).sub_(mean).div_(std)
+    centred = images.float().div_(255).sub_(mean)
+    return centred if std is None else centred.div_(std)
 
 
 def padded_windows(images: Tensor, pad: int) -> Tensor:

@@ -1,0 +1,215 @@
+"""ResNet-50's images per second in inference, against torchvision's and timm's, in turns.
+
+    python benchmarks/inference.py [--device cuda] [--precision bf16]
+
+The peers run as a customary script runs them: an eager model in the default memory format, the
+allocator as it is. All networks have the same weights, and each one's output is compared with
+torchvision's, computed in float32 on the CPU, before it is timed. Input is random and already on
+the device: nothing is loaded. On CUDA every side may choose its fastest convolutions
+(cudnn.benchmark); float32 convolutions are PyTorch's default there, TF32.
+
+A turn of each side runs in a process of its own, so that allocator settings stay with whom they
+belong to. A large matrix product takes its turn too: what the machine can do at its best.
+On a CPU that others use too, ``--threads 1`` measures CPU time instead of wall time.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from turns import (
+    matmul_flops,
+    peer_versions,
+    ratios,
+    seconds,
+    spread,
+    summary,
+    take_turns,
+    values,
+    write_results,
+)
+
+from deepres.models import create_model
+from deepres.models.complexity import total_cost
+from deepres.models.fold import fold_batch_norm
+from deepres.models.stages import StagedNetwork
+from deepres.provenance import provenance
+from deepres.runtime import keep_freed_memory, resolve_device
+
+PEER = "torchvision"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+WARM_UP_CALLS = 1
+Weights = dict[str, Tensor]
+
+
+def from_torchvision() -> nn.Module:
+    """Build torchvision's network; BN's statistics are drawn, since fresh ones would hide it."""
+    torch.manual_seed(0)
+    network: nn.Module = torchvision.models.resnet50()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return network
+
+
+def from_timm(weights: Weights) -> nn.Module:
+    """Build timm's network."""
+    import timm  # takes seconds, and is not everywhere
+
+    network: nn.Module = timm.create_model("resnet50")
+    network.load_state_dict(weights)
+    return network
+
+
+def ours(weights: Weights) -> StagedNetwork:
+    """Build our network, as its constructor leaves it."""
+    network = create_model("resnet50", stride_on="3x3")
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def ours_as_loaded(weights: Weights) -> StagedNetwork:
+    """Build our network as ``load_model`` and ``deepres evaluate`` have it."""
+    keep_freed_memory()
+    return ours(weights).to(memory_format=torch.channels_last)
+
+
+def ours_folded(weights: Weights) -> StagedNetwork:
+    """Build our network as ``deepres evaluate --fold`` has it."""
+    network = ours_as_loaded(weights)
+    fold_batch_norm(network)
+    return network.to(memory_format=torch.channels_last)
+
+
+def ours_compiled(weights: Weights) -> nn.Module:
+    """Fold our network, and have it compiled."""
+    network = ours_folded(weights)
+    network.compile()
+    return network
+
+
+SIDES: dict[str, Callable[[Weights], nn.Module]] = {
+    PEER: lambda weights: from_torchvision(),
+    "timm": from_timm,
+    "ours": ours,
+    "ours, as loaded": ours_as_loaded,
+    "ours, folded": ours_folded,
+    "ours, folded and compiled": ours_compiled,
+}
+MATMUL = "matmul"
+
+
+def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Time one side in this process, after a look at what it computes."""
+    device, dtype = resolve_device(options.device), DTYPES[options.precision]
+    torch.backends.cudnn.benchmark = True
+    if side == MATMUL:
+        return {"flops": matmul_flops(device, dtype)}
+    reference = from_torchvision().eval()
+    try:
+        network = SIDES[side](reference.state_dict()).eval().to(device)
+    except ImportError as error:
+        return {"skipped": str(error)}
+    images = torch.randn(options.batch, 3, options.size, options.size)
+    expected = reference(images[:2]).detach()
+    images = images.to(device)
+    if side.startswith("ours, "):  # as Classifier.prepare leaves them
+        images = images.contiguous(memory_format=torch.channels_last)
+
+    def call() -> Tensor:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device.type, dtype, enabled=options.precision == "bf16"),
+        ):
+            logits: Tensor = network(images)
+        return logits
+
+    try:
+        found = call()[:2].float().cpu()
+    except Exception as error:  # there are many ways to have no compiler that works
+        if not side.endswith("compiled"):
+            raise
+        return {"skipped": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+    difference = float((found - expected).abs().max() / expected.abs().max())
+    if difference > tolerance(device, options.precision):
+        raise SystemExit(f"{side} is not the same network: outputs differ by {difference:.1e}")
+    seconds(call, WARM_UP_CALLS, device)
+    taken = seconds(call, options.calls, device)
+    return {"images_per_s": options.calls * options.batch / taken, "difference": difference}
+
+
+def tolerance(device: torch.device, precision: str) -> float:
+    """Return how far rounding may take an output, as a share of the largest."""
+    if precision == "bf16":
+        return 0.1
+    return 1e-4 if device.type == "cpu" else 1e-2  # TF32 has 10 bits
+
+
+def main() -> None:
+    """Measure in turns, print a table, and keep the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=list(DTYPES), default="fp32")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--size", type=int, default=224, help="side of the images, in pixels")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of the CPU (default: all)"
+    )
+    parser.add_argument("--calls", type=int, default=3, help="batches a turn")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each side")
+    parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
+    parser.add_argument("--side", choices=[*SIDES, MATMUL], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.side:
+        print(json.dumps(measure(options.side, options)))
+        return
+
+    sizes = {name: getattr(options, name) for name in ("precision", "batch", "size", "calls")}
+    arguments = ["--device", options.device, "--threads", str(options.threads)]
+    arguments += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+    turns = take_turns(__file__, [*SIDES, MATMUL], options.turns, arguments)
+    with torch.device("meta"):
+        network = create_model("resnet50", stride_on="3x3")
+    cost = 2 * total_cost(network, options.size).multiply_adds
+    share = {
+        side: [
+            turn[side]["images_per_s"] * cost / turn[MATMUL]["flops"]
+            for turn in turns
+            if "images_per_s" in turn[side]
+        ]
+        for side in SIDES
+    }
+    results = {
+        "provenance": provenance(torch.device(options.device)),
+        **peer_versions(),
+        **sizes,
+        "operations per image": cost,
+        "summary": summary(turns, [PEER]),
+        "share of matmul": share,
+        "turns": turns,
+    }
+    suffix = "" if options.precision == "fp32" else f"-{options.precision}"
+    path = write_results(f"inference{suffix}", results, options.out)
+    hardware, matmul = results["provenance"]["hardware"], values(turns, MATMUL, "flops")
+    print(f"ResNet-50 inference, {hardware}, torch {torch.__version__}, {sizes}, n={options.turns}")
+    print(f"{'':26} {'images/s':24} {'times ' + PEER:24} share of matmul")
+    for side in SIDES:
+        if not values(turns, side):
+            print(f"{side:26} skipped: {turns[0][side]['skipped']}")
+            continue
+        speed, ratio = spread(values(turns, side), 1), spread(ratios(turns, side, PEER))
+        print(f"{side:26} {speed:24} {ratio:24} {spread(share[side])}")
+    print(f"{MATMUL:26} {spread([rate / 1e12 for rate in matmul])} Tflop/s\nwritten to {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""What the benchmarks share: sides that run in processes of their own, in turns, and a table."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+Turn = dict[str, dict[str, Any]]
+"""What each side measured, by the side's name."""
+
+
+def take_turns(program: str, sides: Sequence[str], turns: int, arguments: list[str]) -> list[Turn]:
+    """Run each side ``turns`` times, one after the other, each time in a fresh process.
+
+    Nothing of a side's allocator, caches or threads is there for the next. A side is the program
+    itself with ``--side NAME``; the last line that it prints is what it measured, as JSON.
+    """
+    taken: list[Turn] = [{} for _ in range(turns)]
+    for turn in taken:
+        for side in sides:
+            command = [sys.executable, program, *arguments, "--side", side]
+            answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            turn[side] = json.loads(answer.stdout.splitlines()[-1])
+    return taken
+
+
+def values(turns: list[Turn], side: str, key: str = "images_per_s") -> list[float]:
+    """Return what a side measured in each turn; nothing where it could not run."""
+    return [turn[side][key] for turn in turns if key in turn[side]]
+
+
+def ratios(turns: list[Turn], side: str, peer: str) -> list[float]:
+    """Return how many times as fast as ``peer`` a side was, turn by turn."""
+    both = [turn for turn in turns if turn[side].keys() & turn[peer].keys() & {"images_per_s"}]
+    return [turn[side]["images_per_s"] / turn[peer]["images_per_s"] for turn in both]
+
+
+def spread(numbers: list[float], digits: int = 2) -> str:
+    """Write the median and the range."""
+    median, low, high = statistics.median(numbers), min(numbers), max(numbers)
+    return f"{median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
+
+
+def summary(turns: list[Turn], peers: Sequence[str]) -> dict[str, Any]:
+    """Return each side's median and range, and those of its ratio to each peer."""
+    table: dict[str, Any] = {}
+    for side in turns[0]:
+        if speeds := values(turns, side):
+            table[side] = {"images_per_s": _middle_and_ends(speeds)}
+            for peer in peers:
+                if against := ratios(turns, side, peer):
+                    table[side][f"times {peer}"] = _middle_and_ends(against)
+    return table
+
+
+def write_results(name: str, results: dict[str, Any], out: Path | None) -> Path:
+    """Write a benchmark's numbers to ``out``, by default to this machine's file in results/."""
+    slug = "-".join(results["provenance"]["hardware"].replace(",", "").lower().split())
+    path = out or RESULTS / f"{name}-{slug}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n")
+    return path
+
+
+def seconds(call: Callable[[], object], times: int, device: torch.device) -> float:
+    """Return how long ``times`` calls take on ``device``.
+
+    With one CPU thread it is CPU time, which other work on the machine disturbs less.
+    """
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
+    synchronize(device)
+    began = clock()
+    for _ in range(times):
+        call()
+    synchronize(device)
+    return clock() - began
+
+
+def matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Return the rate of a large matrix product, multiplications and additions counted apart.
+
+    On CUDA float32 is TF32, as it is for PyTorch's convolutions by default.
+    """
+    torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
+    side = 8192 if device.type == "cuda" else 2048
+    a, b = torch.randn(2, side, side, device=device, dtype=dtype)
+    out = torch.empty_like(a)
+    seconds(lambda: torch.mm(a, b, out=out), 3, device)
+    times = 20 if device.type == "cuda" else 10
+    return 2 * side**3 * times / seconds(lambda: torch.mm(a, b, out=out), times, device)
+
+
+def peer_versions() -> dict[str, str]:
+    """Return the versions of the peers' packages."""
+    found = {}
+    for package in ("torchvision", "timm"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, where it works on its own."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _middle_and_ends(numbers: list[float]) -> dict[str, float]:
+    ends = {"min": min(numbers), "max": max(numbers)}
+    return {"median": statistics.median(numbers), **ends, "n": len(numbers)}
