@@ -4,8 +4,15 @@ import pytest
 import torch
 from PIL import Image
 
-from deepres.data.images import open_image, read_image
+from deepres.data.images import open_image
+from deepres.data.views import one_crop
 from deepres.errors import UserError
+
+
+def read_image(path: Path, size: int) -> torch.Tensor:
+    """The centre of an image file, (3, size, size)."""
+    (centre,) = one_crop(open_image(path), size, size)
+    return torch.tensor(centre)[0].permute(2, 0, 1)
 
 
 def test_the_centre_of_the_shorter_side(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from deepres.evaluation.predict import cut_centre, predict
+from deepres.evaluation.predict import predict
 from deepres.models import Classifier, create_model
 
 
@@ -14,9 +14,3 @@ def test_the_likeliest_classes_in_order() -> None:
             "abcdefghij"[i] for i in scores.argsort(descending=True)
         ]
         assert abs(sum(g.probability for g in guesses) - 1) < 1e-5
-
-
-def test_the_centre_is_cut_out() -> None:
-    images = torch.arange(36).reshape(1, 1, 6, 6)
-    assert cut_centre(images, 2).flatten().tolist() == [14, 15, 20, 21]
-    assert torch.equal(cut_centre(images, 6), images)

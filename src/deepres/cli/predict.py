@@ -3,11 +3,14 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from deepres.cli import Commands
 from deepres.cli.terminal import print_table, say
-from deepres.data.images import read_image
+from deepres.data.images import open_image
+from deepres.data.views import one_crop
 from deepres.errors import UserError
-from deepres.evaluation.predict import cut_centre, predict
+from deepres.evaluation.predict import predict
 from deepres.models import load_model
 from deepres.runtime import resolve_device
 
@@ -31,13 +34,14 @@ def call(options: argparse.Namespace) -> int:
     unreadable = 0
     for path in options.images:
         try:
-            image = read_image(path, size=classifier.short_side)
+            image = open_image(path)
         except UserError as error:
             say(f"deepres: {error}")
             unreadable += 1
             continue
-        square = cut_centre(image[None], classifier.crop)
-        (guesses,) = predict(classifier, square.to(device), options.top)
+        (centre,) = one_crop(image, classifier.crop, classifier.short_side)
+        pixels = torch.tensor(centre).permute(0, 3, 1, 2)  # (1, 3, H, W)
+        (guesses,) = predict(classifier, pixels.to(device), options.top)
         rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
         print_table(str(path), ["class", "probability"], rows)
     if unreadable:

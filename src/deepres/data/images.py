@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from deepres.errors import UserError
 
@@ -38,18 +36,6 @@ def open_image(path: Path) -> Image.Image:
         raise BadImage(f"{path}: not an image that can be read") from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder
         raise BadImage(f"{path}: damaged or unreadable image ({error})") from error
-
-
-def read_image(path: Path, size: int) -> Tensor:
-    """Read any image file as a square of ``size``² pixels: (3, size, size) uint8, RGB.
-
-    Its shorter side is scaled to ``size``, and the centre is cut out.
-
-    Raises:
-        BadImage: as ``open_image``.
-    """
-    square = ImageOps.fit(open_image(path), (size, size), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

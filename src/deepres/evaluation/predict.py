@@ -24,9 +24,3 @@ def predict(classifier: Classifier, images: Tensor, top: int) -> list[list[Guess
         [Guess(classifier.classes[i], p) for p, i in zip(ps, places, strict=True)]
         for ps, places in zip(best.values.tolist(), best.indices.tolist(), strict=True)
     ]
-
-
-def cut_centre(images: Tensor, side: int) -> Tensor:
-    """Return the central square (N, C, side, side) of ``images`` (N, C, H, W)."""
-    top, left = (images.shape[2] - side) // 2, (images.shape[3] - side) // 2
-    return images[:, :, top : top + side, left : left + side]
