@@ -38,14 +38,15 @@ def test_import_then_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str
     assert main(["predict", str(out), str(photo), "--device", "cpu"]) == 0
     shown = capsys.readouterr().out
     best = shown[shown.index("probability") :].split()[1:3]  # below the columns' names
-    # By hand: the shorter side to 256, the centre, and torchvision's own network.
-    square = Image.fromarray(pixels[:, 50:350]).resize((256, 256), Image.Resampling.BILINEAR)
-    image = torchvision.transforms.functional.pil_to_tensor(square)[None, :, 16:240, 16:240]
+    # torchvision's own way: the shorter side to 256, the centre, and its network.
+    transforms = torchvision.transforms.functional
+    square = transforms.center_crop(transforms.resize(Image.fromarray(pixels), 256), 224)
+    image = transforms.pil_to_tensor(square)[None]
     theirs = torchvision.models.resnet18(num_classes=3).eval()
     theirs.load_state_dict(torch.load(checkpoint, weights_only=True))
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     with torch.inference_mode():
-        x = torchvision.transforms.functional.normalize(image / 255, mean, std)
+        x = transforms.normalize(image / 255, mean, std)
         probability, place = theirs(x).softmax(1).max(1)
     assert best[0] == ("ant", "bee", "cat")[place]
     assert float(best[1]) == pytest.approx(100 * probability.item(), abs=0.06)
