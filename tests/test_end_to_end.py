@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pictures import image_folder
 from safetensors.torch import load_file
 
 from deepres.checkpoint import digest_of, load_checkpoint
@@ -160,6 +161,43 @@ def test_a_full_disk_is_one_line_and_the_state_before_it_is_whole(
     assert "status 0" in answer.stdout
     assert not re.search("going on from step 0 ", answer.stderr)
     assert_same_run(whole, tmp_path / "run")
+
+
+FOLDER_RUN = ["train", "resnet18", "--data", "data", "--steps", "12", "--device", "cpu"]
+for setting in ("crop=32", "shorter_side=36,48", "batch_size=8", "mean_images=8"):
+    FOLDER_RUN += ["--set", setting]
+FOLDER_RUN += ["--set", "log_every=3", "--set", "eval_every=6", "--workers", "1"]
+FOLDER_RUN += ["--save-every", "0", "--out", "run"]
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    listed = Path(f"/proc/{process.pid}/task").glob("*/children")
+    return [int(child) for task in listed for child in task.read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_a_killed_worker_ends_the_run_in_one_line_and_it_resumes_to_the_same_bits(
+    tmp_path: Path,
+) -> None:
+    image_folder(tmp_path / "data", train=12, val=2)
+    answer = deepres(tmp_path, *FOLDER_RUN[:-1], "whole")
+    assert answer.returncode == 0, answer.stderr
+
+    process = start(tmp_path, *FOLDER_RUN)
+    wait_for_checkpoint(process, tmp_path / "run")
+    os.kill(max(children(process)), signal.SIGKILL)
+    killed_at = time.monotonic()
+    _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - killed_at < 15
+    assert process.returncode == 1, errors
+    (line,) = [line for line in errors.splitlines() if line.startswith("deepres: ")]
+    assert re.search(r"decodes images died.*fewer --workers .*goes on by --resume$", line)
+    assert "Traceback" not in errors
+    assert step_of(tmp_path / "run") < 12
+
+    answer = deepres(tmp_path, "train", "--resume", "run", "--workers", "2")
+    assert answer.returncode == 0, answer.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
 def test_evaluate_and_predict(tmp_path: Path, whole: Path) -> None:

@@ -3,8 +3,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepres.data.cifar10 import ImageSet
+from deepres.distributed import World
 from deepres.evaluation import evaluate
 
 
@@ -33,6 +36,35 @@ def test_batches_do_not_matter() -> None:
     found = [evaluate(first_pixel_as_class, data, batch_size=size) for size in (1, 10, 1000)]
     assert all(torch.equal(f.confusion, found[0].confusion) for f in found)
     assert all(f.loss == pytest.approx(found[0].loss) for f in found)
+
+
+@given(classes=st.integers(2, 12), seed=st.integers(0, 99))
+def test_the_top_5_error_is_that_of_a_plain_count(classes: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(40, classes, generator=generator)
+    labels = torch.randint(classes, (40,), generator=generator)
+    images = torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
+    found = evaluate(
+        lambda batch: logits[batch[:, 0, 0, 0].long()], ImageSet(images, labels), batch_size=7
+    )
+    missed = [
+        sum(other > row[label] for other in row) >= 5
+        for row, label in zip(logits.tolist(), labels.tolist(), strict=True)
+    ]
+    assert found.top5_errors == sum(missed)
+    assert found.top5_error_pct == pytest.approx(100 * sum(missed) / 40)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_parts_of_all_processes_add_up(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(3, (101, 3, 2, 2), dtype=torch.uint8)
+    data = ImageSet(images, torch.randint(3, (101,)))
+    alone = evaluate(first_pixel_as_class, data)
+    monkeypatch.setattr(World, "sum", lambda world, tensor: tensor)
+    parts = [evaluate(first_pixel_as_class, data, world=World(rank, size)) for rank in range(size)]
+    assert torch.equal(sum(part.confusion for part in parts), alone.confusion)
+    assert sum(part.top5_errors for part in parts) == alone.top5_errors
+    assert sum(part.loss * part.images for part in parts) / 101 == pytest.approx(alone.loss)
 
 
 def test_a_class_without_images_has_no_error() -> None:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from deepres.models import create_model
@@ -17,6 +18,23 @@ def test_stages_and_responses_are_handed_out() -> None:
     }
     assert len(responses) == 19  # every 3×3 layer; Figure 7
     assert list(responses)[:3] == ["conv1", "layer1.0.conv1", "layer1.0.conv2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "shape"),
+    [("resnet20", 32, (64, 8, 8)), ("resnet18", 64, (512, 2, 2)), ("plain18", 96, (512, 3, 3))],
+)
+def test_the_head_of_the_features_is_the_network(
+    name: str, pixels: int, shape: tuple[int, ...]
+) -> None:
+    model = create_model(name).eval()
+    images = torch.randn(2, 3, pixels, pixels)
+    features = model.feature_map(images)
+    assert features.shape[1:] == shape
+    assert torch.equal(features, list(model.intermediates(images).stages.values())[-2])
+    assert torch.equal(model.head(features), model(images))
+    pooled = model.get_submodule("fc")(features.mean((2, 3)))
+    torch.testing.assert_close(model.head(features), pooled, rtol=1e-4, atol=1e-4)
 
 
 def test_a_response_is_taken_after_bn_and_before_the_nonlinearity() -> None:

@@ -162,12 +162,15 @@ def _scores(
         "images": fingerprint,
         "views": options.views,
         "fold": options.fold,
+        "bad_images": options.bad_images,
     }
     scores = cached_scores(path, key, compute, world)
     for line in bad:
         say(f"left out: {line}")
     if (missing := len(images) - len(scores.names)) and world.leader:
         say(f"{missing} of {len(images):,} images cannot be decoded and are left out")
+        if options.submission:
+            raise UserError("a submission needs a line for every image; mend those left out")
     return scores
 
 

@@ -1,0 +1,76 @@
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from pictures import image_folder
+
+from deepres.cli.main import main
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import open_image_folder
+from deepres.evaluation import evaluate
+from deepres.models import load_model
+from deepres.recipes import get_recipe
+from deepres.training import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> Path:
+    recipe = dataclasses.replace(
+        get_recipe("resnet8").shortened(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
+    )
+    folder = tmp_path_factory.mktemp("run") / "run"
+    train(recipe, folder, sample, device="cpu")
+    return folder
+
+
+def test_the_error_before_and_after_and_weights_that_load(
+    run: Path, sample: Cifar10, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = evaluate(load_model(run), sample.test).error_pct
+    assert main(["batchnorm", str(run), "--images", "250", "--device", "cpu"]) == 0
+    out = capsys.readouterr().out
+    weights = run / "model.batchnorm.safetensors"
+    assert f"weights: {weights}" in out
+    after = evaluate(load_model(weights), sample.test).error_pct
+    # 16 batches of 16: as many as it takes
+    expected = f"{before:.2f} % before, {after:.2f} % with BN averages over 256 images"
+    assert f"test error {expected}" in out
+
+    old, new = (load_model(path).network.state_dict() for path in (run, weights))
+    assert old.keys() == new.keys()
+    for name in old:
+        kept = "running" not in name and "num_batches" not in name
+        assert torch.equal(old[name], new[name]) == kept, name
+
+
+def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = open_image_folder(image_folder(tmp_path / "data", train=4, val=2))
+    recipe = dataclasses.replace(
+        get_recipe("resnet18").shortened(2),
+        **{"batch_size": 4, "crop": 32, "shorter_side": (36, 40), "mean_images": 4},
+    )
+    train(recipe, tmp_path / "run", data, device="cpu", workers=0)
+    asked = ["--images", "20", "--device", "cpu", "--workers", "1", "--out"]
+    assert main(["batchnorm", str(tmp_path / "run"), *asked, str(tmp_path / "b.safetensors")]) == 0
+    assert re.search("with BN averages over 20 images", capsys.readouterr().out)
+    load_model(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("nowhere", "nowhere: no such file or folder"),
+        ("RUN/model.safetensors", "is not a run folder"),
+        ("RUN --images 0", "--images must be at least 1, got 0"),
+    ],
+)
+def test_mistakes(
+    run: Path, arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = arguments.replace("RUN", str(run)).split()
+    assert main(["batchnorm", "--device", "cpu", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,205 @@
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import image_folder, picture
+
+from deepres.cli.main import main
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import open_image_folder
+from deepres.data.imagenet import ImageNetClass, save_classes
+from deepres.evaluation import evaluate
+from deepres.models import load_model
+from deepres.recipes import get_recipe
+from deepres.training import train
+
+Evaluated = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> list[Path]:
+    """Two tiny runs on CIFAR-10's sample."""
+    recipe = dataclasses.replace(
+        get_recipe("resnet8").shortened(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
+    )
+    short = dataclasses.replace(sample, test=sample.test.subset(slice(50)))
+    folder = tmp_path_factory.mktemp("runs")
+    for seed in range(2):
+        train(recipe, folder / f"{seed}", short, seed=seed, device="cpu")
+    return [folder / "0", folder / "1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return image_folder(tmp_path_factory.mktemp("data"), classes=6, train=2, val=3)
+
+
+@pytest.fixture(scope="module")
+def folder_run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A tiny run on a folder of images."""
+    recipe = dataclasses.replace(
+        get_recipe("resnet18").shortened(2),
+        **{"batch_size": 4, "crop": 32, "shorter_side": (36, 40), "mean_images": 4},
+    )
+    run = tmp_path_factory.mktemp("folder") / "run"
+    train(recipe, run, open_image_folder(data), device="cpu", workers=0)
+    return run
+
+
+@pytest.fixture
+def evaluated(capsys: pytest.CaptureFixture[str]) -> Evaluated:
+    """Evaluate, and return what was printed."""
+
+    def call(*arguments: str | Path, status: int = 0) -> tuple[str, str]:
+        capsys.readouterr()
+        assert main(["evaluate", "--device", "cpu", *map(str, arguments)]) == status
+        captured = capsys.readouterr()
+        return captured.out, captured.err
+
+    return call
+
+
+def errors_of(name: object, out: str) -> tuple[str, str]:
+    (row,) = re.findall(rf"^{re.escape(str(name))} +(\S+) +(\S+) *$", out, re.MULTILINE)
+    return row
+
+
+def computed(err: str) -> bool:
+    return re.search(r"^evaluate ", err, re.MULTILINE) is not None
+
+
+def test_a_run_is_tested_on_its_own_data(
+    runs: list[Path], evaluated: Evaluated, sample: Cifar10
+) -> None:
+    found = evaluate(load_model(runs[0]), sample.test)
+    out, _ = evaluated(runs[0])
+    assert errors_of(runs[0], out) == (f"{found.error_pct:.2f}", f"{found.top5_error_pct:.2f}")
+    for name, error in zip(sample.classes, found.class_error_pct, strict=True):
+        assert re.search(rf"^{name} +{error:.2f}$", out, re.MULTILINE)
+    assert (runs[0] / "confusion.png").exists()
+
+
+def test_folding_and_an_ensemble_and_the_cache(
+    runs: list[Path], evaluated: Evaluated, tmp_path: Path, sample: Cifar10
+) -> None:
+    alone = [errors_of(run, evaluated(run)[0]) for run in runs]
+    out, err = evaluated(*runs, "--save-scores", tmp_path / "both.npz")
+    assert not computed(err)
+    assert [errors_of(run, out) for run in runs] == alone
+    parts = [np.load(next((run / "scores").glob("model-1-crop-*.npz"))) for run in runs]
+    with np.load(tmp_path / "both.npz") as both:
+        mean = (parts[0]["scores"] + parts[1]["scores"]) / 2
+        np.testing.assert_allclose(both["scores"], mean, atol=1e-6)
+        assert both["labels"].tolist() == sample.test.labels.tolist()
+        assert both["classes"].tolist() == list(sample.classes)
+        error = 100 * (both["scores"].argmax(1) != both["labels"]).mean()
+    assert errors_of("ensemble of 2", out)[0] == f"{error:.2f}"
+
+    out, err = evaluated(runs[0], "--fold")
+    assert computed(err)
+    assert errors_of(runs[0], out) == alone[0]
+
+
+@pytest.mark.parametrize("views", ["1-crop", "10-crop", "multi-scale"])
+def test_all_views_and_the_second_time_from_the_cache(
+    folder_run: Path, data: Path, views: str, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    asked = (folder_run, "--views", views, "--workers", "1", "--save-scores")
+    first, err = evaluated(*asked, tmp_path / "1.npz")
+    assert computed(err)
+    assert f"{views}, 18 images of {data}" in first
+    again, err = evaluated(*asked, tmp_path / "2.npz")
+    assert not computed(err)
+    assert errors_of(folder_run, again) == errors_of(folder_run, first)
+    with np.load(tmp_path / "1.npz") as a, np.load(tmp_path / "2.npz") as b:
+        assert sorted(a.files) == ["classes", "labels", "names", "scores"]
+        assert all(np.array_equal(a[name], b[name]) for name in a.files)
+        assert a["labels"].tolist() == [label for label in range(6) for _ in range(3)]
+        assert a["scores"].shape == (18, 6)
+
+
+def test_cifar_gets_all_views_too(
+    runs: list[Path], evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch, sample: Cifar10
+) -> None:
+    short = dataclasses.replace(sample, test=sample.test.subset(slice(20)))
+    monkeypatch.setattr("deepres.cli.evaluate.open_data", lambda name: short)
+    for views in ("10-crop", "multi-scale"):
+        out, err = evaluated(runs[1], "--views", views)
+        assert computed(err)
+        assert 0 <= float(errors_of(runs[1], out)[0]) <= 100
+
+
+def test_new_weights_are_tested_anew(
+    runs: list[Path], folder_run: Path, evaluated: Evaluated, tmp_path: Path, data: Path
+) -> None:
+    weights = tmp_path / "copy.safetensors"
+    weights.write_bytes((folder_run / "model.safetensors").read_bytes())
+    assert computed(evaluated(weights, "--data", data)[1])
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1  # the last bit of a number
+    weights.write_bytes(content)
+    assert computed(evaluated(weights, "--data", data)[1])
+
+
+@pytest.fixture
+def test_images(tmp_path: Path) -> Path:
+    """Four of unknown class, the second of which is no image, beside a list of classes."""
+    folder = tmp_path / "test"
+    folder.mkdir()
+    for i in range(4):
+        picture(50 + i, 60, i).save(folder / f"ILSVRC2012_test_{i}.JPEG")
+    (folder / "ILSVRC2012_test_1.JPEG").write_bytes(b"")
+    known = {f"class{i}": ImageNetClass(id=10 + i, words="", train_images=2) for i in range(6)}
+    save_classes(tmp_path, known)
+    return folder
+
+
+def test_a_bad_image_stops_or_is_left_out_whatever_was_asked_before(
+    folder_run: Path, test_images: Path, evaluated: Evaluated
+) -> None:
+    asked = (folder_run, "--data", test_images)
+    for _ in range(2):  # the second time there are scores from the first
+        _, err = evaluated(*asked, status=2)
+        assert re.search(r"^deepres: .*test_1\.JPEG: .*--bad-images skip$", err, re.MULTILINE)
+        out, err = evaluated(*asked, "--bad-images", "skip")
+        assert "1 of 4 images cannot be decoded and are left out" in err
+        assert errors_of(folder_run, out) == ("unknown", "unknown")
+
+
+def test_a_submission_has_a_line_for_every_image_or_is_not_written(
+    folder_run: Path, test_images: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    asked = (folder_run, "--data", test_images, "--submission", tmp_path / "s.txt")
+    _, err = evaluated(*asked, "--bad-images", "skip", status=2)
+    assert "a submission needs a line for every image" in err
+    assert not (tmp_path / "s.txt").exists()
+
+    picture(60, 60).save(test_images / "ILSVRC2012_test_1.JPEG")
+    out, _ = evaluated(*asked)
+    assert f"submission: {tmp_path / 's.txt'}" in out
+    lines = [line.split() for line in (tmp_path / "s.txt").read_text().splitlines()]
+    assert len(lines) == 4
+    for line in lines:
+        assert len({*line}) == 5
+        assert {*line} <= {"10", "11", "12", "13", "14", "15"}
+
+
+def test_data_with_another_number_of_classes_are_refused(
+    folder_run: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    other = image_folder(tmp_path, classes=2, train=1, val=1)
+    _, err = evaluated(folder_run, "--data", other, status=2)
+    assert "has 2 classes, but" in err
+
+
+def test_classes_of_other_names_are_matched_in_order_and_that_is_said(
+    folder_run: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    other = image_folder(tmp_path, classes=6, train=1, val=1)
+    (other / "val/class0").rename(other / "val/a")
+    (other / "train/class0").rename(other / "train/a")
+    _, err = evaluated(folder_run, "--data", other)
+    assert f"the first is a in {other} and class0 in {folder_run}" in err

@@ -1,0 +1,117 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pictures import image_folder
+from PIL import Image
+from torchvision import transforms as reference
+
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import ImageFolder, open_image_folder
+from deepres.data.images import BadImage
+from deepres.data.transforms import per_pixel_mean
+from deepres.distributed import ALONE, World
+from deepres.errors import UserError
+from deepres.recipes import ImageNetRecipe, get_recipe
+from deepres.training.feed import Feeding, make_feed
+
+CPU = torch.device("cpu")
+HOW = Feeding(seed=0, device=CPU, world=ALONE, workers=0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ImageFolder:
+    return open_image_folder(image_folder(tmp_path, train=5, val=2))
+
+
+@pytest.fixture
+def recipe() -> ImageNetRecipe:
+    recipe = get_recipe("resnet18").shortened(4)
+    assert isinstance(recipe, ImageNetRecipe)
+    return dataclasses.replace(recipe, crop=32, shorter_side=(36, 48), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    ("count", "places"),
+    [(1, [0]), (3, [0, 3, 6]), (5, [0, 2, 4, 6, 8]), (7, range(7)), (10_000, range(10))],
+)
+def test_the_mean_is_that_of_images_from_all_over_the_set(
+    folder: ImageFolder, recipe: ImageNetRecipe, count: int, places: list[int]
+) -> None:
+    chain = reference.Compose([reference.Resize(37), reference.CenterCrop(32)])
+    names = [folder.train.root / folder.train.names[i] for i in places]
+    expected = np.mean([np.asarray(chain(Image.open(name))) / 255 for name in names], axis=0)
+    feed = make_feed(folder, dataclasses.replace(recipe, mean_images=count), HOW)
+    assert feed.mean.dtype == torch.float32
+    found = feed.mean.permute(1, 2, 0).double()
+    torch.testing.assert_close(found, torch.from_numpy(expected), atol=1e-6, rtol=0)
+
+
+def test_processes_share_the_mean(
+    folder: ImageFolder, recipe: ImageNetRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_in: list[list[torch.Tensor]] = [[], [], []]
+
+    def note(world: World, tensor: torch.Tensor) -> torch.Tensor:
+        handed_in[world.rank].append(tensor.clone())
+        return tensor
+
+    expected = make_feed(folder, recipe, HOW).mean
+    recipe = dataclasses.replace(recipe, batch_size=3)
+    monkeypatch.setattr(World, "sum", note)
+    for rank in range(3):
+        make_feed(folder, recipe, dataclasses.replace(HOW, world=World(rank, 3)))
+    total, count = (sum(part) for part in zip(*handed_in, strict=True))
+    assert count == 10
+    assert torch.equal((total.double() / (255 * count)).float(), expected)
+
+
+def test_a_known_mean_is_not_taken_again(folder: ImageFolder, recipe: ImageNetRecipe) -> None:
+    mean = torch.rand(3, 32, 32)
+    feed = make_feed(folder, recipe, dataclasses.replace(HOW, mean=mean))
+    assert feed.mean is mean
+
+
+def test_a_bad_image_in_the_mean_is_named_or_left_out(
+    folder: ImageFolder, recipe: ImageNetRecipe
+) -> None:
+    whole = make_feed(folder, recipe, HOW).mean
+    (folder.train.root / folder.train.names[4]).write_bytes(b"")
+    with pytest.raises(BadImage, match=r"class0/004\.jpg"):
+        make_feed(folder, recipe, HOW)
+    kept = make_feed(folder, dataclasses.replace(recipe, bad_images="skip"), HOW).mean
+    assert 0 < (kept - whole).abs().max() < 0.2
+
+
+def test_a_folder_is_tested_on_the_centre_of_its_val(
+    folder: ImageFolder, recipe: ImageNetRecipe
+) -> None:
+    feed = make_feed(folder, recipe, HOW)
+    assert feed.classes == ("class0", "class1")
+    assert (feed.crop, feed.shorter_side) == (32, 37)
+    assert list(feed.watched) == ["test"]
+    ((images, labels),) = feed.test.batches(9, ALONE)
+    assert images.shape == (4, 3, 32, 32)
+    assert labels.tolist() == [0, 0, 1, 1]
+    prepared, labels = feed.batches(0)
+    assert (prepared.shape, labels.shape) == ((4, 3, 32, 32), (4,))
+
+
+def test_cifars_feed_is_its_own(sample: Cifar10) -> None:
+    recipe = dataclasses.replace(get_recipe("resnet8"), holdout=1_000)
+    feed = make_feed(sample, recipe, HOW)
+    assert torch.equal(feed.mean, per_pixel_mean(sample.train.images[:-1_000]))
+    assert (feed.crop, feed.shorter_side) == (32, 32)
+    assert len(feed.watched["val"]) == 1_000
+    assert len(feed.test) == len(sample.test)
+
+
+def test_a_recipe_for_other_data_is_refused(
+    sample: Cifar10, folder: ImageFolder, recipe: ImageNetRecipe
+) -> None:
+    with pytest.raises(UserError, match=r"resnet18 is for folders of images.* but sample is not"):
+        make_feed(sample, recipe, HOW)
+    with pytest.raises(UserError, match="resnet8 is for CIFAR-10, but /"):
+        make_feed(folder, get_recipe("resnet8"), HOW)
