@@ -36,11 +36,13 @@ def sample() -> Cifar10:
 @pytest.fixture(scope="session")
 def imagenet_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """250 real ImageNet photographs, where the tester has them."""
-    archive = Path(os.environ.get("DEEPRES_TEST_DATA", ""), "imagenet-sample.tar")
-    if not archive.is_file():
-        pytest.skip("set DEEPRES_TEST_DATA to a folder that holds imagenet-sample.tar")
+    given = Path(os.environ.get("DEEPRES_TEST_DATA", ""))
+    if (given / "imagenet-sample").is_dir():
+        return given / "imagenet-sample"
+    if not (given / "imagenet-sample.tar").is_file():
+        pytest.skip("set DEEPRES_TEST_DATA to a folder with imagenet-sample, or its .tar")
     folder = tmp_path_factory.mktemp("imagenet")
-    with tarfile.open(archive) as tar:
+    with tarfile.open(given / "imagenet-sample.tar") as tar:
         tar.extractall(folder, filter="data")
     return folder
 
