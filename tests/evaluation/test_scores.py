@@ -208,7 +208,7 @@ def test_ten_crops_are_the_mean_softmax_of_torchvisions(
 def test_many_scales_are_the_mean_over_sizes_and_mirror_images(
     classifier: Classifier, files: ImageFiles
 ) -> None:
-    few = files.subset(slice(0, 5))
+    few = files.subset(slice(1, 4))
     found = class_scores(classifier, few, "multi-scale", device=CPU)
     for i in range(len(few)):
         of_sizes = [
@@ -218,7 +218,7 @@ def test_many_scales_are_the_mean_over_sizes_and_mirror_images(
         expected = torch.stack(of_sizes).mean((0, 1))  # (5 sizes, 2, classes)
         torch.testing.assert_close(found.probabilities[i], expected, atol=1e-5, rtol=0)
     sums = found.probabilities.sum(1)
-    torch.testing.assert_close(sums, torch.ones(5))
+    torch.testing.assert_close(sums, torch.ones(3))
 
 
 def test_cifars_images_get_what_evaluate_finds(sample: Cifar10) -> None:
@@ -232,7 +232,7 @@ def test_cifars_images_get_what_evaluate_finds(sample: Cifar10) -> None:
 
 
 @pytest.mark.parametrize("views", ["1-crop", "multi-scale"])
-@pytest.mark.parametrize("size", [2, 3, 9])
+@pytest.mark.parametrize("size", [3, 9])
 def test_processes_share_the_images_and_none_counts_twice(
     small: Classifier,
     files: ImageFiles,
