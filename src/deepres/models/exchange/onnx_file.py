@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -83,11 +84,12 @@ def check_sizes(classifier: Classifier) -> list[tuple[int, int, int]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back the tracer's warnings on inequalities of sizes that it cannot simplify."""
+    """Keep back what the exporter says of itself: deprecations, and sizes it cannot simplify."""
     logger = logging.getLogger("torch.fx.experimental.symbolic_shapes")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         logger.setLevel(level)
