@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +33,8 @@ def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # the error above says more
+            beside.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.imagenet import ImageNetClass, save_classes
 from deepres.evaluation import evaluate
-from deepres.models import load_model
+from deepres.models import load_model, save_weights
 from deepres.recipes import get_recipe
 from deepres.training import train
 
@@ -80,6 +80,8 @@ def test_a_run_is_tested_on_its_own_data(
     for name, error in zip(sample.classes, found.class_error_pct, strict=True):
         assert re.search(rf"^{name} +{error:.2f}$", out, re.MULTILINE)
     assert (runs[0] / "confusion.png").exists()
+    again, _ = evaluated(runs[0] / "model.safetensors")
+    assert errors_of(runs[0] / "model.safetensors", again) == errors_of(runs[0], out)
 
 
 def test_folding_and_an_ensemble_and_the_cache(
@@ -203,3 +205,14 @@ def test_classes_of_other_names_are_matched_in_order_and_that_is_said(
     (other / "train/class0").rename(other / "train/a")
     _, err = evaluated(folder_run, "--data", other)
     assert f"the first is a in {other} and class0 in {folder_run}" in err
+
+
+def test_members_of_an_ensemble_with_other_class_names_are_said(
+    folder_run: Path, data: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    classifier = load_model(folder_run)
+    classifier.classes = tuple("abcdef")
+    save_weights(tmp_path / "other.safetensors", classifier, {})
+    out, err = evaluated(folder_run, tmp_path / "other.safetensors", "--data", data)
+    assert "ensemble of 2" in out
+    assert f"matched in order: {folder_run} and {tmp_path}/other.safetensors have other" in err

@@ -45,6 +45,11 @@ def test_another_key_computes_anew(tmp_path: Path) -> None:
     assert same(cached_scores(path, KEY, lambda: SCORES), SCORES)
 
 
+def test_without_a_place_for_the_cache_scores_are_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert same(cached_scores(tmp_path / "file/scores.npz", KEY, lambda: SCORES), SCORES)
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("saved") / "scores.npz"

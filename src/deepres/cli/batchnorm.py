@@ -1,7 +1,10 @@
 """deepres batchnorm: exact BN statistics for a finished run."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+
+from torch import Tensor
 
 from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, say
@@ -17,6 +20,7 @@ from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.batchnorm import set_exact_statistics
 from deepres.training.feed import Feeding, make_feed
+from deepres.training.run import check_same_data
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -57,6 +61,7 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--images must be at least 1, got {options.images}")
     recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
     data = open_data(options.data or meta["data"]["location"], recipe.kind)
+    check_same_data(RunFolder(options.run), data)
     workers = default_workers() if options.workers is None else options.workers
     feed = make_feed(
         data, recipe, Feeding(meta["seed"], device, ALONE, workers, classifier.mean.cpu())
@@ -64,22 +69,27 @@ def call(options: argparse.Namespace) -> int:
 
     say(f"testing with the moving averages of training on {data.source}")
     before = evaluate(classifier, feed.test).error_pct
-    batches = (feed.batches(step)[0] for step in range(steps))
+    seen = 0  # fewer than drawn, where the recipe skips images that cannot be decoded
+
+    def batches() -> Iterator[Tensor]:
+        nonlocal seen
+        for step in range(steps):
+            images, labels = feed.batches(step)
+            seen += len(labels)
+            yield images
+
     with Progress("batches", steps) as bar:
-        set_exact_statistics(classifier.network, batches, bar.update)
+        set_exact_statistics(classifier.network, batches(), bar.update)
     after = evaluate(classifier, feed.test).error_pct
 
-    images = steps * recipe.batch_size
     out = options.out or options.run / "model.batchnorm.safetensors"
     result = {
-        "batch_norm_images": images,
+        "batch_norm_images": seen,
         "test_error_pct_before": before,
         "test_error_pct": after,
         "provenance": provenance(device),
     }
     save_weights(out, classifier, result)
-    print(
-        f"test error {before:.2f} % before, {after:.2f} % with BN averages over {images:,} images"
-    )
+    print(f"test error {before:.2f} % before, {after:.2f} % with BN averages over {seen:,} images")
     print(f"weights: {out}")
     return 0

@@ -1,6 +1,7 @@
 """deepres evaluate: errors of trained networks, alone and as an ensemble."""
 
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from deepres.models import Classifier, load_model
 from deepres.models.fold import fold_batch_norm
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
+from deepres.provenance import provenance
 from deepres.report.figures import PICTURES, confusion_matrix
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory
@@ -70,7 +72,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--picture",
         type=Path,
-        help="where to draw the confusion matrix (default: beside the weights)",
+        help="where to draw the confusion matrix (default: beside the weights, or here)",
     )
     parser.set_defaults(call=call)
 
@@ -84,8 +86,10 @@ def call(options: argparse.Namespace) -> int:
     keep_freed_memory()
     world, device = join_world(options.device)
     members, errors = [], []
+    named: dict[tuple[str, ...], Path] = {}
     for weights in options.weights:
         classifier = load_model(weights, device)
+        named.setdefault(classifier.classes, weights)
         images, source = _test_images(options.data, weights, classifier)
         if options.fold:
             fold_batch_norm(classifier.network)
@@ -97,6 +101,9 @@ def call(options: argparse.Namespace) -> int:
     if not world.leader:
         return 0
     scores = average(members)
+    if len(named) > 1:
+        which = " and ".join(map(str, named.values()))
+        say(f"classes are matched in order: {which} have other names for them")
     if len(members) > 1:
         errors.append([f"ensemble of {len(members)}", *_errors(scores)])
     _report(options, classifier, scores, errors, source)
@@ -107,8 +114,9 @@ def _test_images(
     data: str | None, weights: Path, classifier: Classifier
 ) -> tuple[ImageSet | ImageFiles, str]:
     """Return what to test on, and its name in words."""
-    if data is None and weights.is_dir():
-        data = RunFolder(weights).read_meta()["data"]["location"]
+    run = RunFolder(weights_file(weights).parent)
+    if data is None and run.recipe.exists():
+        data = run.read_meta()["data"]["location"]
     of_cifar = data in (None, "sample") or Path(data or "", "test_batch.bin").exists()
     if classifier.network.input_size == 32 and of_cifar:
         cifar = open_data(data)
@@ -163,6 +171,7 @@ def _scores(
         "views": options.views,
         "fold": options.fold,
         "bad_images": options.bad_images,
+        "code": provenance(device)["commit"],
     }
     scores = cached_scores(path, key, compute, world)
     for line in bad:
@@ -205,11 +214,13 @@ def _report(
         worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
         print_table(worst, ["class", "error (%)"], rows)
         if len(classifier.classes) <= CLASSES_SHOWN:
+            beside = weights_file(options.weights[0]).parent
+            folder = beside if os.access(beside, os.W_OK) else Path()
             picture = confusion_matrix(
                 confusion.tolist(),
                 classifier.classes,
                 f"{source}: {errors[-1][1]} % error",
-                options.picture or weights_file(options.weights[0]).parent / "confusion.png",
+                options.picture or folder / "confusion.png",
             )
             print(f"confusion matrix: {picture}")
     if options.save_scores:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def cached_scores(
     """Return the scores at ``path`` if they were made under the same ``key``; else make them.
 
     Args:
-        path: a .npz file, written if it is not there.
+        path: a .npz file, written if it is not there and can be.
         key: all that the scores depend on: weights, images, views.
         make: computes them, in all processes of ``world`` together.
         world: the processes, of which the leader reads and writes.
@@ -31,7 +32,8 @@ def cached_scores(
         return found or Scores((), torch.empty(0), torch.empty(0, 0))  # others need none
     scores = make()
     if world.leader:
-        save_scores(path, scores, key=json.dumps(key))
+        with suppress(UserError):  # beside weights on a read-only disk there is no cache
+            save_scores(path, scores, key=json.dumps(key))
     return scores
 
 

@@ -125,12 +125,7 @@ def resume(
     """
     folder = RunFolder(Path(run))
     meta = folder.read_meta()
-    found, expected = data.fingerprint(), meta["data"]["fingerprint"]
-    if found != expected:
-        raise UserError(
-            f"{run} was trained on {meta['data']['source']} ({expected}), but this is "
-            f"{data.source} ({found}); give the same data by --data"
-        )
+    check_same_data(folder, data)
     recipe = recipe_from_dict(meta["recipe"])
     if steps is not None:
         recipe = recipe.extended(steps)
@@ -158,6 +153,20 @@ def resume(
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)
+
+
+def check_same_data(folder: RunFolder, data: Cifar10 | ImageFolder) -> None:
+    """Make sure that ``data`` are those that the run in ``folder`` began with.
+
+    Raises:
+        UserError: they are others, or there is no run.
+    """
+    expected, found = folder.read_meta()["data"], data.fingerprint()
+    if found != expected["fingerprint"]:
+        raise UserError(
+            f"{folder.path} was trained on {expected['source']} ({expected['fingerprint']}), but "
+            f"this is {data.source} ({found}); give the same data by --data"
+        )
 
 
 def _prepare(
