@@ -160,6 +160,13 @@ def test_test_images_of_val_in_classes_or_of_no_known_class(cats_and_dogs: Path)
     assert (images.names, images.labels, classes) == (("c.png",), (UNKNOWN,), ())
     shutil.rmtree(cats_and_dogs / "train")
     assert open_test_images(cats_and_dogs) == (data.test, data.classes)
+    for name in data.test.names:
+        (cats_and_dogs / "val" / name).rename(cats_and_dogs / "val" / name.replace("/", "-"))
+    shutil.rmtree(cats_and_dogs / "val/cat")
+    shutil.rmtree(cats_and_dogs / "val/dog")
+    images, classes = open_test_images(cats_and_dogs)
+    assert len(images) == len(data.test)
+    assert ({*images.labels}, classes) == ({UNKNOWN}, ())
 
 
 def test_no_test_images_is_a_mistake(tmp_path: Path) -> None:

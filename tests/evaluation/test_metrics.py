@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from deepres.data.cifar10 import ImageSet
 from deepres.distributed import World
+from deepres.errors import UserError
 from deepres.evaluation import evaluate
 
 
@@ -61,10 +62,30 @@ def test_the_parts_of_all_processes_add_up(size: int, monkeypatch: pytest.Monkey
     data = ImageSet(images, torch.randint(3, (101,)))
     alone = evaluate(first_pixel_as_class, data)
     monkeypatch.setattr(World, "sum", lambda world, tensor: tensor)
+    monkeypatch.setattr(World, "max", lambda world, *values: values)
     parts = [evaluate(first_pixel_as_class, data, world=World(rank, size)) for rank in range(size)]
     assert torch.equal(sum(part.confusion for part in parts), alone.confusion)
     assert sum(part.top5_errors for part in parts) == alone.top5_errors
     assert sum(part.loss * part.images for part in parts) / 101 == pytest.approx(alone.loss)
+
+
+def test_a_process_without_images_shares_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ImageSet(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.tensor([0]))
+    others = evaluate(first_pixel_as_class, data)
+
+    def add_others(world: World, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.add_(others.confusion) if tensor.dim() else tensor
+
+    monkeypatch.setattr(World, "sum", add_others)
+    monkeypatch.setattr(World, "max", lambda world, *values: [len(others.confusion)])
+    found = evaluate(first_pixel_as_class, data, world=World(1, 2))
+    assert torch.equal(found.confusion, others.confusion)
+
+
+def test_no_image_at_all_is_an_error() -> None:
+    nothing = ImageSet(torch.zeros(0, 3, 2, 2, dtype=torch.uint8), torch.zeros(0).long())
+    with pytest.raises(UserError, match="none of the 0 images can be decoded"):
+        evaluate(first_pixel_as_class, nothing)
 
 
 def test_a_class_without_images_has_no_error() -> None:

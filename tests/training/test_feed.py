@@ -81,8 +81,13 @@ def test_a_bad_image_in_the_mean_is_named_or_left_out(
     (folder.train.root / folder.train.names[4]).write_bytes(b"")
     with pytest.raises(BadImage, match=r"class0/004\.jpg"):
         make_feed(folder, recipe, HOW)
-    kept = make_feed(folder, dataclasses.replace(recipe, bad_images="skip"), HOW).mean
+    skipping = dataclasses.replace(recipe, bad_images="skip")
+    kept = make_feed(folder, skipping, HOW).mean
     assert 0 < (kept - whole).abs().max() < 0.2
+    for name in folder.train.names:
+        (folder.train.root / name).write_bytes(b"")
+    with pytest.raises(UserError, match="none of the 10 images for the mean can be decoded"):
+        make_feed(folder, skipping, HOW)
 
 
 def test_a_folder_is_tested_on_the_centre_of_its_val(

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from pictures import image_folder
 from safetensors.torch import load_file
 
 import deepres
 from deepres.checkpoint import load_checkpoint, previous_of
 from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import open_image_folder
 from deepres.data.sampling import WindowSampler
 from deepres.errors import UserError
 from deepres.provenance import provenance
@@ -335,6 +337,22 @@ def test_other_data_are_refused(tmp_path: Path, data: Cifar10, sample: Cifar10) 
     folder = run(tmp_path / "run", data)
     with pytest.raises(UserError, match=r"was trained on the embedded sample.*give the same data"):
         resume(folder.path, sample, device="cpu")
+
+
+def test_images_left_out_before_an_interruption_count(tmp_path: Path, interrupt_after) -> None:
+    folder = open_image_folder(image_folder(tmp_path / "data", train=4, val=2))
+    (tmp_path / "data/train/class0/001.jpg").write_bytes(b"")
+    recipe = dataclasses.replace(
+        get_recipe("resnet18").shortened(5),
+        **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 4},
+        **{"bad_images": "skip", "log_every": 5},
+    )
+    interrupt_after(3)
+    options = {"device": "cpu", "workers": 0}
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "run", folder, **options)
+    result = resume(tmp_path / "run", folder, **options)
+    assert result["skipped_images"] == 5  # one in each epoch, and an epoch is a step
 
 
 @pytest.mark.gpu

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         if options.debug or not (what := death_of_another(error)):
             raise
-        complain(f"{what} ({str(error).splitlines()[0]}); a run goes on by --resume")
+        complain(f"{what} ({str(error).splitlines()[0]}); a run that has begun goes on by --resume")
         return 1
     except Interrupted as stop:
         say(f"deepres: {stop}")

@@ -12,7 +12,7 @@ from deepres.distributed import ALONE, World
 class Batches:
     """Maps a step's number to its batch.
 
-    ``skipped`` counts images that could not be decoded: none, as all of them are in memory.
+    ``skipped`` is how many images could not be decoded: none, as all of them are in memory.
 
     Args:
         train: the training images.

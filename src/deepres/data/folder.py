@@ -104,8 +104,10 @@ def open_test_images(folder: Path) -> tuple[ImageFiles, tuple[str, ...]]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     if (folder / "val").is_dir():
-        classes = _folders(folder / ("train" if (folder / "train").is_dir() else "val"))
-        return _val(folder / "val", classes), classes
+        if (folder / "train").is_dir():
+            classes = _folders(folder / "train")
+            return _val(folder / "val", classes), classes
+        folder = folder / "val"
     if classes := _folders(folder):
         return _classified(folder, classes), classes
     names = _images_below(folder)

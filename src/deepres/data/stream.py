@@ -91,7 +91,7 @@ class StreamedBatches:
         self._next_step = -1
         self._stream: Iterator[Crops] = iter(())
         self.skipped = 0
-        """How many images were left out because they could not be decoded."""
+        """How many images of the last batch could not be decoded and were left out."""
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return this process's images (B, 3, crop, crop) float32 and labels (B,) of ``step``.
@@ -108,7 +108,7 @@ class StreamedBatches:
             raise BadImage(f"{crops.bad[0]}; mend it, or leave such out: --set bad_images=skip")
         if not len(crops.labels):
             raise BadImage(f"{crops.bad[0]}; and so it is with all other images of step {step}")
-        self.skipped += len(crops.bad)
+        self.skipped = len(crops.bad)
         images = crops.images.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         shifts = crops.shifts.to(self._device)[:, :, None, None]
         return prepare(images, self._mean).add_(shifts), crops.labels.to(self._device)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepres.distributed import ALONE, World
+from deepres.errors import UserError
 
 
 class TestImages(Protocol):
@@ -75,10 +76,13 @@ def evaluate(
         batch_size: images per call.
         on_batch: is told how many images are done.
         world: the processes that share the images; each gets the result for all of them.
+
+    Raises:
+        UserError: no image can be decoded.
     """
     loss = torch.zeros((), dtype=torch.float64)
     top5_errors = torch.zeros((), dtype=torch.int64)
-    confusion = torch.zeros((), dtype=torch.int64)
+    confusion = torch.zeros(1, 1, dtype=torch.int64)
     done = 0
     for images, labels in data.batches(batch_size, world):
         logits = predict(images)  # (N, classes)
@@ -91,7 +95,10 @@ def evaluate(
         loss += F.cross_entropy(logits, labels, reduction="sum").cpu()
         done += len(labels) * world.size
         on_batch(min(done, len(data)))
-    world.sum(confusion)
+    [classes] = world.max(len(confusion))
+    world.sum(confusion := confusion.expand(classes, classes).clone())  # some may have no images
+    if not confusion.sum():
+        raise UserError(f"none of the {len(data)} images can be decoded")
     return Evaluation(
         loss=float(world.sum(loss)) / int(confusion.sum()),
         confusion=confusion,

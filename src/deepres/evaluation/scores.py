@@ -115,13 +115,13 @@ def view_scores(classifier: Classifier, views: Tensor, window: int) -> Tensor:
     images = views.flatten(0, 1).permute(0, 3, 1, 2)  # (B·V, 3, H, W)
     maps = classifier.network.feature_map(classifier.prepare(images))  # (B·V, C, h, w)
     windows = maps.unfold(2, window, 1).unfold(3, window, 1)  # (B·V, C, rows, columns, 7, 7)
-    windows = windows.permute(0, 2, 3, 1, 4, 5).flatten(1, 2)  # (B·V, rows·columns, C, 7, 7)
-    each = max(1, WINDOWS_AT_ONCE // len(windows))
+    windows = windows.permute(2, 0, 3, 1, 4, 5)  # (rows, B·V, columns, C, 7, 7), a view
+    rows_at_once = max(1, WINDOWS_AT_ONCE // windows[0, :, :, 0, 0, 0].numel())
     scores = [
-        classifier.network.head(part.flatten(0, 1)).float().softmax(1).unflatten(0, part.shape[:2])
-        for part in windows.split(each, dim=1)
-    ]
-    of_views: Tensor = torch.cat(scores, dim=1).mean(1).unflatten(0, views.shape[:2])
+        classifier.network.head(part.flatten(0, 2)).float().softmax(1).unflatten(0, part.shape[:3])
+        for part in windows.split(rows_at_once)
+    ]  # of (some rows, B·V, columns, classes)
+    of_views: Tensor = torch.cat(scores).mean((0, 2)).unflatten(0, views.shape[:2])
     return of_views
 
 

@@ -36,7 +36,6 @@ class Training:
     world: World
     logged_step: int = 0
     logged_seconds: float = 0.0
-    logged_skipped: int = 0
     """When the last log was, for what happened since then."""
 
 
@@ -59,6 +58,7 @@ def run_steps(run: Training) -> None:
             set_learning_rate(state.optimizer, lr)
             images, labels = run.feed.batches(state.step)
             state.record(*training_step(run.network, state.optimizer, images, labels, recipe))
+            state.skipped += run.feed.batches.skipped
 
             last = state.step == recipe.steps
             if last or state.step % recipe.log_every == 0:
@@ -130,11 +130,9 @@ def log_training(run: Training) -> str:
         "lr": lr,
         "images_per_s": images / (state.seconds - run.logged_seconds),
     }
-    skipped = run.world.sum(torch.tensor(run.feed.batches.skipped - run.logged_skipped))
-    if skipped:
-        event["skipped_images"] = int(skipped)
-    run.logged_step, run.logged_seconds = state.step, state.seconds
-    run.logged_skipped = run.feed.batches.skipped
+    if skipped := state.skipped_by_all():
+        event["skipped_images"] = skipped
+    run.logged_step, run.logged_seconds, state.skipped = state.step, state.seconds, 0
     if run.world.leader:
         run.folder.append_event(event)
     return f"lr {lr:g}  error {error_pct:.1f} %"

@@ -22,6 +22,7 @@ class TrainingBatches(Protocol):
     """Maps a step's number to this process's share of its batch."""
 
     skipped: int
+    """How many images of the last batch were left out."""
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return prepared images (B, C, H, W) float32 and labels (B,) int64."""
@@ -108,7 +109,7 @@ def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Fee
     if mean is None:
         every = max(1, len(data.train) // recipe.mean_images)
         chosen = data.train.subset(slice(0, every * recipe.mean_images, every))
-        mean = _mean_image(centres(chosen), how.world)
+        mean = _mean_image(centres(chosen), recipe.crop, how.world)
     batches = StreamedBatches(
         data.train,
         mean,
@@ -122,9 +123,13 @@ def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Fee
     return Feed(data.classes, mean, recipe.crop, side, batches, {"test": test}, test)
 
 
-def _mean_image(images: CentreCrops, world: World) -> Tensor:
-    total, count = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
+def _mean_image(images: CentreCrops, crop: int, world: World) -> Tensor:
+    total = torch.zeros(3, crop, crop, dtype=torch.int64)
+    count = torch.zeros((), dtype=torch.int64)
     for batch, labels in images.batches(100, world):
-        total = total + batch.sum(0, dtype=torch.int64).cpu()  # exact
+        total += batch.sum(0, dtype=torch.int64).cpu()  # exact
         count += len(labels)
-    return (world.sum(total).double() / (255 * world.sum(count))).float()
+    total, count = world.sum(total), world.sum(count)
+    if not count:
+        raise UserError(f"none of the {len(images)} images for the mean can be decoded")
+    return (total.double() / (255 * count)).float()

@@ -51,6 +51,8 @@ class TrainingState:
         """How often the learning rate was dropped because the error stood still."""
         self.best_error_pct = math.inf
         self.evaluations_since_best = 0
+        self.skipped = 0
+        """How many images of this process were left out since the last log."""
         self.events = 0
         self.seconds = 0.0
         self._counted_until = time.monotonic()
@@ -97,6 +99,10 @@ class TrainingState:
             )
         return float(losses.mean()), 100 * float(errors.mean())
 
+    def skipped_by_all(self) -> int:
+        """Return how many images all processes together left out since the last log."""
+        return int(self.world.sum(torch.tensor(self.skipped)))
+
     def _shared_window(self) -> Tensor:
         """Return the means over all processes of ``losses`` and ``errors``, (2, log_every)."""
         local = torch.stack([self.losses, self.errors]).cpu()
@@ -110,6 +116,7 @@ class TrainingState:
         """
         losses, errors = self._shared_window()
         self.window()
+        skipped = self.skipped_by_all()
         if not self.world.leader:
             return
         self.count_time()
@@ -128,6 +135,7 @@ class TrainingState:
                 "best_error_pct": self.best_error_pct,
                 "evaluations_since_best": self.evaluations_since_best,
                 "mean": self.model.mean,
+                "skipped": skipped,
                 "seconds": self.seconds,
                 "losses": losses,
                 "errors": errors,
@@ -150,6 +158,7 @@ class TrainingState:
             self.plateaus = state["plateaus"]
             self.best_error_pct = state["best_error_pct"]
             self.evaluations_since_best = state["evaluations_since_best"]
+            self.skipped = state["skipped"] if self.world.leader else 0
             self.seconds = state["seconds"]
             self.losses.copy_(state["losses"])
             self.errors.copy_(state["errors"])
