@@ -5,12 +5,13 @@ metrics.jsonl       one object per event, in the order of steps
 checkpoint.pt       the latest state; checkpoint.previous.pt the one before
 model.safetensors   final weights
 result.json         final numbers
+evaluations.json    errors by other views, where ``deepres evaluate`` has found them
 """
 
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,17 @@ if sys.platform != "win32":
     import fcntl
 
 Event = dict[str, Any]
+
+EVALUATIONS = "evaluations.json"
+"""Beside a run's files: its errors by other views than that of training."""
+
+
+def run_name(
+    recipe: str, steps: int, shortened_from: int | None, seed: int, settings: Iterable[str] = ()
+) -> str:
+    """Return what the folder of a run is called, if nobody says: ``resnet20-2000steps-s0``."""
+    length = [f"{steps}steps"] if shortened_from else []
+    return "-".join([recipe, *settings, *length, f"s{seed}"])
 
 
 class RunFolder:

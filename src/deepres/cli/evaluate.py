@@ -2,27 +2,23 @@
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
 from deepres.data.cifar10 import Cifar10, ImageSet
-from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.data.imagenet import CLASSES_FILE, load_classes
-from deepres.data.loading import default_workers
 from deepres.data.views import VIEWS
-from deepres.distributed import World, join_world
+from deepres.distributed import join_world
 from deepres.errors import UserError
-from deepres.evaluation.score_files import cached_scores, save_scores, write_submission
-from deepres.evaluation.scores import Scores, average, class_scores
+from deepres.evaluation.protocol import score_weights
+from deepres.evaluation.score_files import save_scores, write_submission
+from deepres.evaluation.scores import Scores, average
 from deepres.models import Classifier, load_model
-from deepres.models.fold import fold_batch_norm
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
-from deepres.provenance import provenance
 from deepres.report.figures import PICTURES, confusion_matrix
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory
@@ -91,11 +87,24 @@ def call(options: argparse.Namespace) -> int:
         classifier = load_model(weights, device)
         named.setdefault(classifier.classes, weights)
         images, source = _test_images(options.data, weights, classifier)
-        if options.fold:
-            fold_batch_norm(classifier.network)
         say(f"evaluating {weights}, {options.views}, on {source}")
-        scores = _scores(options, weights, classifier, images, device, world)
+        scores = score_weights(
+            weights,
+            classifier,
+            images,
+            options.views,
+            source=source,
+            device=device,
+            world=world,
+            workers=options.workers,
+            fold=options.fold,
+            skip_bad=options.bad_images == "skip",
+            say=say,
+            progress=partial(Progress, shown=world.leader),
+        )
         if world.leader:
+            if options.submission and len(scores.names) < len(images):
+                raise UserError("a submission needs a line for every image; mend those left out")
             members.append(scores)
             errors.append([str(weights), *_errors(scores)])
     if not world.leader:
@@ -137,60 +146,8 @@ def _test_images(
     return images, f"{len(images):,} images of {data}"
 
 
-def _scores(
-    options: argparse.Namespace,
-    weights: Path,
-    classifier: Classifier,
-    images: ImageSet | ImageFiles,
-    device: torch.device,
-    world: World,
-) -> Scores:
-    """Return a network's scores: of an earlier time, where nothing has changed, or new ones."""
-    file = weights_file(weights)
-    fingerprint = images.fingerprint()
-    bad: list[str] = []
-
-    def compute() -> Scores:
-        with Progress("evaluate", len(images), shown=world.leader) as bar:
-            return class_scores(
-                classifier,
-                images,
-                options.views,
-                device=device,
-                workers=_workers(options, images),
-                skip_bad=options.bad_images == "skip",
-                on_bad=bad.append,
-                on_images=bar.update,
-                world=world,
-            )
-
-    path = file.parent / "scores" / f"{file.stem}-{options.views}-{fingerprint}.npz"
-    key = {
-        "weights": file_digest(file, "sha256"),
-        "images": fingerprint,
-        "views": options.views,
-        "fold": options.fold,
-        "bad_images": options.bad_images,
-        "code": provenance(device)["commit"],
-    }
-    scores = cached_scores(path, key, compute, world)
-    for line in bad:
-        say(f"left out: {line}")
-    if (missing := len(images) - len(scores.names)) and world.leader:
-        say(f"{missing} of {len(images):,} images cannot be decoded and are left out")
-        if options.submission:
-            raise UserError("a submission needs a line for every image; mend those left out")
-    return scores
-
-
-def _workers(options: argparse.Namespace, images: ImageSet | ImageFiles) -> int:
-    if options.workers is not None:
-        return int(options.workers)
-    return 0 if isinstance(images, ImageSet) else default_workers()
-
-
 def _errors(scores: Scores) -> list[str]:
-    if not (scores.labels >= 0).any():
+    if not scores.known:
         return ["unknown", "unknown"]
     return [f"{scores.error_pct(1):.2f}", f"{scores.error_pct(5):.2f}"]
 
@@ -204,7 +161,7 @@ def _report(
 ) -> None:
     """Print and draw what was found, and write the files that were asked for."""
     print_table("", [f"{options.views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
-    if (scores.labels >= 0).any():
+    if scores.known:
         confusion = scores.confusion()
         own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
         order = list(range(len(own_errors)))

@@ -10,7 +10,7 @@ from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.report.figures import describe, learning_curves
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.training import resume, train
 from deepres.training.run import SAVE_EVERY_S
@@ -102,8 +102,8 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
     seed = options.seed or 0
     recipe = _recipe(options)
     resolve_device(options.device)  # before a long download
-    length = f"-{recipe.steps}steps" if recipe.shortened_from else ""
-    folder = options.out or Path("runs") / f"{options.recipe}{length}-s{seed}"
+    name = run_name(options.recipe, recipe.steps, recipe.shortened_from, seed)
+    folder = options.out or Path("runs") / name
     RunFolder(folder).check_absent()
     data = open_data(options.data, recipe.kind)
     say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")

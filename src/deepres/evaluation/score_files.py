@@ -13,7 +13,8 @@ import torch
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.scores import Scores
-from deepres.files import atomic_write
+from deepres.files import atomic_write, read_json, write_json
+from deepres.run_folder import EVALUATIONS
 
 
 def cached_scores(
@@ -63,6 +64,29 @@ def save_scores(path: Path, scores: Scores, **more: Any) -> None:
     )
     with atomic_write(path) as file:
         file.write(content.getbuffer())
+
+
+def note_evaluation(
+    run: Path, views: str, source: str, scores: Scores, provenance: dict[str, str]
+) -> None:
+    """Note the errors that ``scores`` make in the evaluations.json of the run's folder.
+
+    What was noted of the same views and data is replaced. A folder that cannot be written to is
+    left as it is.
+    """
+    path = run / EVALUATIONS
+    noted = {
+        "views": views,
+        "data": source,
+        "images": len(scores.names),
+        "top1_error_pct": scores.error_pct(1),
+        "top5_error_pct": scores.error_pct(5),
+        "provenance": provenance,
+    }
+    earlier = read_json(path) if path.exists() else []
+    kept = [each for each in earlier if (each["views"], each["data"]) != (views, source)]
+    with suppress(UserError):
+        write_json(path, [*kept, noted])
 
 
 def write_submission(

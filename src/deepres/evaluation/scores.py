@@ -26,6 +26,11 @@ class Scores:
     probabilities: Tensor
     """(N, classes) float32."""
 
+    @property
+    def known(self) -> bool:
+        """Whether the class of any image is known."""
+        return bool((self.labels >= 0).any())
+
     def error_pct(self, top: int = 1) -> float:
         """Return the share of images whose class is not among the ``top`` likeliest, in per cent.
 

@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -101,10 +101,10 @@ def he_initialise(model: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def build_empty(name: str) -> StagedNetwork:
+def build_empty(name: str, **options: Any) -> StagedNetwork:
     """Build a network without memory for its weights, to count or to draw it."""
     with torch.device("meta"):
-        return create_model(name)
+        return create_model(name, **options)
 
 
 def _no_such_depth(kind: str, depth: int) -> UserError:

@@ -1,6 +1,7 @@
 """The loop that trains a classifier: one for every network and recipe."""
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ class Training:
     folder: RunFolder
     save_every_s: float
     world: World
+    progress: Callable[[str, int, int], Progress]
+    """Makes the bar for a label, the last step and the first."""
     logged_step: int = 0
     logged_seconds: float = 0.0
     """When the last log was, for what happened since then."""
@@ -49,7 +52,7 @@ def run_steps(run: Training) -> None:
     recipe, state, world = run.recipe, run.state, run.world
     saved_at = time.monotonic()
     train_note = test_note = ""
-    bar = Progress(recipe.model, recipe.steps, state.step, shown=world.leader)
+    bar = run.progress(recipe.model, recipe.steps, state.step)
 
     with stop_on_signals() as stop, bar:
         state.skip_time()

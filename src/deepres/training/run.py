@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.stages import StagedNetwork
 from deepres.models.weights import save_weights
+from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe, departures, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -41,6 +43,7 @@ def train(
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
     say: Callable[[str], None] = print,
+    progress: Callable[[str, int, int], Progress] | None = None,
 ) -> dict[str, Any]:
     """Train a network and leave a run folder with its curves, weights and result.
 
@@ -57,6 +60,7 @@ def train(
         workers: how many processes decode image files; by default one a core, up to 8.
         save_every_s: seconds between checkpoints; no more than that is lost by a kill.
         say: receives lines for the user.
+        progress: makes a bar for a label, the last step and the first; by default one of its own.
 
     Returns:
         The content of the run's result.json.
@@ -74,7 +78,7 @@ def train(
     feeding = Feeding(seed, target, world, default_workers() if workers is None else workers)
     if isinstance(data, ImageFolder) and world.leader:
         say("taking the mean of the training images")
-    training = _prepare(folder, recipe, data, feeding, save_every_s)
+    training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
     meta = {
         "recipe": recipe.to_dict(),
         "departures": departures(recipe),
@@ -102,6 +106,7 @@ def resume(
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
     say: Callable[[str], None] = print,
+    progress: Callable[[str, int, int], Progress] | None = None,
 ) -> dict[str, Any]:
     """Go on with a run from its latest whole checkpoint, as if it had never stopped.
 
@@ -113,6 +118,7 @@ def resume(
         workers: as in ``train``.
         save_every_s: as in ``train``.
         say: as in ``train``.
+        progress: as in ``train``.
 
     Returns:
         The content of the run's result.json.
@@ -136,7 +142,7 @@ def resume(
         mean = state["mean"] if state else None
         workers = default_workers() if workers is None else workers
         feeding = Feeding(meta["seed"], target, world, workers, mean)
-        training = _prepare(folder, recipe, data, feeding, save_every_s)
+        training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
         if state:
             training.state.load(state, folder)
         done = training.state
@@ -175,6 +181,7 @@ def _prepare(
     data: Cifar10 | ImageFolder,
     how: Feeding,
     save_every_s: float,
+    progress: Callable[[str, int, int], Progress] | None,
 ) -> Training:
     """Set up a run at step 0."""
     if not save_every_s >= 0:
@@ -209,6 +216,7 @@ def _prepare(
         folder=folder,
         save_every_s=save_every_s,
         world=world,
+        progress=progress or partial(Progress, shown=world.leader),
     )
 
 
