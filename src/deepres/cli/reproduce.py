@@ -118,12 +118,9 @@ def _list(
 
 
 def _in_words(seconds: float) -> str:
-    """Return a time as people say it, to two digits."""
+    """Return a time as people say it."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
-            return (
-                f"{seconds / length:.2g} {unit}"
-                if seconds < 100 * length
-                else f"{seconds / length:.0f} {unit}"
-            )
+            count = seconds / length
+            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
     return f"{seconds:.0f} s"

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +13,7 @@ from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
+from deepres.models.kept import kept_run
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 METADATA = "deepres"
@@ -41,18 +42,27 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
         file.write(save(tensors, metadata={METADATA: json.dumps(described)}))
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifier:
+def load_model(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    weights: Literal["deepres"] | None = None,
+) -> Classifier:
     """Load a trained classifier, ready for evaluation.
 
     Args:
-        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote.
+        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote; with
+            ``weights="deepres"`` the name of a network or run whose weights come with deepres.
         device: where to put it.
+        weights: whose weights ``path`` names.
 
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
-    file = weights_file(Path(path))
+    file = weights_file(kept_run(str(path)) if weights == "deepres" else Path(path))
     tensors, meta = _read(file)
+    halves = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
+    tensors |= {name: tensors[name].float() for name in halves}
     mean, std = tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
     with torch.device("meta"):
         network = create_model(**meta["architecture"])
