@@ -61,11 +61,8 @@ def half_weights(source: Path, target: Path) -> None:
         tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         described = archive.metadata()
     for name, tensor in tensors.items():
-        if (
-            tensor.dtype == torch.float32
-            and not name.startswith("input_")
-            and "running" not in name
-        ):
+        exact = name.startswith("input_") or "running" in name
+        if tensor.dtype == torch.float32 and not exact:
             tensors[name] = tensor.half()
     save_file(tensors, target, metadata=described)
 
