@@ -23,7 +23,8 @@ from deepres.models.fold import fold_batch_norm
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.report.figures import PICTURES, confusion_matrix
+from deepres.report.figures import confusion_matrix
+from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory
 
