@@ -121,7 +121,7 @@ def title(model: str) -> str:
 
 
 def alike(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Group runs of one network by their condition, one run for each seed.
+    """Group runs of one network and option by their condition, one run for each seed.
 
     The paper's are first, then whole recipes on the paper's data, then the longest.
     """
