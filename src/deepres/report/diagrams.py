@@ -12,20 +12,26 @@ from deepres.report.runs import title
 
 
 class Layer(TypedDict):
-    """A layer of a network."""
+    """A box."""
 
     label: str
     """Its text: "3×3 conv, 128, /2"."""
     stage: str
     """Where it belongs: "conv3_x"."""
-    output: Sequence[int]
-    """Channels, and height and width if it puts out a map."""
+    channels: int
+    """Of its output."""
+    size: int
+    """Side of its output in pixels; 1: it is no map any more."""
 
 
-Shortcut = TypedDict(
-    "Shortcut", {"from": int, "to": int, "kind": Literal["identity", "zero-padded", "projection"]}
-)
-"""It leaves below layer ``from`` and is added below layer ``to``."""
+class Shortcut(TypedDict):
+    """A curved arrow past some boxes."""
+
+    start: int
+    """The place of the layer whose output it takes, after the addition there."""
+    end: int
+    """The place of the layer to whose output it is added."""
+    kind: Literal["identity", "zero-padded", "projection", "gated"]
 
 
 class Diagram(TypedDict):
@@ -57,9 +63,26 @@ def figure3(networks: Mapping[str, Diagram]) -> Figure:
     return _draw(heading, {title(name): diagram for name, diagram in networks.items()})
 
 
-def figure5(blocks: Mapping[str, Diagram]) -> Figure:
-    """Draw building blocks side by side (§4.1): the basic one and the bottleneck."""
+def figure5(networks: Mapping[str, Diagram]) -> Figure:
+    """Draw a building block of each network (§4.1): the first that keeps the dimensions.
+
+    The paper shows those of ResNet-34 (basic) and ResNet-50 (bottleneck).
+    """
+    blocks = {}
+    for name, diagram in networks.items():
+        channels, block = first_block(diagram)
+        blocks[f"{title(name)}, {channels}-d"] = block
     return _draw("Figure 5: building blocks", blocks)
+
+
+def first_block(diagram: Diagram) -> tuple[int, Diagram]:
+    """Return the channels and the layers of the first block with an identity shortcut."""
+    shortcut = next(each for each in diagram["shortcuts"] if each["kind"] == "identity")
+    rows = diagram["rows"][shortcut["start"] + 1 : shortcut["end"] + 1]
+    return rows[-1]["channels"], {
+        "rows": rows,
+        "shortcuts": [{"start": -1, "end": len(rows) - 1, "kind": "identity"}],
+    }
 
 
 def _draw(heading: str, networks: Mapping[str, Diagram]) -> Figure:
@@ -81,7 +104,7 @@ def _draw_network(axes: Axes, x: float, name: str, diagram: Diagram) -> None:
     """Draw ``diagram`` downwards, its boxes centred on ``x``."""
     axes.text(x, 0.85, name, ha="center", va="center", fontsize=10, weight="bold")
     stages = list(dict.fromkeys(row["stage"] for row in diagram["rows"]))
-    before: Sequence[int] = ()
+    before = 1
     for i, row in enumerate(diagram["rows"]):
         y = (_below(i - 1) + _below(i)) / 2
         fill = FILLS[stages.index(row["stage"]) % len(FILLS)]
@@ -89,16 +112,23 @@ def _draw_network(axes: Axes, x: float, name: str, diagram: Diagram) -> None:
         axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, facecolor=fill, **BOX))
         axes.text(x, y, row["label"], ha="center", va="center", fontsize=7.5, zorder=3)
         _arrow(axes, x, y + HEIGHT / 2 + GAP, y + HEIGHT / 2)
-        size = row["output"][1:]
-        if size and size != before:
-            text = "output\n" + "×".join(map(str, size))
-            axes.text(x - WIDTH / 2 - 0.15, y, text, **NOTE)
-        before = size
+        if row["size"] not in (1, before):
+            axes.text(x - WIDTH / 2 - 0.15, y, f"output\n{row['size']}×{row['size']}", **NOTE)
+        before = row["size"]
     for shortcut in diagram["shortcuts"]:
-        dotted = shortcut["kind"] != "identity"
-        _bow(axes, x, _below(shortcut["from"]), _below(shortcut["to"]), dotted)
-        if shortcut["to"] == len(diagram["rows"]) - 1:  # its sum leaves the drawing
-            _arrow(axes, x, _below(shortcut["to"]) + GAP / 2, _below(shortcut["to"]) - GAP / 2)
+        start, end = shortcut["start"], shortcut["end"]
+        style = ":" if _changes(diagram, shortcut) else "-"
+        _bow(axes, x, _below(start), _below(end), "-." if shortcut["kind"] == "gated" else style)
+        if end == len(diagram["rows"]) - 1:  # its sum leaves the drawing
+            _arrow(axes, x, _below(end) + GAP / 2, _below(end) - GAP / 2)
+
+
+def _changes(diagram: Diagram, shortcut: Shortcut) -> bool:
+    """Whether the dimensions differ between the two ends of a shortcut."""
+    if shortcut["start"] < 0:
+        return shortcut["kind"] == "zero-padded"
+    first, last = (diagram["rows"][shortcut[end]] for end in ("start", "end"))
+    return (first["channels"], first["size"]) != (last["channels"], last["size"])
 
 
 def _below(layer: int) -> float:
@@ -106,11 +136,11 @@ def _below(layer: int) -> float:
     return -(layer + 1) * (HEIGHT + GAP)
 
 
-def _bow(axes: Axes, x: float, start: float, end: float, dotted: bool) -> None:
+def _bow(axes: Axes, x: float, start: float, end: float, style: str) -> None:
     """Draw a shortcut past the right side of the boxes."""
     start, end, far = start - GAP / 5, end + GAP / 5, x + 1.05 * WIDTH  # apart from the next one's
     bow = Path([(x, start), (far, start), (far, end), (x, end)], [Path.MOVETO, *[Path.CURVE4] * 3])
-    style, width = (":", 1.6) if dotted else ("-", 1.0)
+    width = 1.6 if style == ":" else 1.0
     axes.add_patch(FancyArrowPatch(path=bow, linestyle=style, linewidth=width, **BOW))
 
 

@@ -235,4 +235,5 @@ def _printed(value: float | None, decimals: int) -> str:
 
 
 def _images(found: Mapping[str, Any]) -> str:
-    return f"{found['images']:,} images of {found['data']}"
+    data = str(found["data"])
+    return data if " images of " in data else f"{found['images']:,} images of {data}"
