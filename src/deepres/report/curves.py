@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
-from deepres.report.pictures import LOOKS, Look, look_of
+from deepres.report.pictures import COLORS, Look, look_of
 from deepres.report.runs import Run, alike, title
 
 Split = Literal["train", "test"]
@@ -132,7 +132,7 @@ def draw_curve(
         return
     color, marker = curve.look
     every = max(1, steps.size // 7)
-    first = LOOKS.index(curve.look) * every // len(LOOKS)
+    first = COLORS.index(color) * every // len(COLORS)  # so that markers do not cover each other
     label = _label(curve, condition_said) if "markerfacecolor" not in style else "_training"
     axes.plot(
         steps,

@@ -27,7 +27,14 @@ LOOKS: tuple[Look, ...] = (
     *((SKY, "P"), (PURPLE, "X")),
 )
 """For lines in the order in which they are named."""
+COLORS = [color for color, _ in LOOKS]
 DEPTHS = (20, 32, 44, 56, 110, 1202)
+
+
+def nth_look(n: int) -> Look:
+    """Return the look of the ``n``-th line; no two of the first 49 look alike."""
+    (color, _), (_, marker) = LOOKS[n % len(LOOKS)], LOOKS[(n + n // len(LOOKS)) % len(LOOKS)]
+    return color, marker
 
 
 def look_of(network: str) -> Look:
