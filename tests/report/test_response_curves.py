@@ -34,7 +34,11 @@ def test_layers_in_order_on_top_and_sorted_below(tmp_path: Path) -> None:
 
 def test_other_runs_say_what_they_are(tmp_path: Path) -> None:
     make_run(tmp_path / "p", "plain20", steps=300, responses=responses(1, 3, 2))
-    assert "plain-20, 300 of 64,000 steps" in texts(figure7(find_runs([tmp_path])))
+    said = texts(figure7(find_runs([tmp_path])))
+    assert {"plain-20", "all runs: 300 of 64,000 steps"} <= set(said)
+    make_run(tmp_path / "r", "resnet20", responses=responses(1, 3, 2))
+    said = texts(figure7(find_runs([tmp_path])))
+    assert {"plain-20, 300 of 64,000 steps", "ResNet-20"} <= set(said)
 
 
 def test_runs_of_other_layers_are_not_averaged(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from deepres.report.curves import BOLD, THIN, Curve, draw_curve, set_axes
+from deepres.report.curves import BOLD, THIN, Curve, curve_label, draw_curve, set_axes
 from deepres.report.pictures import nth_look
 from deepres.report.render import Table
 from deepres.report.runs import Run
@@ -23,7 +23,7 @@ def comparison(runs: Sequence[Run]) -> Figure:
         name = label if run.model in label else f"{label}, {run.model}"
         curve = Curve(name, nth_look(i), [run])
         draw_curve(axes, curve, "train", linestyle="--", **THIN)
-        draw_curve(axes, curve, "test", condition_said=False, **BOLD)
+        draw_curve(axes, curve, "test", curve_label(curve), **BOLD)
     last = [run.curve(split)[1][-1:] for run in runs for split in ("train", "test")]
     worst = max(itertools.chain.from_iterable(last), default=0.0)
     high = min(100, max(20, 10 * math.ceil(worst / 8)))  # with room above the worst

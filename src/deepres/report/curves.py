@@ -94,15 +94,16 @@ def _draw(
     """
     chosen = [choose(runs, panel.networks) for panel in panels]
     drawn = [run for curves in chosen for curve in curves for run in curve.runs]
-    conditions = {run.condition for run in drawn}
+    common = common_condition(drawn)
     figure = Figure(figsize=(4.6 * len(panels), 4.9), layout="constrained")
-    common = f"all runs: {conditions.pop()}" if len(conditions) == 1 and any(conditions) else ""
     figure.suptitle("\n".join(filter(None, [name, lines, common])), fontsize=11)
     for panel, curves, axes in zip(
         panels, chosen, figure.subplots(1, len(panels), squeeze=False)[0], strict=True
     ):
         for curve, split in itertools.product(curves, panel.styles):
-            draw_curve(axes, curve, split, bool(common), **panel.styles[split])
+            named = split == list(panel.styles)[-1]  # once, where a network has two lines
+            label = curve_label(curve, bool(common)) if named else ""
+            draw_curve(axes, curve, split, label, **panel.styles[split])
         set_axes(axes, drawn, papers_axes)
         axes.set_title(panel.heading, fontsize=10)
         present = {run.model for curve in curves for run in curve.runs}
@@ -123,24 +124,24 @@ def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
     return curves
 
 
-def draw_curve(
-    axes: Axes, curve: Curve, split: Split, condition_said: bool = True, **style: Any
-) -> None:
-    """Draw the mean over a curve's runs, and a light band from the lowest to the highest."""
+def draw_curve(axes: Axes, curve: Curve, split: Split, label: str = "", **style: Any) -> None:
+    """Draw the mean over a curve's runs, and a light band from the lowest to the highest.
+
+    Without a ``label`` it does not stand in the legend.
+    """
     steps, values = seeds_curve(curve.runs, split)
     if not steps.size:
         return
     color, marker = curve.look
     every = max(1, steps.size // 7)
     first = COLORS.index(color) * every // len(COLORS)  # so that markers do not cover each other
-    label = _label(curve, condition_said) if "markerfacecolor" not in style else "_training"
     axes.plot(
         steps,
         np.nanmean(values, 0),
         color=color,
         marker=marker,
         markevery=(first, every),
-        label=label,
+        label=label or "_",  # matplotlib leaves such out of legends
         **style,
     )
     if len(curve.runs) > 1:
@@ -194,7 +195,14 @@ def set_axes(axes: Axes, runs: Sequence[Run], papers_axes: tuple[float, float, f
         )
 
 
-def _label(curve: Curve, condition_said: bool) -> str:
+def common_condition(runs: Sequence[Run]) -> str:
+    """Return what sets all ``runs`` apart from the paper's, if that is the same for all."""
+    conditions = {run.condition for run in runs}
+    return f"all runs: {conditions.pop()}" if len(conditions) == 1 and any(conditions) else ""
+
+
+def curve_label(curve: Curve, condition_said: bool = False) -> str:
+    """Return a curve's network, seeds, and what sets it apart, unless that is said elsewhere."""
     parts = [curve.label]
     if len(curve.runs) > 1:
         parts.append(f"mean of {len(curve.runs)}")

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from deepres.errors import UserError
-from deepres.report.curves import Curve, choose
+from deepres.report.curves import choose, common_condition, curve_label
 from deepres.report.runs import RESPONSES, Run, title
 
 NETWORKS = ("plain20", "plain56", "resnet20", "resnet56", "resnet110")
@@ -21,6 +21,7 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> Figure:
     """
     measured = [run for run in runs if run.side_file(RESPONSES)]
     curves = choose(measured, networks)
+    common = common_condition([run for curve in curves for run in curve.runs])
     figure = Figure(figsize=(7, 7), layout="constrained")
     top, bottom = figure.subplots(2, 1)
     for curve in curves:
@@ -32,7 +33,7 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> Figure:
             "markevery": max(1, std.size // 18),
         }
         layers = np.arange(1, std.size + 1)
-        top.plot(layers, std, label=_label(curve), **style)
+        top.plot(layers, std, label=curve_label(curve, bool(common)), **style)
         bottom.plot(layers, np.sort(std)[::-1], **style)
     top.set_xlabel("layer")
     bottom.set_xlabel("layer, sorted by standard deviation")
@@ -49,9 +50,8 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> Figure:
         bottom.text(
             0.98, 0.95, note, transform=bottom.transAxes, ha="right", va="top", color="0.35"
         )
-    figure.suptitle(
-        "Figure 7: responses of the 3×3 layers\ndashed: plain; solid: ResNet", fontsize=11
-    )
+    heading = ["Figure 7: responses of the 3×3 layers", "dashed: plain; solid: ResNet", common]
+    figure.suptitle("\n".join(filter(None, heading)), fontsize=11)
     return figure
 
 
@@ -69,8 +69,3 @@ def mean_std(runs: Sequence[Run]) -> Any:
                 "measure both again"
             )
     return np.mean([each["std"] for each in measured], 0)
-
-
-def _label(curve: Curve) -> str:
-    several = f"mean of {len(curve.runs)}" if len(curve.runs) > 1 else ""
-    return ", ".join(filter(None, [curve.label, several, curve.runs[0].condition]))
