@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from svg import texts
 
 from deepres.report.curves import figure1, figure4, figure6
-from deepres.report.runs import find_runs
+from deepres.report.runs import find_runs, read_run
 
 
 def legend(axes: Axes) -> list[str]:
@@ -92,6 +92,15 @@ def test_an_unfinished_run_is_drawn_as_far_as_it_is(tmp_path: Path) -> None:
         "plain-20, mean of 2, 1 now at step 16,000",
         "plain-56, now at step 32,000",
     ]
+
+
+def test_a_run_before_its_first_test_stands_in_the_legend(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", "plain20", stopped_at=1_600)
+    metrics = tmp_path / "a/metrics.jsonl"
+    metrics.write_text(metrics.read_text().splitlines(keepends=True)[0])
+    assert [event["split"] for event in read_run(run.path).events] == ["train"]
+    plain, *_ = figure6([read_run(run.path)]).axes
+    assert legend(plain) == ["plain-20, now at step 1,600"]
 
 
 def test_shortened_runs_say_so_and_get_the_axes_they_need(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from deepres.report.curves import BOLD, THIN, Curve, curve_label, draw_curve, set_axes
+from deepres.report.curves import BOLD, THIN, Curve, Styles, curve_label, draw_curve, set_axes
 from deepres.report.pictures import nth_look
 from deepres.report.render import Table
 from deepres.report.runs import Run
@@ -22,8 +22,8 @@ def comparison(runs: Sequence[Run]) -> Figure:
     for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
         name = label if run.model in label else f"{label}, {run.model}"
         curve = Curve(name, nth_look(i), [run])
-        draw_curve(axes, curve, "train", linestyle="--", **THIN)
-        draw_curve(axes, curve, "test", curve_label(curve), **BOLD)
+        styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
+        draw_curve(axes, curve, styles, curve_label(curve))
     last = [run.curve(split)[1][-1:] for run in runs for split in ("train", "test")]
     worst = max(itertools.chain.from_iterable(last), default=0.0)
     high = min(100, max(20, 10 * math.ceil(worst / 8)))  # with room above the worst

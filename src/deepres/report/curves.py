@@ -1,6 +1,5 @@
 """Figures 1, 4 and 6: errors against iterations, in the paper's form."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from deepres.report.pictures import COLORS, Look, look_of
 from deepres.report.runs import Run, alike, title
 
 Split = Literal["train", "test"]
+Styles = dict[Split, dict[str, Any]]
+"""How the lines for each kind of images look."""
 THIN: dict[str, Any] = {"linewidth": 0.9, "markerfacecolor": "white", "markersize": 4}
 BOLD: dict[str, Any] = {"linewidth": 2.2, "markersize": 5.5}
 
@@ -25,8 +26,7 @@ class Panel:
 
     heading: str
     networks: Sequence[str]
-    styles: dict[Split, dict[str, Any]]
-    """How the curves of each kind of images look."""
+    styles: Styles
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def figure1(runs: Sequence[Run]) -> Figure:
 
 def figure4(runs: Sequence[Run]) -> Figure:
     """Draw training on ImageNet (§4.1): plain networks left, residual ones of option A right."""
-    styles: dict[Split, dict[str, Any]] = {"train": THIN, "test": BOLD}
+    styles: Styles = {"train": THIN, "test": BOLD}
     panels = [
         Panel("plain", ("plain18", "plain34"), styles),
         Panel("ResNet", ("resnet18", "resnet34"), styles),
@@ -62,7 +62,7 @@ def figure4(runs: Sequence[Run]) -> Figure:
 
 def figure6(runs: Sequence[Run]) -> Figure:
     """Draw training on CIFAR-10 (§4.2): plain networks, residual ones, and 110 against 1202."""
-    styles: dict[Split, dict[str, Any]] = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
+    styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
     plain, residual = (
         [f"{kind}{depth}" for depth in (20, 32, 44, 56)] for kind in ("plain", "resnet")
     )
@@ -100,10 +100,8 @@ def _draw(
     for panel, curves, axes in zip(
         panels, chosen, figure.subplots(1, len(panels), squeeze=False)[0], strict=True
     ):
-        for curve, split in itertools.product(curves, panel.styles):
-            named = split == list(panel.styles)[-1]  # once, where a network has two lines
-            label = curve_label(curve, bool(common)) if named else ""
-            draw_curve(axes, curve, split, label, **panel.styles[split])
+        for curve in curves:
+            draw_curve(axes, curve, panel.styles, curve_label(curve, bool(common)))
         set_axes(axes, drawn, papers_axes)
         axes.set_title(panel.heading, fontsize=10)
         present = {run.model for curve in curves for run in curve.runs}
@@ -124,29 +122,26 @@ def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
     return curves
 
 
-def draw_curve(axes: Axes, curve: Curve, split: Split, label: str = "", **style: Any) -> None:
+def draw_curve(axes: Axes, curve: Curve, styles: Styles, label: str) -> None:
     """Draw the mean over a curve's runs, and a light band from the lowest to the highest.
 
-    Without a ``label`` it does not stand in the legend.
+    The last of the lines that there are stands in the legend.
     """
-    steps, values = seeds_curve(curve.runs, split)
-    if not steps.size:
-        return
     color, marker = curve.look
-    every = max(1, steps.size // 7)
-    first = COLORS.index(color) * every // len(COLORS)  # so that markers do not cover each other
-    axes.plot(
-        steps,
-        np.nanmean(values, 0),
-        color=color,
-        marker=marker,
-        markevery=(first, every),
-        label=label or "_",  # matplotlib leaves such out of legends
-        **style,
-    )
-    if len(curve.runs) > 1:
-        low, high = np.nanmin(values, 0), np.nanmax(values, 0)
-        axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
+    last = None
+    for split, style in styles.items():
+        steps, values = seeds_curve(curve.runs, split)
+        if not steps.size:
+            continue
+        every = max(1, steps.size // 7)
+        first = COLORS.index(color) * every // len(COLORS)  # markers should not cover each other
+        (last,) = axes.plot(steps, np.nanmean(values, 0), color=color, marker=marker, **style)
+        last.set_markevery((first, every))
+        if len(curve.runs) > 1:
+            low, high = np.nanmin(values, 0), np.nanmax(values, 0)
+            axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
+    if last:
+        last.set_label(label)
 
 
 def seeds_curve(runs: Sequence[Run], split: Split) -> tuple[Any, Any]:
