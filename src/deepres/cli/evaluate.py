@@ -19,7 +19,8 @@ from deepres.evaluation.scores import Scores, average
 from deepres.models import Classifier, load_model
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
-from deepres.report.figures import PICTURES, confusion_matrix
+from deepres.report.figures import confusion_matrix
+from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory
 

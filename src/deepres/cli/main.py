@@ -12,6 +12,7 @@ import torch.distributed as dist
 
 from deepres.cli import (
     batchnorm,
+    compare,
     data,
     evaluate,
     export_weights,
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        *(models, data, train, evaluate, predict, batchnorm),
+        *(models, data, train, evaluate, predict, batchnorm, compare),
         *(import_weights, export_weights),
     ):
         command.add_to(commands)

@@ -1,6 +1,5 @@
-"""Figures in the paper's form: dashed for training, bold for test."""
+"""What a command draws at its end: a run's curves as in Figure 6, and confusions."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepres.files import atomic_write
+from deepres.report.pictures import BLUE, VERMILLION, save_picture
 from deepres.run_folder import Event, RunFolder
 
-BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe & Ito's palette, told apart by any kind of sight
-PICTURES = (".png", ".svg", ".pdf")
-"""The endings that a picture's name may have."""
 HELD_OUT = {"test": "test", "val": "validation"}
 
 
@@ -29,7 +25,7 @@ def learning_curves(run: RunFolder) -> Path:
     axes = figure.add_subplot()
     _curve(axes, events, "train", color=BLUE, linestyle="--", linewidth=1, label="training")
     for split, label in HELD_OUT.items():
-        _curve(axes, events, split, color=ORANGE, linewidth=2.2, label=label)
+        _curve(axes, events, split, color=VERMILLION, linewidth=2.2, label=label)
     for drop in recipe["lr_drops"]:
         axes.axvline(drop, color="0.75", linewidth=0.8, zorder=0)
 
@@ -45,7 +41,7 @@ def learning_curves(run: RunFolder) -> Path:
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="0.92")
     axes.legend(frameon=False)
-    return _save(figure, run.path / "curves.png")
+    return save_picture(figure, run.path / "curves.png")
 
 
 def describe(departures: dict[str, Any]) -> str:
@@ -71,18 +67,10 @@ def confusion_matrix(
     for (row, column), count in np.ndenumerate(matrix):
         color = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
-    return _save(figure, path)
+    return save_picture(figure, path)
 
 
 def _curve(axes: Axes, events: list[Event], split: str, **style: Any) -> None:
     points = [(event["step"], event["error_pct"]) for event in events if event["split"] == split]
     if points:
         axes.plot(*zip(*points, strict=True), **style)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:], dpi=150)
-    with atomic_write(path) as file:
-        file.write(picture.getvalue())
-    return path

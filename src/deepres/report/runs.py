@@ -1,5 +1,6 @@
 """Runs as reports see them: read from run folders, whole or still under way."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 from deepres.files import read_json
 from deepres.run_folder import Event, RunFolder
 
+PAPERS_DATA = {"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"}
+"""What recipe.json calls the data of each kind of the paper's recipes."""
 RESPONSES, SIGNALS = "responses.json", "signals.json"
 
 
@@ -43,12 +46,43 @@ class Run:
         return int(self.meta["recipe"]["shortened_from"] or self.steps)
 
     @property
+    def shortcut(self) -> str | None:
+        """Its shortcut option, "A", "B" or "C"; None: it is no residual network."""
+        if not self.model.startswith("resnet"):
+            return None
+        shallow = self.meta["recipe"]["kind"] == "cifar10" or self.model in ("resnet18", "resnet34")
+        return self.meta["recipe"].get("shortcut") or ("A" if shallow else "B")
+
+    @property
+    def condition(self) -> str:
+        """What sets it apart from the paper's run, in words; nothing: it is the paper's.
+
+        Length, recipe and data count. All options of ResNet-34's shortcuts are the paper's.
+        """
+        recipe, source = self.meta["recipe"], self.meta["data"]["source"]
+        parts = []
+        if recipe["shortened_from"]:
+            parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
+        parts += [
+            f"{field} {value}"
+            for field, value in self.meta["departures"].items()
+            if field != "shortened_from" and (field, self.model) != ("shortcut", "resnet34")
+        ]
+        if "sample" in source:
+            parts.append("sample")
+        elif source != PAPERS_DATA[recipe["kind"]]:
+            parts.append(source)
+        return ", ".join(parts)
+
+    @property
     def is_papers(self) -> bool:
         """Whether it is the paper's: of full length, with its recipe, on its data."""
-        shortened, departs = self.meta["recipe"]["shortened_from"], self.meta["departures"]
-        papers_data = ("CIFAR-10",) if self.meta["recipe"]["kind"] == "cifar10" else ("imagenet",)
-        source = self.meta["data"]["source"].partition(" (")[0]
-        return not shortened and not departs and source in papers_data
+        return not self.condition
+
+    @property
+    def last_step(self) -> int:
+        """The last step that it has logged; less than ``steps``: it is not finished."""
+        return max((int(event["step"]) for event in self.events), default=0)
 
     def curve(self, split: str, key: str = "error_pct") -> tuple[list[int], list[float]]:
         """Return steps and values of what was logged of ``split`` (train, val or test)."""
@@ -77,3 +111,31 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
     """Read all runs that lie in ``folders``, sorted by name."""
     found = {path.parent.resolve() for folder in folders for path in folder.glob("*/recipe.json")}
     return sorted(map(read_run, found), key=lambda run: run.name)
+
+
+def title(model: str) -> str:
+    """Return a network's name as the paper prints it: "ResNet-20"."""
+    kinds = {"plain": "plain", "resnet": "ResNet", "vgg": "VGG", "highway": "Highway"}
+    match = re.fullmatch(r"([a-z]+)(\d+)(.*)", model)
+    return f"{kinds[match[1]]}-{match[2]}{match[3]}" if match and match[1] in kinds else model
+
+
+def alike(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Group runs of one network and option by their condition, one run for each seed.
+
+    The paper's are first, then whole recipes on the paper's data, then the longest.
+    """
+    groups: dict[str, dict[int, Run]] = {}
+    for run in sorted(runs, key=_distance_from_paper):
+        groups.setdefault(run.condition, {}).setdefault(run.meta["seed"], run)
+    return {
+        condition: sorted(by_seed.values(), key=lambda run: int(run.meta["seed"]))
+        for condition, by_seed in groups.items()
+    }
+
+
+def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, int]:
+    """A key to sort by; of two runs alike, the one that is finished or further comes first."""
+    foreign = run.meta["data"]["source"] != PAPERS_DATA[run.meta["recipe"]["kind"]]
+    unfinished = run.result is None
+    return not run.is_papers, foreign, -run.steps, run.condition, unfinished, -run.last_step
