@@ -10,7 +10,8 @@ from deepres.cli.terminal import print_table
 from deepres.errors import unknown_name
 from deepres.models.complexity import stage_costs, total_cost
 from deepres.models.create import build_empty, list_models
-from deepres.models.stages import StagedNetwork
+from deepres.models.highway import HighwayLayer
+from deepres.models.stages import StagedNetwork, on_shortcut
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
 
 
@@ -100,11 +101,12 @@ def describe(model: StagedNetwork, stage: str) -> str:
 def _describe_block(block: nn.Module) -> str:
     """The layers of a block, or the one layer that ``block`` is; shortcuts are left out."""
     texts = []
+    gated = ", gated" if isinstance(block, HighwayLayer) else ""
     for name, module in block.named_modules():
-        if isinstance(module, nn.Conv2d) and not name.startswith("downsample"):
+        if isinstance(module, nn.Conv2d) and not on_shortcut(f".{name}"):
             kernel, stride = module.kernel_size[0], module.stride[0]
             strided = f", stride {stride}" if module is block and stride > 1 else ""
-            texts.append(f"{kernel}×{kernel}, {module.out_channels}{strided}")
+            texts.append(f"{kernel}×{kernel}, {module.out_channels}{strided}{gated}")
         elif isinstance(module, nn.Linear):
             texts.append(f"{module.out_features}-d fc")
         elif isinstance(module, nn.MaxPool2d):
