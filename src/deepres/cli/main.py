@@ -19,6 +19,7 @@ from deepres.cli import (
     models,
     predict,
     responses,
+    signals,
     train,
 )
 from deepres.cli.terminal import say
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
         *(models, data, train, evaluate, predict, batchnorm),
-        *(import_weights, export_weights, responses),
+        *(import_weights, export_weights, responses, signals),
     ):
         command.add_to(commands)
 
