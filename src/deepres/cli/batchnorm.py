@@ -7,20 +7,16 @@ from pathlib import Path
 from torch import Tensor
 
 from deepres.cli import Commands
-from deepres.cli.terminal import DATA_HELP, open_data, say
-from deepres.data.loading import default_workers
-from deepres.distributed import ALONE
+from deepres.cli.runs import open_run
+from deepres.cli.terminal import DATA_HELP, say
 from deepres.errors import UserError
 from deepres.evaluation import evaluate
-from deepres.models import load_model, save_weights
+from deepres.models import save_weights
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.recipes import recipe_from_dict
-from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.batchnorm import set_exact_statistics
-from deepres.training.feed import Feeding, make_feed
-from deepres.training.run import check_same_data
+from deepres.training.feed import make_feed
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -51,21 +47,13 @@ def call(options: argparse.Namespace) -> int:
     keep_freed_memory()
     device = resolve_device(options.device)
     make_repeatable(device)
-    classifier = load_model(options.run, device)
-    if not options.run.is_dir():
-        raise UserError(f"{options.run} is not a run folder: its training images are not known")
-    meta = RunFolder(options.run).read_meta()
-    recipe = recipe_from_dict(meta["recipe"])
+    run = open_run(options.run, options.data, device)
+    classifier, recipe, data = run.classifier, run.recipe, run.data
     steps = -(-options.images // recipe.batch_size)
     if steps < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")
     recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
-    data = open_data(options.data or meta["data"]["location"], recipe.kind)
-    check_same_data(RunFolder(options.run), data)
-    workers = default_workers() if options.workers is None else options.workers
-    feed = make_feed(
-        data, recipe, Feeding(meta["seed"], device, ALONE, workers, classifier.mean.cpu())
-    )
+    feed = make_feed(data, recipe, run.feeding(device, options.workers))
 
     say(f"testing with the moving averages of training on {data.source}")
     before = evaluate(classifier, feed.test).error_pct

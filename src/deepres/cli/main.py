@@ -19,6 +19,9 @@ from deepres.cli import (
     import_weights,
     models,
     predict,
+    reproduce,
+    responses,
+    signals,
     train,
 )
 from deepres.cli.terminal import say
@@ -51,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        *(models, data, train, evaluate, predict, batchnorm, compare),
-        *(import_weights, export_weights),
+        *(models, data, train, evaluate, predict, batchnorm, compare, reproduce),
+        *(import_weights, export_weights, responses, signals),
     ):
         command.add_to(commands)
 

@@ -1,20 +1,29 @@
 """deepres reproduce: the paper's tables and figures, published value and ours side by side."""
 
 import argparse
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+
+import torch
 
 from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
 from deepres.distributed import is_leader
 from deepres.errors import UserError
-from deepres.report.runs import find_runs
+from deepres.recipes import ImageNetRecipe
+from deepres.report.render import Table, as_text
+from deepres.report.runs import find_runs, read_run
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
 from deepres.reproduction.carry_out import carry_out
-from deepres.reproduction.cost import logged_speed, measured_speed, seconds_left
-from deepres.reproduction.draw import draw
+from deepres.reproduction.cost import time_left
+from deepres.reproduction.draw import draw, save
+from deepres.reproduction.measure import measure_ensemble
 from deepres.reproduction.plan import PlannedRun, plan
 from deepres.runtime import resolve_device
+from deepres.training.interrupt import Interrupted
+
+UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}
+"""Seconds in each."""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -64,62 +73,56 @@ def call(options: argparse.Namespace) -> int:
     planned = partial(
         plan, runs=options.runs, steps=options.steps, scale=options.scale, seeds=options.seeds
     )
+    device = resolve_device(options.device)
     if options.list:
-        _list(artefacts, planned, options)
+        show_list({artefact: planned([artefact]) for artefact in artefacts}, options.runs, device)
         return 0
-    runs = planned(artefacts)
+    data = cache(partial(open_data, options.data))
     names = " ".join(artefact.name for artefact in artefacts)
-    carry_out(
-        names,
-        runs,
-        lambda kind: open_data(options.data, kind),
-        device=options.device,
-        workers=options.workers,
-        say=say,
-    )
-    if is_leader():
-        for artefact in artefacts:
-            drawn = draw(artefact, [run.folder for run in planned([artefact])], options.out)
-            print("\n".join(drawn))
+    runs = planned(artefacts)
+    try:
+        carry_out(names, runs, data, device=options.device, workers=options.workers, say=say)
+    except Interrupted:
+        say("the same command goes on where this one stopped")
+        raise
+    if not is_leader():
+        return 0
+    for artefact in artefacts:
+        folders = [run.folder for run in planned([artefact])]
+        ensembles = []
+        if artefact.name == "table5":
+            images = data(ImageNetRecipe.kind)
+            ensembles = [measure_ensemble(folders, images, "multi-scale", device)]
+        drawn = draw(artefact.name, [read_run(folder) for folder in folders], ensembles)
+        if isinstance(drawn, Table):
+            print(as_text(drawn))
+        files = save(drawn, artefact.name, options.out)
+        print(f"{artefact.name}: {' '.join(map(str, files))}")
     return 0
 
 
-def _list(
-    artefacts: list[Artefact], planned: "partial[list[PlannedRun]]", options: argparse.Namespace
+def show_list(
+    planned: dict[Artefact, list[PlannedRun]], folder: Path, device: torch.device
 ) -> None:
     """Print each artefact, how many of its runs are finished, and what the rest would take."""
-    device = resolve_device(options.device)
-    there = find_runs([options.runs])
-    speeds: dict[tuple[str, str], float] = {}
-    rows, all_runs = [], {}
-    for artefact in artefacts:
-        runs = planned([artefact])
-        for run in runs:
-            key = (run.recipe.model, str(run.recipe.model_options()))
-            if run.state() != "finished" and key not in speeds:
-                known = logged_speed(run.recipe.model, there, device)
-                speeds[key] = known or measured_speed(run.recipe, device)
-            left = 0.0 if run.state() == "finished" else seconds_left(run, speeds[key])
-            all_runs[run.folder] = left
-        missing = [run.folder.name for run in runs if run.state() != "finished"]
-        seconds = sum(all_runs[run.folder] for run in runs)
-        rows.append(
-            [
-                artefact.name,
-                artefact.shows,
-                ", ".join(missing) if len(missing) <= 3 else f"{len(missing)} runs",
-                f"{len(runs) - len(missing)} of {len(runs)}" if runs else "–",
-                _in_words(seconds) if missing else "–",
-            ]
-        )
-    rows.append(["all", "", "", "", _in_words(sum(all_runs.values()))])
-    columns = ["name", "shows", "missing", "runs finished", "would take here"]
-    print_table("", columns, rows, text_columns=3)
+    runs = {run.folder: run for each in planned.values() for run in each}
+    unfinished = [run for run in runs.values() if run.state() != "finished"]
+    seconds = time_left(unfinished, find_runs([folder]), device)
+    rows = []
+    for artefact, needed in planned.items():
+        missing = [run.folder for run in needed if run.folder in seconds]
+        done = f"{len(needed) - len(missing)} of {len(needed)}" if needed else "none needed"
+        took = in_words(sum(map(seconds.__getitem__, missing))) if missing else "–"
+        rows.append([artefact.name, artefact.shows, done, took])
+    done = f"{len(runs) - len(unfinished)} of {len(runs)}"
+    rows.append(["all of them", "", done, in_words(sum(seconds.values()))])
+    columns = ["name", "shows", "runs finished", "the rest would take here"]
+    print_table("", columns, rows, text_columns=2)
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """Return a time as people say it."""
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+    for unit, length in UNITS.items():
         if seconds >= 2 * length:
             count = seconds / length
             return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"

@@ -66,6 +66,20 @@ def save_scores(path: Path, scores: Scores, **more: Any) -> None:
         file.write(content.getbuffer())
 
 
+def evaluation_entry(
+    views: str, source: str, scores: Scores, provenance: dict[str, str]
+) -> dict[str, Any]:
+    """Return the errors that ``scores`` make, as they are noted in evaluations.json."""
+    return {
+        "views": views,
+        "data": source,
+        "images": len(scores.names),
+        "top1_error_pct": scores.error_pct(1),
+        "top5_error_pct": scores.error_pct(5),
+        "provenance": provenance,
+    }
+
+
 def note_evaluation(
     run: Path, views: str, source: str, scores: Scores, provenance: dict[str, str]
 ) -> None:
@@ -74,15 +88,7 @@ def note_evaluation(
     What was noted of the same views and data is replaced. A folder that cannot be written to is
     left as it is.
     """
-    path = run / EVALUATIONS
-    noted = {
-        "views": views,
-        "data": source,
-        "images": len(scores.names),
-        "top1_error_pct": scores.error_pct(1),
-        "top5_error_pct": scores.error_pct(5),
-        "provenance": provenance,
-    }
+    path, noted = run / EVALUATIONS, evaluation_entry(views, source, scores, provenance)
     earlier = read_json(path) if path.exists() else []
     kept = [each for each in earlier if (each["views"], each["data"]) != (views, source)]
     with suppress(UserError):

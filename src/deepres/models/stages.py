@@ -68,10 +68,17 @@ class StagedNetwork(nn.Module):
         layers = [
             name
             for name, module in modules.items()
-            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
+            if isinstance(module, nn.Conv2d)
+            and module.kernel_size == (3, 3)
+            and not on_shortcut(name)
         ]
         batch_norms = {name: name.replace("conv", "bn") for name in layers}
         return {name: bn if bn in modules else name for name, bn in batch_norms.items()}
+
+
+def on_shortcut(name: str) -> bool:
+    """Tell whether the layer called ``name`` projects or gates a shortcut: no part of the depth."""
+    return ".downsample." in name or name.endswith(".gate")
 
 
 def record_outputs(model: nn.Module, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ MULTIPLY_ADDS_G = {
 PARAMETERS_M = {
     **{"resnet20": 0.27, "resnet32": 0.46, "resnet44": 0.66, "resnet56": 0.85},
     **{"resnet110": 1.7, "resnet1202": 19.4},
+    **{"highway19": 2.3, "highway32": 1.25},
 }
 """10⁶ parameters: Table 6. A plain network has as many as its residual twin."""
 

@@ -2,11 +2,13 @@
 
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import torch
 
 from deepres.models.create import create_model
+from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.report.runs import Run
@@ -18,11 +20,30 @@ IMAGES_ON_CPU = 8
 """A step on a CPU takes as long for each image in a small batch as in a large one."""
 
 
-def seconds_left(run: PlannedRun, images_per_s: float) -> float:
-    """Return how long the steps that ``run`` still has to do take at that speed."""
-    if run.state() == "finished":
-        return 0.0
-    return (run.recipe.steps - run.steps_done()) * run.recipe.batch_size / images_per_s
+def time_left(
+    unfinished: Iterable[PlannedRun], there: Sequence[Run], device: torch.device
+) -> dict[Path, float]:
+    """Return how many seconds the remaining steps of each run would take on ``device``, by folder.
+
+    The speed is what runs of the same network logged on this hardware, else it is measured now.
+
+    Args:
+        unfinished: the runs.
+        there: runs to learn from.
+        device: where they would be trained.
+    """
+    unfinished = list(unfinished)
+    speeds = {run.recipe.model: logged_speed(run.recipe.model, there, device) for run in unfinished}
+    unknown = {run.recipe.model: run.recipe for run in unfinished if not speeds[run.recipe.model]}
+    with Progress("measure (networks)", len(unknown)) as bar:
+        for done, (model, recipe) in enumerate(unknown.items()):
+            bar.update(done, model)
+            speeds[model] = measured_speed(recipe, device)
+    return {run.folder: _images_left(run) / (speeds[run.recipe.model] or 1) for run in unfinished}
+
+
+def _images_left(run: PlannedRun) -> int:
+    return (run.recipe.steps - run.steps_done()) * run.recipe.batch_size
 
 
 def logged_speed(model: str, runs: Iterable[Run], device: torch.device) -> float | None:

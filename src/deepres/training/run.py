@@ -198,7 +198,7 @@ def _prepare(
         raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
     keep_freed_memory()
     make_repeatable(device)
-    initial = _initial_network(recipe, len(data.classes), how.seed)
+    initial = initial_network(recipe, len(data.classes), how.seed)
     feed = make_feed(data, recipe, how)
     if recipe.sync_batch_norm:
         initial = nn.SyncBatchNorm.convert_sync_batchnorm(initial)
@@ -220,7 +220,7 @@ def _prepare(
     )
 
 
-def _initial_network(
+def initial_network(
     recipe: CifarRecipe | ImageNetRecipe, num_classes: int, seed: int
 ) -> StagedNetwork:
     """Build the recipe's network with the initial weights of ``seed``, the same on any device."""

@@ -99,8 +99,9 @@ def test_prototxt_of_resnet101_halves_where_the_paper_does(caffe: SimpleNamespac
 
 
 @torch.inference_mode()
-def test_onnx_computes_the_same_at_any_size(tmp_path: Path) -> None:
-    classifier = make_classifier("resnet8")
+@pytest.mark.parametrize("name", ["resnet8", "highway19"])
+def test_onnx_computes_the_same_at_any_size(tmp_path: Path, name: str) -> None:
+    classifier = make_classifier(name)
     said: list[str] = []
     (file,) = export_weights(save(tmp_path, classifier), "onnx", say=said.append)
     assert "checked: onnxruntime gives the same logits for inputs of 1×3×32×32 and" in said[0]
@@ -165,6 +166,8 @@ def test_a_bare_copy_carries_everything(tmp_path: Path) -> None:
     [
         ("resnet8", {}, "torchvision", "torchvision has no resnet8; it has resnet18, resnet34"),
         ("plain18", {}, "torchvision", "torchvision has no plain18"),
+        ("highway19", {}, "torchvision", "torchvision has no highway19"),
+        ("highway19", {}, "caffe", "known for resnet50, resnet101, resnet152, not for highway19"),
         ("resnet18", {}, "torchvision", "has shortcut A, torchvision's has B"),
         ("resnet18", {"shortcut": "C"}, "torchvision", "has shortcut C, torchvision's has B"),
         ("resnet50", {}, "torchvision", "has stride_on 1x1, torchvision's has 3x3"),
