@@ -1,8 +1,7 @@
 """Highway networks (Srivastava et al. 2015), Table 6's contrast: gates where ResNets have identity.
 
-Widths, and where layers have gates, are those of the authors' 19-layer network. All else is as in
-§4.2, so that the two differ in their shortcuts; docs/DEVIATIONS.md says how that departs from
-the original.
+The 19-layer network has its authors' widths, and gates where theirs has them. All else is as in
+§4.2, BN and stride 2 too; docs/DEVIATIONS.md says how that departs from the original.
 """
 
 import torch
