@@ -70,7 +70,7 @@ def make_run(
     events = []
     for i in range(1, 41):
         step = length * i // 40
-        if step > (stopped_at or length):
+        if step > (length if stopped_at is None else stopped_at):
             break
         fallen = 1 - math.exp(-i / 5 * wobble) * (1 - i / 40)
         for split, last in (("train", train_error_pct), ("test", test_error_pct)):

@@ -61,7 +61,7 @@ class Judgement:
         """How much of the claim was judged, and whether on single runs."""
         judged = [each for each in self.evidence if each.difference is not None]
         parts = []
-        if len(judged) < len(self.evidence):
+        if 0 < len(judged) < len(self.evidence):
             parts.append(f"{len(judged)} of {len(self.evidence)} comparisons have runs")
         single = [each for each in judged if "one run" in each.remark]
         if single and len({each.remark for each in judged}) == 1:

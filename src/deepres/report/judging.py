@@ -11,14 +11,19 @@ from deepres.report.runs import Run, title
 Verdict = Literal["holds", "does not hold", "undecided", "no run yet"]
 
 RULE = (
-    "A comparison counts when the difference of the means exceeds the margin. With several seeds "
-    "on each side, the margin is two standard errors of the difference, from the spread over "
-    "seeds. Where a side is a single run, it is twice the single runs' own uncertainty, and the "
-    "verdict says so: for a test error, the binomial standard error of that many test images; for "
-    "a training error, the standard deviation over the last ten log windows; for responses, the "
-    "standard error of the mean over layers. Two seeds can agree by chance, so with two a "
-    "difference must exceed both margins. Anything smaller is undecided. A claim holds when "
-    "all of its comparisons hold, and does not hold when one of them does not."
+    "Only runs of one length, one recipe and one data set are compared, each seed once. Shortened "
+    "runs are judged separately, and say nothing about the paper's.",
+    "A comparison counts when the difference of the means exceeds the margin. Anything smaller is "
+    "undecided.",
+    "With several seeds on each side, the margin is two standard errors of the difference, from "
+    "the spread over seeds. Of twenty comparisons of equals, about one exceeds that by chance.",
+    "Where a side is a single run, the margin is twice the single runs' own uncertainty, and the "
+    "verdict says so. That is, for a test error, the binomial standard error for so many test "
+    "images; for a training error, the standard deviation over the last ten log windows; for "
+    "responses, the standard error of the mean over layers. None of these knows how much seeds "
+    "differ.",
+    "Two seeds can agree by chance: with two, a difference must exceed both margins.",
+    "A claim holds when all of its comparisons hold, and does not hold when one of them does not.",
 )
 """What the page says of all that follows."""
 
