@@ -18,6 +18,7 @@ from deepres.cli import (
     import_weights,
     models,
     predict,
+    report,
     train,
 )
 from deepres.cli.terminal import say
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
         *(models, data, train, evaluate, predict, batchnorm),
-        *(import_weights, export_weights),
+        *(import_weights, export_weights, report),
     ):
         command.add_to(commands)
 
