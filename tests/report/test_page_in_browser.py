@@ -65,6 +65,8 @@ def test_the_page_in_a_browser(browser: Browser, page: Path, width: int, dark: b
     )
     assert len(boxes) == 11  # one of each run, and Figure 6
     assert all(wide > 200 and high > 100 for wide, high in boxes)
+    cut = "[...document.querySelectorAll('.card')].filter(c => c.scrollWidth > c.clientWidth)"
+    assert browser.evaluate(f"{cut}.length") == (1 if width == PHONE else 0)  # Figure 6 is wide
     assert (
         browser.evaluate(
             "[...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.hash.slice(1))"

@@ -29,18 +29,20 @@ def embed(content: str, name: str, description: str) -> str:
     content = tables.sub(lambda table: f"{box}{table[0]}</div>", content)
     pieces = re.split(r"(?:<\?xml.*?)?(<svg\b.*?</svg>)", content, flags=re.DOTALL)
     for i in range(1, len(pieces), 2):
-        pieces[i] = f'<div class="card">{_own_svg(pieces[i], f"{name}-{i // 2 + 1}", label)}</div>'
+        pieces[i] = _card(pieces[i], f"{name}-{i // 2 + 1}", label)
     return "".join(pieces)
 
 
-def _own_svg(svg: str, name: str, label: str) -> str:
-    """Give an <svg> element ids that begin with ``name``, a title, and a flexible size."""
+def _card(svg: str, name: str, label: str) -> str:
+    """Put an <svg> on a card of flexible size, with ids that begin with ``name``, and a title."""
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    tag, rest = re.match(r"(<svg\b[^>]*)>(.*)", svg, flags=re.DOTALL).groups()  # type: ignore[union-attr]
+    tag, _, drawing = svg.partition(">")
     size = re.search(r'\bwidth="([\d.]+)(pt|px|)"', tag)
     width = float(size[1]) * CSS_PIXELS[size[2]] if size else 640.0
     tag = re.sub(r'\s(?:width|height|role|aria-\w+)="[^"]*"', "", tag)
-    style = f"max-width:{width:.0f}px;min-width:{0.62 * width:.0f}px"
-    title = f'<title id="{name}-title">{label}</title>'
-    return f'{tag} role="img" aria-labelledby="{name}-title" style="{style}">{title}{rest}'
+    return (
+        f'<div class="card" style="max-width:{width:.0f}px">'
+        f'{tag} role="img" aria-labelledby="{name}-title" style="min-width:{0.62 * width:.0f}px">'
+        f'<title id="{name}-title">{label}</title>{drawing}</div>'
+    )

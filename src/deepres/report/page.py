@@ -122,9 +122,8 @@ def _curves(run: Run, name: str) -> Markup | None:
         return None
     split = "validation" if run.curve("val")[0] else "test"
     words = f"{title(run.model)}, seed {run.meta['seed']}: training and {split} error against steps"
-    picture = figure_html(
-        svg_text(curves_figure(run)), f"{words}. Dashed: training; bold: {split}."
-    )
+    caption = f"Dashed: training error; bold: {split} error."
+    picture = figure_html(svg_text(curves_figure(run)), caption)
     return Markup(embed(picture, name, words))
 
 
