@@ -46,6 +46,11 @@ class JudgedClaim:
         return self.judgements[0]
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show of it."""
+        return all(judgement.is_empty for judgement in self.judgements)
+
+    @property
     def others(self) -> Judgement | None:
         """On the runs nearest to the paper's that can say anything; None: there are none."""
         others = [judgement for judgement in self.judgements if not judgement.papers]
@@ -79,8 +84,8 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"count": _count, "number": _number, "side": _side}
-    environment.filters |= {"sentence": _sentence, "listed": _listed}
-    environment.globals |= {"title": title, "what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
+    environment.filters |= {"sentence": _sentence, "listed": _listed, "title_of": title}
+    environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
     return environment.get_template("page.html.jinja").render(
         runs=shown,
         copies=len(given) - len(shown),
