@@ -34,6 +34,16 @@ def test_given_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "not-asked-for" not in page
 
 
+def test_of_two_copies_the_one_in_the_folder_named_first_is_shown(folder: Path) -> None:
+    make_run(folder / "results/plain20-s0", "plain20", test_error_pct=2.22)
+    make_run(folder / "runs/plain20-s0", "plain20", test_error_pct=1.11)
+    for _ in range(2):
+        assert main(["report"]) == 0
+        assert "1.11 %" in Path("report.html").read_text()
+        assert main(["report", "--runs", "results", "--runs", "runs"]) == 0
+        assert "2.22 %" in Path("report.html").read_text()
+
+
 def test_without_any_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report"]) == 0
     assert "report on 0 runs" in capsys.readouterr().out
