@@ -25,6 +25,7 @@ def make_run(
     steps: int | None = None,
     stopped_at: int | None = None,
     source: str | None = None,
+    fingerprint: str | None = None,
     departures: dict[str, Any] | None = None,
     **side_files: Any,
 ) -> Run:
@@ -39,19 +40,29 @@ def make_run(
         steps: its length, if shortened; None: the paper's.
         stopped_at: the last step logged, if it is not finished.
         source: the name of its data; None: the paper's.
+        fingerprint: of its data; None: the same for all data of that name.
         departures: fields of the recipe that are not the paper's.
         side_files: the contents of further JSON files beside it.
     """
-    wide = model in ("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101")
+    wide = model in (
+        "plain18",
+        "plain34",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+    )
     whole, wobble = (600_000 if wide else 64_000), 1 + seed / 4
     length = steps or whole
+    source = source or ("imagenet (1000 classes)" if wide else "CIFAR-10")
     recipe = {
         **{"kind": "imagenet" if wide else "cifar10", "model": model, "steps": length, "lr": 0.1},
         **{"lr_drops": [length // 2, length * 3 // 4], "shortened_from": whole if steps else None},
     } | (departures or {})
     meta = {
         **{"recipe": recipe, "departures": departures or {}, "seed": seed},
-        "data": {"source": source or ("imagenet (1000 classes)" if wide else "CIFAR-10")},
+        "data": {"source": source, "location": "data", "fingerprint": fingerprint or source},
         "provenance": PROVENANCE,
     }
     run = RunFolder(folder)
@@ -59,7 +70,7 @@ def make_run(
     events = []
     for i in range(1, 41):
         step = length * i // 40
-        if step > (stopped_at or length):
+        if step > (length if stopped_at is None else stopped_at):
             break
         fallen = 1 - math.exp(-i / 5 * wobble) * (1 - i / 40)
         for split, last in (("train", train_error_pct), ("test", test_error_pct)):

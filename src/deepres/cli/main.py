@@ -19,6 +19,7 @@ from deepres.cli import (
     import_weights,
     models,
     predict,
+    report,
     reproduce,
     responses,
     signals,
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
-        *(models, data, train, evaluate, predict, batchnorm, compare, reproduce),
+        *(models, data, train, evaluate, predict, batchnorm, compare, reproduce, report),
         *(import_weights, export_weights, responses, signals),
     ):
         command.add_to(commands)

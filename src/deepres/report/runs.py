@@ -108,8 +108,9 @@ def read_run(path: Path) -> Run:
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:
-    """Read all runs that lie in ``folders``, sorted by name."""
-    found = {path.parent.resolve() for folder in folders for path in folder.glob("*/recipe.json")}
+    """Read all runs that lie in ``folders``, sorted by name, then in the order of the folders."""
+    recipes = (path for folder in folders for path in folder.glob("*/recipe.json"))
+    found = dict.fromkeys(path.parent.resolve() for path in recipes)
     return sorted(map(read_run, found), key=lambda run: run.name)
 
 
