@@ -36,6 +36,13 @@ def run_name(
     return "-".join([recipe, *settings, *length, f"s{seed}"])
 
 
+def results_folder() -> Path:
+    """Return the folder of the results that come with deepres: in the package, or beside it."""
+    package = Path(__file__).parent
+    installed, checkout = package / "results", package.parents[1] / "results"
+    return installed if installed.is_dir() else checkout
+
+
 class RunFolder:
     """Paths and JSON of the run at ``path``."""
 

@@ -10,6 +10,7 @@ from deepres.cli.main import main
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("deepres.cli.report.results_folder", lambda: tmp_path / "results")
     return tmp_path
 
 

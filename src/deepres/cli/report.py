@@ -6,10 +6,16 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.errors import UserError
-from deepres.report.page import write_page
+from deepres.report.embed import figure_html
+from deepres.report.page import Section, write_page
+from deepres.report.pictures import svg_text
+from deepres.report.render import Table, as_html
 from deepres.report.runs import Run, find_runs
+from deepres.reproduction.artefacts import ARTEFACTS, Artefact
+from deepres.reproduction.draw import draw
+from deepres.run_folder import results_folder
 
-USUAL_FOLDERS = (Path("runs"), Path("results"))
+RUNS = Path("runs")
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -23,7 +29,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         action="append",
         metavar="DIR",
         help="folder that holds run folders; may be given several times (default: "
-        f"{' and '.join(map(str, USUAL_FOLDERS))}, as far as they exist)",
+        f"{RUNS}, and the results that come with deepres)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("report.html"), help="file to write (default: %(default)s)"
@@ -38,11 +44,21 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out is the page's name and must end in .html, got {options.out}")
     runs = _find(options.runs)
     finished = sum(run.result is not None for run in runs)
-    page = write_page(options.out, runs)
+    page = write_page(options.out, runs, [_section(artefact, runs) for artefact in ARTEFACTS])
     print(f"report on {len(runs)} runs, {finished} of them finished: {page}")
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser to be found; open {page} yourself")
     return 0
+
+
+def _section(artefact: Artefact, runs: list[Run]) -> Section:
+    """Draw a table or figure of the paper, from all runs that have a part in it."""
+    drawn = draw(artefact.name, runs)
+    if isinstance(drawn, Table):
+        return Section(artefact.name, drawn.title, as_html(drawn))
+    kind, number = artefact.name[:-1], artefact.name[-1]
+    title = f"{kind.capitalize()} {number}: {artefact.shows}"
+    return Section(artefact.name, title, figure_html(svg_text(drawn), artefact.shows))
 
 
 def _find(folders: list[Path] | None) -> list[Run]:
@@ -52,4 +68,4 @@ def _find(folders: list[Path] | None) -> list[Run]:
             raise UserError(f"{folder} is itself a run; give the folder it is in: {folder.parent}")
         if not folder.is_dir():
             raise UserError(f"--runs {folder}: no such folder")
-    return find_runs(folders or USUAL_FOLDERS)
+    return find_runs(folders or [RUNS, results_folder()])

@@ -3,14 +3,7 @@
 from pathlib import Path
 
 from deepres.errors import UserError
-from deepres.run_folder import RunFolder
-
-
-def results_folder() -> Path:
-    """Return the folder of the results that come with deepres: in the package, or beside it."""
-    package = Path(__file__).parents[1]
-    installed, checkout = package / "results", package.parents[1] / "results"
-    return installed if installed.is_dir() else checkout
+from deepres.run_folder import RunFolder, results_folder
 
 
 def kept_run(name: str) -> Path:
