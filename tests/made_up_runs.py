@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from deepres.recipes import get_recipe
 from deepres.report.runs import Run, read_run
 from deepres.run_folder import RunFolder
 
@@ -44,22 +45,10 @@ def make_run(
         departures: fields of the recipe that are not the paper's.
         side_files: the contents of further JSON files beside it.
     """
-    wide = model in (
-        "plain18",
-        "plain34",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-        "resnet152",
-    )
-    whole, wobble = (600_000 if wide else 64_000), 1 + seed / 4
-    length = steps or whole
-    source = source or ("imagenet (1000 classes)" if wide else "CIFAR-10")
-    recipe = {
-        **{"kind": "imagenet" if wide else "cifar10", "model": model, "steps": length, "lr": 0.1},
-        **{"lr_drops": [length // 2, length * 3 // 4], "shortened_from": whole if steps else None},
-    } | (departures or {})
+    papers = get_recipe(model)
+    length, wobble = steps or papers.steps, 1 + seed / 4
+    recipe = (papers.shortened(steps) if steps else papers).to_dict() | (departures or {})
+    source = source or ("CIFAR-10" if papers.kind == "cifar10" else "imagenet (1000 classes)")
     meta = {
         **{"recipe": recipe, "departures": departures or {}, "seed": seed},
         "data": {"source": source, "location": "data", "fingerprint": fingerprint or source},

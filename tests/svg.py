@@ -11,5 +11,10 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def texts(figure: Figure) -> list[str]:
     """Return the lines of text in a picture's SVG."""
-    root = ET.fromstring(svg_text(figure))
+    return texts_of(svg_text(figure))
+
+
+def texts_of(svg: str) -> list[str]:
+    """Return the lines of text in an SVG."""
+    root = ET.fromstring(svg)
     return ["".join(text.itertext()).strip() for text in root.iter(f"{SVG}text")]

@@ -40,7 +40,7 @@ def test_a_training_errors_uncertainty_is_the_spread_of_its_last_windows(tmp_pat
 
 
 def test_early_is_half_way_to_the_first_drop(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "resnet18", steps=400)  # drops at 200, logs every 10 steps
+    run = make_run(tmp_path, "resnet18", steps=800)  # drops at 200, logs every 20 steps
     value = early_training_error(run)
     steps, errors = run.curve("train")
     assert value is not None

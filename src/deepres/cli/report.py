@@ -6,7 +6,6 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.errors import UserError
-from deepres.report.embed import figure_html
 from deepres.report.page import Section, write_page
 from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
@@ -54,11 +53,8 @@ def call(options: argparse.Namespace) -> int:
 def _section(artefact: Artefact, runs: list[Run]) -> Section:
     """Draw a table or figure of the paper, from all runs that have a part in it."""
     drawn = draw(artefact.name, runs)
-    if isinstance(drawn, Table):
-        return Section(artefact.name, drawn.title, as_html(drawn))
-    kind, number = artefact.name[:-1], artefact.name[-1]
-    title = f"{kind.capitalize()} {number}: {artefact.shows}"
-    return Section(artefact.name, title, figure_html(svg_text(drawn), artefact.shows))
+    html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+    return Section(artefact.name, f"{artefact.title}: {artefact.shows}", html)
 
 
 def _find(folders: list[Path] | None) -> list[Run]:

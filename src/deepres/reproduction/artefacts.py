@@ -1,6 +1,7 @@
 """The paper's tables and figures as data: what each shows, and which runs it needs."""
 
 import fnmatch
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,11 @@ class Artefact:
     shows: str
     studies: tuple[Study, ...] = ()
     """None for what is drawn from the networks themselves."""
+
+    @property
+    def title(self) -> str:
+        """Its name in print: "Table 6"."""
+        return re.sub(r"(\d)", r" \1", self.name).capitalize()
 
 
 def _studies(
