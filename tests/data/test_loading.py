@@ -86,5 +86,8 @@ def test_parts_cover_all_places_in_order() -> None:
     assert in_parts(range(0), 3) == []
 
 
-def test_there_are_no_more_workers_than_cores() -> None:
-    assert 1 <= default_workers() <= min(8, os.cpu_count() or 1)
+def test_processes_divide_the_cores_among_their_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(12), raising=False)
+    for processes, workers in (("1", 8), ("2", 6), ("5", 2), ("100", 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        assert default_workers() == workers

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
@@ -33,6 +34,9 @@ from deepres.training.interrupt import Interrupted
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130 or 143 stopped by
 Ctrl-C or SIGTERM (a run's state is saved)"""
+
+SECONDS_BEHIND = 2.0
+"""The victim of another process's death ends so much later: torchrun blames who ends first."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug or not (what := death_of_another(error)):
             raise
         complain(f"{what} ({str(error).splitlines()[0]}); a run that has begun goes on by --resume")
+        time.sleep(SECONDS_BEHIND)
         return 1
     except Interrupted as stop:
         say(f"deepres: {stop}")

@@ -35,7 +35,7 @@ def call(options: argparse.Namespace) -> int:
     for path in options.images:
         try:
             image = open_image(path)
-        except UserError as error:
+        except (UserError, OSError) as error:
             say(f"deepres: {error}")
             unreadable += 1
             continue

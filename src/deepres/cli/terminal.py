@@ -1,5 +1,6 @@
 """What the commands share: how they print, and how they find CIFAR-10."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,10 +8,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deepres.data.cifar10 import Cifar10, load_cifar10, load_sample
+from deepres.data.cifar10 import MD5, Cifar10, load_cifar10, load_sample
 from deepres.data.fetch import fetch_cifar10
 from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.distributed import is_leader
+from deepres.errors import UserError
 from deepres.recipes import CifarRecipe
 
 DATA_FOLDER = Path("data/cifar10")
@@ -50,13 +52,16 @@ def open_data(name: str | None, kind: str = CifarRecipe.kind) -> Cifar10 | Image
     Without a name that is the usual folder, and CIFAR-10 is fetched if it is not there.
 
     Raises:
-        UserError: the folder lacks the data, or holds damaged files.
+        UserError: the folder lacks the data, or holds damaged files; or several processes would
+            have to fetch.
         NoSource: CIFAR-10 is to be fetched, and no source can be reached.
     """
     if kind != CifarRecipe.kind:
         return open_image_folder(Path(name) if name else IMAGENET_FOLDER)
     if name == "sample":
         return load_sample()
-    if name is None and not DATA_FOLDER.exists():
+    if name is None and not all((DATA_FOLDER / file).exists() for file in MD5):
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError(f"{DATA_FOLDER} is not complete; fetch it first: deepres data cifar10")
         fetch_cifar10(DATA_FOLDER, say)
     return load_cifar10(Path(name) if name else DATA_FOLDER)

@@ -60,5 +60,4 @@ def with_few_test_images(data: Cifar10 | ImageFolder, count: int) -> Cifar10 | I
     """
     if isinstance(data, Cifar10):
         return dataclasses.replace(data, test=data.test.subset(slice(count)))
-    every = max(1, len(data.test) // count)
-    return dataclasses.replace(data, test=data.test.subset(slice(0, every * count, every)))
+    return dataclasses.replace(data, test=data.test.spread(count))

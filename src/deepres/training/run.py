@@ -102,6 +102,7 @@ def resume(
     data: Cifar10 | ImageFolder,
     *,
     steps: int | None = None,
+    bad_images: str | None = None,
     device: str = "auto",
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
@@ -114,6 +115,7 @@ def resume(
         run: its folder.
         data: the same images that it began with.
         steps: a new last step, to extend a run; drops of the learning rate stay where they are.
+        bad_images: from now on ``fail`` at files that cannot be decoded, or ``skip`` them.
         device: as in ``train``.
         workers: as in ``train``.
         save_every_s: as in ``train``.
@@ -135,6 +137,8 @@ def resume(
     recipe = recipe_from_dict(meta["recipe"])
     if steps is not None:
         recipe = recipe.extended(steps)
+    if bad_images is not None:
+        recipe = recipe.changed([f"bad_images={bad_images}"])
     world, target = join_world(device)
     speak = say if world.leader else _say_nothing
     with _locked(folder, world):
@@ -254,8 +258,7 @@ def _run(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
     """Train to the end, and write the final weights and numbers; return them."""
     folder, world = training.folder, training.world
     if world.leader:
-        for outdated in (folder.result, folder.weights):
-            outdated.unlink(missing_ok=True)
+        folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     run_steps(training)
     result = _result(training, meta) if world.leader else {}
     if world.leader:
@@ -283,6 +286,7 @@ def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
         "train_error_pct": whole[-1]["error_pct"],
         "train_loss": whole[-1]["loss"],
         "skipped_images": sum(event.get("skipped_images", 0) for event in trained),
+        "skipped_test_images": test.get("skipped_images", 0),
         "training_s": round(training.state.seconds, 1),
         "provenance": meta["provenance"],
         "resumed": meta.get("resumed", []),
