@@ -58,7 +58,8 @@ def train(
         seed: of the initial weights and of all random draws.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         workers: how many processes decode image files; by default one a core, up to 8.
-        save_every_s: seconds between checkpoints; no more than that is lost by a kill.
+        save_every_s: seconds between checkpoints; a kill loses no more than that and an
+            evaluation.
         say: receives lines for the user.
         progress: makes a bar for a label, the last step and the first; by default one of its own.
 
