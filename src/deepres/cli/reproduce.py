@@ -78,10 +78,10 @@ def call(options: argparse.Namespace) -> int:
         show_list({artefact: planned([artefact]) for artefact in artefacts}, options.runs, device)
         return 0
     data = cache(partial(open_data, options.data))
-    names = " ".join(artefact.name for artefact in artefacts)
+    label = artefacts[0].name if len(artefacts) == 1 else "reproduce"
     runs = planned(artefacts)
     try:
-        carry_out(names, runs, data, device=options.device, workers=options.workers, say=say)
+        carry_out(label, runs, data, device=options.device, workers=options.workers, say=say)
     except Interrupted:
         say("the same command goes on where this one stopped")
         raise
@@ -91,8 +91,9 @@ def call(options: argparse.Namespace) -> int:
         folders = [run.folder for run in planned([artefact])]
         ensembles = []
         if artefact.name == "table5":
+            six = [run.folder for run in planned([artefact], seeds=1)]
             images = data(ImageNetRecipe.kind)
-            ensembles = [measure_ensemble(folders, images, "multi-scale", device)]
+            ensembles = [measure_ensemble(six, images, "multi-scale", device)]
         drawn = draw(artefact.name, [read_run(folder) for folder in folders], ensembles)
         if isinstance(drawn, Table):
             print(as_text(drawn))
