@@ -9,9 +9,10 @@ from torchvision import transforms as reference
 
 from deepres.data.folder import ImageFiles, open_image_folder
 from deepres.data.images import BadImage
-from deepres.data.loading import CentreCrops, ViewedImages, default_workers, in_parts
+from deepres.data.loading import CentreCrops, ViewedImages, in_parts, number_of_workers
 from deepres.data.views import multi_scale
 from deepres.distributed import World
+from deepres.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -87,4 +88,7 @@ def test_parts_cover_all_places_in_order() -> None:
 
 
 def test_there_are_no_more_workers_than_cores() -> None:
-    assert 1 <= default_workers() <= min(8, os.cpu_count() or 1)
+    assert 1 <= number_of_workers(None) <= min(8, os.cpu_count() or 1)
+    assert number_of_workers(0) == 0
+    with pytest.raises(UserError, match="the number of workers must be 0 or more, got -1"):
+        number_of_workers(-1)
