@@ -48,6 +48,10 @@ TORCH_OPTIONS: dict[str, dict[str, Any]] = {
 # Where these are not the paper's.
 OPTION_B = "its shortcuts are of option B, as in Table 3; in Table 2 they are of option A"
 STRIDE_3X3 = "its bottlenecks halve the map in the 3×3; the paper's do so in their first 1×1"
+BILINEAR = (
+    "images are resized bilinearly, whatever the weights were made for (some of timm's: bicubic); "
+    "errors may differ slightly"
+)
 TIMM_VGG_HEAD = {"pre_logits.fc1": "0", "pre_logits.fc2": "3", "head.fc": "6"}
 COUNTER = "num_batches_tracked"
 
@@ -109,7 +113,18 @@ def import_weights(
         network, mean_tensor, names, std=std, crop=crop, short_side=short_side
     ).eval()
     say(f"input: shorter side {short_side}, crop {crop}; {len(names)} classes")
+    of_channels = "the mean image, on average" if mean else "the mean"
+    say(
+        f"of R, G, B in [0, 1] {of_channels} {_numbers(mean_tensor.mean((1, 2)))} is subtracted, "
+        f"then the std {_numbers(std)} divides"
+    )
+    if source == "timm":
+        say(BILINEAR)
     return prepared
+
+
+def _numbers(tensor: Tensor) -> str:
+    return " ".join(f"{value:.4g}" for value in tensor.flatten().tolist())
 
 
 def torch_options(name: str, program: str) -> dict[str, Any]:
