@@ -50,6 +50,29 @@ def test_residual_functions_of_one_layer_at_the_same_depth_and_cost() -> None:
     assert create_model(**one.architecture).state_dict().keys() == one.state_dict().keys()
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "resolved"),
+    [
+        ("resnet18", {}, {"num_classes": 1000, "shortcut": "A", "pool": "pad"}),
+        (
+            "resnet50",
+            {"num_classes": 7, "pool": "ceil"},
+            {"num_classes": 7, "shortcut": "B", "stride_on": "1x1", "pool": "ceil"},
+        ),
+        ("plain34", {}, {"num_classes": 1000, "pool": "pad"}),
+        ("vgg16", {}, {"num_classes": 1000}),
+        ("resnet20", {}, {"num_classes": 10, "residual_layers": 2}),
+        ("plain20", {}, {"num_classes": 10}),
+        ("highway19", {}, {"num_classes": 10}),
+    ],
+)
+def test_its_architecture_is_all_that_builds_it_again(name, given, resolved) -> None:
+    every = ("num_classes", "shortcut", "stride_on", "pool", "residual_layers")
+    found = build_empty(name, **{**dict.fromkeys(every), **given}).architecture
+    assert found == {"name": name, **resolved}
+    assert build_empty(**found).architecture == found
+
+
 def test_he_initialisation() -> None:
     torch.manual_seed(0)
     model = create_model("resnet18")

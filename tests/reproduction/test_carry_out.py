@@ -52,7 +52,10 @@ def test_a_plan_is_carried_out_over_an_interruption(
     assert [run.state() for run in runs] == ["finished", "cut off"]
     carry(runs, data)
     assert taken == ["plain8"] * 4 + ["resnet8"] * 4
+    exact: list[torch.device] = []  # what is only tested must be so, too
+    monkeypatch.setattr("deepres.reproduction.carry_out.make_repeatable", exact.append)
     carry(runs, data)
+    assert exact == [torch.device("cpu")]
     assert len(taken) == 8
     assert [run.state() for run in runs] == ["finished"] * 2
     (noted,) = read_run(runs[1].folder).side_file("evaluations.json")

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
 import torch
@@ -29,7 +28,14 @@ from deepres.cli import (
 from deepres.cli.terminal import say
 from deepres.distributed import leave_world
 from deepres.errors import UserError
+from deepres.provenance import installed_version
 from deepres.training.interrupt import Interrupted
+
+GOES_ON = {
+    "train": "; a run goes on from its last checkpoint by --resume",
+    "reproduce": "; the same command goes on from the last checkpoint",
+}
+"""How the work that a command was at is taken up again."""
 
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130 or 143 stopped by
@@ -55,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"deepres {version('deepres')}")
+    version = f"deepres {installed_version()}"
+    parser.add_argument("--version", action="version", version=version)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in (
         *(models, data, train, evaluate, predict, batchnorm, compare, reproduce, report),
         *(import_weights, export_weights, responses, signals),
@@ -65,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add_to(commands)
 
     options = parser.parse_args(arguments)
+    goes_on = GOES_ON.get(options.command, "")
     try:
         status: int = options.call(options)
     except UserError as error:
@@ -80,17 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         if options.debug or not (what := death_of_another(error)):
             raise
-        complain(f"{what} ({str(error).splitlines()[0]}); a run that has begun goes on by --resume")
+        complain(f"{what} ({str(error).splitlines()[0]}){goes_on}")
         time.sleep(SECONDS_BEHIND)
         return 1
     except Interrupted as stop:
         say(f"deepres: {stop}")
         return 128 + stop.signal_number
     except KeyboardInterrupt:
-        print(
-            "deepres: interrupted at once; a run goes on from its last checkpoint by --resume",
-            file=sys.stderr,
-        )
+        print(f"deepres: interrupted at once{goes_on}", file=sys.stderr)
         return 130
     except OSError as error:
         if options.debug:

@@ -8,7 +8,7 @@ import torch
 from deepres.cli import Commands
 from deepres.cli.runs import open_run
 from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
-from deepres.data.loading import default_workers
+from deepres.data.loading import number_of_workers
 from deepres.distributed import ALONE
 from deepres.errors import UserError
 from deepres.evaluation.signals import RULE, Signals, measure_signals
@@ -64,10 +64,10 @@ def call(options: argparse.Namespace) -> int:
         signals, file = measure(subject, options, device)
         passed = (signals.forward_std, signals.gradient_norm)
         numbers = [f"{number:.3g}" for way in passed for number in (min(way), max(way))]
-        rows.append([subject, str(len(signals.layers)), *numbers, str(file)])
+        rows.append([subject, str(file), str(len(signals.layers)), *numbers])
         verdicts.append(f"{subject}: {signals.verdict}")
-    columns = ["", "3×3 layers", "smallest std", "largest", "smallest gradient", "largest", "file"]
-    print_table("", columns, rows)
+    columns = ["", "file", "3×3 layers", "smallest std", "largest", "smallest gradient", "largest"]
+    print_table("", columns, rows, text_columns=2)
     print("\n".join([*verdicts, f"({RULE})"]))
     return 0
 
@@ -85,8 +85,7 @@ def measure(
     else:
         recipe = get_recipe(subject)
         data = open_data(options.data, recipe.kind)
-        workers = default_workers() if options.workers is None else options.workers
-        feeding = Feeding(options.seed, device, ALONE, workers)
+        feeding = Feeding(options.seed, device, ALONE, number_of_workers(options.workers))
         network = initial_network(recipe, len(data.classes), options.seed).to(device)
     if options.images:
         recipe = recipe.changed([f"batch_size={options.images}"])

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,8 @@ DATA_HELP = (
     "ImageNet's networks a folder with train/<class>/ and val/<class>/ (default: where a run's "
     f"data are, else {DATA_FOLDER}, fetched if it is missing, or {IMAGENET_FOLDER})"
 )
+LEAST_TEXT = 6
+"""How many characters wide a column of text stays in a narrow terminal."""
 
 
 def say(line: str) -> None:
@@ -33,17 +36,24 @@ def say(line: str) -> None:
 def print_table(
     title: str, columns: list[str], rows: list[list[str]], text_columns: int = 1
 ) -> None:
-    """Print a table to standard output: the first ``text_columns`` hold text, the rest numbers."""
+    """Print a table to standard output: the first ``text_columns`` hold text, the rest numbers.
+
+    In a narrow terminal text folds; numbers never lose a digit.
+    """
     table = Table(
         title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < text_columns else "right", no_wrap=True)
+        width = max(cell_len(text) for text in (column, *(row[i] for row in rows)))
+        if i < text_columns:
+            table.add_column(column, overflow="fold", min_width=min(width, LEAST_TEXT))
+        else:
+            table.add_column(column, justify="right", no_wrap=True, min_width=width)
     for row in rows:
         table.add_row(*map(Text, row))
     # In a pipe there is no width to fit into.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    console.print(table, crop=False)
 
 
 def open_data(name: str | None, kind: str = CifarRecipe.kind) -> Cifar10 | ImageFolder:

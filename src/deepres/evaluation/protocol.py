@@ -8,7 +8,7 @@ import torch
 from deepres.data.cifar10 import ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles
-from deepres.data.loading import default_workers
+from deepres.data.loading import number_of_workers
 from deepres.distributed import World
 from deepres.evaluation.score_files import cached_scores, note_evaluation
 from deepres.evaluation.scores import Scores, class_scores
@@ -62,9 +62,9 @@ def score_weights(
     file, fingerprint = weights_file(weights), images.fingerprint()
     if fold:
         fold_batch_norm(classifier.network)
-    if workers is None:
-        workers = 0 if isinstance(images, ImageSet) else default_workers()
-    bad: list[str] = []
+    if workers is None and isinstance(images, ImageSet):
+        workers = 0
+    decoding = number_of_workers(workers)
 
     def compute() -> Scores:
         with progress("evaluate", len(images)) as bar:
@@ -73,9 +73,8 @@ def score_weights(
                 images,
                 views,
                 device=device,
-                workers=workers,
+                workers=decoding,
                 skip_bad=skip_bad,
-                on_bad=bad.append,
                 on_images=bar.update,
                 world=world,
             )
@@ -87,14 +86,15 @@ def score_weights(
         "views": views,
         "fold": fold,
         "bad_images": "skip" if skip_bad else "fail",
-        "code": now["commit"],
+        "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
     scores = cached_scores(path, key, compute, world)
-    for line in bad:
-        say(f"left out: {line}")
-    if world.leader and (missing := len(images) - len(scores.names)):
-        say(f"{missing} of {len(images):,} images cannot be decoded and are left out")
+    scored = set(scores.names)
+    if world.leader and (missing := [name for name in images.names if name not in scored]):
+        for name in missing:
+            say(f"left out: {name}")
+        say(f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out")
     if world.leader and file.name == WEIGHTS and scores.known:
         note_evaluation(file.parent, views, source, scores, now)
     return scores

@@ -68,14 +68,17 @@ def create_model(
     _check_option("residual_layers", residual_layers, (1, 2))
 
     model: StagedNetwork
+    options: dict[str, Any] = {}  # those that this network has
     if kind == "vgg" and depth in BLOCKS and not suffix:
         given = (shortcut, stride_on, pool, residual_layers)
         _refuse(name, "VGG has no shortcuts and no bottlenecks", *given)
-        model = VGG(depth, num_classes or 1000)
+        num_classes = num_classes or 1000
+        model = VGG(depth, num_classes)
     elif kind == "highway" and depth in LAYERS and not suffix:
         given = (shortcut, stride_on, pool, residual_layers)
         _refuse(name, "a highway network has gates in all shortcuts", *given)
-        model = HighwayNetwork(depth, num_classes or 10)
+        num_classes = num_classes or 10
+        model = HighwayNetwork(depth, num_classes)
     elif kind in ("vgg", "highway"):
         raise unknown_name("network", name, NAMES)
     elif (kind == "resnet" or depth in (18, 34)) and depth in IMAGENET and not suffix:
@@ -85,30 +88,29 @@ def create_model(
         if basic:
             _refuse(name, "stride_on is for bottlenecks, in 50 layers and more", stride_on)
         _refuse(name, "residual_layers is for CIFAR-10's networks", residual_layers)
-        default: Shortcut = "A" if basic else "B"
-        option: Shortcut = "none" if kind == "plain" else shortcut or default
-        model = imagenet_resnet(
-            depth, option, stride_on or "1x1", pool or "pad", num_classes or 1000
-        )
+        shortcut = "none" if kind == "plain" else shortcut or ("A" if basic else "B")
+        stride_on, pool, num_classes = stride_on or "1x1", pool or "pad", num_classes or 1000
+        model = imagenet_resnet(depth, shortcut, stride_on, pool, num_classes)
+        options = {"pool": pool}
+        if kind == "resnet":
+            options["shortcut"] = shortcut
+        if not basic:
+            options["stride_on"] = stride_on
     elif depth >= 8 and depth % 6 == 2:
         _refuse(name, "§4.2 uses option A and basic blocks throughout", shortcut, stride_on, pool)
         if kind == "plain":
             _refuse(name, "a plain network has no residual functions", residual_layers)
-        option = "none" if kind == "plain" else "A"
-        model = cifar_resnet(depth, option, num_classes or 10, residual_layers or 2)
+        shortcut = "none" if kind == "plain" else "A"
+        residual_layers, num_classes = residual_layers or 2, num_classes or 10
+        model = cifar_resnet(depth, shortcut, num_classes, residual_layers)
+        if kind == "resnet":
+            options = {"residual_layers": residual_layers}
     elif suffix:
         raise unknown_name("network", name, NAMES)
     else:
         raise _no_such_depth(kind, depth)
     he_initialise(model)
-    model.architecture = {
-        "name": name,
-        "num_classes": num_classes,
-        "shortcut": shortcut,
-        "stride_on": stride_on,
-        "pool": pool,
-        "residual_layers": residual_layers,
-    }
+    model.architecture = {"name": name, "num_classes": num_classes, **options}
     return model
 
 

@@ -23,8 +23,8 @@ class StagedNetwork(nn.Module):
 
     ``stages`` maps the paper's name of each stage (conv1, conv2_x, …, fc) to the modules that it
     runs, by their names in the state dict. ``input_size`` is the side, in pixels, of the images
-    that it was made for. ``architecture`` holds the arguments of the ``create_model`` that built
-    it.
+    that it was made for. ``architecture`` holds arguments of ``create_model`` that build it
+    again: its name and all the options that it has, those by default included.
     """
 
     def __init__(self, input_size: int) -> None:

@@ -19,6 +19,7 @@ from deepres.report.runs import RESPONSES
 from deepres.reproduction.measure import hidden, measure_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
+from deepres.runtime import make_repeatable
 from deepres.training import resume, train
 from deepres.training.finished import finished_run
 from deepres.training.run import check_same_data
@@ -59,6 +60,7 @@ def carry_out(
             check_same_data(RunFolder(run.folder), data(run.recipe.kind))
     runs = sorted(runs, key=lambda run: STATES.index(run.state()))
     how = Hardware(*join_world(device), device, workers, say)
+    make_repeatable(how.target)
     works = [work(run.recipe) for run in runs]
     shares = [100 * each / sum(works) for each in works]
     ends = list(itertools.accumulate(shares))

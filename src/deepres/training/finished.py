@@ -8,7 +8,7 @@ import torch
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
-from deepres.data.loading import default_workers
+from deepres.data.loading import number_of_workers
 from deepres.distributed import ALONE
 from deepres.models import Classifier, load_model
 from deepres.recipes import CifarRecipe, ImageNetRecipe, recipe_from_dict
@@ -29,8 +29,8 @@ class FinishedRun:
 
     def feeding(self, device: torch.device, workers: int | None) -> Feeding:
         """Return how the run takes its data, now in this process alone."""
-        workers = default_workers() if workers is None else workers
-        return Feeding(self.seed, device, ALONE, workers, self.classifier.mean.cpu())
+        mean = self.classifier.mean.cpu()
+        return Feeding(self.seed, device, ALONE, number_of_workers(workers), mean)
 
 
 def finished_run(path: Path, data: Cifar10 | ImageFolder, device: torch.device) -> FinishedRun:

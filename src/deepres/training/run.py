@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
-from deepres.data.loading import default_workers
+from deepres.data.loading import number_of_workers
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
 from deepres.files import write_json
@@ -76,7 +76,7 @@ def train(
     folder.check_absent()
     world, target = join_world(device)
     # All that can fail comes before the folder is made.
-    feeding = Feeding(seed, target, world, default_workers() if workers is None else workers)
+    feeding = Feeding(seed, target, world, number_of_workers(workers))
     if isinstance(data, ImageFolder) and world.leader:
         say("taking the mean of the training images")
     training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
@@ -145,8 +145,7 @@ def resume(
     with _locked(folder, world):
         state = world.leaders(latest_state(folder, say) if world.leader else None)
         mean = state["mean"] if state else None
-        workers = default_workers() if workers is None else workers
-        feeding = Feeding(meta["seed"], target, world, workers, mean)
+        feeding = Feeding(meta["seed"], target, world, number_of_workers(workers), mean)
         training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
         if state:
             training.state.load(state, folder)
@@ -191,8 +190,6 @@ def _prepare(
     """Set up a run at step 0."""
     if not save_every_s >= 0:
         raise UserError(f"the time between checkpoints must be 0 s or more, got {save_every_s}")
-    if how.workers < 0:
-        raise UserError(f"the number of workers must be 0 or more, got {how.workers}")
     world, device = how.world, how.device
     if recipe.batch_size % (world.size * recipe.accumulate):
         raise UserError(

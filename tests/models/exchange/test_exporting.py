@@ -218,9 +218,23 @@ def test_tensors_that_come_back_changed_are_refused(
     state = load_model(weights).network.state_dict()
     state["fc.bias"] = state["fc.bias"] + 1e-3
     monkeypatch.setattr(exporting, "read_state_dict", lambda file: state)
+    (tmp_path / "a.json").write_bytes(b"what was there")
     with pytest.raises(UserError, match=r"a.pth was not written: fc.bias did not come back"):
         export_weights(weights, "torchvision", tmp_path / "a.pth")
-    assert not (tmp_path / "a.pth").exists()
+    assert {file.name for file in tmp_path.iterdir()} == {weights.name, "a.json"}
+    assert (tmp_path / "a.json").read_bytes() == b"what was there"
+
+
+def test_a_refused_export_to_caffe_leaves_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = save(tmp_path, make_classifier("resnet50", side=64, pool="ceil"))
+    other = make_classifier("resnet50", side=64)
+    monkeypatch.setattr(exporting, "import_weights", lambda *_, **__: other)
+    with pytest.raises(UserError, match=r"a\.caffemodel was not written: it does not give"):
+        export_weights(weights, "caffe", tmp_path / "a.caffemodel")
+    assert list(tmp_path.iterdir()) == [weights]
+    weights.unlink()  # 90 MB, which pytest would keep
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
