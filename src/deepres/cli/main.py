@@ -41,8 +41,9 @@ EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130 or 143 stopped by
 Ctrl-C or SIGTERM (a run's state is saved)"""
 
+ANOTHER_DIED = "another process of this run died"
 SECONDS_BEHIND = 2.0
-"""The victim of another process's death ends so much later: torchrun blames who ends first."""
+"""By which a process ends later than the one whose death it met: torchrun blames the first."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug or not (what := death_of_another(error)):
             raise
         complain(f"{what} ({str(error).splitlines()[0]}){goes_on}")
-        time.sleep(SECONDS_BEHIND)
+        if what == ANOTHER_DIED:
+            time.sleep(SECONDS_BEHIND)
         return 1
     except Interrupted as stop:
         say(f"deepres: {stop}")
@@ -112,7 +114,7 @@ def death_of_another(error: RuntimeError) -> str:
     if "DataLoader worker" in str(error):
         return "a process that decodes images died; if memory was short, take fewer --workers"
     if dist.is_initialized() and "connection" in str(error).lower():
-        return "another process of this run died"
+        return ANOTHER_DIED
     return ""
 
 
