@@ -30,7 +30,8 @@ def keep(run: Path) -> None:
     source, target = RunFolder(run), RunFolder(RESULTS / run.name)
     target.path.mkdir(parents=True)
     meta, result = source.read_meta(), read_json(source.result)
-    location = meta["data"].pop("location")  # is of this machine
+    location = meta["data"]["location"]
+    meta["data"]["location"] = None  # on another machine data lie elsewhere
     target.write_meta(meta)
     for event in thinned(source.read_events()):
         target.append_event(event)
