@@ -3,8 +3,9 @@
 #
 #     benchmarks/gpu.sh [folder with CIFAR-10's binary files]
 #
-# Needs torch, torchvision, safetensors, rich, matplotlib and Pillow; pytest if its tests are to run,
-# timm if it is to be compared with, and a C compiler for torch.compile.
+# Needs what deepres does (torch, NumPy, Pillow, rich, matplotlib, safetensors, Jinja2), installed or
+# not itself, and torchvision; pytest, hypothesis and SciPy if its tests are to run, timm if it is to
+# be compared with, and a C compiler for torch.compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${1:-data/cifar10}
@@ -22,10 +23,10 @@ table() {
     timeout "$seconds" python3 "$@" >>"$scratch/tables" || echo "FAILED: $*" >>"$scratch/tables"
 }
 
-if python3 -c 'import pytest' 2>/dev/null; then
+if python3 -c 'import pytest, hypothesis, scipy' 2>/dev/null; then
     timeout 75 python3 -m pytest -q -m gpu -p no:cacheprovider tests/training || echo "GPU TESTS FAILED"
 else
-    echo "pytest is not installed: the GPU tests did not run"
+    echo "pytest, hypothesis and SciPy are not all installed: the GPU tests did not run"
 fi
 timeout 45 python3 -m deepres train resnet20 --steps 1000 --data "$data" --device "$device" \
     --out "$scratch/run" || echo "TRAINING FAILED"

@@ -61,3 +61,10 @@ def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
     torch.save({"sha256": "", "code": Path}, path)
     with pytest.raises(DamagedCheckpoint):
         load_checkpoint(path)
+
+
+def test_a_system_error_says_nothing_about_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError):
+        load_checkpoint(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictures import image_folder
 from safetensors.torch import load_file
 
 from deepres.data.batches import Batches
@@ -108,7 +109,8 @@ def test_a_killed_process_ends_the_others_and_the_run_resumes(tmp_path: Path) ->
     _, said = group.communicate(timeout=60)
     assert time.monotonic() - killed_at < 20
     assert group.returncode == 1
-    assert re.search(rf"rank\s*: 1 .*\n.*exitcode\s*: -9 \(pid: {second}\)", said)
+    cause = said[said.index("Root Cause") :]
+    assert re.search(rf"rank\s*: 1 .*\n.*exitcode\s*: -9 \(pid: {second}\)", cause)
     assert "deepres: process 0 of 2: another process of this run died" in said
     assert "Traceback" not in said.split("torch/distributed/elastic")[0]
 
@@ -120,6 +122,30 @@ def test_a_killed_process_ends_the_others_and_the_run_resumes(tmp_path: Path) ->
     for a, b in zip(one.read_events(), two.read_events(), strict=True):
         assert {**a, "images_per_s": 0} == {**b, "images_per_s": 0}
     assert json.loads(two.result.read_text())["provenance"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_process_that_meets_a_bad_image_is_named_and_the_run_goes_on_without_it(
+    tmp_path: Path,
+) -> None:
+    root = image_folder(tmp_path / "data", train=4, val=2)
+    (root / "train/class1/002.jpg").write_bytes(b"")
+    command = ["train", "resnet18", "--data", "data", "--steps", "2", "--workers", "1"]
+    for setting in ("batch_size=8", "crop=32", "shorter_side=36,40", "mean_images=1"):
+        command += ["--set", setting]
+    start = [*TORCHRUN, "--nproc-per-node", "2", "-m", "deepres", *command, "--out", "run"]
+    done = subprocess.run(
+        start, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    (who,) = re.findall(
+        r"deepres: process (\d) of 2: \S+/class1/002\.jpg: .*bad_images=skip", done.stderr
+    )
+    (culprit,) = re.findall(r"Root Cause.*?rank\s*: (\d).*?exitcode\s*: 2", done.stderr, re.DOTALL)
+    assert culprit == who
+
+    resume = ["-m", "deepres", "train", "--resume", "run", "--set", "bad_images=skip"]
+    assert "left out: 2 times an image" in together(2, tmp_path, *resume, "--workers", "1")
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ FOUNDATIONS = [
     ),
 ]
 # Training evaluates as it goes, by a function that never sees the trainer.
-FLOW = ["recipes", "data", "models", "evaluation", "training", "report", "cli"]
+FLOW = ["recipes", "data", "models", "evaluation", "training", "report", "reproduction", "cli"]
 ORDER = [*FOUNDATIONS, *FLOW]
 
 

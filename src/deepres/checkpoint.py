@@ -47,12 +47,12 @@ def load_checkpoint(path: Path) -> State:
     Raises:
         FileNotFoundError: there is none.
         DamagedCheckpoint: the file is damaged.
+        OSError: the system refused to read it; that says nothing about the file.
     """
+    content = io.BytesIO(path.read_bytes())
     try:
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        state: State = torch.load(content, map_location="cpu", weights_only=True)
         checksum = state.pop("sha256")
-    except FileNotFoundError:
-        raise
     except Exception as error:  # a damaged archive can fail anywhere in zip, pickle or torch
         raise DamagedCheckpoint(f"{path} is damaged and cannot be read") from error
     if checksum != digest_of(state):

@@ -25,10 +25,11 @@ class Progress:
 
     def __init__(self, label: str, total: int, start: int = 0, shown: bool = True) -> None:
         self._shown = shown
-        self._label, self._total, self._start, self._done = label, total, start, start
+        self._label, self._total, self._start = label, total, start
+        self._done: float = start
         self._began = time.monotonic()
         self._line_at = self._began
-        self._line_done = start
+        self._line_done: float = start
         self._bar: RichProgress | None = None
         if shown and sys.stderr.isatty():
             self._bar = RichProgress(
@@ -56,7 +57,7 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
-    def update(self, done: int, note: str = "") -> None:
+    def update(self, done: float, note: str = "") -> None:
         """Say that ``done`` units are complete, with a few words on how it goes."""
         self._done = done
         if self._bar:
@@ -69,7 +70,7 @@ class Progress:
         if due and done != self._line_done:
             self._line_at, self._line_done = now, done
             print(
-                f"{self._label} {done:,}/{self._total:,}  ETA {self._eta(now)}  {note}",
+                f"{self._label} {done:,.0f}/{self._total:,}  ETA {self._eta(now)}  {note}",
                 file=sys.stderr,
                 flush=True,
             )
@@ -78,3 +79,27 @@ class Progress:
         fresh = self._done - self._start
         seconds = round((now - self._began) / fresh * (self._total - self._done)) if fresh else 0
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+class Part(Progress):
+    """Progress of a part, which shows in the bar of the ``whole``.
+
+    Args:
+        whole: the bar of all the work.
+        before: how much of the whole is complete when the part begins.
+        share: how much of the whole the part is.
+        label: what the part is called.
+        total: its own units of work.
+        start: how many of them are complete already.
+    """
+
+    def __init__(
+        self, whole: Progress, before: float, share: float, label: str, total: int, start: int = 0
+    ) -> None:
+        super().__init__(label, total, start, shown=False)
+        self._whole, self._before, self._share = whole, before, share
+
+    def update(self, done: float, note: str = "") -> None:
+        """Say that ``done`` units are complete, with a few words on how it goes."""
+        place = round(self._before + self._share * done / self._total, 6)
+        self._whole.update(place, f"{self._label} {done:,.0f}/{self._total:,}  {note}")

@@ -12,7 +12,7 @@ import torch
 def provenance(device: torch.device) -> dict[str, str]:
     """Return the versions and the hardware behind a number that is measured on ``device``."""
     return {
-        "deepres": _version(),
+        "deepres": installed_version(),
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -22,7 +22,8 @@ def provenance(device: torch.device) -> dict[str, str]:
     }
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """Return the version of deepres; a checkout on PYTHONPATH has none."""
     try:
         return version("deepres")
     except PackageNotFoundError:

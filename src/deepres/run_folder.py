@@ -5,12 +5,15 @@ metrics.jsonl       one object per event, in the order of steps
 checkpoint.pt       the latest state; checkpoint.previous.pt the one before
 model.safetensors   final weights
 result.json         final numbers
+evaluations.json    errors by other views, where ``deepres evaluate`` has found them
 """
 
+import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,29 @@ from deepres.files import atomic_write, read_json, write_json
 if sys.platform != "win32":
     import fcntl
 
+    _locked_folders: set[int] = set()
+    # A worker that outlives its killed parent must not keep the lock.
+    os.register_at_fork(after_in_child=lambda: deque(map(os.close, _locked_folders), maxlen=0))
+
 Event = dict[str, Any]
+
+EVALUATIONS = "evaluations.json"
+"""Beside a run's files: its errors by other views than that of training."""
+
+
+def run_name(
+    recipe: str, steps: int, shortened_from: int | None, seed: int, settings: Iterable[str] = ()
+) -> str:
+    """Return what the folder of a run is called, if nobody says: ``resnet20-2000steps-s0``."""
+    length = [f"{steps}steps"] if shortened_from else []
+    return "-".join([recipe, *settings, *length, f"s{seed}"])
+
+
+def results_folder() -> Path:
+    """Return the folder of the results that come with deepres: in the package, or beside it."""
+    package = Path(__file__).parent
+    installed, checkout = package / "results", package.parents[1] / "results"
+    return installed if installed.is_dir() else checkout
 
 
 class RunFolder:
@@ -51,7 +76,8 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Make the folder if need be, and keep other processes from training in it.
 
-        What a killed process left half-written is removed. On Windows there is no lock.
+        What a killed process left half-written is removed. On Windows, and on file systems that
+        know no locks, there is none.
 
         Raises:
             UserError: another process is training here, or the folder cannot be made.
@@ -64,15 +90,20 @@ class RunFolder:
             yield
             return
         folder = os.open(self.path, os.O_RDONLY)  # its lock goes with the process
+        _locked_folders.add(folder)
         try:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UserError(f"another process is training in {self.path}") from error
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                    raise
             for leftover in self.path.glob(".*.tmp"):
                 leftover.unlink()
             yield
         finally:
+            _locked_folders.remove(folder)
             os.close(folder)
 
     def read_meta(self) -> dict[str, Any]:

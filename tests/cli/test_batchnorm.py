@@ -1,15 +1,18 @@
 import dataclasses
+import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
 from pictures import image_folder
+from safetensors import safe_open
 
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.evaluation import evaluate
+from deepres.files import read_json
 from deepres.models import load_model
 from deepres.recipes import get_recipe
 from deepres.training import train
@@ -38,11 +41,19 @@ def test_the_error_before_and_after_and_weights_that_load(
     expected = f"{before:.2f} % before, {after:.2f} % with BN averages over 256 images"
     assert f"test error {expected}" in out
 
+    with safe_open(weights, "pt") as archive:
+        kept = json.loads(archive.metadata()["deepres"])
+    result = read_json(run / "result.json")
+    assert kept.items() >= {k: v for k, v in result.items() if not k.startswith("test_")}.items()
+    assert kept["test_error_pct"] == after
+    assert kept["batch_norm"]["images"] == 256
+    assert kept["batch_norm"]["test_error_pct_before"] == before
+
     old, new = (load_model(path).network.state_dict() for path in (run, weights))
     assert old.keys() == new.keys()
     for name in old:
-        kept = "running" not in name and "num_batches" not in name
-        assert torch.equal(old[name], new[name]) == kept, name
+        same = "running" not in name and "num_batches" not in name
+        assert torch.equal(old[name], new[name]) == same, name
 
 
 def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
@@ -69,6 +80,8 @@ def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
     [
         ("nowhere", "nowhere: no such file or folder"),
         ("RUN/model.safetensors", "is not a run folder"),
+        ("RUN --out RUN/../run/model.safetensors", "would replace the run's own weights"),
+        ("RUN --workers -1", "the number of workers must be 0 or more, got -1"),
         ("RUN --images 0", "--images must be at least 1, got 0"),
     ],
 )

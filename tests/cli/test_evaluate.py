@@ -1,18 +1,25 @@
 import dataclasses
+import hashlib
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pictures import image_folder, picture
 
+from deepres import cli as commands
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.imagenet import ImageNetClass, save_classes
-from deepres.evaluation import evaluate
+from deepres.evaluation import evaluate, protocol
+from deepres.evaluation.scores import class_scores
 from deepres.models import load_model, save_weights
+from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.training import train
 
@@ -117,10 +124,15 @@ def test_all_views_and_the_second_time_from_the_cache(
     assert not computed(err)
     assert errors_of(folder_run, again) == errors_of(folder_run, first)
     with np.load(tmp_path / "1.npz") as a, np.load(tmp_path / "2.npz") as b:
-        assert sorted(a.files) == ["classes", "labels", "names", "scores"]
+        about = ["classes", "provenance", "views", "weights"]
+        assert sorted(a.files) == sorted([*about, "labels", "names", "scores"])
         assert all(np.array_equal(a[name], b[name]) for name in a.files)
         assert a["labels"].tolist() == [label for label in range(6) for _ in range(3)]
         assert a["scores"].shape == (18, 6)
+        assert a["views"] == views
+        digest = hashlib.sha256((folder_run / "model.safetensors").read_bytes()).hexdigest()
+        assert a["weights"].tolist() == [digest]
+        assert json.loads(str(a["provenance"])) == provenance(torch.device("cpu"))
 
 
 def test_cifar_gets_all_views_too(
@@ -131,7 +143,9 @@ def test_cifar_gets_all_views_too(
     for views in ("10-crop", "multi-scale"):
         out, err = evaluated(runs[1], "--views", views)
         assert computed(err)
-        assert 0 <= float(errors_of(runs[1], out)[0]) <= 100
+        cpu = torch.device("cpu")
+        scores = class_scores(load_model(runs[1]), short.test, views, device=cpu)
+        assert errors_of(runs[1], out)[0] == f"{scores.error_pct():.2f}"
 
 
 def test_new_weights_are_tested_anew(
@@ -144,6 +158,45 @@ def test_new_weights_are_tested_anew(
     content[-1] ^= 1  # the last bit of a number
     weights.write_bytes(content)
     assert computed(evaluated(weights, "--data", data)[1])
+
+
+def test_other_code_or_hardware_tests_anew(
+    folder_run: Path, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated(folder_run)
+    assert not computed(evaluated(folder_run)[1])
+    now = provenance(torch.device("cpu"))
+    monkeypatch.setattr(protocol, "provenance", lambda device: now | {"deepres": "0.0.9"})
+    assert computed(evaluated(folder_run)[1])
+
+
+def test_scoring_is_repeatable_on_any_device(
+    runs: list[Path], evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[torch.device] = []
+    for module in (commands.evaluate, commands.predict):
+        monkeypatch.setattr(module, "make_repeatable", asked.append)
+    evaluated(runs[0])
+    picture(40, 40).save(tmp_path / "a.png")
+    assert main(["predict", str(runs[0]), str(tmp_path / "a.png"), "--device", "cpu"]) == 0
+    assert asked == 2 * [torch.device("cpu")]
+
+
+def test_imported_weights_are_tested_on_imagenet_where_it_usually_is(
+    folder_run: Path,
+    data: Path,
+    evaluated: Evaluated,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_weights(tmp_path / "imported.safetensors", load_model(folder_run), {})
+    _, err = evaluated("imported.safetensors", status=2)
+    assert "does not say what to test on, and there is no data/imagenet; give --data" in err
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/imagenet").symlink_to(data)
+    out, _ = evaluated("imported.safetensors")
+    assert "18 images of data/imagenet" in out
 
 
 @pytest.fixture
@@ -167,7 +220,7 @@ def test_a_bad_image_stops_or_is_left_out_whatever_was_asked_before(
         _, err = evaluated(*asked, status=2)
         assert re.search(r"^deepres: .*test_1\.JPEG: .*--bad-images skip$", err, re.MULTILINE)
         out, err = evaluated(*asked, "--bad-images", "skip")
-        assert "1 of 4 images cannot be decoded and are left out" in err
+        assert "left out: ILSVRC2012_test_1.JPEG\n1 of 4 images cannot be decoded" in err
         assert errors_of(folder_run, out) == ("unknown", "unknown")
 
 
@@ -189,6 +242,59 @@ def test_a_submission_has_a_line_for_every_image_or_is_not_written(
         assert {*line} <= {"10", "11", "12", "13", "14", "15"}
 
 
+def test_what_a_submission_needs_is_looked_up_where_the_images_are_and_before_the_work(
+    runs: list[Path],
+    folder_run: Path,
+    data: Path,
+    evaluated: Evaluated,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copy = shutil.copytree(data, tmp_path / "data/imagenet")
+    save_weights(tmp_path / "imported.safetensors", load_model(folder_run), {})
+    asked = ("imported.safetensors", "--submission", tmp_path / "s.txt")
+    _, err = evaluated(*asked, status=2)
+    assert "data/imagenet/ilsvrc2012.json is missing" in err
+    known = {f"class{i}": ImageNetClass(10 + i, "", 2) for i in range(5)}
+    save_classes(copy, known)
+    _, err = evaluated(*asked, status=2)
+    assert "class 'class5' is none of ILSVRC2012's" in err
+    assert not (tmp_path / "scores").exists()
+    save_classes(copy, known | {"class5": ImageNetClass(15, "", 2)})
+    evaluated(*asked)
+    assert len((tmp_path / "s.txt").read_text().splitlines()) == 18
+
+    _, err = evaluated(runs[0], "--data", "sample", "--submission", tmp_path / "s.txt", status=2)
+    assert "--submission is for ImageNet's test images, not for the test images of" in err
+
+
+def test_a_picture_that_is_not_drawn_is_said(
+    folder_run: Path,
+    data: Path,
+    test_images: Path,
+    evaluated: Evaluated,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = (folder_run, "--bad-images", "skip", "--picture", tmp_path / "a.png")
+    _, err = evaluated(*asked, "--data", test_images)
+    assert f"no {tmp_path}/a.png: without known classes there is no confusion matrix" in err
+    monkeypatch.setattr(commands.evaluate, "CLASSES_SHOWN", 5)
+    _, err = evaluated(*asked, "--data", data)
+    assert f"no {tmp_path}/a.png: of more than 5 classes no matrix is drawn" in err
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_folder_that_is_no_run_and_a_negative_number_of_workers_are_said(
+    folder_run: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    _, err = evaluated(tmp_path, status=2)
+    assert f"{tmp_path} is no run: it has neither recipe.json nor model.safetensors" in err
+    _, err = evaluated(folder_run, "--workers", "-1", status=2)
+    assert "the number of workers must be 0 or more, got -1" in err
+
+
 def test_data_with_another_number_of_classes_are_refused(
     folder_run: Path, evaluated: Evaluated, tmp_path: Path
 ) -> None:
@@ -201,10 +307,10 @@ def test_classes_of_other_names_are_matched_in_order_and_that_is_said(
     folder_run: Path, evaluated: Evaluated, tmp_path: Path
 ) -> None:
     other = image_folder(tmp_path, classes=6, train=1, val=1)
-    (other / "val/class0").rename(other / "val/a")
-    (other / "train/class0").rename(other / "train/a")
+    for part in ("val", "train"):
+        (other / part / "class4").rename(other / part / "class4b")
     _, err = evaluated(folder_run, "--data", other)
-    assert f"the first is a in {other} and class0 in {folder_run}" in err
+    assert f"the first to differ, number 5, is class4b in {other} and class4 in {folder_run}" in err
 
 
 def test_members_of_an_ensemble_with_other_class_names_are_said(

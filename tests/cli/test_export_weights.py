@@ -47,4 +47,4 @@ def test_mistakes_are_one_line(
 
 def test_there_must_be_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path), "--to", "onnx"]) == 2
-    assert "has no model.safetensors yet" in capsys.readouterr().err
+    assert "is no run: it has neither recipe.json nor model.safetensors" in capsys.readouterr().err

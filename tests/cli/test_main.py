@@ -1,9 +1,14 @@
+import argparse
+import importlib.metadata
 import re
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from deepres.cli.main import main
+from deepres.cli.terminal import print_table
 from deepres.errors import UserError
 
 
@@ -33,6 +38,8 @@ from deepres.errors import UserError
         ("evaluate nowhere --data sample", "nowhere: no such file or folder"),
         ("predict nowhere a.png", "nowhere: no such file or folder"),
         ("predict nowhere a.png --top 0", "--top must be at least 1, got 0"),
+        ("train resnet20 --data sample --workers -1", "workers must be 0 or more, got -1"),
+        ("signals resnet8 --data sample --workers -1", "workers must be 0 or more, got -1"),
         ("data cifar10 --dir nowhere --verify", "6 of 6 files are missing or damaged"),
         ("data imagenet prepare nowhere", "nowhere is not a folder; name the one that holds"),
         ("data imagenet verify", "not ImageNet as it should be, for the 3 reasons above"),
@@ -71,6 +78,60 @@ def test_unknown_words_point_to_the_manual(
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert re.fullmatch(r"deepres: .*; see: deepres.* --help\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("command", "promise"),
+    [
+        ("train resnet20", "; a run goes on from its last checkpoint by --resume"),
+        ("reproduce table1", "; the same command goes on from the last checkpoint"),
+        ("predict run a.png", ""),
+    ],
+)
+def test_what_is_interrupted_at_once_is_taken_up_again_only_where_that_can_be(
+    command: str,
+    promise: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted(options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    module = importlib.import_module(f"deepres.cli.{command.split()[0]}")
+    monkeypatch.setattr(module, "call", interrupted)
+    assert main(command.split()) == 130
+    assert capsys.readouterr().err == f"deepres: interrupted at once{promise}\n"
+
+
+def test_a_checkout_that_is_not_installed_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(name: str) -> NoReturn:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", absent)
+    assert main(["models", "resnet20"]) == 0
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out.endswith("deepres not installed\n")
+
+
+def test_a_narrow_terminal_folds_text_and_cuts_no_number(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["models", "resnet152"]) == 0
+    shown = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out)  # bold
+    assert max(map(len, shown.splitlines())) <= 80
+    for whole in ("60,192,808", "11,282,415,616", "[1×1, 256; 3×3, 256;", "1×1, 1024]×36"):
+        assert whole in shown
+    assert "…" not in shown
+
+    row = ["a/long/name/of/a/run/and/more", *(f"{i}234567" for i in range(1, 10))]
+    print_table("", ["run", *"abcdefghi"], [row])
+    shown = capsys.readouterr().out
+    assert all(number in shown for number in row[1:])
 
 
 def test_models_lists_all_beside_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -183,7 +183,8 @@ def test_an_image_is_decoded_and_a_bad_one_named(tmp_path: Path) -> None:
     data = open_image_folder(image_folder(tmp_path, train=2, val=1))
     found = np.asarray(data.train.image(3))
     assert np.array_equal(found, np.asarray(Image.open(tmp_path / "train/class1/001.jpg")))
-    assert data.train.subset(slice(1, None, 2)).names == ("class0/001.jpg", "class1/001.jpg")
+    assert data.train.spread(2).names == ("class0/000.jpg", "class1/000.jpg")
+    assert data.train.spread(9) == data.train
     (tmp_path / "train/class1/001.jpg").write_bytes(b"")
     with pytest.raises(BadImage, match=r"train/class1/001\.jpg"):
         data.train.image(3)

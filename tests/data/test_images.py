@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,14 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
 def test_real_photographs(imagenet_sample: Path) -> None:
     for path in sorted(imagenet_sample.rglob("*.JPEG"))[:40]:
         assert read_image(path, 32).shape == (3, 32, 32)
+
+
+def test_a_system_error_says_nothing_about_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        open_image(tmp_path / "a.jpg")

@@ -9,9 +9,10 @@ from torchvision import transforms as reference
 
 from deepres.data.folder import ImageFiles, open_image_folder
 from deepres.data.images import BadImage
-from deepres.data.loading import CentreCrops, ViewedImages, default_workers, in_parts
+from deepres.data.loading import CentreCrops, ViewedImages, in_parts, number_of_workers
 from deepres.data.views import multi_scale
 from deepres.distributed import World
+from deepres.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -86,5 +87,14 @@ def test_parts_cover_all_places_in_order() -> None:
     assert in_parts(range(0), 3) == []
 
 
-def test_there_are_no_more_workers_than_cores() -> None:
-    assert 1 <= default_workers() <= min(8, os.cpu_count() or 1)
+def test_processes_divide_the_cores_among_their_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(12), raising=False)
+    for processes, workers in (("1", 8), ("2", 6), ("5", 2), ("100", 1)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+        assert number_of_workers(None) == workers
+
+
+def test_the_number_of_workers_is_what_was_asked() -> None:
+    assert number_of_workers(0) == 0
+    with pytest.raises(UserError, match="the number of workers must be 0 or more, got -1"):
+        number_of_workers(-1)

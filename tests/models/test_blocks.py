@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepres.models.blocks import BasicBlock, Bottleneck, ZeroPad, make_shortcut
+from deepres.models.blocks import BasicBlock, Bottleneck, OneLayerBlock, ZeroPad, make_shortcut
 
-BLOCKS = st.sampled_from([BasicBlock, Bottleneck])
+BLOCKS = st.sampled_from([OneLayerBlock, BasicBlock, Bottleneck])
 
 
 @settings(max_examples=60)
@@ -63,6 +63,12 @@ def test_the_second_relu_comes_after_the_addition() -> None:
     nn.init.zeros_(block.bn2.weight)  # F = 0, so that y = relu(x)
     x = torch.randn(1, 2, 4, 4)
     assert torch.equal(block(x), x.relu())
+
+
+def test_one_layer_is_y_of_w1_x_plus_x() -> None:
+    block = OneLayerBlock(2, 2, 1, "A").eval()  # BN is the identity but for its epsilon
+    x = torch.randn(1, 2, 4, 4)
+    torch.testing.assert_close(block(x), (block.conv1(x) + x).relu(), rtol=1e-4, atol=1e-4)
 
 
 def test_stride_of_a_bottleneck() -> None:

@@ -6,12 +6,13 @@ from torch import nn
 
 from deepres.errors import UserError
 from deepres.models import create_model, list_models
+from deepres.models.complexity import total_cost
 from deepres.models.create import build_empty
 
 
 def test_patterns_select_names() -> None:
     assert list_models("vgg*") == ["vgg16", "vgg19"]
-    assert len(list_models()) == 20
+    assert len(list_models()) == 22
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -37,6 +38,39 @@ def test_defaults_are_the_papers_options() -> None:
     assert projections("resnet50") == 4
     assert projections("resnet50", shortcut="A") == 0
     assert create_model("resnet50").get_submodule("layer2.0.conv1").stride == (2, 2)
+
+
+def test_residual_functions_of_one_layer_at_the_same_depth_and_cost() -> None:
+    one, two = (create_model("resnet20", residual_layers=layers) for layers in (1, 2))
+    assert [len(one.get_submodule(f"layer{i}")) for i in (1, 2, 3)] == [6, 6, 6]
+    assert [len(two.get_submodule(f"layer{i}")) for i in (1, 2, 3)] == [3, 3, 3]
+    assert total_cost(one, 32) == total_cost(two, 32)
+    assert total_cost(one, 32).layers == 20
+    assert len(one.intermediates(torch.randn(2, 3, 32, 32)).responses) == 19
+    assert create_model(**one.architecture).state_dict().keys() == one.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "resolved"),
+    [
+        ("resnet18", {}, {"num_classes": 1000, "shortcut": "A", "pool": "pad"}),
+        (
+            "resnet50",
+            {"num_classes": 7, "pool": "ceil"},
+            {"num_classes": 7, "shortcut": "B", "stride_on": "1x1", "pool": "ceil"},
+        ),
+        ("plain34", {}, {"num_classes": 1000, "pool": "pad"}),
+        ("vgg16", {}, {"num_classes": 1000}),
+        ("resnet20", {}, {"num_classes": 10, "residual_layers": 2}),
+        ("plain20", {}, {"num_classes": 10}),
+        ("highway19", {}, {"num_classes": 10}),
+    ],
+)
+def test_its_architecture_is_all_that_builds_it_again(name, given, resolved) -> None:
+    every = ("num_classes", "shortcut", "stride_on", "pool", "residual_layers")
+    found = build_empty(name, **{**dict.fromkeys(every), **given}).architecture
+    assert found == {"name": name, **resolved}
+    assert build_empty(**found).architecture == found
 
 
 def test_he_initialisation() -> None:
@@ -66,6 +100,13 @@ def test_he_initialisation() -> None:
         ("resnet18", {"shortcut": "D"}, "shortcut must be one of A, B, C, got 'D'"),
         ("resnet50", {"stride_on": "2x2"}, "stride_on must be one of 1x1, 3x3, got '2x2'"),
         ("resnet18", {"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ("highway20", {}, "unknown network 'highway20'; did you mean highway"),
+        ("highway19-cifar", {}, "unknown network 'highway19-cifar'"),
+        ("highway19", {"pool": "pad"}, "a highway network has gates in all shortcuts"),
+        ("resnet20", {"residual_layers": 3}, "residual_layers must be one of 1, 2, got 3"),
+        ("resnet18", {"residual_layers": 1}, "residual_layers is for CIFAR-10's networks"),
+        ("plain20", {"residual_layers": 1}, "a plain network has no residual functions"),
+        ("highway19", {"residual_layers": 2}, "cannot take the option 2: a highway network"),
     ],
 )
 def test_impossible_requests_are_one_clear_line(name, options, message) -> None:

@@ -15,6 +15,8 @@ from deepres.models.fold import fold_batch_norm
         ("plain18", {}),
         ("resnet50", {}),
         ("resnet20", {}),
+        ("resnet20", {"residual_layers": 1}),
+        ("highway19", {}),
     ],
 )
 @torch.inference_mode()

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from deepres.errors import UserError
@@ -65,6 +66,9 @@ def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such file or folder"):
         load_model(tmp_path / "nowhere")
     (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match=r"run is no run: it has neither recipe.json nor model\."):
+        load_model(tmp_path / "run")
+    (tmp_path / "run/recipe.json").write_text("{}")
     with pytest.raises(UserError, match="finish it: deepres train --resume"):
         load_model(tmp_path / "run")
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -73,6 +77,21 @@ def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
     save_file({"a": torch.ones(1)}, weights)
     with pytest.raises(UserError, match="was not written by deepres"):
         load_model(weights)
+
+
+@pytest.mark.parametrize("kind", ["of the future", "of the past"])
+def test_weights_of_another_version(weights: Path, kind: str) -> None:
+    with safe_open(weights, "pt") as archive:
+        meta = json.loads(archive.metadata()["deepres"])
+    options = {"gates": 3} if kind == "of the future" else {"shortcut": None, "pool": None}
+    meta["architecture"] |= options
+    save_file(load_file(weights), weights, metadata={"deepres": json.dumps(meta)})
+    if kind == "of the past":  # what was not given was kept as None
+        expected = {"name": "resnet8", "num_classes": 10, "residual_layers": 2}
+        assert load_model(weights).network.architecture == expected
+    else:
+        with pytest.raises(UserError, match=r"was written by another version .*'gates'"):
+            load_model(weights)
 
 
 @torch.inference_mode()

@@ -1,8 +1,8 @@
 import pytest
 
 from deepres.errors import UserError
-from deepres.recipes import departures, get_recipe
-from deepres.recipes.cifar10 import NETWORKS
+from deepres.recipes import departures, get_recipe, recipe_from_dict
+from deepres.recipes.cifar10 import HIGHWAYS, NETWORKS
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -20,6 +20,30 @@ def test_the_papers_numbers(name: str) -> None:
 def test_every_depth_of_the_form_has_a_recipe() -> None:
     assert get_recipe("resnet8").model == "resnet8"
     assert get_recipe("resnet50-cifar").model == "resnet50-cifar"
+
+
+@pytest.mark.parametrize("name", HIGHWAYS)
+def test_gates_and_identity_are_trained_alike(name: str) -> None:
+    assert {**get_recipe(name).to_dict(), "model": "resnet20"} == get_recipe("resnet20").to_dict()
+
+
+def test_one_layer_residual_functions_are_a_departure() -> None:
+    paper = get_recipe("resnet20")
+    assert paper.model_options() == {}
+    changed = paper.changed(["residual_layers=1"])
+    assert departures(changed) == {"residual_layers": 1}
+    assert changed.model_options() == {"residual_layers": 1}
+    with pytest.raises(UserError, match="residual_layers must be 1 or 2, got 3"):
+        paper.changed(["residual_layers=3"])
+    for name in ("plain20", "highway19"):
+        with pytest.raises(UserError, match=f"{name} has no residual functions"):
+            get_recipe(name).changed(["residual_layers=1"])
+
+
+def test_a_run_from_before_there_was_the_choice_loads() -> None:
+    fields = get_recipe("resnet20").to_dict()
+    del fields["residual_layers"]
+    assert recipe_from_dict(fields) == get_recipe("resnet20")
 
 
 @pytest.mark.parametrize("name", ["resnet21", "resnet2", "plain51", "vgg16", "x"])

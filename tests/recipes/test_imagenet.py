@@ -3,6 +3,7 @@ import json
 import pytest
 
 from deepres.errors import UserError
+from deepres.models.create import build_empty
 from deepres.recipes import departures, get_recipe, recipe_from_dict
 from deepres.recipes.imagenet import NETWORKS
 
@@ -19,22 +20,31 @@ def test_the_papers_numbers(name: str) -> None:
     assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
     assert (recipe.shorter_side, recipe.crop, recipe.flip) == ((256, 480), 224, True)
     assert (recipe.colour_std, recipe.test_shorter_side) == (0.1, 256)
-    assert recipe.model_options() == {"shortcut": None, "stride_on": None}
+    assert recipe.model_options() == {"shortcut": None, "stride_on": None, "pool": None}
 
 
 def test_a_recipe_survives_json_with_all_that_can_be_set() -> None:
     changes = ["shorter_side=64,80", "crop=56", "shortcut=B", "lr_plateau=3", "lr_drops="]
-    recipe = PAPER.changed(changes)
+    recipe = PAPER.changed([*changes, "pool=ceil"])
     assert recipe_from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
     assert departures(recipe) == {
         "lr_drops": (),
         "lr_plateau": 3,
         "shortcut": "B",
+        "pool": "ceil",
         "shorter_side": (64, 80),
         "crop": 56,
     }
     assert recipe.test_shorter_side == 64
     assert recipe.changed(["shortcut=none", "lr_plateau=none"]).shortcut is None
+
+
+def test_what_is_set_of_the_network_builds_it_and_older_recipes_load() -> None:
+    recipe = get_recipe("resnet50").changed(["pool=ceil", "stride_on=3x3"])
+    built = build_empty(recipe.model, **recipe.model_options()).architecture
+    assert (built["pool"], built["stride_on"], built["shortcut"]) == ("ceil", "3x3", "B")
+    older = {field: value for field, value in PAPER.to_dict().items() if field != "pool"}
+    assert recipe_from_dict(older) == PAPER
 
 
 @pytest.mark.parametrize(

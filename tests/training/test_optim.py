@@ -45,3 +45,9 @@ def test_momentum_is_caffes() -> None:
             w.sub_(v)
     torch.testing.assert_close(layer.weight.detach().double(), weight, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(layer.bias.detach().double(), bias, rtol=1e-5, atol=1e-6)
+
+
+def test_each_plateau_divides_the_learning_rate() -> None:
+    recipe = get_recipe("resnet18").changed(["lr_drops=", "lr_plateau=3"])
+    rates = [learning_rate(recipe, 500_000, False, plateaus) for plateaus in range(3)]
+    assert rates == pytest.approx([0.1, 0.01, 0.001])

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import deepres
 from deepres.checkpoint import load_checkpoint, previous_of
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
+from deepres.data.images import BadImage
 from deepres.data.sampling import WindowSampler
 from deepres.errors import UserError
 from deepres.provenance import provenance
@@ -339,9 +341,43 @@ def test_other_data_are_refused(tmp_path: Path, data: Cifar10, sample: Cifar10) 
         resume(folder.path, sample, device="cpu")
 
 
-def test_images_left_out_before_an_interruption_count(tmp_path: Path, interrupt_after) -> None:
-    folder = open_image_folder(image_folder(tmp_path / "data", train=4, val=2))
-    (tmp_path / "data/train/class0/001.jpg").write_bytes(b"")
+def test_the_learning_rate_drops_at_a_plateau_over_an_interruption(
+    tmp_path: Path, data: Cifar10, interrupt_after
+) -> None:
+    flat = dataclasses.replace(
+        get_recipe("plain8").shortened(12),
+        **{"lr": 1e-9, "lr_drops": (), "lr_plateau": 2, "batch_size": 4},  # it learns nothing
+        **{"log_every": 1, "eval_every": 1},
+    )
+    whole = run(tmp_path / "whole", data, flat)
+    lrs = [event["lr"] for event in whole.read_events() if event["split"] == "train"]
+    assert {round(a / b) for a, b in itertools.pairwise(lrs)} == {1, 10}
+    interrupt_after(6)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "cut", data, flat)
+    resume(tmp_path / "cut", data, device="cpu")
+    assert_same_bits(whole, RunFolder(tmp_path / "cut"))
+
+
+def test_a_diverging_extension_leaves_the_weights(tmp_path: Path, data: Cifar10) -> None:
+    folder = run(tmp_path / "run", data)
+    before = folder.weights.read_bytes()
+    meta = folder.read_meta()
+    meta["recipe"]["lr"] = 1e30
+    folder.write_meta(meta)
+    with pytest.raises(Diverged):
+        resume(folder.path, data, steps=40, device="cpu")
+    assert folder.weights.read_bytes() == before
+    assert not folder.result.exists()
+
+
+def test_images_left_out_are_counted_over_an_interruption_and_named(
+    tmp_path: Path, interrupt_after, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = image_folder(tmp_path / "data", train=4, val=2)
+    for name in ("train/class0/001.jpg", "val/class1/001.jpg"):
+        (root / name).write_bytes(b"")
+    folder = open_image_folder(root)
     recipe = dataclasses.replace(
         get_recipe("resnet18").shortened(5),
         **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 4},
@@ -351,8 +387,28 @@ def test_images_left_out_before_an_interruption_count(tmp_path: Path, interrupt_
     options = {"device": "cpu", "workers": 0}
     with pytest.raises(Interrupted):
         train(recipe, tmp_path / "run", folder, **options)
+    assert capsys.readouterr().err.count("left out: ") == 1
     result = resume(tmp_path / "run", folder, **options)
     assert result["skipped_images"] == 5  # one in each epoch, and an epoch is a step
+    assert result["skipped_test_images"] == 1
+    test = [e for e in RunFolder(tmp_path / "run").read_events() if e["split"] == "test"]
+    assert {event["skipped_images"] for event in test} == {1}
+
+
+def test_a_run_that_a_bad_image_stopped_goes_on_without_it(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "data", train=4, val=2)
+    (root / "train/class0/001.jpg").write_bytes(b"")
+    folder = open_image_folder(root)
+    recipe = dataclasses.replace(
+        get_recipe("resnet18").shortened(3),
+        **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 1},
+    )
+    options = {"device": "cpu", "workers": 0}
+    with pytest.raises(BadImage, match=r"001\.jpg: .* --set bad_images=skip, with --resume too"):
+        train(recipe, tmp_path / "run", folder, **options)
+    result = resume(tmp_path / "run", folder, bad_images="skip", **options)
+    assert result["skipped_images"] == 3
+    assert result["departures"]["bad_images"] == "skip"
 
 
 @pytest.mark.gpu

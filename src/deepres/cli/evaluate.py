@@ -1,31 +1,30 @@
 """deepres evaluate: errors of trained networks, alone and as an ensemble."""
 
 import argparse
+import json
 import os
+from functools import partial
 from pathlib import Path
 
-import torch
-
 from deepres.cli import Commands
-from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
+from deepres.cli.terminal import DATA_HELP, IMAGENET_FOLDER, open_data, print_table, say
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
-from deepres.data.imagenet import CLASSES_FILE, load_classes
-from deepres.data.loading import default_workers
 from deepres.data.views import VIEWS
-from deepres.distributed import World, join_world
+from deepres.distributed import join_world
 from deepres.errors import UserError
-from deepres.evaluation.score_files import cached_scores, save_scores, write_submission
-from deepres.evaluation.scores import Scores, average, class_scores
+from deepres.evaluation.protocol import score_weights
+from deepres.evaluation.score_files import save_scores, submission_ids, write_submission
+from deepres.evaluation.scores import Scores, average
 from deepres.models import Classifier, load_model
-from deepres.models.fold import fold_batch_norm
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.report.figures import PICTURES, confusion_matrix
+from deepres.report.figures import confusion_matrix
+from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory
+from deepres.runtime import keep_freed_memory, make_repeatable
 
 CLASSES_SHOWN = 20
 """With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
@@ -85,17 +84,35 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
     keep_freed_memory()
     world, device = join_world(options.device)
-    members, errors = [], []
+    make_repeatable(device)
+    members, errors, ids = [], [], []
     named: dict[tuple[str, ...], Path] = {}
     for weights in options.weights:
         classifier = load_model(weights, device)
         named.setdefault(classifier.classes, weights)
         images, source = _test_images(options.data, weights, classifier)
-        if options.fold:
-            fold_batch_norm(classifier.network)
+        if options.submission:  # before the work of scoring
+            if not isinstance(images, ImageFiles):
+                raise UserError(f"--submission is for ImageNet's test images, not for {source}")
+            ids = submission_ids(images.root, classifier.classes)
         say(f"evaluating {weights}, {options.views}, on {source}")
-        scores = _scores(options, weights, classifier, images, device, world)
+        scores = score_weights(
+            weights,
+            classifier,
+            images,
+            options.views,
+            source=source,
+            device=device,
+            world=world,
+            workers=options.workers,
+            fold=options.fold,
+            skip_bad=options.bad_images == "skip",
+            say=say,
+            progress=partial(Progress, shown=world.leader),
+        )
         if world.leader:
+            if options.submission and len(scores.names) < len(images):
+                raise UserError("a submission needs a line for every image; mend those left out")
             members.append(scores)
             errors.append([str(weights), *_errors(scores)])
     if not world.leader:
@@ -106,7 +123,20 @@ def call(options: argparse.Namespace) -> int:
         say(f"classes are matched in order: {which} have other names for them")
     if len(members) > 1:
         errors.append([f"ensemble of {len(members)}", *_errors(scores)])
-    _report(options, classifier, scores, errors, source)
+    _report(options, classifier.classes, scores, errors, source)
+    if options.save_scores:
+        save_scores(
+            options.save_scores,
+            scores,
+            classes=list(classifier.classes),
+            views=options.views,
+            weights=[file_digest(weights_file(path), "sha256") for path in options.weights],
+            provenance=json.dumps(provenance(device)),
+        )
+        print(f"scores: {options.save_scores}")
+    if options.submission:
+        write_submission(options.submission, scores, ids)
+        print(f"submission: {options.submission}")
     return 0
 
 
@@ -122,113 +152,63 @@ def _test_images(
         cifar = open_data(data)
         assert isinstance(cifar, Cifar10)
         return cifar.test, f"the test images of {cifar.source}"
-    if data is None:
-        raise UserError(f"{weights} does not say what to test on; give --data")
+    if data is None and not IMAGENET_FOLDER.exists():
+        raise UserError(
+            f"{weights} does not say what to test on, and there is no {IMAGENET_FOLDER}; "
+            "give --data"
+        )
+    data = data or str(IMAGENET_FOLDER)
     images, classes = open_test_images(Path(data))
     if len(classes) not in (0, len(classifier.classes)):
         raise UserError(
             f"{data} has {len(classes)} classes, but {weights} has {len(classifier.classes)}"
         )
     if classes and classes != classifier.classes:
+        pairs = zip(classes, classifier.classes, strict=True)
+        place, (here, there) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
         say(
-            f"classes are matched in order: the first is {classes[0]} in {data} and "
-            f"{classifier.classes[0]} in {weights}"
+            f"classes are matched in order: the first to differ, number {place}, is {here} in "
+            f"{data} and {there} in {weights}"
         )
     return images, f"{len(images):,} images of {data}"
 
 
-def _scores(
-    options: argparse.Namespace,
-    weights: Path,
-    classifier: Classifier,
-    images: ImageSet | ImageFiles,
-    device: torch.device,
-    world: World,
-) -> Scores:
-    """Return a network's scores: of an earlier time, where nothing has changed, or new ones."""
-    file = weights_file(weights)
-    fingerprint = images.fingerprint()
-    bad: list[str] = []
-
-    def compute() -> Scores:
-        with Progress("evaluate", len(images), shown=world.leader) as bar:
-            return class_scores(
-                classifier,
-                images,
-                options.views,
-                device=device,
-                workers=_workers(options, images),
-                skip_bad=options.bad_images == "skip",
-                on_bad=bad.append,
-                on_images=bar.update,
-                world=world,
-            )
-
-    path = file.parent / "scores" / f"{file.stem}-{options.views}-{fingerprint}.npz"
-    key = {
-        "weights": file_digest(file, "sha256"),
-        "images": fingerprint,
-        "views": options.views,
-        "fold": options.fold,
-        "bad_images": options.bad_images,
-        "code": provenance(device)["commit"],
-    }
-    scores = cached_scores(path, key, compute, world)
-    for line in bad:
-        say(f"left out: {line}")
-    if (missing := len(images) - len(scores.names)) and world.leader:
-        say(f"{missing} of {len(images):,} images cannot be decoded and are left out")
-        if options.submission:
-            raise UserError("a submission needs a line for every image; mend those left out")
-    return scores
-
-
-def _workers(options: argparse.Namespace, images: ImageSet | ImageFiles) -> int:
-    if options.workers is not None:
-        return int(options.workers)
-    return 0 if isinstance(images, ImageSet) else default_workers()
-
-
 def _errors(scores: Scores) -> list[str]:
-    if not (scores.labels >= 0).any():
+    if not scores.known:
         return ["unknown", "unknown"]
     return [f"{scores.error_pct(1):.2f}", f"{scores.error_pct(5):.2f}"]
 
 
 def _report(
     options: argparse.Namespace,
-    classifier: Classifier,
+    classes: tuple[str, ...],
     scores: Scores,
     errors: list[list[str]],
     source: str,
 ) -> None:
-    """Print and draw what was found, and write the files that were asked for."""
+    """Print and draw what was found."""
     print_table("", [f"{options.views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
-    if (scores.labels >= 0).any():
+    if not scores.known:
+        if options.picture:
+            say(f"no {options.picture}: without known classes there is no confusion matrix")
+    else:
         confusion = scores.confusion()
         own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
         order = list(range(len(own_errors)))
         if len(order) > CLASSES_SHOWN:
             order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
-        rows = [[classifier.classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
+        rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
         worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
         print_table(worst, ["class", "error (%)"], rows)
-        if len(classifier.classes) <= CLASSES_SHOWN:
+        if len(classes) <= CLASSES_SHOWN:
             beside = weights_file(options.weights[0]).parent
             folder = beside if os.access(beside, os.W_OK) else Path()
             picture = confusion_matrix(
                 confusion.tolist(),
-                classifier.classes,
+                classes,
                 f"{source}: {errors[-1][1]} % error",
                 options.picture or folder / "confusion.png",
             )
             print(f"confusion matrix: {picture}")
-    if options.save_scores:
-        save_scores(options.save_scores, scores, classes=list(classifier.classes))
-        print(f"scores: {options.save_scores}")
-    if options.submission:
-        folder = Path(options.data or ".")  # ImageNet's own, or val or test in it
-        known = load_classes(folder if (folder / CLASSES_FILE).exists() else folder.parent)
-        ids = {wnid: entry.id for wnid, entry in known.items()}
-        write_submission(options.submission, scores, classifier.classes, ids)
-        print(f"submission: {options.submission}")
+        elif options.picture:
+            say(f"no {options.picture}: of more than {CLASSES_SHOWN} classes no matrix is drawn")

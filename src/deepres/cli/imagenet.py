@@ -4,13 +4,11 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.terminal import say
+from deepres.cli.terminal import IMAGENET_FOLDER, say
 from deepres.data.decoding import undecodable
 from deepres.data.imagenet import ILSVRC2012, SUFFIX, image_folders, verify_imagenet
 from deepres.data.imagenet_archives import prepare_imagenet
 from deepres.errors import UserError
-
-IMAGENET_FOLDER = Path("data/imagenet")
 
 
 def add_to(datasets: "Commands[argparse.ArgumentParser]") -> None:

@@ -3,8 +3,8 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
 import torch
@@ -12,22 +12,38 @@ import torch.distributed as dist
 
 from deepres.cli import (
     batchnorm,
+    compare,
     data,
     evaluate,
     export_weights,
     import_weights,
     models,
     predict,
+    report,
+    reproduce,
+    responses,
+    signals,
     train,
 )
 from deepres.cli.terminal import say
 from deepres.distributed import leave_world
 from deepres.errors import UserError
+from deepres.provenance import installed_version
 from deepres.training.interrupt import Interrupted
+
+GOES_ON = {
+    "train": "; a run goes on from its last checkpoint by --resume",
+    "reproduce": "; the same command goes on from the last checkpoint",
+}
+"""How the work that a command was at is taken up again."""
 
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130 or 143 stopped by
 Ctrl-C or SIGTERM (a run's state is saved)"""
+
+ANOTHER_DIED = "another process of this run died"
+SECONDS_BEHIND = 2.0
+"""By which a process ends later than the one whose death it met: torchrun blames the first."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,16 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"deepres {version('deepres')}")
+    version = f"deepres {installed_version()}"
+    parser.add_argument("--version", action="version", version=version)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in (
-        *(models, data, train, evaluate, predict, batchnorm),
-        *(import_weights, export_weights),
+        *(models, data, train, evaluate, predict, batchnorm, compare, reproduce, report),
+        *(import_weights, export_weights, responses, signals),
     ):
         command.add_to(commands)
 
     options = parser.parse_args(arguments)
+    goes_on = GOES_ON.get(options.command, "")
     try:
         status: int = options.call(options)
     except UserError as error:
@@ -71,16 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         if options.debug or not (what := death_of_another(error)):
             raise
-        complain(f"{what} ({str(error).splitlines()[0]}); a run that has begun goes on by --resume")
+        complain(f"{what} ({str(error).splitlines()[0]}){goes_on}")
+        if what == ANOTHER_DIED:
+            time.sleep(SECONDS_BEHIND)
         return 1
     except Interrupted as stop:
         say(f"deepres: {stop}")
         return 128 + stop.signal_number
     except KeyboardInterrupt:
-        print(
-            "deepres: interrupted at once; a run goes on from its last checkpoint by --resume",
-            file=sys.stderr,
-        )
+        print(f"deepres: interrupted at once{goes_on}", file=sys.stderr)
         return 130
     except OSError as error:
         if options.debug:
@@ -97,7 +114,7 @@ def death_of_another(error: RuntimeError) -> str:
     if "DataLoader worker" in str(error):
         return "a process that decodes images died; if memory was short, take fewer --workers"
     if dist.is_initialized() and "connection" in str(error).lower():
-        return "another process of this run died"
+        return ANOTHER_DIED
     return ""
 
 

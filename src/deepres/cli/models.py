@@ -1,16 +1,13 @@
 """deepres models: the networks and what they cost."""
 
 import argparse
-import itertools
-
-from torch import nn
 
 from deepres.cli import Commands
 from deepres.cli.terminal import print_table
 from deepres.errors import unknown_name
 from deepres.models.complexity import stage_costs, total_cost
+from deepres.models.composition import describe
 from deepres.models.create import build_empty, list_models
-from deepres.models.stages import StagedNetwork
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
 
 
@@ -84,32 +81,3 @@ def show_stages(name: str, input_size: int | None) -> None:
     ]
     columns = ["stage", "output", "composition", "layers", "parameters", "multiply-adds"]
     print_table(f"{name}, {size}×{size} input", columns, rows, text_columns=3)
-
-
-def describe(model: StagedNetwork, stage: str) -> str:
-    """Return what a stage is made of, as in Table 1, e.g. ``[3×3, 64; 3×3, 64]×3``."""
-    parts: list[str] = []
-    for name in model.stages[stage]:
-        module = model.get_submodule(name)
-        blocks = module if isinstance(module, nn.Sequential) else [module]
-        parts += filter(None, map(_describe_block, blocks))
-    runs = [(part, len(list(same))) for part, same in itertools.groupby(parts)]
-    return ", ".join(f"[{part}]×{count}" if count > 1 else part for part, count in runs)
-
-
-def _describe_block(block: nn.Module) -> str:
-    """The layers of a block, or the one layer that ``block`` is; shortcuts are left out."""
-    texts = []
-    for name, module in block.named_modules():
-        if isinstance(module, nn.Conv2d) and not name.startswith("downsample"):
-            kernel, stride = module.kernel_size[0], module.stride[0]
-            strided = f", stride {stride}" if module is block and stride > 1 else ""
-            texts.append(f"{kernel}×{kernel}, {module.out_channels}{strided}")
-        elif isinstance(module, nn.Linear):
-            texts.append(f"{module.out_features}-d fc")
-        elif isinstance(module, nn.MaxPool2d):
-            side = module.kernel_size
-            texts.append(f"{side}×{side} max pool, stride {module.stride}")
-        elif isinstance(module, nn.AdaptiveAvgPool2d):
-            texts.append("average pool")
-    return "; ".join(texts)

@@ -12,7 +12,7 @@ from deepres.data.views import one_crop
 from deepres.errors import UserError
 from deepres.evaluation.predict import predict
 from deepres.models import load_model
-from deepres.runtime import resolve_device
+from deepres.runtime import make_repeatable, resolve_device
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -30,12 +30,13 @@ def call(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise UserError(f"--top must be at least 1, got {options.top}")
     device = resolve_device(options.device)
+    make_repeatable(device)
     classifier = load_model(options.weights, device)
     unreadable = 0
     for path in options.images:
         try:
             image = open_image(path)
-        except UserError as error:
+        except (UserError, OSError) as error:
             say(f"deepres: {error}")
             unreadable += 1
             continue

@@ -1,16 +1,19 @@
 """What the commands share: how they print, and how they find CIFAR-10."""
 
+import os
 import sys
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from deepres.data.cifar10 import Cifar10, load_cifar10, load_sample
+from deepres.data.cifar10 import MD5, Cifar10, load_cifar10, load_sample
 from deepres.data.fetch import fetch_cifar10
 from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.distributed import is_leader
+from deepres.errors import UserError
 from deepres.recipes import CifarRecipe
 
 DATA_FOLDER = Path("data/cifar10")
@@ -20,6 +23,8 @@ DATA_HELP = (
     "ImageNet's networks a folder with train/<class>/ and val/<class>/ (default: where a run's "
     f"data are, else {DATA_FOLDER}, fetched if it is missing, or {IMAGENET_FOLDER})"
 )
+LEAST_TEXT = 6
+"""How many characters wide a column of text stays in a narrow terminal."""
 
 
 def say(line: str) -> None:
@@ -31,17 +36,24 @@ def say(line: str) -> None:
 def print_table(
     title: str, columns: list[str], rows: list[list[str]], text_columns: int = 1
 ) -> None:
-    """Print a table to standard output: the first ``text_columns`` hold text, the rest numbers."""
+    """Print a table to standard output: the first ``text_columns`` hold text, the rest numbers.
+
+    In a narrow terminal text folds; numbers never lose a digit.
+    """
     table = Table(
         title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
     )
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < text_columns else "right", no_wrap=True)
+        width = max(cell_len(text) for text in (column, *(row[i] for row in rows)))
+        if i < text_columns:
+            table.add_column(column, overflow="fold", min_width=min(width, LEAST_TEXT))
+        else:
+            table.add_column(column, justify="right", no_wrap=True, min_width=width)
     for row in rows:
         table.add_row(*map(Text, row))
     # In a pipe there is no width to fit into.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    console.print(table, crop=False)
 
 
 def open_data(name: str | None, kind: str = CifarRecipe.kind) -> Cifar10 | ImageFolder:
@@ -50,13 +62,16 @@ def open_data(name: str | None, kind: str = CifarRecipe.kind) -> Cifar10 | Image
     Without a name that is the usual folder, and CIFAR-10 is fetched if it is not there.
 
     Raises:
-        UserError: the folder lacks the data, or holds damaged files.
+        UserError: the folder lacks the data, or holds damaged files; or several processes would
+            have to fetch.
         NoSource: CIFAR-10 is to be fetched, and no source can be reached.
     """
     if kind != CifarRecipe.kind:
         return open_image_folder(Path(name) if name else IMAGENET_FOLDER)
     if name == "sample":
         return load_sample()
-    if name is None and not DATA_FOLDER.exists():
+    if name is None and not all((DATA_FOLDER / file).exists() for file in MD5):
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UserError(f"{DATA_FOLDER} is not complete; fetch it first: deepres data cifar10")
         fetch_cifar10(DATA_FOLDER, say)
     return load_cifar10(Path(name) if name else DATA_FOLDER)

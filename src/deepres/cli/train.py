@@ -10,7 +10,7 @@ from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.report.figures import describe, learning_curves
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.training import resume, train
 from deepres.training.run import SAVE_EVERY_S
@@ -91,7 +91,9 @@ def call(options: argparse.Namespace) -> int:
         f"{result['data']}, seed {result['seed']}"
     )
     if skipped := result["skipped_images"]:
-        print(f"left out: {skipped:,} images that cannot be decoded")
+        print(f"left out: {skipped:,} times an image that cannot be decoded")
+    if skipped := result["skipped_test_images"]:
+        print(f"left out of the test: {skipped:,} images that cannot be decoded")
     if result["departures"]:
         print(f"not the paper's: {describe(result['departures'])}")
     print(f"curves: {curves}")
@@ -102,8 +104,8 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
     seed = options.seed or 0
     recipe = _recipe(options)
     resolve_device(options.device)  # before a long download
-    length = f"-{recipe.steps}steps" if recipe.shortened_from else ""
-    folder = options.out or Path("runs") / f"{options.recipe}{length}-s{seed}"
+    name = run_name(options.recipe, recipe.steps, recipe.shortened_from, seed)
+    folder = options.out or Path("runs") / name
     RunFolder(folder).check_absent()
     data = open_data(options.data, recipe.kind)
     say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
@@ -122,9 +124,13 @@ def _recipe(options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
 
 
 def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    for option in ("set", "precision", "accumulate", "out", "seed"):
-        if getattr(options, option) not in (None, []):
+    for option in ("precision", "accumulate", "out", "seed"):
+        if getattr(options, option) is not None:
             raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
+    if any(not setting.startswith("bad_images=") for setting in options.set):
+        raise UserError("--set is for new runs: --resume keeps the recipe, all but bad_images")
     meta = RunFolder(options.resume).read_meta()
     data = open_data(options.data or meta["data"]["location"], meta["recipe"].get("kind", ""))
-    return options.resume, resume(options.resume, data, steps=options.steps, **common)
+    policy = options.set[-1].partition("=")[2] if options.set else None
+    result = resume(options.resume, data, steps=options.steps, bad_images=policy, **common)
+    return options.resume, result

@@ -12,7 +12,7 @@ from deepres.distributed import ALONE, World
 class Batches:
     """Maps a step's number to its batch.
 
-    ``skipped`` is how many images could not be decoded: none, as all of them are in memory.
+    ``bad`` lists images that could not be decoded: none, as all of them are in memory.
 
     Args:
         train: the training images.
@@ -24,8 +24,6 @@ class Batches:
         device: where the images are kept and the batches are made.
         world: the processes that share each batch.
     """
-
-    skipped = 0
 
     def __init__(
         self,
@@ -39,6 +37,7 @@ class Batches:
         device: torch.device,
         world: World = ALONE,
     ) -> None:
+        self.bad: list[str] = []
         self._share = world.share(batch_size)
         self._sampler = WindowSampler(len(train), batch_size, pad, flip, seed, device)
         self._images = padded_windows(train.images.to(device), pad)

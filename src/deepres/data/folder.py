@@ -37,9 +37,13 @@ class ImageFiles:
             digest.update(f"{name}\0{label}\0{size}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
 
-    def subset(self, part: slice) -> "ImageFiles":
-        """Return the files at the positions ``part``."""
-        return ImageFiles(self.root, self.names[part], self.labels[part])
+    def spread(self, count: int) -> "ImageFiles":
+        """Return ``count`` of the files, evenly spread over all; all if there are no more."""
+        if count >= len(self):
+            return self
+        places = [i * len(self) // count for i in range(count)]
+        names = tuple(self.names[i] for i in places)
+        return ImageFiles(self.root, names, tuple(self.labels[i] for i in places))
 
     def image(self, i: int) -> Image.Image:
         """Decode the ``i``-th image to RGB.

@@ -1,11 +1,15 @@
 """Single images from files."""
 
+import errno
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepres.errors import UserError
+
+OF_THE_SYSTEM = (errno.EIO, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
+"""Errors of a file system, which say nothing about a file."""
 
 
 class BadImage(UserError):
@@ -19,6 +23,7 @@ def open_image(path: Path) -> Image.Image:
 
     Raises:
         BadImage: the file is missing, cut, or no image of whole-numbered pixels.
+        OSError: the system refused to read it; that says nothing about the image.
     """
     try:
         with Image.open(path) as image:
@@ -34,7 +39,11 @@ def open_image(path: Path) -> Image.Image:
         raise BadImage(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise BadImage(f"{path}: not an image that can be read") from error
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged file can fail anywhere in a decoder
+        if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
+            raise
         raise BadImage(f"{path}: damaged or unreadable image ({error})") from error
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from deepres.data.images import BadImage
 from deepres.data.views import View, one_crop
 from deepres.distributed import ALONE, World
+from deepres.errors import UserError
 
 
 class Images(Protocol):
@@ -37,11 +38,18 @@ class Images(Protocol):
         """
 
 
-def default_workers() -> int:
-    """Return how many processes decode images if nobody says: one for each core, up to 8.
+def number_of_workers(given: int | None) -> int:
+    """Return how many processes decode images: as ``given``, or one for each core, up to 8.
 
     The processes that torchrun started on this machine divide the cores among them.
+
+    Raises:
+        UserError: it is negative.
     """
+    if given is not None:
+        if given < 0:
+            raise UserError(f"the number of workers must be 0 or more, got {given}")
+        return given
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(8, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 

@@ -90,8 +90,8 @@ class StreamedBatches:
         self._recipe, self._device, self._workers = recipe, device, workers
         self._next_step = -1
         self._stream: Iterator[Crops] = iter(())
-        self.skipped = 0
-        """How many images of the last batch could not be decoded and were left out."""
+        self.bad: list[str] = []
+        """A line on each image of the last batch that could not be decoded and was left out."""
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return this process's images (B, 3, crop, crop) float32 and labels (B,) of ``step``.
@@ -105,10 +105,12 @@ class StreamedBatches:
         crops = next(self._stream)
         self._next_step = step + 1
         if crops.bad and self._recipe.bad_images == "fail":
-            raise BadImage(f"{crops.bad[0]}; mend it, or leave such out: --set bad_images=skip")
+            raise BadImage(
+                f"{crops.bad[0]}; leave such images out by --set bad_images=skip, with --resume too"
+            )
         if not len(crops.labels):
             raise BadImage(f"{crops.bad[0]}; and so it is with all other images of step {step}")
-        self.skipped = len(crops.bad)
+        self.bad = crops.bad
         images = crops.images.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         shifts = crops.shifts.to(self._device)[:, :, None, None]
         return prepare(images, self._mean).add_(shifts), crops.labels.to(self._device)

@@ -23,16 +23,14 @@ def one_crop(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
 
 
 def ten_crop(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
-    """Cut out the four corners and the centre, and mirror them: AlexNet's ten views.
+    """Cut the four corners and the centre out of the image and of its mirror image (AlexNet).
 
-    Where the shorter side leaves no border around the crop, it is 256 for crops of 224, and in
-    proportion.
+    The shorter side is at least 256 for crops of 224, and in proportion, so that there is a border
+    to crop from: crops of 288 come from 329 pixels where 303 are given, and from 352 where 352 are.
     """
     pixels = np.asarray(scale(image, max(shorter_side, _in_proportion(256, crop))))
-    ends = slice(None, crop), slice(-crop, None)
-    corners = [pixels[rows, columns] for rows in ends for columns in ends]
-    five = np.stack([*corners, _centre(pixels, crop)])  # (5, crop, crop, 3)
-    return [np.concatenate([five, _mirrored(five)])]
+    # The mirror image's centre is not the mirrored centre where the border is odd.
+    return [np.stack([*_five(pixels, crop), *_five(pixels[:, ::-1], crop)])]
 
 
 def multi_scale(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
@@ -51,6 +49,12 @@ def _in_proportion(side: int, crop: int) -> int:
 def _centre(pixels: Pixels, crop: int) -> Pixels:
     top, left = (round((side - crop) / 2) for side in pixels.shape[:2])
     return pixels[top : top + crop, left : left + crop]
+
+
+def _five(pixels: Pixels, crop: int) -> list[Pixels]:
+    ends = slice(None, crop), slice(-crop, None)
+    corners = [pixels[rows, columns] for rows in ends for columns in ends]
+    return [*corners, _centre(pixels, crop)]
 
 
 def _mirrored(pixels: Pixels) -> Pixels:

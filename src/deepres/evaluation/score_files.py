@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from deepres.data.imagenet import CLASSES_FILE, load_classes
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.scores import Scores
-from deepres.files import atomic_write
+from deepres.files import atomic_write, read_json, write_json
+from deepres.run_folder import EVALUATIONS
 
 
 def cached_scores(
@@ -65,9 +67,55 @@ def save_scores(path: Path, scores: Scores, **more: Any) -> None:
         file.write(content.getbuffer())
 
 
-def write_submission(
-    path: Path, scores: Scores, classes: tuple[str, ...], ids: dict[str, int]
+def evaluation_entry(
+    views: str, source: str, scores: Scores, provenance: dict[str, str]
+) -> dict[str, Any]:
+    """Return the errors that ``scores`` make, as they are noted in evaluations.json."""
+    return {
+        "views": views,
+        "data": source,
+        "images": len(scores.names),
+        "top1_error_pct": scores.error_pct(1),
+        "top5_error_pct": scores.error_pct(5),
+        "provenance": provenance,
+    }
+
+
+def note_evaluation(
+    run: Path, views: str, source: str, scores: Scores, provenance: dict[str, str]
 ) -> None:
+    """Note the errors that ``scores`` make in the evaluations.json of the run's folder.
+
+    What was noted of the same views and data is replaced. A folder that cannot be written to is
+    left as it is.
+    """
+    path, noted = run / EVALUATIONS, evaluation_entry(views, source, scores, provenance)
+    earlier = read_json(path) if path.exists() else []
+    kept = [each for each in earlier if (each["views"], each["data"]) != (views, source)]
+    with suppress(UserError):
+        write_json(path, [*kept, noted])
+
+
+def submission_ids(root: Path, classes: tuple[str, ...]) -> list[int]:
+    """Return the ILSVRC2012 id of each of ``classes``, which are WordNet ids.
+
+    Args:
+        root: the folder of the test images: ImageNet's own, or val or test in it.
+        classes: a network's.
+
+    Raises:
+        UserError: ImageNet's classes are not listed there, or a class is none of them.
+    """
+    known = load_classes(root if (root / CLASSES_FILE).exists() else root.parent)
+    if unknown := [name for name in classes if name not in known]:
+        raise UserError(
+            f"class {unknown[0]!r} is none of ILSVRC2012's; submissions are for networks whose "
+            "classes are its WordNet ids"
+        )
+    return [known[name].id for name in classes]
+
+
+def write_submission(path: Path, scores: Scores, ids: Sequence[int]) -> None:
     """Write the five likeliest classes of each image as ILSVRC takes them.
 
     One line an image, in the order of their names, with ILSVRC2012 ids, the likeliest first.
@@ -75,19 +123,10 @@ def write_submission(
     Args:
         path: a text file.
         scores: of the test images.
-        classes: the WordNet id of each column of the scores.
-        ids: the ILSVRC2012 id of each WordNet id.
-
-    Raises:
-        UserError: a class has no id.
+        ids: the ILSVRC2012 id of each column of the scores.
     """
-    if unknown := [name for name in classes if name not in ids]:
-        raise UserError(
-            f"class {unknown[0]!r} is none of ILSVRC2012's; submissions are for networks whose "
-            "classes are its WordNet ids"
-        )
     order = sorted(range(len(scores.names)), key=lambda i: Path(scores.names[i]).name)
-    best = scores.probabilities[order].topk(min(5, len(classes))).indices
+    best = scores.probabilities[order].topk(min(5, len(ids))).indices
     with atomic_write(path) as file:
         for row in best.tolist():
-            file.write((" ".join(str(ids[classes[i]]) for i in row) + "\n").encode())
+            file.write((" ".join(str(ids[i]) for i in row) + "\n").encode())

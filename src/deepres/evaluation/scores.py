@@ -26,6 +26,11 @@ class Scores:
     probabilities: Tensor
     """(N, classes) float32."""
 
+    @property
+    def known(self) -> bool:
+        """Whether the class of any image is known."""
+        return bool((self.labels >= 0).any())
+
     def error_pct(self, top: int = 1) -> float:
         """Return the share of images whose class is not among the ``top`` likeliest, in per cent.
 
@@ -52,7 +57,6 @@ def class_scores(
     device: torch.device,
     workers: int = 0,
     skip_bad: bool = False,
-    on_bad: Callable[[str], None] = lambda line: None,
     on_images: Callable[[int], None] = lambda done: None,
     world: World = ALONE,
 ) -> Scores:
@@ -65,7 +69,6 @@ def class_scores(
         device: where the network runs.
         workers: how many processes decode; 0: this one.
         skip_bad: leave images out that cannot be decoded, instead of stopping there.
-        on_bad: is told of each that is left out.
         on_images: is told how many images are done.
         world: the processes that share the images; each gets the scores of all.
 
@@ -82,8 +85,6 @@ def class_scores(
     for places, pixels, bad in load(viewed, range(len(parts)), workers, device):
         if bad and not skip_bad:
             raise BadImage(f"{bad[0]}; mend it, or leave such out: --bad-images skip")
-        for line in bad:
-            on_bad(line)
         if len(places):
             of_views = [view_scores(classifier, same.to(device), window) for same in pixels]
             probabilities[places] = torch.cat(of_views, dim=1).mean(1).cpu()

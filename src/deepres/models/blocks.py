@@ -1,4 +1,4 @@
-"""The building blocks of §3: residual functions of two and three layers, and their shortcuts."""
+"""The building blocks of §3: residual functions of one to three layers, and their shortcuts."""
 
 from typing import Literal
 
@@ -54,6 +54,25 @@ def make_shortcut(
     if dimensions_increase:
         return ZeroPad(in_channels, channels, stride)
     return nn.Identity()
+
+
+class OneLayerBlock(nn.Module):
+    """One 3×3 layer and a shortcut: y = W₁x + x, of which §3.2 expects no advantage."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(in_channels, width, stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.downsample = make_shortcut(shortcut, in_channels, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) → (N, width, ⌈H/stride⌉, ⌈W/stride⌉)."""
+        out = self.bn1(self.conv1(x))
+        if self.downsample is not None:
+            out = out + self.downsample(x)
+        return F.relu(out)
 
 
 class BasicBlock(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from deepres.errors import UserError
-from deepres.models.stages import StagedNetwork, record_outputs
+from deepres.models.stages import StagedNetwork, on_shortcut, record_outputs
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class StageCost:
     output: tuple[int, ...]
     """The shape of the stage's output for one image, (C, H, W) or (classes,)."""
     layers: int
-    """Weighted layers: convolutions and fully connected layers, without projection shortcuts."""
+    """Weighted layers: convolutions and fully connected layers, without those on shortcuts."""
     parameters: int
     multiply_adds: int
 
@@ -25,8 +25,9 @@ class StageCost:
 def stage_costs(model: StagedNetwork, input_size: int) -> list[StageCost]:
     """Return what each stage costs for one image of ``input_size``² pixels.
 
-    As in the paper, "FLOPs" are the multiply-adds of convolutions (projections included) and fully
-    connected layers. ``model`` may be on the meta device: no arithmetic is done there.
+    As in the paper, "FLOPs" are the multiply-adds of convolutions (projections included, and the
+    gates of highway networks) and fully connected layers. ``model`` may be on the meta device: no
+    arithmetic is done there.
 
     Raises:
         UserError: the image is too small for the network.
@@ -51,7 +52,7 @@ def stage_costs(model: StagedNetwork, input_size: int) -> list[StageCost]:
         return StageCost(
             name=stage,
             output=tuple(outputs[modules[-1]].shape[1:]),
-            layers=sum(".downsample." not in name for name in inside),
+            layers=sum(not on_shortcut(name) for name in inside),
             parameters=sum(p.numel() for m in modules for p in model.get_submodule(m).parameters()),
             multiply_adds=sum(_multiply_adds(layers[name], outputs[name]) for name in inside),
         )

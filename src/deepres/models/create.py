@@ -2,13 +2,14 @@
 
 import fnmatch
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
 from deepres.errors import UserError, unknown_name
 from deepres.models.blocks import BasicBlock, Shortcut, StrideOn
+from deepres.models.highway import GATE_BIAS, LAYERS, HighwayLayer, HighwayNetwork
 from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
 from deepres.models.vgg import BLOCKS, VGG
@@ -18,11 +19,12 @@ NAMES = (
     *("vgg16", "vgg19"),
     *("plain20", "plain32", "plain44", "plain56", "plain110"),
     *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
+    *("highway19", "highway32"),
 )
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the paper's networks whose names match the shell-style ``pattern``."""
+    """Return the networks whose names match the shell-style ``pattern``."""
     return fnmatch.filter(NAMES, pattern)
 
 
@@ -33,6 +35,7 @@ def create_model(
     shortcut: Shortcut | None = None,
     stride_on: StrideOn | None = None,
     pool: Pool | None = None,
+    residual_layers: int | None = None,
 ) -> StagedNetwork:
     """Build a network of the paper, He-initialised.
 
@@ -47,44 +50,66 @@ def create_model(
             "3x3", as in torchvision.
         pool: the border of an ImageNet network's max pool: "pad", by default and as in torchvision,
             or "ceil", as in the authors' released Caffe models.
+        residual_layers: how many layers a residual function of a CIFAR-10 network has: 2, as in the
+            paper and by default, or 1, of which it saw no advantage (§3.2). The depth is the same.
 
     Raises:
         UserError: there is no such network, or it has no such option.
     """
     if num_classes is not None and num_classes < 1:
         raise UserError(f"num_classes must be at least 1, got {num_classes}")
-    match = re.fullmatch(r"(plain|resnet|vgg)([1-9]\d*)(-cifar)?", name)
+    match = re.fullmatch(r"(plain|resnet|vgg|highway)([1-9]\d*)(-cifar)?", name)
     if not match:
         raise unknown_name("network", name, NAMES)
     kind, depth, suffix = match[1], int(match[2]), match[3]
     _check_option("shortcut", shortcut, ("A", "B", "C"))
     _check_option("stride_on", stride_on, get_args(StrideOn))
     _check_option("pool", pool, get_args(Pool))
+    _check_option("residual_layers", residual_layers, (1, 2))
 
     model: StagedNetwork
+    options: dict[str, Any] = {}  # those that this network has
     if kind == "vgg" and depth in BLOCKS and not suffix:
-        _refuse(name, "VGG has no shortcuts and no bottlenecks", shortcut, stride_on, pool)
-        model = VGG(depth, num_classes or 1000)
+        given = (shortcut, stride_on, pool, residual_layers)
+        _refuse(name, "VGG has no shortcuts and no bottlenecks", *given)
+        num_classes = num_classes or 1000
+        model = VGG(depth, num_classes)
+    elif kind == "highway" and depth in LAYERS and not suffix:
+        given = (shortcut, stride_on, pool, residual_layers)
+        _refuse(name, "a highway network has gates in all shortcuts", *given)
+        num_classes = num_classes or 10
+        model = HighwayNetwork(depth, num_classes)
+    elif kind in ("vgg", "highway"):
+        raise unknown_name("network", name, NAMES)
     elif (kind == "resnet" or depth in (18, 34)) and depth in IMAGENET and not suffix:
         basic = IMAGENET[depth][0] is BasicBlock
         if kind == "plain":
             _refuse(name, "a plain network has no shortcuts", shortcut)
         if basic:
             _refuse(name, "stride_on is for bottlenecks, in 50 layers and more", stride_on)
-        default: Shortcut = "A" if basic else "B"
-        option: Shortcut = "none" if kind == "plain" else shortcut or default
-        model = imagenet_resnet(
-            depth, option, stride_on or "1x1", pool or "pad", num_classes or 1000
-        )
-    elif kind != "vgg" and depth >= 8 and depth % 6 == 2:
+        _refuse(name, "residual_layers is for CIFAR-10's networks", residual_layers)
+        shortcut = "none" if kind == "plain" else shortcut or ("A" if basic else "B")
+        stride_on, pool, num_classes = stride_on or "1x1", pool or "pad", num_classes or 1000
+        model = imagenet_resnet(depth, shortcut, stride_on, pool, num_classes)
+        options = {"pool": pool}
+        if kind == "resnet":
+            options["shortcut"] = shortcut
+        if not basic:
+            options["stride_on"] = stride_on
+    elif depth >= 8 and depth % 6 == 2:
         _refuse(name, "§4.2 uses option A and basic blocks throughout", shortcut, stride_on, pool)
-        model = cifar_resnet(depth, "none" if kind == "plain" else "A", num_classes or 10)
-    elif kind == "vgg" or suffix:
+        if kind == "plain":
+            _refuse(name, "a plain network has no residual functions", residual_layers)
+        shortcut = "none" if kind == "plain" else "A"
+        residual_layers, num_classes = residual_layers or 2, num_classes or 10
+        model = cifar_resnet(depth, shortcut, num_classes, residual_layers)
+        if kind == "resnet":
+            options = {"residual_layers": residual_layers}
+    elif suffix:
         raise unknown_name("network", name, NAMES)
     else:
         raise _no_such_depth(kind, depth)
     he_initialise(model)
-    options = {"shortcut": shortcut, "stride_on": stride_on, "pool": pool}
     model.architecture = {"name": name, "num_classes": num_classes, **options}
     return model
 
@@ -92,19 +117,24 @@ def create_model(
 def he_initialise(model: nn.Module) -> None:
     """Draw weights from a normal distribution with variance 2/fan_in; biases are zero.
 
-    He et al. 2015b (the paper's [13]), Eq. 10. BN starts as the identity.
+    He et al. 2015b (the paper's [13]), Eq. 10. BN starts as the identity. The gates of highway
+    networks have a negative bias, so that they start near the identity.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    for module in model.modules():
+        if isinstance(module, HighwayLayer):
+            assert module.gate.bias is not None
+            nn.init.constant_(module.gate.bias, GATE_BIAS)
 
 
-def build_empty(name: str) -> StagedNetwork:
+def build_empty(name: str, **options: Any) -> StagedNetwork:
     """Build a network without memory for its weights, to count or to draw it."""
     with torch.device("meta"):
-        return create_model(name)
+        return create_model(name, **options)
 
 
 def _no_such_depth(kind: str, depth: int) -> UserError:
@@ -117,12 +147,12 @@ def _no_such_depth(kind: str, depth: int) -> UserError:
     )
 
 
-def _check_option(option: str, value: str | None, known: tuple[str, ...]) -> None:
+def _check_option(option: str, value: object, known: tuple[object, ...]) -> None:
     if value is not None and value not in known:
-        raise UserError(f"{option} must be one of {', '.join(known)}, got {value!r}")
+        raise UserError(f"{option} must be one of {', '.join(map(str, known))}, got {value!r}")
 
 
-def _refuse(name: str, why: str, *given: str | None) -> None:
+def _refuse(name: str, why: str, *given: object) -> None:
     for value in given:
         if value is not None:
             raise UserError(f"{name} cannot take the option {value!r}: {why}")

@@ -5,7 +5,14 @@ from typing import Literal
 
 from torch import nn
 
-from deepres.models.blocks import BasicBlock, Bottleneck, Shortcut, StrideOn, conv3x3
+from deepres.models.blocks import (
+    BasicBlock,
+    Bottleneck,
+    OneLayerBlock,
+    Shortcut,
+    StrideOn,
+    conv3x3,
+)
 from deepres.models.stages import StagedNetwork
 
 # Table 1: depth → building block, and how many of them in conv2_x, conv3_x, conv4_x, conv5_x.
@@ -31,7 +38,7 @@ class ResNet(StagedNetwork):
     def __init__(
         self,
         stem: Sequence[tuple[str, nn.Module]],
-        block: type[BasicBlock] | type[Bottleneck],
+        block: type[OneLayerBlock] | type[BasicBlock] | type[Bottleneck],
         blocks: tuple[int, ...],
         widths: tuple[int, ...],
         shortcut: Shortcut,
@@ -79,9 +86,15 @@ def imagenet_resnet(
     return ResNet(stem, block, blocks, widths, shortcut, num_classes, input_size=224, **options)
 
 
-def cifar_resnet(depth: int, shortcut: Shortcut, num_classes: int) -> ResNet:
-    """Build the network of §4.2 with ``depth`` = 6n+2 layers: n blocks on 32, 16 and 8 pixels."""
-    n = (depth - 2) // 6
+def cifar_resnet(
+    depth: int, shortcut: Shortcut, num_classes: int, residual_layers: int = 2
+) -> ResNet:
+    """Build the network of §4.2 with ``depth`` = 6n+2 layers: 2n on each of 32, 16 and 8 pixels.
+
+    They make n residual functions of two layers a map size, or 2n of one.
+    """
+    block = OneLayerBlock if residual_layers == 1 else BasicBlock
+    count = (depth - 2) // 3 // residual_layers
     stem = [("conv1", conv3x3(3, 16)), ("bn1", nn.BatchNorm2d(16)), ("relu", nn.ReLU())]
-    widths = (16, 32, 64)
-    return ResNet(stem, BasicBlock, (n, n, n), widths, shortcut, num_classes, input_size=32)
+    widths, blocks = (16, 32, 64), (count, count, count)
+    return ResNet(stem, block, blocks, widths, shortcut, num_classes, input_size=32)

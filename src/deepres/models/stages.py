@@ -23,8 +23,8 @@ class StagedNetwork(nn.Module):
 
     ``stages`` maps the paper's name of each stage (conv1, conv2_x, …, fc) to the modules that it
     runs, by their names in the state dict. ``input_size`` is the side, in pixels, of the images
-    that it was made for. ``architecture`` holds the arguments of the ``create_model`` that built
-    it.
+    that it was made for. ``architecture`` holds arguments of ``create_model`` that build it
+    again: its name and all the options that it has, those by default included.
     """
 
     def __init__(self, input_size: int) -> None:
@@ -68,10 +68,17 @@ class StagedNetwork(nn.Module):
         layers = [
             name
             for name, module in modules.items()
-            if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)
+            if isinstance(module, nn.Conv2d)
+            and module.kernel_size == (3, 3)
+            and not on_shortcut(name)
         ]
         batch_norms = {name: name.replace("conv", "bn") for name in layers}
         return {name: bn if bn in modules else name for name, bn in batch_norms.items()}
+
+
+def on_shortcut(name: str) -> bool:
+    """Tell whether the layer called ``name`` projects or gates a shortcut: no part of the depth."""
+    return ".downsample." in name or name.endswith(".gate")
 
 
 def record_outputs(model: nn.Module, x: Tensor, names: Iterable[str]) -> dict[str, Tensor]:

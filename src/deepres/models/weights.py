@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +13,8 @@ from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
+from deepres.models.kept import kept_run
+from deepres.run_folder import RunFolder
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 METADATA = "deepres"
@@ -41,21 +43,33 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
         file.write(save(tensors, metadata={METADATA: json.dumps(described)}))
 
 
-def load_model(path: str | Path, device: str | torch.device = "cpu") -> Classifier:
+def load_model(
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    weights: Literal["deepres"] | None = None,
+) -> Classifier:
     """Load a trained classifier, ready for evaluation.
 
     Args:
-        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote.
+        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote; with
+            ``weights="deepres"`` the name of a network or run whose weights come with deepres.
         device: where to put it.
+        weights: whose weights ``path`` names.
 
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
-    file = weights_file(Path(path))
+    file = weights_file(kept_run(str(path)) if weights == "deepres" else Path(path))
     tensors, meta = _read(file)
+    halves = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
+    tensors |= {name: tensors[name].float() for name in halves}
     mean, std = tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
-    with torch.device("meta"):
-        network = create_model(**meta["architecture"])
+    try:
+        with torch.device("meta"):
+            network = create_model(**meta["architecture"])
+    except TypeError as error:
+        raise UserError(f"{file} was written by another version of deepres: {error}") from error
     check_fit(network.state_dict(), tensors, file)
     network.load_state_dict(tensors, assign=True)
     classifier = Classifier(
@@ -79,6 +93,8 @@ def weights_file(path: Path) -> Path:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; give a run's folder or .safetensors file")
     if not file.exists():
+        if not RunFolder(path).recipe.exists():
+            raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")
         raise UserError(f"{path} has no {file.name} yet; finish it: deepres train --resume {path}")
     return file
 
@@ -106,10 +122,6 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(file, framework="pt") as archive:
             meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except KeyError as error:
-        raise UserError(
-            f"{file} was not written by deepres: it does not say its network"
-        ) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"

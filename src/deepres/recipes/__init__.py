@@ -22,7 +22,7 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
     """Return the paper's recipe for the network called ``name``.
 
     ``resnet34`` has that of §3.4, for ImageNet; ``resnet56``, and any other network of 6n+2 layers,
-    that of §4.2, for CIFAR-10.
+    that of §4.2, for CIFAR-10. Highway networks are trained by it too.
 
     Raises:
         UserError: the paper trains no such network.
@@ -31,7 +31,8 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
     if recipe is None:
         raise UserError(
             f"no recipe {name!r}: there are {', '.join(imagenet.NETWORKS)} for ImageNet, and for "
-            f"CIFAR-10 all of 6n+2 layers, as {', '.join(cifar10.NETWORKS)} or resnet50-cifar"
+            f"CIFAR-10 all of 6n+2 layers, as {', '.join(cifar10.NETWORKS)} or resnet50-cifar, and "
+            f"{', '.join(cifar10.HIGHWAYS)}"
         )
     return recipe
 

@@ -3,8 +3,9 @@
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from deepres.errors import UserError
 from deepres.recipes.schema import Recipe
 
 NETWORKS = (
@@ -12,6 +13,9 @@ NETWORKS = (
     *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
 )
 """The networks that the paper trains on CIFAR-10 (Table 6, Figures 1 and 6)."""
+
+HIGHWAYS = ("highway19", "highway32")
+"""Table 6's contrast, trained as they are: gates against identity under one recipe."""
 
 IMAGENET_TWINS = ("resnet50", "resnet152")
 """Depths of the form 6n+2 whose plain name means the ImageNet network."""
@@ -27,11 +31,20 @@ class CifarRecipe(Recipe):
     """How many training images, the last ones, are kept back for validation; the paper: 5,000."""
     pad: int
     """Pixels of zeros around the image before the random crop."""
+    residual_layers: int = 2
+    """Layers of a residual function; 1 is §3.2's remark, of which the paper saw no advantage."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for field in ("holdout", "pad"):
             self._check(field, "0 or more", getattr(self, field) >= 0)
+        self._check("residual_layers", "1 or 2", self.residual_layers in (1, 2))
+        if self.residual_layers == 1 and not self.model.startswith("resnet"):
+            raise UserError(f"recipe: {self.model} has no residual functions, of 1 layer or of 2")
+
+    def model_options(self) -> dict[str, Any]:
+        """Return the options with which ``create_model`` makes the network."""
+        return {} if self.residual_layers == 2 else {"residual_layers": self.residual_layers}
 
 
 def section_4_2(model: str) -> CifarRecipe:
@@ -58,8 +71,11 @@ def warmed_up(recipe: CifarRecipe) -> CifarRecipe:
 def cifar_recipe(name: str) -> CifarRecipe | None:
     """Return the recipe of §4.2 for the network called ``name``; None if it has none.
 
-    Every depth of 6n+2 layers has one, not only those that the paper trained.
+    Every depth of 6n+2 layers has one, not only those that the paper trained; so have the highway
+    networks.
     """
+    if name in HIGHWAYS:
+        return section_4_2(name)
     match = re.fullmatch(r"(?:plain|resnet)([1-9]\d*)(?:-cifar)?", name)
     depth = int(match[1]) if match else 0
     if depth < 8 or depth % 6 != 2 or name in IMAGENET_TWINS:

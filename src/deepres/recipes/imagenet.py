@@ -19,6 +19,8 @@ class ImageNetRecipe(Recipe):
     """The shortcut option, "A", "B" or "C"; None: the one that ``create_model`` takes."""
     stride_on: str | None = None
     """Where a bottleneck down-samples, "1x1" or "3x3"; None: as in the paper."""
+    pool: str | None = None
+    """The max pool's border, "pad" or, as in the released Caffe models, "ceil"; None: "pad"."""
     shorter_side: tuple[int, int]
     """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
     crop: int
@@ -40,7 +42,7 @@ class ImageNetRecipe(Recipe):
 
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""
-        return {"shortcut": self.shortcut, "stride_on": self.stride_on}
+        return {"shortcut": self.shortcut, "stride_on": self.stride_on, "pool": self.pool}
 
     @property
     def test_shorter_side(self) -> int:

@@ -1,6 +1,5 @@
-"""Figures in the paper's form: dashed for training, bold for test."""
+"""What a command draws at its end: a run's curves as in Figure 6, and confusions."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,43 +8,48 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepres.files import atomic_write
-from deepres.run_folder import Event, RunFolder
+from deepres.report.pictures import BLUE, VERMILLION, save_picture
+from deepres.report.runs import Run, read_run
+from deepres.run_folder import RunFolder
 
-BLUE, ORANGE = "#0072b2", "#d55e00"  # Okabe & Ito's palette, told apart by any kind of sight
-PICTURES = (".png", ".svg", ".pdf")
-"""The endings that a picture's name may have."""
 HELD_OUT = {"test": "test", "val": "validation"}
 
 
-def learning_curves(run: RunFolder) -> Path:
+def learning_curves(folder: RunFolder) -> Path:
     """Draw a run's training and test error against its steps, as in Figure 6, into curves.png.
 
     A run shorter than the paper's says so in its title.
     """
-    meta = run.read_meta()
-    recipe, events = meta["recipe"], run.read_events()
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    _curve(axes, events, "train", color=BLUE, linestyle="--", linewidth=1, label="training")
-    for split, label in HELD_OUT.items():
-        _curve(axes, events, split, color=ORANGE, linewidth=2.2, label=label)
-    for drop in recipe["lr_drops"]:
-        axes.axvline(drop, color="0.75", linewidth=0.8, zorder=0)
+    run = read_run(folder.path)
+    figure = curves_figure(run)
+    figure.set_size_inches(7, 4.5)
+    length = f"{run.steps:,} steps"
+    if run.meta["recipe"]["shortened_from"]:
+        length += f", shortened from the paper's {run.papers_steps:,}"
+    if departures := run.meta["departures"]:
+        length += f"\nnot the paper's: {describe(departures)}"
+    title = f"{run.model} on {run.meta['data']['source']}\n{length}"
+    figure.axes[0].set_title(title, fontsize=11)
+    return save_picture(figure, run.path / "curves.png")
 
-    length = f"{recipe['steps']:,} steps"
-    if recipe["shortened_from"]:
-        length += f", shortened from the paper's {recipe['shortened_from']:,}"
-    if meta["departures"]:
-        length += f"\nnot the paper's: {describe(meta['departures'])}"
-    axes.set_title(f"{recipe['model']} on {meta['data']['source']}\n{length}", fontsize=11)
+
+def curves_figure(run: Run) -> Figure:
+    """Return a run's training and test error against its steps, without a title."""
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    _curve(axes, run, "train", color=BLUE, linestyle="--", linewidth=1, label="training")
+    for split, label in HELD_OUT.items():
+        _curve(axes, run, split, color=VERMILLION, linewidth=2.2, label=label)
+    for drop in run.meta["recipe"]["lr_drops"]:
+        axes.axvline(drop, color="0.75", linewidth=0.8, zorder=0)
     axes.set_xlabel("steps (grey lines: the learning rate drops)")
     axes.set_ylabel("error (%)")
-    axes.set_xlim(0, recipe["steps"])
+    axes.set_xlim(0, run.steps)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="0.92")
-    axes.legend(frameon=False)
-    return _save(figure, run.path / "curves.png")
+    if run.events:
+        axes.legend(frameon=False)
+    return figure
 
 
 def describe(departures: dict[str, Any]) -> str:
@@ -71,18 +75,10 @@ def confusion_matrix(
     for (row, column), count in np.ndenumerate(matrix):
         color = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
-    return _save(figure, path)
+    return save_picture(figure, path)
 
 
-def _curve(axes: Axes, events: list[Event], split: str, **style: Any) -> None:
-    points = [(event["step"], event["error_pct"]) for event in events if event["split"] == split]
-    if points:
-        axes.plot(*zip(*points, strict=True), **style)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    picture = io.BytesIO()
-    figure.savefig(picture, format=path.suffix[1:], dpi=150)
-    with atomic_write(path) as file:
-        file.write(picture.getvalue())
-    return path
+def _curve(axes: Axes, run: Run, split: str, **style: Any) -> None:
+    steps, errors = run.curve(split)
+    if steps:
+        axes.plot(steps, errors, marker="." if len(steps) == 1 else None, **style)

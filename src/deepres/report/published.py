@@ -1,4 +1,10 @@
-"""The paper's own numbers."""
+"""The paper's own numbers.
+
+Errors and mean average precisions are in percent. What stands in a table but is not trained here
+has no ``network``: it is published only.
+"""
+
+from dataclasses import dataclass
 
 MULTIPLY_ADDS_G = {
     **{"plain18": 1.8, "plain34": 3.6},
@@ -10,5 +16,156 @@ MULTIPLY_ADDS_G = {
 PARAMETERS_M = {
     **{"resnet20": 0.27, "resnet32": 0.46, "resnet44": 0.66, "resnet56": 0.85},
     **{"resnet110": 1.7, "resnet1202": 19.4},
+    **{"highway19": 2.3, "highway32": 1.25},
 }
 """10⁶ parameters: Table 6. A plain network has as many as its residual twin."""
+
+
+@dataclass(frozen=True)
+class ImageNetResult:
+    """A row of Tables 2 to 5; None: the paper does not print it."""
+
+    label: str
+    top1_pct: float | None
+    top5_pct: float | None
+    network: str | None = None
+    shortcut: str | None = None
+    """The shortcut option, "A", "B" or "C"; None: plain, or no network of ours."""
+    decimals: int = 2
+    """How many the paper prints."""
+
+
+TABLE_2 = (
+    ImageNetResult("plain, 18 layers", 27.94, None, "plain18"),
+    ImageNetResult("plain, 34 layers", 28.54, None, "plain34"),
+    ImageNetResult("ResNet, 18 layers", 27.88, None, "resnet18", "A"),
+    ImageNetResult("ResNet, 34 layers", 25.03, None, "resnet34", "A"),
+)
+"""§4.1: errors on ImageNet's validation images, 10-crop."""
+
+TABLE_3 = (
+    ImageNetResult("VGG-16", 28.07, 9.33),
+    ImageNetResult("GoogLeNet", None, 9.15),
+    ImageNetResult("PReLU-net", 24.27, 7.38),
+    ImageNetResult("plain-34", 28.54, 10.02, "plain34"),
+    ImageNetResult("ResNet-34 A", 25.03, 7.76, "resnet34", "A"),
+    ImageNetResult("ResNet-34 B", 24.52, 7.46, "resnet34", "B"),
+    ImageNetResult("ResNet-34 C", 24.19, 7.40, "resnet34", "C"),
+    ImageNetResult("ResNet-50", 22.85, 6.71, "resnet50", "B"),
+    ImageNetResult("ResNet-101", 21.75, 6.05, "resnet101", "B"),
+    ImageNetResult("ResNet-152", 21.43, 5.71, "resnet152", "B"),
+)
+"""§4.1: errors on ImageNet's validation images, 10-crop."""
+
+TABLE_4 = (
+    ImageNetResult("VGG (v5)", 24.4, 7.1, decimals=1),
+    ImageNetResult("PReLU-net", 21.59, 5.71),
+    ImageNetResult("BN-inception", 21.99, 5.81),
+    ImageNetResult("ResNet-34 B", 21.84, 5.71, "resnet34", "B"),
+    ImageNetResult("ResNet-34 C", 21.53, 5.60, "resnet34", "C"),
+    ImageNetResult("ResNet-50", 20.74, 5.25, "resnet50", "B"),
+    ImageNetResult("ResNet-101", 19.87, 4.60, "resnet101", "B"),
+    ImageNetResult("ResNet-152", 19.38, 4.49, "resnet152", "B"),
+)
+"""§4.1: errors of single networks on ImageNet's validation images, multi-scale."""
+
+TABLE_5 = (
+    ImageNetResult("VGG (ILSVRC'14)", None, 7.32),
+    ImageNetResult("GoogLeNet (ILSVRC'14)", None, 6.66),
+    ImageNetResult("VGG (v5)", None, 6.8, decimals=1),
+    ImageNetResult("PReLU-net", None, 4.94),
+    ImageNetResult("BN-inception", None, 4.82),
+    ImageNetResult("ResNet (ILSVRC'15)", None, 3.57, "ensemble"),
+)
+"""§4.1: errors of ensembles on ImageNet's test images. ResNet's has six networks of different
+depths, two of them with 152 layers."""
+
+RELEASED_1_CROP = (
+    ImageNetResult("ResNet-50", 24.7, 7.8, "resnet50", "B", decimals=1),
+    ImageNetResult("ResNet-101", 23.6, 7.1, "resnet101", "B", decimals=1),
+    ImageNetResult("ResNet-152", 23.0, 6.7, "resnet152", "B", decimals=1),
+)
+"""The authors' released models, on the centre crop of ImageNet's validation images."""
+
+VALIDATION_IMAGES, TEST_IMAGES = 50_000, 100_000
+"""How many images of ImageNet Tables 2 to 4, and Table 5, count."""
+
+
+@dataclass(frozen=True)
+class CifarResult:
+    """A row of Table 6; None: the paper does not print it."""
+
+    label: str
+    error_pct: float
+    network: str | None = None
+    layers: int | None = None
+    parameters: str = ""
+    """As printed: "0.27 M"."""
+    mean_pct: float | None = None
+    """The mean over several runs, of which ``error_pct`` is the best."""
+    std_pct: float | None = None
+    runs: int | None = None
+
+
+TABLE_6 = (
+    CifarResult("Maxout", 9.38),
+    CifarResult("NIN", 8.81),
+    CifarResult("DSN", 8.22),
+    CifarResult("FitNet", 8.39, None, 19, "2.5 M"),
+    CifarResult("Highway-19", 7.54, "highway19", 19, "2.3 M", 7.72, 0.16),
+    CifarResult("Highway-32", 8.80, "highway32", 32, "1.25 M"),
+    CifarResult("ResNet-20", 8.75, "resnet20", 20, "0.27 M"),
+    CifarResult("ResNet-32", 7.51, "resnet32", 32, "0.46 M"),
+    CifarResult("ResNet-44", 7.17, "resnet44", 44, "0.66 M"),
+    CifarResult("ResNet-56", 6.97, "resnet56", 56, "0.85 M"),
+    CifarResult("ResNet-110", 6.43, "resnet110", 110, "1.7 M", 6.61, 0.16, 5),
+    CifarResult("ResNet-1202", 7.93, "resnet1202", 1202, "19.4 M"),
+)
+"""§4.2: errors on CIFAR-10's test images, trained with augmentation."""
+
+CIFAR_STEPS, IMAGENET_STEPS = 64_000, 600_000
+"""How many steps training takes (§4.2), at most takes (§3.4)."""
+
+PLAIN_110_ERROR_ABOVE_PCT = 60.0
+"""Figure 6 leaves plain-110 out: its error stays above this."""
+WARM_UP_STEPS = 400
+"""About how long ResNet-110 warms up (§4.2)."""
+RESNET_1202_TRAINING_ERROR_BELOW_PCT = 0.1
+"""§4.2; its test error is nevertheless above ResNet-110's."""
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """Mean average precision of Faster R-CNN, %, in one column of Tables 7 to 9."""
+
+    label: str
+    data: str
+    map_50_pct: float
+    """At an overlap of 0.5."""
+    map_50_95_pct: float | None = None
+    """The mean over overlaps from 0.5 to 0.95; None: VOC does not use it."""
+
+
+TABLE_7 = (
+    DetectionResult("VGG-16", "VOC07 test", 73.2),
+    DetectionResult("VGG-16", "VOC12 test", 70.4),
+    DetectionResult("ResNet-101", "VOC07 test", 76.4),
+    DetectionResult("ResNet-101", "VOC12 test", 73.8),
+)
+"""§4.3: PASCAL VOC."""
+
+TABLE_8 = (
+    DetectionResult("VGG-16", "COCO val", 41.5, 21.2),
+    DetectionResult("ResNet-101", "COCO val", 48.4, 27.2),
+)
+"""§4.3: COCO."""
+
+TABLE_9 = (
+    DetectionResult("ResNet-101", "COCO val", 48.4, 27.2),
+    DetectionResult("+ box refinement", "COCO val", 49.9, 29.9),
+    DetectionResult("+ global context", "COCO val", 51.1, 30.0),
+    DetectionResult("+ multi-scale testing", "COCO val", 53.8, 32.5),
+    DetectionResult("+ multi-scale testing", "COCO test-dev", 55.7, 34.9),
+    DetectionResult("ensemble of three", "COCO test-dev", 59.0, 37.4),
+)
+"""Appendix B: improvements, each on top of those above it."""

@@ -1,8 +1,10 @@
 """The loop that trains a classifier: one for every network and recipe."""
 
+import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -34,9 +36,13 @@ class Training:
     folder: RunFolder
     save_every_s: float
     world: World
+    progress: Callable[[str, int, int], Progress]
+    """Makes the bar for a label, the last step and the first."""
     logged_step: int = 0
     logged_seconds: float = 0.0
     """When the last log was, for what happened since then."""
+    named: set[str] = field(default_factory=set)
+    """Lines on images that were left out, once said."""
 
 
 def run_steps(run: Training) -> None:
@@ -49,7 +55,7 @@ def run_steps(run: Training) -> None:
     recipe, state, world = run.recipe, run.state, run.world
     saved_at = time.monotonic()
     train_note = test_note = ""
-    bar = Progress(recipe.model, recipe.steps, state.step, shown=world.leader)
+    bar = run.progress(recipe.model, recipe.steps, state.step)
 
     with stop_on_signals() as stop, bar:
         state.skip_time()
@@ -58,7 +64,7 @@ def run_steps(run: Training) -> None:
             set_learning_rate(state.optimizer, lr)
             images, labels = run.feed.batches(state.step)
             state.record(*training_step(run.network, state.optimizer, images, labels, recipe))
-            state.skipped += run.feed.batches.skipped
+            note_left_out(run, run.feed.batches.bad)
 
             last = state.step == recipe.steps
             if last or state.step % recipe.log_every == 0:
@@ -113,6 +119,15 @@ def gradients_stay_here(network: nn.Module, more_to_come: bool) -> AbstractConte
     return nullcontext()
 
 
+def note_left_out(run: Training, bad: list[str]) -> None:
+    """Count the images that a batch lacks, and name each the first time; all processes speak."""
+    run.state.skipped += len(bad)
+    for line in dict.fromkeys(bad):
+        if line not in run.named:
+            run.named.add(line)
+            print(f"left out: {line}", file=sys.stderr, flush=True)
+
+
 def log_training(run: Training) -> str:
     """Log the window that ends here, end the warm-up if it is time, and return a note."""
     recipe, state = run.recipe, run.state
@@ -149,15 +164,16 @@ def log_evaluation(run: Training, last: bool) -> str:
     for split, images in due.items():
         evaluation = evaluate(run.classifier, images, world=world)
         if world.leader:
-            run.folder.append_event(
-                {
-                    "step": state.step,
-                    "split": split,
-                    "loss": evaluation.loss,
-                    "error_pct": evaluation.error_pct,
-                    "top5_error_pct": evaluation.top5_error_pct,
-                }
-            )
+            event = {
+                "step": state.step,
+                "split": split,
+                "loss": evaluation.loss,
+                "error_pct": evaluation.error_pct,
+                "top5_error_pct": evaluation.top5_error_pct,
+            }
+            if left_out := len(images) - evaluation.images:
+                event["skipped_images"] = left_out
+            run.folder.append_event(event)
         note += f"  {split} {evaluation.error_pct:.2f} %"
         if split in run.feed.watched and state.step % run.recipe.eval_every == 0:
             state.note_plateau(evaluation.error_pct, run.recipe.lr_plateau)

@@ -21,8 +21,8 @@ from deepres.recipes import CifarRecipe, ImageNetRecipe
 class TrainingBatches(Protocol):
     """Maps a step's number to this process's share of its batch."""
 
-    skipped: int
-    """How many images of the last batch were left out."""
+    bad: list[str]
+    """A line on each image of the last batch that was left out."""
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return prepared images (B, C, H, W) float32 and labels (B,) int64."""
@@ -107,9 +107,8 @@ def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Fee
 
     mean = how.mean
     if mean is None:
-        every = max(1, len(data.train) // recipe.mean_images)
-        chosen = data.train.subset(slice(0, every * recipe.mean_images, every))
-        mean = _mean_image(centres(chosen), recipe.crop, how.world)
+        chosen = centres(data.train.spread(recipe.mean_images))
+        mean = _mean_image(chosen, recipe.crop, how.world)
     batches = StreamedBatches(
         data.train,
         mean,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
-from deepres.data.loading import default_workers
+from deepres.data.loading import number_of_workers
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
 from deepres.files import write_json
@@ -19,6 +20,7 @@ from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.stages import StagedNetwork
 from deepres.models.weights import save_weights
+from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe, departures, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -41,6 +43,7 @@ def train(
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
     say: Callable[[str], None] = print,
+    progress: Callable[[str, int, int], Progress] | None = None,
 ) -> dict[str, Any]:
     """Train a network and leave a run folder with its curves, weights and result.
 
@@ -55,8 +58,10 @@ def train(
         seed: of the initial weights and of all random draws.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         workers: how many processes decode image files; by default one a core, up to 8.
-        save_every_s: seconds between checkpoints; no more than that is lost by a kill.
+        save_every_s: seconds between checkpoints; a kill loses no more than that and an
+            evaluation.
         say: receives lines for the user.
+        progress: makes a bar for a label, the last step and the first; by default one of its own.
 
     Returns:
         The content of the run's result.json.
@@ -71,10 +76,10 @@ def train(
     folder.check_absent()
     world, target = join_world(device)
     # All that can fail comes before the folder is made.
-    feeding = Feeding(seed, target, world, default_workers() if workers is None else workers)
+    feeding = Feeding(seed, target, world, number_of_workers(workers))
     if isinstance(data, ImageFolder) and world.leader:
         say("taking the mean of the training images")
-    training = _prepare(folder, recipe, data, feeding, save_every_s)
+    training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
     meta = {
         "recipe": recipe.to_dict(),
         "departures": departures(recipe),
@@ -98,10 +103,12 @@ def resume(
     data: Cifar10 | ImageFolder,
     *,
     steps: int | None = None,
+    bad_images: str | None = None,
     device: str = "auto",
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
     say: Callable[[str], None] = print,
+    progress: Callable[[str, int, int], Progress] | None = None,
 ) -> dict[str, Any]:
     """Go on with a run from its latest whole checkpoint, as if it had never stopped.
 
@@ -109,10 +116,12 @@ def resume(
         run: its folder.
         data: the same images that it began with.
         steps: a new last step, to extend a run; drops of the learning rate stay where they are.
+        bad_images: from now on ``fail`` at files that cannot be decoded, or ``skip`` them.
         device: as in ``train``.
         workers: as in ``train``.
         save_every_s: as in ``train``.
         say: as in ``train``.
+        progress: as in ``train``.
 
     Returns:
         The content of the run's result.json.
@@ -129,14 +138,15 @@ def resume(
     recipe = recipe_from_dict(meta["recipe"])
     if steps is not None:
         recipe = recipe.extended(steps)
+    if bad_images is not None:
+        recipe = recipe.changed([f"bad_images={bad_images}"])
     world, target = join_world(device)
     speak = say if world.leader else _say_nothing
     with _locked(folder, world):
         state = world.leaders(latest_state(folder, say) if world.leader else None)
         mean = state["mean"] if state else None
-        workers = default_workers() if workers is None else workers
-        feeding = Feeding(meta["seed"], target, world, workers, mean)
-        training = _prepare(folder, recipe, data, feeding, save_every_s)
+        feeding = Feeding(meta["seed"], target, world, number_of_workers(workers), mean)
+        training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
         if state:
             training.state.load(state, folder)
         done = training.state
@@ -175,12 +185,11 @@ def _prepare(
     data: Cifar10 | ImageFolder,
     how: Feeding,
     save_every_s: float,
+    progress: Callable[[str, int, int], Progress] | None,
 ) -> Training:
     """Set up a run at step 0."""
     if not save_every_s >= 0:
         raise UserError(f"the time between checkpoints must be 0 s or more, got {save_every_s}")
-    if how.workers < 0:
-        raise UserError(f"the number of workers must be 0 or more, got {how.workers}")
     world, device = how.world, how.device
     if recipe.batch_size % (world.size * recipe.accumulate):
         raise UserError(
@@ -191,7 +200,7 @@ def _prepare(
         raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
     keep_freed_memory()
     make_repeatable(device)
-    initial = _initial_network(recipe, len(data.classes), how.seed)
+    initial = initial_network(recipe, len(data.classes), how.seed)
     feed = make_feed(data, recipe, how)
     if recipe.sync_batch_norm:
         initial = nn.SyncBatchNorm.convert_sync_batchnorm(initial)
@@ -209,10 +218,11 @@ def _prepare(
         folder=folder,
         save_every_s=save_every_s,
         world=world,
+        progress=progress or partial(Progress, shown=world.leader),
     )
 
 
-def _initial_network(
+def initial_network(
     recipe: CifarRecipe | ImageNetRecipe, num_classes: int, seed: int
 ) -> StagedNetwork:
     """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
@@ -246,8 +256,7 @@ def _run(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
     """Train to the end, and write the final weights and numbers; return them."""
     folder, world = training.folder, training.world
     if world.leader:
-        for outdated in (folder.result, folder.weights):
-            outdated.unlink(missing_ok=True)
+        folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     run_steps(training)
     result = _result(training, meta) if world.leader else {}
     if world.leader:
@@ -275,6 +284,7 @@ def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
         "train_error_pct": whole[-1]["error_pct"],
         "train_loss": whole[-1]["loss"],
         "skipped_images": sum(event.get("skipped_images", 0) for event in trained),
+        "skipped_test_images": test.get("skipped_images", 0),
         "training_s": round(training.state.seconds, 1),
         "provenance": meta["provenance"],
         "resumed": meta.get("resumed", []),

@@ -99,8 +99,9 @@ def test_prototxt_of_resnet101_halves_where_the_paper_does(caffe: SimpleNamespac
 
 
 @torch.inference_mode()
-def test_onnx_computes_the_same_at_any_size(tmp_path: Path) -> None:
-    classifier = make_classifier("resnet8")
+@pytest.mark.parametrize("name", ["resnet8", "highway19"])
+def test_onnx_computes_the_same_at_any_size(tmp_path: Path, name: str) -> None:
+    classifier = make_classifier(name)
     said: list[str] = []
     (file,) = export_weights(save(tmp_path, classifier), "onnx", say=said.append)
     assert "checked: onnxruntime gives the same logits for inputs of 1×3×32×32 and" in said[0]
@@ -165,6 +166,8 @@ def test_a_bare_copy_carries_everything(tmp_path: Path) -> None:
     [
         ("resnet8", {}, "torchvision", "torchvision has no resnet8; it has resnet18, resnet34"),
         ("plain18", {}, "torchvision", "torchvision has no plain18"),
+        ("highway19", {}, "torchvision", "torchvision has no highway19"),
+        ("highway19", {}, "caffe", "known for resnet50, resnet101, resnet152, not for highway19"),
         ("resnet18", {}, "torchvision", "has shortcut A, torchvision's has B"),
         ("resnet18", {"shortcut": "C"}, "torchvision", "has shortcut C, torchvision's has B"),
         ("resnet50", {}, "torchvision", "has stride_on 1x1, torchvision's has 3x3"),
@@ -215,9 +218,23 @@ def test_tensors_that_come_back_changed_are_refused(
     state = load_model(weights).network.state_dict()
     state["fc.bias"] = state["fc.bias"] + 1e-3
     monkeypatch.setattr(exporting, "read_state_dict", lambda file: state)
+    (tmp_path / "a.json").write_bytes(b"what was there")
     with pytest.raises(UserError, match=r"a.pth was not written: fc.bias did not come back"):
         export_weights(weights, "torchvision", tmp_path / "a.pth")
-    assert not (tmp_path / "a.pth").exists()
+    assert {file.name for file in tmp_path.iterdir()} == {weights.name, "a.json"}
+    assert (tmp_path / "a.json").read_bytes() == b"what was there"
+
+
+def test_a_refused_export_to_caffe_leaves_nothing_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = save(tmp_path, make_classifier("resnet50", side=64, pool="ceil"))
+    other = make_classifier("resnet50", side=64)
+    monkeypatch.setattr(exporting, "import_weights", lambda *_, **__: other)
+    with pytest.raises(UserError, match=r"a\.caffemodel was not written: it does not give"):
+        export_weights(weights, "caffe", tmp_path / "a.caffemodel")
+    assert list(tmp_path.iterdir()) == [weights]
+    weights.unlink()  # 90 MB, which pytest would keep
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])

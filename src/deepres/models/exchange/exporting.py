@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import torch
@@ -10,16 +11,14 @@ from torch import Tensor
 
 from deepres.errors import UserError, unknown_name
 from deepres.files import atomic_write, write_json
-from deepres.models.blocks import Bottleneck
 from deepres.models.classifier import Classifier
 from deepres.models.exchange.caffe import encode_mean, encode_net
 from deepres.models.exchange.caffe_deploy import deploy_text
 from deepres.models.exchange.caffe_layers import RELEASED, check_released, layers_from_state
 from deepres.models.exchange.checkpoint_file import read_state_dict
-from deepres.models.exchange.importing import TORCH_OPTIONS, import_weights
+from deepres.models.exchange.importing import import_weights, torch_options
 from deepres.models.exchange.onnx_file import check_packages, check_sizes, encode_onnx, run_onnx
 from deepres.models.exchange.preparation import caffe_mean, describe
-from deepres.models.resnet import IMAGENET
 from deepres.models.weights import check_fit, load_model, weights_file
 
 Target = Literal["safetensors", "torchvision", "onnx", "caffe"]
@@ -85,7 +84,8 @@ def _to_safetensors(classifier: Classifier, source: Path, out: Path, say: Say) -
 
 
 def _to_torchvision(classifier: Classifier, source: Path, out: Path, say: Say) -> list[Path]:
-    _check_same_network(classifier, "torchvision", TORCH_OPTIONS, {"pool": "pad"}, source)
+    name = classifier.network.architecture["name"]
+    _check_options(classifier, "torchvision", torch_options(name, "torchvision"), source)
     state = {key: tensor.contiguous() for key, tensor in classifier.network.state_dict().items()}
     content = io.BytesIO()
     torch.save(state, content)
@@ -94,8 +94,8 @@ def _to_torchvision(classifier: Classifier, source: Path, out: Path, say: Say) -
         _check_tensors(read_state_dict(file), state, out)
 
     preparation = out.with_suffix(".json")
-    write_json(preparation, describe(classifier))
     _write_checked(out, content.getvalue(), check)
+    write_json(preparation, describe(classifier))
     say("checked: read back, all tensors are the same")
     say(f"the input that the weights expect is described in {preparation}")
     return [out, preparation]
@@ -121,66 +121,55 @@ def _to_onnx(classifier: Classifier, source: Path, out: Path, say: Say) -> list[
 def _to_caffe(classifier: Classifier, source: Path, out: Path, say: Say) -> list[Path]:
     name = classifier.network.architecture["name"]
     check_released(name)
-    _check_same_network(classifier, "Caffe", dict.fromkeys([name], RELEASED), {}, source)
+    _check_options(classifier, "Caffe", RELEASED, source)
     # Caffe's pixels go to 255 and are not divided; the first convolution takes over what is left.
     pixel_scale = 1 / (255 * classifier.std.flatten())
     layers = layers_from_state(classifier.network.state_dict(), name, pixel_scale)
     mean, deploy = out.with_suffix(".mean.binaryproto"), out.with_suffix(".prototxt")
+    mean_content = encode_mean(caffe_mean(classifier))
+    deploy_content = deploy_text(name, len(classifier.classes), classifier.crop).encode()
 
     @torch.inference_mode()
     def check(file: Path) -> None:
         side = classifier.crop
-        again = import_weights(file, name, "caffe", mean=mean, crop=side, short_side=side)
+        with TemporaryDirectory() as folder:
+            beside = Path(folder, mean.name)
+            beside.write_bytes(mean_content)
+            again = import_weights(file, name, "caffe", mean=beside, crop=side, short_side=side)
         shape = (2, 3, side, side)
         seed = torch.Generator().manual_seed(0)
         images = torch.randint(256, shape, dtype=torch.uint8, generator=seed)
         _check_outputs(again(images), classifier(images), out)
 
-    _write(mean, encode_mean(caffe_mean(classifier)))
-    _write(deploy, deploy_text(name, len(classifier.classes), classifier.crop).encode())
     _write_checked(out, encode_net(name, layers), check)
+    _write(mean, mean_content)
+    _write(deploy, deploy_content)
     say("checked: imported again, with the mean, it gives the same logits")
     say("the input is BGR, pixels from 0 to 255, less the mean")
     return [out, mean, deploy]
 
 
-def _check_same_network(
-    classifier: Classifier,
-    other: str,
-    known: dict[str, dict[str, Any]],
-    always: dict[str, Any],
-    source: Path,
+def _check_options(
+    classifier: Classifier, other: str, expected: dict[str, Any], source: Path
 ) -> None:
-    """Make sure that the options of a network are those that another program builds it with.
+    """Make sure that a network has the options with which another program builds it.
 
     Args:
         classifier: what is exported.
         other: the other program's name.
-        known: the networks that it has, and its options where there is a choice.
-        always: its options for all networks.
+        expected: its options.
         source: where the weights are from, to name it.
 
     Raises:
-        UserError: it has no such network, or one that differs.
+        UserError: one differs.
     """
     architecture = classifier.network.architecture
-    name = architecture["name"]
-    if name not in known:
-        raise UserError(f"{other} has no {name}; it has {', '.join(known)}")
-    for option, theirs in {**known[name], **always}.items():
-        ours = architecture.get(option) or _default(option, name)
-        if ours != theirs:
+    for option, theirs in expected.items():
+        if architecture[option] != theirs:
             raise UserError(
-                f"{source} is another network than {other}'s {name}: it has {option} {ours}, "
-                f"{other}'s has {theirs}"
+                f"{source} is another network than {other}'s {architecture['name']}: it has "
+                f"{option} {architecture[option]}, {other}'s has {theirs}"
             )
-
-
-def _default(option: str, name: str) -> str:
-    """What ``create_model`` takes for an option that was not given."""
-    depth = int(name.removeprefix("resnet")) if name.startswith("resnet") else 0
-    bottleneck = depth in IMAGENET and IMAGENET[depth][0] is Bottleneck
-    return {"shortcut": "B" if bottleneck else "A", "stride_on": "1x1", "pool": "pad"}[option]
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -34,17 +34,24 @@ Source = Literal["torchvision", "timm", "caffe"]
 SOURCES: tuple[str, ...] = get_args(Source)
 
 # The options of create_model that make torchvision's and timm's networks.
+BASIC: dict[str, Any] = {"shortcut": "B", "pool": "pad"}
+BOTTLENECK: dict[str, Any] = {**BASIC, "stride_on": "3x3"}
 TORCH_OPTIONS: dict[str, dict[str, Any]] = {
-    **{name: {"shortcut": "B"} for name in ("resnet18", "resnet34")},
-    **{
-        name: {"shortcut": "B", "stride_on": "3x3"}
-        for name in ("resnet50", "resnet101", "resnet152")
-    },
-    **{name: {} for name in ("vgg16", "vgg19")},
+    "resnet18": BASIC,
+    "resnet34": BASIC,
+    "resnet50": BOTTLENECK,
+    "resnet101": BOTTLENECK,
+    "resnet152": BOTTLENECK,
+    "vgg16": {},
+    "vgg19": {},
 }
 # Where these are not the paper's.
 OPTION_B = "its shortcuts are of option B, as in Table 3; in Table 2 they are of option A"
 STRIDE_3X3 = "its bottlenecks halve the map in the 3×3; the paper's do so in their first 1×1"
+BILINEAR = (
+    "images are resized bilinearly, whatever the weights were made for (some of timm's: bicubic); "
+    "errors may differ slightly"
+)
 TIMM_VGG_HEAD = {"pre_logits.fc1": "0", "pre_logits.fc2": "3", "head.fc": "6"}
 COUNTER = "num_batches_tracked"
 
@@ -106,7 +113,29 @@ def import_weights(
         network, mean_tensor, names, std=std, crop=crop, short_side=short_side
     ).eval()
     say(f"input: shorter side {short_side}, crop {crop}; {len(names)} classes")
+    of_channels = "the mean image, on average" if mean else "the mean"
+    say(
+        f"of R, G, B in [0, 1] {of_channels} {_numbers(mean_tensor.mean((1, 2)))} is subtracted, "
+        f"then the std {_numbers(std)} divides"
+    )
+    if source == "timm":
+        say(BILINEAR)
     return prepared
+
+
+def _numbers(tensor: Tensor) -> str:
+    return " ".join(f"{value:.4g}" for value in tensor.flatten().tolist())
+
+
+def torch_options(name: str, program: str) -> dict[str, Any]:
+    """Return the options with which ``create_model`` makes torchvision's or timm's network.
+
+    Raises:
+        UserError: ``program`` has no such network.
+    """
+    if name not in TORCH_OPTIONS:
+        raise UserError(f"{program} has no {name}; it has {', '.join(TORCH_OPTIONS)}")
+    return TORCH_OPTIONS[name]
 
 
 def _from_caffe(file: Path, name: str) -> tuple[StagedNetwork, dict[str, Tensor]]:
@@ -117,15 +146,14 @@ def _from_caffe(file: Path, name: str) -> tuple[StagedNetwork, dict[str, Tensor]
 
 
 def _from_torch(file: Path, name: str, source: str) -> tuple[StagedNetwork, dict[str, Tensor]]:
-    if name not in TORCH_OPTIONS:
-        raise UserError(f"{source} has no {name}; it has {', '.join(TORCH_OPTIONS)}")
+    options = torch_options(name, source)
     state = read_state_dict(file)
     if source == "timm" and name.startswith("vgg"):
         state = _torchvision_vgg(state)
     head = state.get(_head(name))
     num_classes = head.shape[0] if head is not None and head.ndim == 2 else 1000
     with torch.device("meta"):
-        network = create_model(name, num_classes=num_classes, **TORCH_OPTIONS[name])
+        network = create_model(name, num_classes=num_classes, **options)
     expected = network.state_dict()
     # Old files lack these counters, which do not enter into the outputs.
     counters = {key for key in expected if key.endswith(COUNTER)}

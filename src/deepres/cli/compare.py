@@ -1,0 +1,39 @@
+"""deepres compare: runs against each other."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.errors import UserError
+from deepres.report.comparison import comparison, recipe_differences, result_differences
+from deepres.report.pictures import PICTURES, save_picture
+from deepres.report.render import as_text
+from deepres.report.runs import read_run
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "compare", help="draw runs over each other, and list in what they differ"
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("compare.png"),
+        help="where to draw the curves: .png, .svg or .pdf (default: %(default)s)",
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Print the differences in recipe and result, and draw the curves."""
+    if len(options.runs) < 2:
+        raise UserError(f"compare takes two runs or more, got only {options.runs[0]}")
+    if options.out.suffix.lower() not in PICTURES:
+        raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {options.out}")
+    runs = [read_run(path) for path in options.runs]
+    for table in (recipe_differences(runs), result_differences(runs)):
+        print(as_text(table))
+    print(f"curves: {save_picture(comparison(runs), options.out)}")
+    return 0

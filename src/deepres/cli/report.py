@@ -1,0 +1,67 @@
+"""deepres report: one page on all runs."""
+
+import argparse
+import webbrowser
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.errors import UserError
+from deepres.report.page import Section, write_page
+from deepres.report.pictures import svg_text
+from deepres.report.render import Table, as_html
+from deepres.report.runs import Run, find_runs
+from deepres.reproduction.artefacts import ARTEFACTS, Artefact
+from deepres.reproduction.draw import draw
+from deepres.run_folder import results_folder
+
+RUNS = Path("runs")
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "report", help="judge the paper's claims on the runs so far, and show every run, on a page"
+    )
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="folder that holds run folders; may be given several times (default: "
+        f"{RUNS}, and the results that come with deepres)",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report.html"), help="file to write (default: %(default)s)"
+    )
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Write the page, and say where it is."""
+    if options.out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out is the page's name and must end in .html, got {options.out}")
+    runs = _find(options.runs)
+    finished = sum(run.result is not None for run in runs)
+    page = write_page(options.out, runs, [_section(artefact, runs) for artefact in ARTEFACTS])
+    print(f"report on {len(runs)} runs, {finished} of them finished: {page}")
+    if options.open and not webbrowser.open(page.resolve().as_uri()):
+        raise UserError(f"no browser to be found; open {page} yourself")
+    return 0
+
+
+def _section(artefact: Artefact, runs: list[Run]) -> Section:
+    """Draw a table or figure of the paper, from all runs that have a part in it."""
+    drawn = draw(artefact.name, runs)
+    html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+    return Section(artefact.name, f"{artefact.title}: {artefact.shows}", html)
+
+
+def _find(folders: list[Path] | None) -> list[Run]:
+    """Return the runs in ``folders``, or in those that are usual."""
+    for folder in folders or []:
+        if (folder / "recipe.json").exists():
+            raise UserError(f"{folder} is itself a run; give the folder it is in: {folder.parent}")
+        if not folder.is_dir():
+            raise UserError(f"--runs {folder}: no such folder")
+    return find_runs(folders or [RUNS, results_folder()])

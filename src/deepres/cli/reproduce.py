@@ -1,0 +1,130 @@
+"""deepres reproduce: the paper's tables and figures, published value and ours side by side."""
+
+import argparse
+from functools import cache, partial
+from pathlib import Path
+
+import torch
+
+from deepres.cli import Commands
+from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
+from deepres.distributed import is_leader
+from deepres.errors import UserError
+from deepres.recipes import ImageNetRecipe
+from deepres.report.render import Table, as_text
+from deepres.report.runs import find_runs, read_run
+from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
+from deepres.reproduction.carry_out import carry_out
+from deepres.reproduction.cost import time_left
+from deepres.reproduction.draw import draw, save
+from deepres.reproduction.measure import measure_ensemble
+from deepres.reproduction.plan import PlannedRun, plan
+from deepres.runtime import resolve_device
+from deepres.training.interrupt import Interrupted
+
+UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}
+"""Seconds in each."""
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "reproduce", help="bring about a table or figure of the paper: train what it needs, draw it"
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="tables and figures, e.g. table6, figure1 or 'figure*' (see --list)",
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="say what there is, what is missing, and how long that would take here",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, help="shorten every run to so many steps")
+    length.add_argument(
+        "--scale", type=float, help="shorten every run to this share of its steps, e.g. 0.02"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each network (default: 1)")
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="where runs lie (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reproduced"),
+        help="where tables and figures are written (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Train what is missing, and draw; or list what there is."""
+    if not options.names and not options.list:
+        raise UserError("name a table or figure, e.g. deepres reproduce figure1, or ask: --list")
+    artefacts = find_artefacts(options.names) if options.names else list(ARTEFACTS)
+    planned = partial(
+        plan, runs=options.runs, steps=options.steps, scale=options.scale, seeds=options.seeds
+    )
+    device = resolve_device(options.device)
+    if options.list:
+        show_list({artefact: planned([artefact]) for artefact in artefacts}, options.runs, device)
+        return 0
+    data = cache(partial(open_data, options.data))
+    label = artefacts[0].name if len(artefacts) == 1 else "reproduce"
+    runs = planned(artefacts)
+    try:
+        carry_out(label, runs, data, device=options.device, workers=options.workers, say=say)
+    except Interrupted:
+        say("the same command goes on where this one stopped")
+        raise
+    if not is_leader():
+        return 0
+    for artefact in artefacts:
+        folders = [run.folder for run in planned([artefact])]
+        ensembles = []
+        if artefact.name == "table5":
+            six = [run.folder for run in planned([artefact], seeds=1)]
+            images = data(ImageNetRecipe.kind)
+            ensembles = [measure_ensemble(six, images, "multi-scale", device)]
+        drawn = draw(artefact.name, [read_run(folder) for folder in folders], ensembles)
+        if isinstance(drawn, Table):
+            print(as_text(drawn))
+        files = save(drawn, artefact.name, options.out)
+        print(f"{artefact.name}: {' '.join(map(str, files))}")
+    return 0
+
+
+def show_list(
+    planned: dict[Artefact, list[PlannedRun]], folder: Path, device: torch.device
+) -> None:
+    """Print each artefact, how many of its runs are finished, and what the rest would take."""
+    runs = {run.folder: run for each in planned.values() for run in each}
+    unfinished = [run for run in runs.values() if run.state() != "finished"]
+    seconds = time_left(unfinished, find_runs([folder]), device)
+    rows = []
+    for artefact, needed in planned.items():
+        missing = [run.folder for run in needed if run.folder in seconds]
+        done = f"{len(needed) - len(missing)} of {len(needed)}" if needed else "none needed"
+        took = in_words(sum(map(seconds.__getitem__, missing))) if missing else "–"
+        rows.append([artefact.name, artefact.shows, done, took])
+    done = f"{len(runs) - len(unfinished)} of {len(runs)}"
+    rows.append(["all of them", "", done, in_words(sum(seconds.values()))])
+    columns = ["name", "shows", "runs finished", "the rest would take here"]
+    print_table("", columns, rows, text_columns=2)
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as people say it."""
+    for unit, length in UNITS.items():
+        if seconds >= 2 * length:
+            count = seconds / length
+            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,30 @@
+"""What the commands share that look into a finished run."""
+
+from pathlib import Path
+
+import torch
+
+from deepres.cli.terminal import open_data
+from deepres.errors import UserError
+from deepres.models.weights import weights_file
+from deepres.run_folder import RunFolder
+from deepres.training.finished import FinishedRun, finished_run
+
+
+def open_run(path: Path, data_name: str | None, device: torch.device) -> FinishedRun:
+    """Load the final weights of the run in the folder ``path``, and open its data.
+
+    Args:
+        path: the run's folder.
+        data_name: as for ``--data``; None: where the run's data were.
+        device: where the weights are put.
+
+    Raises:
+        UserError: there is no such run, it is not finished, or its data are elsewhere.
+    """
+    weights_file(path)
+    if not path.is_dir():
+        raise UserError(f"{path} is not a run folder: its training images are not known")
+    meta = RunFolder(path).read_meta()
+    data = open_data(data_name or meta["data"]["location"], meta["recipe"].get("kind", ""))
+    return finished_run(path, data, device)

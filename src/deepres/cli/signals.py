@@ -1,0 +1,116 @@
+"""deepres signals: whether forward or backward signals vanish in a network (§4.1)."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from deepres.cli import Commands
+from deepres.cli.runs import open_run
+from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
+from deepres.data.loading import number_of_workers
+from deepres.distributed import ALONE
+from deepres.errors import UserError
+from deepres.evaluation.signals import RULE, Signals, measure_signals
+from deepres.files import write_json
+from deepres.provenance import provenance
+from deepres.recipes import get_recipe
+from deepres.report.runs import SIGNALS
+from deepres.run_folder import RunFolder
+from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
+from deepres.training.feed import Feeding, make_feed
+from deepres.training.run import initial_network
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "signals", help="measure each layer's forward signal and backward gradient (§4.1)"
+    )
+    parser.add_argument(
+        "subjects",
+        nargs="+",
+        metavar="NETWORK|RUN",
+        help="networks at initialisation, e.g. plain56, or folders of finished runs",
+    )
+    parser.add_argument(
+        "--images", type=int, help="of a training batch (default: as many as the recipe takes)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of initial weights (default: 0)")
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write signals-<name>.json (default: signals.json in a run's folder, runs/ "
+        "for a network at initialisation)",
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Measure each network, write a file about it, and print a table and the verdicts."""
+    if options.images is not None and options.images < 2:
+        raise UserError(f"--images must be at least 2 for BN, got {options.images}")
+    keep_freed_memory()
+    device = resolve_device(options.device)
+    make_repeatable(device)
+    rows, verdicts = [], []
+    for subject in options.subjects:
+        signals, file = measure(subject, options, device)
+        passed = (signals.forward_std, signals.gradient_norm)
+        numbers = [f"{number:.3g}" for way in passed for number in (min(way), max(way))]
+        rows.append([subject, str(file), str(len(signals.layers)), *numbers])
+        verdicts.append(f"{subject}: {signals.verdict}")
+    columns = ["", "file", "3×3 layers", "smallest std", "largest", "smallest gradient", "largest"]
+    print_table("", columns, rows, text_columns=2)
+    print("\n".join([*verdicts, f"({RULE})"]))
+    return 0
+
+
+def measure(
+    subject: str, options: argparse.Namespace, device: torch.device
+) -> tuple[Signals, Path]:
+    """Measure one network on the first batch of its training; return the file written, too."""
+    path = Path(subject)
+    of_run = RunFolder(path).recipe.exists() or len(path.parts) > 1
+    if of_run:
+        run = open_run(path, options.data, device)
+        recipe, data, feeding = run.recipe, run.data, run.feeding(device, options.workers)
+        network = run.classifier.network
+    else:
+        recipe = get_recipe(subject)
+        data = open_data(options.data, recipe.kind)
+        feeding = Feeding(options.seed, device, ALONE, number_of_workers(options.workers))
+        network = initial_network(recipe, len(data.classes), options.seed).to(device)
+    if options.images:
+        recipe = recipe.changed([f"batch_size={options.images}"])
+    say(f"measuring {subject} on {recipe.batch_size} training images of {data.source}")
+    images, labels = make_feed(data, recipe, feeding).batches(0)
+    signals = measure_signals(network, images, labels)
+
+    beside = path / SIGNALS if of_run else Path("runs") / f"signals-{subject}.json"
+    file = options.out / f"signals-{path.name}.json" if options.out else beside
+    write_json(
+        file,
+        {
+            "model": recipe.model,
+            "steps": recipe.steps if of_run else 0,
+            "seed": feeding.seed,
+            "layers": signals.layers,
+            "forward_std": signals.forward_std,
+            "gradient_norm": signals.gradient_norm,
+            "vanish": signals.vanish,
+            "explode": signals.explode,
+            "verdict": signals.verdict,
+            "rule": RULE,
+            "images": len(images),
+            "data": f"{len(images):,} training images of {data.source}",
+            "provenance": provenance(device),
+        },
+    )
+    return signals, file

@@ -1,0 +1,47 @@
+"""Table 1 and §4.2's table of CIFAR-10 networks, from plain rows that describe the networks."""
+
+from collections.abc import Mapping, Sequence
+
+from deepres.report.published import MULTIPLY_ADDS_G
+from deepres.report.render import Table
+from deepres.report.runs import title
+
+Stage = tuple[str, str, str, int]
+"""A stage's name, output ("56×56"), composition ("[3×3, 64; 3×3, 64]×2") and multiply-adds."""
+MapSize = tuple[str, int, int]
+"""The size of an output map ("32×32"), the number of layers with it, and that of their filters."""
+
+
+def table1(networks: Mapping[str, Sequence[Stage]]) -> Table:
+    """Return §3.3's architectures, a column for each network, and what they cost."""
+    stages = {name: output for rows in networks.values() for name, output, _, _ in rows}
+    parts = {
+        network: {name: composition for name, _, composition, _ in rows}
+        for network, rows in networks.items()
+    }
+    body = [
+        [name, output, *(parts[network].get(name, "–") for network in networks)]
+        for name, output in stages.items()
+    ]
+    ours = [sum(cost for *_, cost in rows) / 1e9 for rows in networks.values()]
+    papers = [MULTIPLY_ADDS_G.get(network) for network in networks]
+    body.append(["multiply-adds, 10⁹", "published", *(f"{g:.1f}" if g else "–" for g in papers)])
+    body.append(["multiply-adds, 10⁹", "ours", *(f"{g:.2f}" for g in ours)])
+    columns = ["stage", "output", *map(title, networks)]
+    return Table("Table 1: architectures for ImageNet", columns, body)
+
+
+def cifar_architecture(networks: Mapping[str, Sequence[MapSize]]) -> Table:
+    """Return §4.2's table of map sizes, layers and filters, and the same of each network."""
+    body = [
+        ["layers, published", "1+2n", "2n", "2n"],
+        ["filters, published", "16", "32", "64"],
+    ]
+    for network, rows in networks.items():
+        body.append([f"layers of {title(network)}", *(str(layers) for _, layers, _ in rows)])
+        body.append([f"filters of {title(network)}", *(str(filters) for _, _, filters in rows)])
+    sizes = [size for size, _, _ in next(iter(networks.values()), ())] or ["32×32", "16×16", "8×8"]
+    columns = ["output map size", *sizes]
+    name = "Architecture for CIFAR-10 (§4.2)"
+    note = "The fully connected layer at the end is the last of 6n+2."
+    return Table(name, columns, body, [note], frozenset({1, 2, 3}))

@@ -1,0 +1,210 @@
+"""Figures 1, 4 and 6: errors against iterations, in the paper's form."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+
+from deepres.report.pictures import COLORS, Look, look_of
+from deepres.report.runs import Run, alike, title
+
+Split = Literal["train", "test"]
+Styles = dict[Split, dict[str, Any]]
+"""How the lines for each kind of images look."""
+THIN: dict[str, Any] = {"linewidth": 0.9, "markerfacecolor": "white", "markersize": 4}
+BOLD: dict[str, Any] = {"linewidth": 2.2, "markersize": 5.5}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of a figure's pictures."""
+
+    heading: str
+    networks: Sequence[str]
+    styles: Styles
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The runs of one network that stand for it: alike in all but their seeds."""
+
+    label: str
+    look: Look
+    runs: list[Run]
+
+
+def figure1(runs: Sequence[Run]) -> Figure:
+    """Draw degradation (§1): the deeper plain network has the higher error, in training too."""
+    pair = ("plain20", "plain56")
+    panels = [
+        Panel("training error", pair, {"train": BOLD | {"linewidth": 1.5}}),
+        Panel("test error", pair, {"test": BOLD | {"linewidth": 1.5}}),
+    ]
+    return _draw("Figure 1: plain networks on CIFAR-10", "", panels, runs, (6.4e4, 0, 20))
+
+
+def figure4(runs: Sequence[Run]) -> Figure:
+    """Draw training on ImageNet (§4.1): plain networks left, residual ones of option A right."""
+    styles: Styles = {"train": THIN, "test": BOLD}
+    panels = [
+        Panel("plain", ("plain18", "plain34"), styles),
+        Panel("ResNet", ("resnet18", "resnet34"), styles),
+    ]
+    lines = "thin: training error; bold: validation error, centre crop"
+    shown = [run for run in runs if run.shortcut in (None, "A")]
+    return _draw("Figure 4: ImageNet", lines, panels, shown, (50e4, 20, 60))
+
+
+def figure6(runs: Sequence[Run]) -> Figure:
+    """Draw training on CIFAR-10 (§4.2): plain networks, residual ones, and 110 against 1202."""
+    styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
+    plain, residual = (
+        [f"{kind}{depth}" for depth in (20, 32, 44, 56)] for kind in ("plain", "resnet")
+    )
+    panels = [
+        Panel("plain", plain, styles),
+        Panel("ResNet", [*residual, "resnet110"], styles),
+        Panel("ResNet-110 and 1202", ("resnet110", "resnet1202"), styles),
+    ]
+    lines = "dashed: training error; bold: test error"
+    return _draw("Figure 6: CIFAR-10", lines, panels, runs, (6.4e4, 0, 20))
+
+
+def _draw(
+    name: str,
+    lines: str,
+    panels: Sequence[Panel],
+    runs: Sequence[Run],
+    papers_axes: tuple[float, float, float],
+) -> Figure:
+    """Draw ``panels`` side by side.
+
+    Args:
+        name: of the figure.
+        lines: what kinds of lines mean, in words.
+        panels: from left to right.
+        runs: those that there are; of each network the nearest to the paper's are drawn.
+        papers_axes: the last iteration, lowest and highest error of the paper's; curves of other
+            runs get as much as they need.
+    """
+    chosen = [choose(runs, panel.networks) for panel in panels]
+    drawn = [run for curves in chosen for curve in curves for run in curve.runs]
+    common = common_condition(drawn)
+    figure = Figure(figsize=(4.6 * len(panels), 4.9), layout="constrained")
+    figure.suptitle("\n".join(filter(None, [name, lines, common])), fontsize=11)
+    for panel, curves, axes in zip(
+        panels, chosen, figure.subplots(1, len(panels), squeeze=False)[0], strict=True
+    ):
+        for curve in curves:
+            draw_curve(axes, curve, panel.styles, curve_label(curve, bool(common)))
+        set_axes(axes, drawn, papers_axes)
+        axes.set_title(panel.heading, fontsize=10)
+        present = {run.model for curve in curves for run in curve.runs}
+        if missing := [title(network) for network in panel.networks if network not in present]:
+            note = "no run yet:\n" + "\n".join(missing)
+            axes.text(0.03, 0.03, note, transform=axes.transAxes, color="0.35", fontsize=8)
+    return figure
+
+
+def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
+    """Return what stands for each of the ``networks``: the paper's runs, or the nearest to them."""
+    curves = []
+    for network in networks:
+        groups = alike(run for run in runs if run.model == network and run.events)
+        if groups:
+            nearest = next(iter(groups.values()))
+            curves.append(Curve(title(network), look_of(network), nearest))
+    return curves
+
+
+def draw_curve(axes: Axes, curve: Curve, styles: Styles, label: str) -> None:
+    """Draw the mean over a curve's runs, and a light band from the lowest to the highest.
+
+    The last of the lines that there are stands in the legend.
+    """
+    color, marker = curve.look
+    last = None
+    for split, style in styles.items():
+        steps, values = seeds_curve(curve.runs, split)
+        if not steps.size:
+            continue
+        every = max(1, steps.size // 7)
+        first = COLORS.index(color) * every // len(COLORS)  # markers should not cover each other
+        (last,) = axes.plot(steps, np.nanmean(values, 0), color=color, marker=marker, **style)
+        last.set_markevery((first, every))
+        if len(curve.runs) > 1:
+            low, high = np.nanmin(values, 0), np.nanmax(values, 0)
+            axes.fill_between(steps, low, high, color=color, alpha=0.18, linewidth=0)
+    if last:
+        last.set_label(label)
+
+
+def seeds_curve(runs: Sequence[Run], split: Split) -> tuple[Any, Any]:
+    """Return the steps that any of the ``runs`` has logged, and each run's error (%) at these.
+
+    Returns:
+        Steps (S,), and errors (len(runs), S), NaN where a run has none: it is not finished.
+    """
+    curves = [dict(zip(*run.curve(split), strict=True)) for run in runs]
+    steps = sorted(set().union(*curves))
+    values = [[curve.get(step, math.nan) for step in steps] for curve in curves]
+    return np.array(steps), np.array(values)
+
+
+def set_axes(axes: Axes, runs: Sequence[Run], papers_axes: tuple[float, float, float]) -> None:
+    """Set the paper's axes if all ``runs`` are the paper's, else such as they need."""
+    papers_end, low, high = papers_axes
+    end = papers_end
+    if runs:
+        end = max(run.steps for run in runs)
+    if not all(run.is_papers for run in runs):
+        errors = [
+            error for run in runs for split in ("train", "test") for error in run.curve(split)[1]
+        ]
+        low, high = 0, min(100, 10 * math.ceil(max(errors, default=100) / 10))
+    if end >= 10_000:
+        axes.xaxis.set_major_locator(MultipleLocator(1e4 if end <= 1e5 else 1e5))
+        axes.xaxis.set_major_formatter(lambda step, _: f"{step / 1e4:g}")
+        axes.set_xlabel("iterations (10⁴)")
+    else:
+        axes.set_xlabel("iterations")
+    axes.set_xlim(0, end)
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(MultipleLocator(5 if high - low <= 40 else 20))
+    axes.set_ylabel("error (%)")
+    axes.grid(axis="y", color="0.92")
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.13),
+            ncols=1 if max(map(len, axes.get_legend_handles_labels()[1])) > 20 else 2,
+            frameon=False,
+            fontsize=9,
+            handlelength=3,
+            columnspacing=1,
+        )
+
+
+def common_condition(runs: Sequence[Run]) -> str:
+    """Return what sets all ``runs`` apart from the paper's, if that is the same for all."""
+    conditions = {run.condition for run in runs}
+    return f"all runs: {conditions.pop()}" if len(conditions) == 1 and any(conditions) else ""
+
+
+def curve_label(curve: Curve, condition_said: bool = False) -> str:
+    """Return a curve's network, seeds, and what sets it apart, unless that is said elsewhere."""
+    parts = [curve.label]
+    if len(curve.runs) > 1:
+        parts.append(f"mean of {len(curve.runs)}")
+    if not condition_said and curve.runs[0].condition:
+        parts.append(curve.runs[0].condition)
+    if unfinished := [run for run in curve.runs if run.result is None]:
+        last = max(run.last_step for run in unfinished)
+        which = f"{len(unfinished)} " if len(curve.runs) > 1 else ""
+        parts.append(f"{which}now at step {last:,}")
+    return ", ".join(parts)

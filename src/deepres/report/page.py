@@ -1,0 +1,171 @@
+"""The report: one HTML page that needs nothing but itself."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from deepres.files import atomic_write
+from deepres.report.claims import CLAIMS, Claim, Judgement, comparable, judge, what_it_is
+from deepres.report.embed import embed, figure_html
+from deepres.report.figures import curves_figure
+from deepres.report.judging import RULE, Sample, Verdict
+from deepres.report.pictures import svg_text
+from deepres.report.runs import Run, title
+
+SIGNS: dict[Verdict, str] = {
+    **{"holds": "✓", "does not hold": "✗", "undecided": "≈", "no run yet": "–"}
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table, a figure, or several, under a heading of the page."""
+
+    id: str
+    title: str
+    html: str
+    """With headings from <h3> on; pictures as <svg>. It is trusted."""
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim and what the runs say of it."""
+
+    claim: Claim
+    judgements: list[Judgement]
+
+    @property
+    def papers(self) -> Judgement:
+        """On the paper's runs."""
+        return self.judgements[0]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show of it."""
+        return all(judgement.is_empty for judgement in self.judgements)
+
+    @property
+    def others(self) -> Judgement | None:
+        """On the runs nearest to the paper's that can say anything; None: there are none."""
+        others = [judgement for judgement in self.judgements if not judgement.papers]
+        return others[0] if others else None
+
+
+def write_page(path: Path, runs: Iterable[Run], sections: Sequence[Section] = ()) -> Path:
+    """Write the report on ``runs`` into ``path``, whole or not at all."""
+    page = render_page(runs, sections)
+    with atomic_write(path) as file:
+        file.write(page.encode())
+    return path
+
+
+def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
+    """Return the report on ``runs`` as HTML; the same runs give the same page.
+
+    Args:
+        runs: finished or not. What lies in two folders is shown once.
+        sections: tables and figures, in the order of the page.
+    """
+    given = list(runs)
+    groups = comparable(given)
+    shown = sorted((r for group in groups for same in group.values() for r in same), key=_place)
+    judged = [JudgedClaim(claim, judge(claim, shown)) for claim in CLAIMS]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "page_template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": _count, "number": _number, "side": _side}
+    environment.filters |= {"sentence": _sentence, "listed": _listed, "title_of": title}
+    environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
+    return environment.get_template("page.html.jinja").render(
+        runs=shown,
+        copies=len(given) - len(shown),
+        finished=[run for run in shown if run.result],
+        papers=[run for run in shown if run.is_papers],
+        groups=[_overview(list(group.values())) for group in groups],
+        judged=judged,
+        tallies={
+            "On the paper's runs": Counter(each.papers.verdict for each in judged),
+            "On shortened and other runs": Counter(
+                each.others.verdict if each.others else "no run yet" for each in judged
+            ),
+        },
+        sections=[(s, Markup(embed(s.html, s.id, s.title))) for s in sections],
+        curves=[_curves(run, f"run-{i}") for i, run in enumerate(shown, start=1)],
+        recipes=[_recipe(run) for run in shown],
+    )
+
+
+def _place(run: Run) -> tuple[str, int, bool, str, int]:
+    """Where a run stands among others: by network, depth, and nearness to the paper's."""
+    kind, depth = re.fullmatch(r"(\D*)(\d*).*", run.model).groups()  # type: ignore[union-attr]
+    return kind, int(depth or 0), not run.is_papers, run.condition, run.meta["seed"]
+
+
+def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
+    """Say what runs that may be compared are, and which networks there are."""
+    parts = []
+    for runs in sorted(networks, key=lambda same: _place(same[0])):
+        unfinished = sum(run.result is None for run in runs)
+        name = title(runs[0].model) + (f" × {len(runs)}" if len(runs) > 1 else "")
+        parts.append(name + (f" ({unfinished} unfinished)" if unfinished else ""))
+    return what_it_is(networks[0][0]), ", ".join(parts)
+
+
+def _curves(run: Run, name: str) -> Markup | None:
+    """Return a run's curves; None: nothing is logged yet."""
+    if not run.events:
+        return None
+    split = "validation" if run.curve("val")[0] else "test"
+    words = f"{title(run.model)}, seed {run.meta['seed']}: training and {split} error against steps"
+    caption = f"Dashed: training error; bold: {split} error."
+    picture = figure_html(svg_text(curves_figure(run)), caption)
+    return Markup(embed(picture, name, words))
+
+
+def _recipe(run: Run) -> list[tuple[str, Any, str]]:
+    """Return field, value and remark of a run's recipe, the differences from the paper's first."""
+    recipe = run.meta["recipe"]
+    remarks = dict.fromkeys(run.meta["departures"], "not the paper's")
+    if recipe["shortened_from"]:
+        remarks |= {"steps": f"the paper's: {run.papers_steps:,}"}
+        remarks |= {"lr_drops": "scaled with the length"}
+    fields = [*remarks, *(field for field in recipe if field not in remarks)]
+    return [(field, recipe[field], remarks.get(field, "")) for field in fields if field in recipe]
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    """Return "1 run" or "2 runs"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _number(value: float | None, decimals: int, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.{decimals}f}".replace("-", "−")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _listed(value: Any) -> str:
+    """Return a value of a recipe for people."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _side(sample: Sample, decimals: int) -> str:
+    """Return one side of a comparison: mean ± std (n)."""
+    if sample.exact:
+        return sample.label
+    if not sample.n:
+        return "–"
+    spread = "" if sample.std is None else f" ± {sample.std:.{decimals}f}"
+    return f"{sample.mean:.{decimals}f}{spread} (n = {sample.n})"

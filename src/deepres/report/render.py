@@ -1,0 +1,128 @@
+"""A table in four forms: plain text, Markdown, LaTeX and HTML."""
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepres.errors import UserError
+from deepres.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; the first cell of a row names it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    numbers: frozenset[int] = frozenset()
+    """Which columns hold numbers; these are set to the right."""
+
+
+def as_text(table: Table) -> str:
+    """Return the table for a terminal or a text file, its columns aligned."""
+    lines = [table.columns, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            f"{cell:>{width}}" if i in table.numbers else f"{cell:<{width}}"
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return "  ".join(padded).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    body = [line(row) for row in table.rows]
+    return "\n".join([table.title, "", line(table.columns), rule, *body, "", *table.notes]) + "\n"
+
+
+def as_markdown(table: Table) -> str:
+    """Return the table as GitHub's Markdown."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(map(_escape_markdown, cells)) + " |"
+
+    rule = ["--:" if i in table.numbers else ":--" for i in range(len(table.columns))]
+    notes = [f"\n{_escape_markdown(note)}" for note in table.notes]
+    head = [f"**{_escape_markdown(table.title)}**", "", line(table.columns)]
+    return "\n".join([*head, f"|{'|'.join(rule)}|", *map(line, table.rows), *notes]) + "\n"
+
+
+def as_latex(table: Table) -> str:
+    """Return the table as a LaTeX float; it needs the package booktabs and, if wide, graphicx."""
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(map(_escape_latex, cells)) + r" \\"
+
+    kinds = "".join("r" if i in table.numbers else "l" for i in range(len(table.columns)))
+    tabular = [
+        rf"\begin{{tabular}}{{{kinds}}}",
+        *(r"\toprule", line(table.columns), r"\midrule"),
+        *map(line, table.rows),
+        *(r"\bottomrule", r"\end{tabular}"),
+    ]
+    if len(table.columns) > 5:
+        tabular = [r"\resizebox{\linewidth}{!}{%", *tabular[:-1], tabular[-1] + "}"]
+    caption = _escape_latex(" ".join([f"{table.title}.", *table.notes]))
+    head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}"]
+    return "\n".join([*head, *tabular, r"\end{table}"]) + "\n"
+
+
+def as_html(table: Table) -> str:
+    """Return the table as an HTML element, for people who see it and those who hear it."""
+
+    def cell(text: str, column: int) -> str:
+        kind = ' class="number"' if column in table.numbers else ""
+        escaped = html.escape(text)
+        return f"<td{kind}>{escaped}</td>" if column else f'<th scope="row">{escaped}</th>'
+
+    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
+    rows = ["<tr>" + "".join(map(cell, row, range(len(row)))) + "</tr>" for row in table.rows]
+    notes = "<br>".join(map(html.escape, table.notes))
+    foot = f'<tfoot><tr><td colspan="{len(table.columns)}">{notes}</td></tr></tfoot>'
+    return "\n".join(
+        [
+            f"<table>\n<caption>{html.escape(table.title)}</caption>",
+            f"<thead><tr>{head}</tr></thead>",
+            *("<tbody>", *rows, "</tbody>"),
+            *([foot] if notes else []),
+            "</table>\n",
+        ]
+    )
+
+
+FORMS: dict[str, Callable[[Table], str]] = {
+    **{".txt": as_text, ".md": as_markdown, ".tex": as_latex, ".html": as_html}
+}
+"""What writes a table into a file of each ending."""
+
+
+def save_table(table: Table, path: Path) -> Path:
+    """Write a table in the form that the ending of ``path`` stands for.
+
+    Raises:
+        UserError: there is no such form.
+    """
+    if path.suffix not in FORMS:
+        raise UserError(f"a table's file must end in {' or '.join(FORMS)}, got {path}")
+    with atomic_write(path) as file:
+        file.write(FORMS[path.suffix](table).encode())
+    return path
+
+
+def _escape_markdown(text: str) -> str:
+    return html.escape(text, quote=False).translate({ord(c): f"\\{c}" for c in "\\|*_`[]~#"})
+
+
+LATEX: dict[str, str | int | None] = {
+    **{c: rf"\{c}" for c in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "×": r"$\times$"},
+    **{"−": "$-$", "–": "--", "→": r"$\to$", "⁹": "$^9$", "§": r"\S{}"},
+}
+
+
+def _escape_latex(text: str) -> str:
+    return text.translate(str.maketrans(LATEX))

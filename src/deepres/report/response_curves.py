@@ -1,0 +1,71 @@
+"""Figure 7: how strongly the 3×3 layers respond."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from deepres.errors import UserError
+from deepres.report.curves import choose, common_condition, curve_label
+from deepres.report.runs import RESPONSES, Run, title
+
+NETWORKS = ("plain20", "plain56", "resnet20", "resnet56", "resnet110")
+
+
+def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> Figure:
+    """Draw the standard deviation of each 3×3 layer's response on CIFAR-10 (§4.2).
+
+    On top the layers are in order, below by their standard deviation. Of several seeds the mean
+    is drawn. The paper measures after BN, before the nonlinearity or the addition.
+    """
+    measured = [run for run in runs if run.side_file(RESPONSES)]
+    curves = choose(measured, networks)
+    common = common_condition([run for curve in curves for run in curve.runs])
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    top, bottom = figure.subplots(2, 1)
+    for curve in curves:
+        std = mean_std(curve.runs)
+        color, marker = curve.look
+        style: dict[str, Any] = {
+            **{"color": color, "marker": marker, "linewidth": 1.4, "markersize": 4},
+            "linestyle": "--" if curve.runs[0].model.startswith("plain") else "-",
+            "markevery": max(1, std.size // 18),
+        }
+        layers = np.arange(1, std.size + 1)
+        top.plot(layers, std, label=curve_label(curve, bool(common)), **style)
+        bottom.plot(layers, np.sort(std)[::-1], **style)
+    top.set_xlabel("layer")
+    bottom.set_xlabel("layer, sorted by standard deviation")
+    for axes in (top, bottom):
+        axes.set_ylabel("standard deviation")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        axes.grid(axis="y", color="0.92")
+    if curves:
+        top.legend(frameon=False, fontsize=9, handlelength=3)
+    present = {run.model for curve in curves for run in curve.runs}
+    if missing := [title(network) for network in networks if network not in present]:
+        note = "no responses yet: " + ", ".join(missing)
+        bottom.text(
+            0.98, 0.95, note, transform=bottom.transAxes, ha="right", va="top", color="0.35"
+        )
+    heading = ["Figure 7: responses of the 3×3 layers", "dashed: plain; solid: ResNet", common]
+    figure.suptitle("\n".join(filter(None, heading)), fontsize=11)
+    return figure
+
+
+def mean_std(runs: Sequence[Run]) -> Any:
+    """Return the standard deviation of each layer's response (layers,), the mean over ``runs``.
+
+    Raises:
+        UserError: the runs' files do not name the same layers.
+    """
+    measured = [run.side_file(RESPONSES) for run in runs]
+    for run, each in zip(runs, measured, strict=True):
+        if each["layers"] != measured[0]["layers"] or len(each["std"]) != len(each["layers"]):
+            raise UserError(
+                f"{run.path / RESPONSES} does not name the layers that {runs[0].name} has; "
+                "measure both again"
+            )
+    return np.mean([each["std"] for each in measured], 0)

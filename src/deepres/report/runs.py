@@ -1,0 +1,142 @@
+"""Runs as reports see them: read from run folders, whole or still under way."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepres.files import read_json
+from deepres.run_folder import Event, RunFolder
+
+PAPERS_DATA = {"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"}
+"""What recipe.json calls the data of each kind of the paper's recipes."""
+RESPONSES, SIGNALS = "responses.json", "signals.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, finished or not."""
+
+    path: Path
+    meta: dict[str, Any]
+    """The content of recipe.json."""
+    events: list[Event]
+    result: dict[str, Any] | None
+    """The content of result.json; None: the run is not finished."""
+
+    @property
+    def name(self) -> str:
+        """Its folder's name."""
+        return self.path.name
+
+    @property
+    def model(self) -> str:
+        """Its network."""
+        return str(self.meta["recipe"]["model"])
+
+    @property
+    def steps(self) -> int:
+        """The length that its recipe gives it."""
+        return int(self.meta["recipe"]["steps"])
+
+    @property
+    def papers_steps(self) -> int:
+        """The length of the paper's run."""
+        return int(self.meta["recipe"]["shortened_from"] or self.steps)
+
+    @property
+    def shortcut(self) -> str | None:
+        """Its shortcut option, "A", "B" or "C"; None: it is no residual network."""
+        if not self.model.startswith("resnet"):
+            return None
+        shallow = self.meta["recipe"]["kind"] == "cifar10" or self.model in ("resnet18", "resnet34")
+        return self.meta["recipe"].get("shortcut") or ("A" if shallow else "B")
+
+    @property
+    def condition(self) -> str:
+        """What sets it apart from the paper's run, in words; nothing: it is the paper's.
+
+        Length, recipe and data count. All options of ResNet-34's shortcuts are the paper's.
+        """
+        recipe, source = self.meta["recipe"], self.meta["data"]["source"]
+        parts = []
+        if recipe["shortened_from"]:
+            parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
+        parts += [
+            f"{field} {value}"
+            for field, value in self.meta["departures"].items()
+            if field != "shortened_from" and (field, self.model) != ("shortcut", "resnet34")
+        ]
+        if "sample" in source:
+            parts.append("sample")
+        elif source != PAPERS_DATA[recipe["kind"]]:
+            parts.append(source)
+        return ", ".join(parts)
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether it is the paper's: of full length, with its recipe, on its data."""
+        return not self.condition
+
+    @property
+    def last_step(self) -> int:
+        """The last step that it has logged; less than ``steps``: it is not finished."""
+        return max((int(event["step"]) for event in self.events), default=0)
+
+    def curve(self, split: str, key: str = "error_pct") -> tuple[list[int], list[float]]:
+        """Return steps and values of what was logged of ``split`` (train, val or test)."""
+        points = [(e["step"], e[key]) for e in self.events if e["split"] == split and key in e]
+        return [step for step, _ in points], [value for _, value in points]
+
+    def side_file(self, name: str) -> Any:
+        """Return the content of a JSON file that a study left beside the run, or None."""
+        path = self.path / name
+        return read_json(path) if path.exists() else None
+
+
+def read_run(path: Path) -> Run:
+    """Read the run in the folder ``path``.
+
+    Raises:
+        UserError: there is none, or a file of it is damaged.
+    """
+    folder = RunFolder(path)
+    meta = folder.read_meta()
+    result = read_json(folder.result) if folder.result.exists() else None
+    return Run(path, meta, folder.read_events(), result)
+
+
+def find_runs(folders: Iterable[Path]) -> list[Run]:
+    """Read all runs that lie in ``folders``, sorted by name, then in the order of the folders."""
+    recipes = (path for folder in folders for path in folder.glob("*/recipe.json"))
+    found = dict.fromkeys(path.parent.resolve() for path in recipes)
+    return sorted(map(read_run, found), key=lambda run: run.name)
+
+
+def title(model: str) -> str:
+    """Return a network's name as the paper prints it: "ResNet-20"."""
+    kinds = {"plain": "plain", "resnet": "ResNet", "vgg": "VGG", "highway": "Highway"}
+    match = re.fullmatch(r"([a-z]+)(\d+)(.*)", model)
+    return f"{kinds[match[1]]}-{match[2]}{match[3]}" if match and match[1] in kinds else model
+
+
+def alike(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Group runs of one network and option by their condition, one run for each seed.
+
+    The paper's are first, then whole recipes on the paper's data, then the longest.
+    """
+    groups: dict[str, dict[int, Run]] = {}
+    for run in sorted(runs, key=_distance_from_paper):
+        groups.setdefault(run.condition, {}).setdefault(run.meta["seed"], run)
+    return {
+        condition: sorted(by_seed.values(), key=lambda run: int(run.meta["seed"]))
+        for condition, by_seed in groups.items()
+    }
+
+
+def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, int]:
+    """A key to sort by; of two runs alike, the one that is finished or further comes first."""
+    foreign = run.meta["data"]["source"] != PAPERS_DATA[run.meta["recipe"]["kind"]]
+    unfinished = run.result is None
+    return not run.is_papers, foreign, -run.steps, run.condition, unfinished, -run.last_step

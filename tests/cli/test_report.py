@@ -1,0 +1,80 @@
+import webbrowser
+from pathlib import Path
+
+import pytest
+from made_up_runs import make_run
+
+from deepres.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("deepres.cli.report.results_folder", lambda: tmp_path / "results")
+    return tmp_path
+
+
+def test_the_usual_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(folder / "runs/plain20-s0", "plain20")
+    make_run(folder / "results/plain56-s0", "plain56", stopped_at=32_000)
+    assert main(["report"]) == 0
+    assert capsys.readouterr().out == "report on 2 runs, 1 of them finished: report.html\n"
+    page = Path("report.html").read_text()
+    assert "plain-20" in page
+    assert "32,000 of 64,000 steps logged" in page
+
+
+def test_given_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(folder / "runs/not-asked-for", "plain20")
+    make_run(folder / "a/one", "plain32")
+    make_run(folder / "b/two", "plain44")
+    assert main(["report", "--runs", "a", "--runs", "b", "--out", "pages/a.html"]) == 0
+    page = Path("pages/a.html").read_text()
+    assert "<small>one</small>" in page
+    assert "<small>two</small>" in page
+    assert "not-asked-for" not in page
+
+
+def test_of_two_copies_the_one_in_the_folder_named_first_is_shown(folder: Path) -> None:
+    make_run(folder / "results/plain20-s0", "plain20", test_error_pct=2.22)
+    make_run(folder / "runs/plain20-s0", "plain20", test_error_pct=1.11)
+    for _ in range(2):
+        assert main(["report"]) == 0
+        assert "1.11 %" in Path("report.html").read_text()
+        assert main(["report", "--runs", "results", "--runs", "runs"]) == 0
+        assert "2.22 %" in Path("report.html").read_text()
+
+
+def test_without_any_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report"]) == 0
+    assert "report on 0 runs" in capsys.readouterr().out
+    assert "There are no runs yet" in Path("report.html").read_text()
+
+
+def test_open(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda url: not opened.append(url))
+    assert main(["report", "--open"]) == 0
+    assert opened == [Path("report.html").resolve().as_uri()]
+    monkeypatch.setattr(webbrowser, "open", lambda url: False)
+    assert main(["report", "--open"]) == 2
+    assert "no browser to be found; open report.html yourself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--runs", "nowhere"], "--runs nowhere: no such folder"),
+        (["--runs", "runs/demo"], "runs/demo is itself a run; give the folder it is in: runs"),
+        (["--out", "report.pdf"], "must end in .html, got report.pdf"),
+        (["--out", "/proc/nowhere/report.html"], "cannot write /proc/nowhere/report.html"),
+    ],
+)
+def test_mistakes(
+    folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(folder / "runs/demo")
+    assert main(["report", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not list(folder.rglob("*.html"))

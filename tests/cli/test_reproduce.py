@@ -1,0 +1,88 @@
+import re
+from pathlib import Path
+
+import pytest
+from made_up_runs import make_run
+from svg import texts_of
+
+from deepres.cli.main import main
+from deepres.cli.reproduce import in_words
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_needs_no_run_is_drawn_from_the_networks(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reproduce", "table1", "architecture", "figure3", "figure5"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"multiply-adds, 10⁹ +published +1\.8 +3\.6 +3\.8 +7\.6 +11\.3", shown)
+    assert re.search(r"multiply-adds, 10⁹ +ours +1\.79 +3\.64 +3\.86 +7\.57 +11\.28", shown)
+    assert re.search(r"layers of ResNet-110 +37 +36 +36", shown)
+    assert {path.name for path in (folder / "reproduced").iterdir()} == {
+        *(f"{name}.{form}" for name in ("table1", "architecture") for form in FORMS),
+        *(f"{name}.{form}" for name in ("figure3", "figure5") for form in ("svg", "png")),
+    }
+    boxes = texts_of((folder / "reproduced/figure3.svg").read_text())
+    assert boxes.count("3×3 conv, 128, /2") == 2  # plain-34 and ResNet-34
+    assert {"VGG-19", "plain-34", "ResNet-34", "fc 4096"} <= {*boxes}
+
+
+FORMS = ("txt", "md", "tex", "html")
+
+
+def test_runs_are_trained_and_drawn_and_then_left_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["reproduce", "figure1", "--steps", "2", "--data", "sample", "--device", "cpu"]
+    assert main(asked) == 0
+    runs = sorted((folder / "runs").iterdir())
+    assert [run.name for run in runs] == ["plain20-2steps-s0", "plain56-2steps-s0"]
+    drawn = texts_of((folder / "reproduced/figure1.svg").read_text())
+    assert any("2 of 64,000 steps" in text for text in drawn)
+    written = [(run / "model.safetensors").stat().st_mtime_ns for run in runs]
+    capsys.readouterr()
+    assert main([*asked, "--out", "again"]) == 0
+    assert [(run / "model.safetensors").stat().st_mtime_ns for run in runs] == written
+    same = [folder / name / "figure1.svg" for name in ("reproduced", "again")]
+    assert same[0].read_bytes() == same[1].read_bytes()
+
+    assert main(["reproduce", "figure1", "--list", "--steps", "2"]) == 0
+    assert re.search(r"^figure1 +degradation: .* 2 of 2 +–$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_the_list_says_what_is_missing_and_what_it_would_take(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("plain20", "plain56"):
+        make_run(folder / f"runs/{name}-s0", name, stopped_at=32_000)
+    assert main(["reproduce", "figure1", "table1", "--list", "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^table1 .* none needed +–$", shown, re.MULTILINE)
+    assert re.search(r"^figure1 .* 0 of 2 +[\d.]+ (hours|days)$", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (119, "119 s"), (120, "2.0 minutes"), (3_600 * 30, "30 hours"), (6e8, "19 years")],
+)
+def test_times_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "name a table or figure, e.g. deepres reproduce figure1, or ask: --list"),
+        ("tabel6", "unknown table or figure 'tabel6'; did you mean table6"),
+        ("figure1 --seeds 0", "--seeds must be at least 1, got 0"),
+        ("figure1 --scale 2", "--scale must be above 0 and at most 1, got 2.0"),
+    ],
+)
+def test_mistakes(arguments: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", *arguments.split()]) == 2
+    assert message in capsys.readouterr().err

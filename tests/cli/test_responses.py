@@ -1,0 +1,56 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from deepres.cli.main import main
+from deepres.data.cifar10 import Cifar10
+from deepres.evaluation.responses import layer_responses
+from deepres.models import load_model
+from deepres.recipes import get_recipe
+from deepres.training import train
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> list[Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("plain8", "resnet8"):
+        recipe = dataclasses.replace(get_recipe(name).shortened(2), batch_size=16)
+        train(recipe, folder / name, sample, device="cpu")
+    return [folder / "plain8", folder / "resnet8"]
+
+
+def test_a_file_beside_each_run_and_a_table(
+    runs: list[Path], sample: Cifar10, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["responses", *map(str, runs), "--images", "120", "--device", "cpu"]) == 0
+    shown = capsys.readouterr().out
+    for run in runs:
+        written = json.loads((run / "responses.json").read_text())
+        expected = layer_responses(load_model(run), [sample.test.images[:120]])
+        assert written["layers"] == list(expected.layers)
+        assert written["std"] == pytest.approx(expected.std, rel=1e-4)
+        assert written["images"] == 120
+        assert written["data"] == "120 test images of the embedded sample of CIFAR-10"
+        assert (written["model"], written["steps"], written["seed"]) == (run.name, 2, 0)
+        assert written["provenance"]["device"] == "cpu"
+        row = next(line for line in shown.splitlines() if line.startswith(str(run)))
+        first, last = written["std"][0], written["std"][-1]
+        assert row.split()[1:4] == ["7", f"{first:.3f}", f"{last:.3f}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("nowhere", "nowhere: no such file or folder"),
+        ("RUN --images 0", "--images must be at least 1, got 0"),
+        ("RUN/model.safetensors", "is not a run folder"),
+    ],
+)
+def test_mistakes(
+    runs: list[Path], arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = arguments.replace("RUN", str(runs[0])).split()
+    assert main(["responses", "--device", "cpu", *words]) == 2
+    assert message in capsys.readouterr().err

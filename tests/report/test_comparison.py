@@ -1,0 +1,61 @@
+from pathlib import Path
+
+from made_up_runs import PROVENANCE, SAMPLE, make_run
+from svg import texts
+
+from deepres.report.comparison import comparison, labels, recipe_differences, result_differences
+from deepres.report.runs import find_runs, read_run
+from deepres.run_folder import RunFolder
+
+
+def test_only_what_differs_in_the_recipe(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", steps=300, source=SAMPLE)
+    make_run(tmp_path / "c", "plain20", 1, steps=300, departures={"lr": 0.05}, source=SAMPLE)
+    table = recipe_differences(find_runs([tmp_path]))
+    assert table.columns == ["", "a", "c"]
+    assert table.rows == [
+        ["model", "resnet20", "plain20"],
+        ["lr", "0.1", "0.05"],
+        ["seed", "0", "1"],
+    ]
+
+
+def test_the_same_recipe_says_so(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a")
+    table = recipe_differences([run, run])
+    assert (table.rows, table.notes) == ([], ["the recipes are the same"])
+    assert labels([run, run]) == [str(run.path)] * 2
+
+
+def test_results_and_what_they_were_measured_with(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", test_error_pct=8.75, train_error_pct=0.5)
+    make_run(tmp_path / "b", stopped_at=32_000)
+    folder = RunFolder(tmp_path / "b")
+    folder.write_meta(folder.read_meta() | {"provenance": {**PROVENANCE, "torch": "2.11"}})
+    assert result_differences(find_runs([tmp_path])).rows == [
+        ["steps done", "64,000", "32,000"],
+        ["test_error_pct", "8.75", "not finished"],
+        ["train_error_pct", "0.50", "not finished"],
+        ["training_s", "12", "not finished"],
+        ["torch", "2.15.0", "2.11"],
+    ]
+
+
+def test_curves_over_each_other(tmp_path: Path) -> None:
+    make_run(tmp_path / "resnet20-s0", steps=300, test_error_pct=30)
+    make_run(tmp_path / "mine", "plain20", 1, steps=300, departures={"lr": 0.05})
+    figure = comparison(find_runs([tmp_path]))
+    said = texts(figure)
+    assert "mine, plain20, 300 of 64,000 steps, lr 0.05" in said
+    assert "resnet20-s0, 300 of 64,000 steps" in said
+    assert len(figure.axes[0].get_lines()) == 4
+    assert len({line.get_marker() for line in figure.axes[0].get_lines()}) == 2
+
+
+def test_errors_above_the_papers_axes_are_seen(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", test_error_pct=9)
+    assert comparison(find_runs([tmp_path])).axes[0].get_ylim() == (0, 20)
+    make_run(tmp_path / "b", "plain34", test_error_pct=31)
+    assert comparison(find_runs([tmp_path])).axes[0].get_ylim() == (0, 40)
+    hopeless = make_run(tmp_path / "c", "plain110", test_error_pct=90, train_error_pct=90)
+    assert comparison([read_run(hopeless.path)]).axes[0].get_ylim() == (0, 100)

@@ -1,0 +1,135 @@
+import re
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from made_up_runs import SAMPLE, make_run
+
+from deepres.errors import UserError
+from deepres.report.claims import CLAIMS
+from deepres.report.page import Section, render_page, write_page
+from deepres.report.runs import Run
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """What a page is made of; whether every element is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.headings: list[int] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.links += [value or "" for name, value in attrs if name == "href" and tag == "a"]
+        if tag == "th":
+            assert dict(attrs).get("scope") in ("row", "col")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def text_of(page: str) -> str:
+    without_style = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", without_style)))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    made = [
+        make_run(tmp_path / f"{model}-{seed}", model, seed, test_error_pct=error + seed / 10)
+        for model, error in (("plain20", 9.0), ("plain56", 13.0), ("resnet20", 8.7))
+        for seed in range(3)
+    ]
+    made.append(make_run(tmp_path / "short", "resnet20", steps=2_000, source=SAMPLE))
+    made.append(make_run(tmp_path / "<b>lr", "resnet56", departures={"lr": 0.05}))
+    made.append(make_run(tmp_path / "unfinished", "resnet110", stopped_at=32_000))
+    made.append(make_run(tmp_path / "begun", "resnet44", stopped_at=0))
+    return made
+
+
+def test_the_page_is_sound(runs: list[Run]) -> None:
+    section = Section("table-6", "Table 6", "<h3>ours</h3><table><tr><td>8.75</td></tr></table>")
+    page = render_page(runs, [section])
+    outline = Outline(page)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+    assert outline.headings[0] == 1
+    assert outline.headings.count(1) == 1
+    for above, below in zip(outline.headings, outline.headings[1:], strict=False):
+        assert below <= above + 1
+    assert {f"claim-{claim.id}" for claim in CLAIMS} <= set(outline.ids)
+    assert '<li><a href="#table-6">Table 6</a></li>' in page
+    assert page.count("<svg") == len(runs) - 1  # one has logged nothing
+    assert render_page(reversed(runs), [section]) == page
+
+
+def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
+    text = text_of(render_page(runs))
+    assert "13 runs: 11 finished, 2 unfinished. 11 runs are the paper's" in text
+    assert "plain-20 × 3, plain-56 × 3, ResNet-20 × 3, ResNet-44 (1 unfinished)," in text
+    assert "shortened: 2,000 of 64,000 steps, sample" in text
+    assert "13.10 ± 0.10 (n = 3)" in text
+    assert "Unfinished: 32,000 of 64,000 steps logged; it counts in no claim." in text
+    assert "Nothing is logged yet." in text
+    assert "Not the paper's: lr 0.05." in text
+    assert "torch 2.15.0, on AMD EPYC, 2 threads" in text
+
+
+def test_differences_of_a_recipe_come_first(runs: list[Run]) -> None:
+    page = render_page(run for run in runs if "lr" in run.name or run.name == "short")
+    first = re.findall(r'scope="col">Remark.*?scope="row"><code>(\w+)', page, flags=re.DOTALL)
+    assert first == ["steps", "lr"]
+    assert "the paper's: 64,000" in text_of(page)
+
+
+def test_what_lies_in_two_folders_is_shown_once(tmp_path: Path) -> None:
+    copies = [make_run(tmp_path / name / "resnet20-s0") for name in ("runs", "results")]
+    text = text_of(render_page(copies))
+    assert "1 run: 1 finished" in text
+    assert "1 more repeats one of these, and is left out" in text
+
+
+def test_nobody_has_run_anything() -> None:
+    page = render_page([])
+    Outline(page)
+    text = text_of(page)
+    assert "There are no runs yet" in text
+    assert text.count("no run yet") >= len(CLAIMS)
+    for verdict in ("holds", "does not hold", "undecided"):
+        assert f"0 × {verdict}" in text
+
+
+def test_shortened_runs_alone_are_not_the_papers(tmp_path: Path) -> None:
+    text = text_of(render_page([make_run(tmp_path, steps=2_000)]))
+    assert "None is the paper's" in text
+    assert "ResNet-20, seed 0 shortened: 2,000 of 64,000 steps" in text
+
+
+def test_names_are_escaped(runs: list[Run]) -> None:
+    page = render_page(runs)
+    assert "<b>" not in page
+    assert "&lt;b&gt;lr" in page
+
+
+def test_it_is_written_whole_or_not_at_all(tmp_path: Path, runs: list[Run]) -> None:
+    page = write_page(tmp_path / "new" / "report.html", runs)
+    assert page.read_text() == render_page(runs)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        write_page(tmp_path / "file" / "report.html", runs)
+    assert [path.name for path in page.parent.iterdir()] == ["report.html"]

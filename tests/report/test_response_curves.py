@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+from made_up_runs import make_run
+from svg import texts
+
+from deepres.errors import UserError
+from deepres.report.response_curves import figure7
+from deepres.report.runs import find_runs
+
+
+def responses(*std: float) -> dict[str, object]:
+    layers = [f"layer{i}" for i in range(len(std))]
+    return {"layers": layers, "std": list(std), "images": 9, "data": "CIFAR-10", "provenance": {}}
+
+
+def test_layers_in_order_on_top_and_sorted_below(tmp_path: Path) -> None:
+    make_run(tmp_path / "p", "plain20", responses=responses(1, 3, 2))
+    make_run(tmp_path / "r0", "resnet20", 0, responses=responses(0.5, 0.25, 1))
+    make_run(tmp_path / "r1", "resnet20", 1, responses=responses(0.75, 0.25, 2))
+    make_run(tmp_path / "r2", "resnet56")  # not measured
+    figure = figure7(find_runs([tmp_path]))
+    top, bottom = figure.axes
+    assert [list(line.get_ydata()) for line in top.get_lines()] == [[1, 3, 2], [0.625, 0.25, 1.5]]
+    assert [list(line.get_ydata()) for line in bottom.get_lines()] == [
+        [3, 2, 1],
+        [1.5, 0.625, 0.25],
+    ]
+    assert [line.get_linestyle() for line in top.get_lines()] == ["--", "-"]
+    said = texts(figure)
+    assert {"plain-20", "ResNet-20, mean of 2", "layer"} <= set(said)
+    assert "no responses yet: plain-56, ResNet-56, ResNet-110" in said
+
+
+def test_other_runs_say_what_they_are(tmp_path: Path) -> None:
+    make_run(tmp_path / "p", "plain20", steps=300, responses=responses(1, 3, 2))
+    said = texts(figure7(find_runs([tmp_path])))
+    assert {"plain-20", "all runs: 300 of 64,000 steps"} <= set(said)
+    make_run(tmp_path / "r", "resnet20", responses=responses(1, 3, 2))
+    said = texts(figure7(find_runs([tmp_path])))
+    assert {"plain-20, 300 of 64,000 steps", "ResNet-20"} <= set(said)
+
+
+def test_runs_of_other_layers_are_not_averaged(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", "plain20", 0, responses=responses(1, 3, 2))
+    make_run(tmp_path / "b", "plain20", 1, responses=responses(1, 3))
+    with pytest.raises(UserError, match=r"b/responses\.json does not name the layers that a has"):
+        figure7(find_runs([tmp_path]))

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+from made_up_runs import SAMPLE, make_run
+
+from deepres.report.runs import alike, find_runs, title
+
+
+@pytest.mark.parametrize(
+    ("what", "condition"),
+    [
+        ({}, ""),
+        ({"steps": 2_000}, "2,000 of 64,000 steps"),
+        ({"source": SAMPLE}, "sample"),
+        ({"departures": {"lr": 0.05}}, "lr 0.05"),
+        (
+            {"steps": 60, "source": SAMPLE, "departures": {"lr": 0.05}},
+            "60 of 64,000 steps, lr 0.05, sample",
+        ),
+        ({"model": "resnet34"}, ""),
+        ({"model": "resnet34", "departures": {"shortcut": "B"}}, ""),  # Table 3 has it
+        ({"model": "resnet50", "departures": {"shortcut": "A"}}, "shortcut A"),
+        ({"model": "resnet18", "source": "imagenet (10 classes)"}, "imagenet (10 classes)"),
+    ],
+)
+def test_what_sets_a_run_apart(tmp_path: Path, what: dict[str, object], condition: str) -> None:
+    run = make_run(tmp_path / "run", **what)
+    assert run.condition == condition
+    assert run.is_papers == (not condition)
+
+
+@pytest.mark.parametrize(
+    ("model", "shortcut"),
+    [("resnet20", "A"), ("resnet34", "A"), ("resnet50", "B"), ("plain34", None)],
+)
+def test_shortcuts_are_the_papers(tmp_path: Path, model: str, shortcut: str | None) -> None:
+    assert make_run(tmp_path / "run", model).shortcut == shortcut
+
+
+def test_the_papers_runs_come_first_and_seeds_once(tmp_path: Path) -> None:
+    make_run(tmp_path / "sample", seed=3, source=SAMPLE)
+    make_run(tmp_path / "short", seed=0, steps=300)
+    make_run(tmp_path / "longer", seed=0, steps=2_000)
+    make_run(tmp_path / "b", seed=1)
+    make_run(tmp_path / "a", seed=0)
+    make_run(tmp_path / "again", seed=0, stopped_at=1_600)
+    groups = alike(find_runs([tmp_path]))
+    assert list(groups) == ["", "2,000 of 64,000 steps", "300 of 64,000 steps", "sample"]
+    assert [run.name for run in groups[""]] == ["a", "b"]
+
+
+def test_a_run_under_way_has_a_last_step(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", stopped_at=16_000)
+    assert run.result is None
+    assert run.last_step == 16_000
+
+
+def test_names_are_the_papers() -> None:
+    names = ["plain20", "resnet110", "vgg19", "highway32", "resnet50-cifar", "other"]
+    assert [*map(title, names)] == [
+        *("plain-20", "ResNet-110", "VGG-19", "Highway-32", "ResNet-50-cifar", "other")
+    ]

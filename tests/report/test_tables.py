@@ -1,0 +1,155 @@
+from pathlib import Path
+
+import pytest
+from made_up_runs import PROVENANCE, SAMPLE, make_run
+
+from deepres.report.render import Table
+from deepres.report.runs import find_runs
+from deepres.report.tables import spread, table2, table3, table4, table5, table6
+
+VAL = "50,000 images of data/imagenet/val"
+
+
+def row(table: Table, name: str) -> dict[str, str]:
+    """The row called ``name``, by column."""
+    (found,) = [cells for cells in table.rows if cells[0] == name]
+    return dict(zip(table.columns, found, strict=True))
+
+
+def evaluation(views: str, top1: float, top5: float, images: int = 50_000) -> dict[str, object]:
+    """An evaluation."""
+    return {
+        **{"views": views, "data": f"{images:,} images of data/imagenet/val", "images": images},
+        **{"top1_error_pct": top1, "top5_error_pct": top5},
+        "provenance": {**PROVENANCE, "commit": "fedcba"},
+    }
+
+
+def test_table6_without_runs_is_a_table_of_gaps() -> None:
+    table = table6([])
+    assert row(table, "ResNet-110") == {
+        **{"network": "ResNet-110", "layers": "110", "parameters": "1.7 M"},
+        **{"published": "6.43 (6.61 ± 0.16)", "ours": "no run yet", "difference": "–"},
+        **{"n": "–", "other runs": "–", "provenance": "–"},
+    }
+    assert row(table, "Highway-19")["published"] == "7.54 (7.72 ± 0.16)"
+    assert row(table, "Highway-32")["ours"] == "no run yet"
+    published = [cells[0] for cells in table.rows if "published only" in cells]
+    assert published == ["Maxout", "NIN", "DSN", "FitNet"]
+
+
+def test_seeds_give_best_mean_and_sample_deviation(tmp_path: Path) -> None:
+    for seed, error in enumerate((6.4, 6.6, 7.0)):
+        make_run(tmp_path / str(seed), "resnet110", seed, test_error_pct=error)
+    make_run(tmp_path / "one", "resnet20", 7, test_error_pct=8.9)
+    table = table6(find_runs([tmp_path]))
+    found = row(table, "ResNet-110")
+    assert found["ours"] == "6.40 (6.67 ± 0.31)"
+    assert found["difference"] == "+0.06"  # from the published mean, 6.61
+    assert found["n"] == "3"
+    assert found["provenance"] == "seeds 0, 1, 2; commit abc123; torch 2.15.0; AMD EPYC, 2 threads"
+    found = row(table, "ResNet-20")
+    assert (found["ours"], found["difference"], found["n"]) == ("8.90", "+0.15", "1")
+
+
+def test_the_deviation_is_that_of_a_sample() -> None:
+    assert spread([8.0]) == "8.00"
+    assert spread([8.0, 9.0]) == "8.00 (8.50 ± 0.71)"
+
+
+def test_a_run_of_the_same_seed_counts_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / name, seed=4)
+    assert row(table6(find_runs([tmp_path])), "ResNet-20")["n"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("what", "label"),
+    [
+        ({"steps": 2_000}, "2,000 of 64,000 steps"),
+        ({"steps": 2_000, "source": SAMPLE}, "2,000 of 64,000 steps, sample"),
+        ({"source": SAMPLE}, "sample"),
+        ({"departures": {"lr": 0.05}}, "lr 0.05"),
+    ],
+)
+def test_other_runs_never_stand_in_the_papers_columns(
+    tmp_path: Path, what: dict[str, object], label: str
+) -> None:
+    for seed, error in enumerate((33.3, 35.3)):
+        make_run(tmp_path / str(seed), seed=seed, test_error_pct=error, **what)
+    table = table6(find_runs([tmp_path]))
+    assert row(table, "ResNet-20")["ours"] == "no run yet"
+    other = row(table, f"ResNet-20, {label}")
+    assert other["other runs"] == "33.30 (34.30 ± 1.41)"
+    assert (other["published"], other["ours"], other["difference"]) == ("–", "–", "–")
+    assert other["n"] == "2"
+    column = list(table.columns).index("other runs")
+    for cells in table.rows:
+        assert not any("33.3" in cell for i, cell in enumerate(cells) if i != column)
+
+
+def test_a_run_under_way_says_how_far(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", stopped_at=16_000)
+    ours = row(table6(find_runs([tmp_path])), "ResNet-20")["ours"]
+    assert ours == "under way: 16,000 of 64,000 steps"
+
+
+def test_imagenet_counts_the_tests_views_and_all_images(tmp_path: Path) -> None:
+    tests = [
+        *(
+            evaluation("1-crop", 29.0, 9.0),
+            evaluation("10-crop", 26.0, 8.0),
+            evaluation("multi-scale", 23.0, 6.0),
+        ),
+        evaluation("10-crop", 11.0, 4.0, images=250),
+    ]
+    make_run(tmp_path / "r", "resnet34", evaluations=tests)
+    runs = find_runs([tmp_path])
+    found = row(table2(runs), "ResNet, 34 layers")
+    assert (found["published"], found["ours"], found["difference"]) == ("25.03", "26.00", "+0.97")
+    found = row(table3(runs), "ResNet-34 A")
+    assert (found["top-1 ours"], found["top-5 ours"]) == ("26.00", "8.00")
+    assert found["top-5 difference"] == "+0.24"
+    assert "commit abc123, fedcba" in found["provenance"]  # of training and of the test
+    other = row(table3(runs), "ResNet-34 A, 250 images of data/imagenet/val")
+    assert other["other runs"] == "11.00 / 4.00"
+    assert (other["top-1 ours"], other["top-5 ours"]) == ("–", "–")
+    assert row(table4(runs), "ResNet-34 B")["top-1 ours"] == "no run yet"
+
+
+def test_options_have_rows_of_their_own(tmp_path: Path) -> None:
+    for option in "BC":
+        tests = [evaluation("10-crop", {"B": 24.0, "C": 23.0}[option], 7.0)]
+        departures = {"shortcut": option}
+        make_run(tmp_path / option, "resnet34", departures=departures, evaluations=tests)
+    table = table3(find_runs([tmp_path]))
+    ours = [row(table, f"ResNet-34 {option}")["top-1 ours"] for option in "ABC"]
+    assert ours == ["no run yet", "24.00", "23.00"]
+
+
+def test_a_trained_network_without_its_test_says_so(tmp_path: Path) -> None:
+    make_run(tmp_path / "r", "plain34")
+    ours = row(table3(find_runs([tmp_path])), "plain-34")["top-1 ours"]
+    assert ours == "trained, 10-crop test missing"
+
+
+def test_published_numbers_keep_the_papers_digits() -> None:
+    assert row(table4([]), "VGG (v5)")["top-1 published"] == "24.4"
+    assert row(table4([]), "ResNet-101")["top-5 published"] == "4.60"
+    assert row(table3([]), "GoogLeNet")["top-1 published"] == "–"
+
+
+def test_ensembles_on_val_are_not_the_papers(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        make_run(tmp_path / name, "resnet50")
+    runs = find_runs([tmp_path])
+    on_val = evaluation("multi-scale", 20.0, 4.4) | {"members": ["a", "b"]}
+    table = table5(runs, [on_val])
+    assert row(table, "ResNet (ILSVRC'15)")["ours"] == "no run yet"
+    label = f"ResNet (ILSVRC'15), 2 networks, multi-scale, {VAL}"
+    assert row(table, label)["other runs"] == "4.40"
+    on_test = evaluation("multi-scale", 20.0, 3.9, images=100_000) | {"members": ["a", "b"]}
+    found = row(table5(runs, [on_test]), "ResNet (ILSVRC'15)")
+    assert (found["ours"], found["difference"]) == ("3.90", "+0.33")
+    foreign = row(table5([], [on_test]), "ResNet (ILSVRC'15)")  # whose members are unknown
+    assert foreign["ours"] == "no run yet"

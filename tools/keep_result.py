@@ -1,0 +1,73 @@
+"""Keep the small outcome of a finished run under results/: python tools/keep_result.py RUN...
+
+Its recipe, thinned metrics, result, side files, and its weights in half precision, tested.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from deepres.cli.terminal import open_data
+from deepres.data.cifar10 import Cifar10
+from deepres.evaluation import evaluate
+from deepres.files import read_json, write_json
+from deepres.models import load_model
+from deepres.run_folder import EVALUATIONS, Event, RunFolder
+
+RESULTS = Path(__file__).parent.parent / "results"
+LARGEST_WEIGHTS = 8_000_000
+"""Bytes; larger nets are kept without weights."""
+TRAIN_EVENTS = 320
+SIDE_FILES = (EVALUATIONS, "responses.json", "signals.json")
+
+
+def keep(run: Path) -> None:
+    """Copy what is worth keeping of ``run``."""
+    source, target = RunFolder(run), RunFolder(RESULTS / run.name)
+    target.path.mkdir(parents=True)
+    meta, result = source.read_meta(), read_json(source.result)
+    location = meta["data"]["location"]
+    meta["data"]["location"] = None  # on another machine data lie elsewhere
+    target.write_meta(meta)
+    for event in thinned(source.read_events()):
+        target.append_event(event)
+    for name in SIDE_FILES:
+        if (run / name).exists():
+            write_json(target.path / name, read_json(run / name))
+    half_weights(source.weights, target.weights)
+    data = open_data(location, meta["recipe"]["kind"])
+    assert isinstance(data, Cifar10)
+    result["half_precision_test_error_pct"] = evaluate(load_model(target.path), data.test).error_pct
+    if target.weights.stat().st_size > LARGEST_WEIGHTS:
+        target.weights.unlink()
+    write_json(target.result, result)
+    print(json.dumps(result, indent=2))
+
+
+def thinned(events: list[Event]) -> list[Event]:
+    """Return all tests and validations, and evenly spread windows of training, the last too."""
+    windows = [event for event in events if event["split"] == "train"]
+    every = -(-len(windows) // TRAIN_EVENTS)
+    kept = {event["step"] for event in windows[::-1][::every]}
+    return [event for event in events if event["split"] != "train" or event["step"] in kept]
+
+
+def half_weights(source: Path, target: Path) -> None:
+    """Write the weights in float16; BN statistics and the input's mean stay as they are."""
+    with safe_open(source, framework="pt") as archive:
+        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        described = archive.metadata()
+    for name, tensor in tensors.items():
+        exact = name.startswith("input_") or "running" in name
+        if tensor.dtype == torch.float32 and not exact:
+            tensors[name] = tensor.half()
+    save_file(tensors, target, metadata=described)
+
+
+if __name__ == "__main__":
+    for path in sys.argv[1:]:
+        keep(Path(path))
