@@ -171,9 +171,14 @@ FOLDER_RUN += ["--set", "log_every=3", "--set", "eval_every=6", "--workers", "1"
 FOLDER_RUN += ["--save-every", "0", "--out", "run"]
 
 
-def children(process: subprocess.Popen[str]) -> list[int]:
-    listed = Path(f"/proc/{process.pid}/task").glob("*/children")
+def children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task").glob("*/children")
     return [int(child) for task in listed for child in task.read_text().split()]
+
+
+def workers(process: int) -> list[int]:
+    """What the process forked that forks for ``process``."""
+    return [worker for child in children(process) for worker in children(child)]
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
@@ -187,13 +192,13 @@ def test_a_killed_worker_ends_the_run_in_one_line_and_it_resumes_to_the_same_bit
 
     process = start(tmp_path, *FOLDER_RUN)
     wait_for_checkpoint(process, tmp_path / "run")
-    os.kill(max(children(process)), signal.SIGKILL)
+    os.kill(max(workers(process.pid)), signal.SIGKILL)
     killed_at = time.monotonic()
     _, errors = process.communicate(timeout=60)
     assert time.monotonic() - killed_at < 15
     assert process.returncode == 1, errors
     (line,) = [line for line in errors.splitlines() if line.startswith("deepres: ")]
-    assert re.search(r"decodes images died.*fewer --workers .*goes on by --resume$", line)
+    assert re.search(r"decodes images died.*fewer --workers .*goes on .*by --resume$", line)
     assert "Traceback" not in errors
     assert step_of(tmp_path / "run") < 12
 

@@ -4,4 +4,5 @@ import sys
 
 from deepres.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # the processes that decode images import it too
+    sys.exit(main())

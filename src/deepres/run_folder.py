@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,10 +22,6 @@ from deepres.files import atomic_write, read_json, write_json
 
 if sys.platform != "win32":
     import fcntl
-
-    _locked_folders: set[int] = set()
-    # A worker that outlives its killed parent must not keep the lock.
-    os.register_at_fork(after_in_child=lambda: deque(map(os.close, _locked_folders), maxlen=0))
 
 Event = dict[str, Any]
 
@@ -90,7 +85,6 @@ class RunFolder:
             yield
             return
         folder = os.open(self.path, os.O_RDONLY)  # its lock goes with the process
-        _locked_folders.add(folder)
         try:
             try:
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,7 +97,6 @@ class RunFolder:
                 leftover.unlink()
             yield
         finally:
-            _locked_folders.remove(folder)
             os.close(folder)
 
     def read_meta(self) -> dict[str, Any]:

@@ -1,8 +1,13 @@
 """Images decoded side by side in worker processes, in an order that is known beforehand."""
 
+import multiprocessing
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -59,6 +64,7 @@ def load(
 ) -> Iterator[Any]:
     """Yield ``dataset[i]`` for each i of ``order``, made by ``workers`` processes; 0: by this one.
 
+    A script that asks for workers must have its main part under ``if __name__ == "__main__":``.
     If one of them is killed, most likely for want of memory, PyTorch raises a RuntimeError that
     says so, at whatever the program is doing at the time.
     """
@@ -67,10 +73,28 @@ def load(
         batch_size=None,  # an item is a whole batch already
         sampler=order,
         num_workers=workers,
+        multiprocessing_context=_processes() if workers else None,
         worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # else each stream would draw from the caller's
         pin_memory=device.type == "cuda",
     )
+
+
+def _processes() -> BaseContext:
+    """Return what makes worker processes: forks of one that has no threads.
+
+    A fork of this process could copy a lock that another of its threads holds, and wait for ever.
+    """
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([name for name in sys.modules if name.startswith("deepres.")])
+    if threading.current_thread() is threading.main_thread():
+        # SIGTERM is the run's to answer; the server, and the workers with it, inherits that.
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        forkserver.ensure_running()
+        signal.signal(signal.SIGTERM, before)
+    return context
 
 
 class Viewed(NamedTuple):
