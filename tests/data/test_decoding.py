@@ -78,6 +78,6 @@ def is_running(process: int) -> bool:
 def test_a_killed_process_is_one_error(
     folders: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "_start_worker", functools.partial(os._exit, 1))
+    monkeypatch.setattr(decoding, "start_worker", functools.partial(os._exit, 1))
     with pytest.raises(UserError, match=r"was killed after 0 of 150 images, most likely as memory"):
         undecodable(folders, ".JPEG")

@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +101,24 @@ def test_the_number_of_workers_is_what_was_asked() -> None:
     assert number_of_workers(0) == 0
     with pytest.raises(UserError, match="the number of workers must be 0 or more, got -1"):
         number_of_workers(-1)
+
+
+def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
+    image_folder(tmp_path / "data")
+    program = f"""
+import os, signal, torch
+from pathlib import Path
+from deepres.data.folder import open_image_folder
+from deepres.data.loading import CentreCrops
+if __name__ == "__main__":
+    files = open_image_folder(Path({str(tmp_path / "data")!r})).train
+    options = dict(workers=2, device=torch.device("cpu"), skip_bad=False)
+    next(CentreCrops(files, 32, 37, **options).batches(4))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    (tmp_path / "program.py").write_text(program)
+    # Whoever is left keeps the pipe open, and this from returning.
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "program.py"], stdout=subprocess.PIPE, timeout=30, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL

@@ -2,8 +2,6 @@
 
 import multiprocessing
 import os
-import signal
-import threading
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from deepres.data.loading import start_worker
 from deepres.errors import UserError
 from deepres.progress import Progress
 
@@ -34,7 +33,7 @@ def undecodable(folders: Sequence[Path], suffix: str) -> list[str]:
     processes = max(1, min(processes or 1, total // CHUNK, MOST_PROCESSES))
     # Spawned, as a fork would copy locks that other threads hold.
     pool = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_start_worker
+        processes, multiprocessing.get_context("spawn"), initializer=start_worker
     )
     failures, done = [], 0
     try:
@@ -88,16 +87,3 @@ def _problem(path: Path) -> str | None:
     except Exception as error:  # a damaged file can fail anywhere in a decoder
         return f"{path} cannot be decoded ({error})"
     return None
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it was killed; its pool would not."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -74,7 +74,7 @@ def load(
         sampler=order,
         num_workers=workers,
         multiprocessing_context=_processes() if workers else None,
-        worker_init_fn=_leave_signals_to_the_parent,
+        worker_init_fn=start_worker,
         generator=torch.Generator(),  # else each stream would draw from the caller's
         pin_memory=device.type == "cuda",
     )
@@ -189,10 +189,19 @@ def in_parts(places: range, size: int) -> list[range]:
     return [places[first : first + size] for first in range(0, len(places), size)]
 
 
-def _leave_signals_to_the_parent(worker: int) -> None:
-    """Ctrl-C and torchrun reach us too; the parent lets its step end, and needs us for that.
+def start_worker(number: int = 0) -> None:
+    """Begin a worker process: leave signals to its parent, and end when that is gone.
 
-    A worker whose parent is gone ends by itself.
+    Ctrl-C and torchrun reach workers too; the parent lets its step end, and needs them for that.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed; nothing else would."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
