@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ STATES = ("finished", "cut off", "missing")
 def carry_out(
     label: str,
     runs: Sequence[PlannedRun],
-    open_data: Callable[[str], Data],
+    data: Callable[[str], Data],
     *,
     device: str = "auto",
     workers: int | None = None,
@@ -43,7 +43,7 @@ def carry_out(
     Args:
         label: what the bar is called.
         runs: from ``plan``.
-        open_data: returns the data for a kind of recipe.
+        data: returns the data for a kind of recipe; it is called for every run.
         device: as for ``train``.
         workers: as for ``train``.
         say: receives lines for the user.
@@ -54,7 +54,6 @@ def carry_out(
     """
     if not runs:
         return
-    data = cache(open_data)
     for run in runs:  # all, before the first hour of work
         if run.state() != "missing":
             check_same_data(RunFolder(run.folder), data(run.recipe.kind))
