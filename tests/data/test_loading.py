@@ -113,7 +113,8 @@ from deepres.data.loading import CentreCrops
 if __name__ == "__main__":
     files = open_image_folder(Path({str(tmp_path / "data")!r})).train
     options = dict(workers=2, device=torch.device("cpu"), skip_bad=False)
-    next(CentreCrops(files, 32, 37, **options).batches(4))
+    batches = CentreCrops(files, 32, 37, **options).batches(4)
+    next(batches)  # and keep the workers waiting for more
     os.kill(os.getpid(), signal.SIGKILL)
 """
     (tmp_path / "program.py").write_text(program)
