@@ -240,7 +240,9 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     result = resume(tmp_path / "run", data, device="cpu", say=said.append)
     assert said[0] == "going on from step 12 of 24"
     assert f"the bits may differ: torch {torch.__version__} → 9.9" in said[1]
-    assert result["resumed"] == [{"step": 12, **now, "processes": 1}]
+    assert result["resumed"] == [
+        {"step": 12, **now, "processes": 1, "runs_at_once": 1, "precision": "fp32"}
+    ]
 
 
 def test_training_time_counts_over_interruptions(
@@ -268,16 +270,16 @@ def test_a_diverging_run_stops_and_keeps_the_last_good_state(tmp_path: Path, dat
 
 
 def test_the_step_that_diverges_is_named(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
-    from deepres.training import classify
+    from deepres.training import setup
 
-    true_step, calls = classify.training_step, []
+    true_step, calls = setup.training_step, []
 
     def poisoned(*arguments):
-        loss, errors = true_step(*arguments)
+        outcome = true_step(*arguments)
         calls.append(1)
-        return (loss * float("nan") if len(calls) == 13 else loss), errors
+        return outcome * float("nan") if len(calls) == 13 else outcome
 
-    monkeypatch.setattr(classify, "training_step", poisoned)
+    monkeypatch.setattr(setup, "training_step", poisoned)
     with pytest.raises(Diverged, match="the loss is nan after step 13"):
         run(tmp_path / "run", data)
 

@@ -19,7 +19,7 @@ from deepres.report.runs import SIGNALS
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.feed import Feeding, make_feed
-from deepres.training.run import initial_network
+from deepres.training.setup import initial_network
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -1,6 +1,7 @@
 """deepres train: start a run, or go on with one."""
 
 import argparse
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
-from deepres.training import resume, train
-from deepres.training.run import SAVE_EVERY_S
+from deepres.training.run import resume_together, train_together
+from deepres.training.setup import SAVE_EVERY_S, How
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -22,7 +23,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "train", help="train a network by the paper's recipe, or go on with a run"
     )
     parser.add_argument("recipe", nargs="?", help="a network of the paper, e.g. resnet20")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
+    parser.add_argument(
+        "--resume", type=Path, nargs="+", metavar="RUN", help="go on with runs, several at once"
+    )
     parser.add_argument(
         "--steps",
         type=int,
@@ -30,6 +33,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "with --resume: extend the run to so many",
     )
     parser.add_argument("--seed", type=int, help="of weights, order and crops (default: 0)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="train N runs at once, of this seed and the next",
+    )
     parser.add_argument("--data", help=DATA_HELP)
     parser.add_argument(
         "--set",
@@ -45,7 +54,21 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="take each process's share of a batch in parts, if memory is short "
         "(short for --set accumulate=…)",
     )
-    parser.add_argument("--precision", choices=["fp32", "bf16"], help="short for --set precision=…")
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "fp32", "bf16"],
+        help="short for --set precision=… (default: bf16 on CUDA, fp32 elsewhere)",
+    )
+    parser.add_argument(
+        "--no-graph",
+        action="store_true",
+        help="on CUDA: plain PyTorch, step by step, in place of one graph with fused kernels",
+    )
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute blocks again in the backward pass, if memory is short",
+    )
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
     parser.add_argument(
         "--workers",
@@ -53,7 +76,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="processes that decode image files (default: one a core, up to 8)",
     )
     parser.add_argument(
-        "--out", type=Path, help="folder to make (default: runs/<recipe>[-<steps>steps]-s<seed>)"
+        "--out",
+        type=Path,
+        help="folder to make (default: runs/<recipe>[-<steps>steps]-s<seed>); "
+        "with --seeds, -s<seed> is added",
     )
     parser.add_argument(
         "--save-every",
@@ -66,22 +92,31 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def call(options: argparse.Namespace) -> int:
-    """Train, draw the curves, and print the result."""
+    """Train, draw the curves, and print the results."""
     if (options.recipe is None) == (options.resume is None):
         raise UserError("name either a recipe, e.g. deepres train resnet20, or a run to --resume")
-    common = {
-        "device": options.device,
-        "workers": options.workers,
-        "save_every_s": options.save_every,
-        "say": say,
-    }
-    if options.resume:
-        folder, result = _resume(options, common)
-    else:
-        folder, result = _start(options, common)
+    how = How(
+        device=options.device,
+        workers=options.workers,
+        save_every_s=options.save_every,
+        graph=not options.no_graph,
+        recompute=options.recompute,
+        say=say,
+    )
+    folders, results = _resume(options, how) if options.resume else _start(options, how)
     if not is_leader():
         return 0
-    curves = learning_curves(RunFolder(folder))
+    for folder, result in zip(folders, results, strict=True):
+        _print_result(result)
+        print(f"curves: {learning_curves(RunFolder(folder))}")
+    if len(results) > 1:
+        errors = [result["test_error_pct"] for result in results]
+        spread = f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %"
+        print(f"{len(errors)} runs: test error {spread}, best {min(errors):.2f} %")
+    return 0
+
+
+def _print_result(result: dict[str, Any]) -> None:
     length = f"{result['steps']:,} steps"
     if shortened := result["shortened_from"]:
         length += f", shortened from {shortened:,}"
@@ -96,20 +131,28 @@ def call(options: argparse.Namespace) -> int:
         print(f"left out of the test: {skipped:,} images that cannot be decoded")
     if result["departures"]:
         print(f"not the paper's: {describe(result['departures'])}")
-    print(f"curves: {curves}")
-    return 0
 
 
-def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    seed = options.seed or 0
+def _start(options: argparse.Namespace, how: How) -> tuple[list[Path], list[dict[str, Any]]]:
+    first, count = options.seed or 0, options.seeds or 1
+    if count < 1:
+        raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
     recipe = _recipe(options)
     resolve_device(options.device)  # before a long download
-    name = run_name(options.recipe, recipe.steps, recipe.shortened_from, seed)
-    folder = options.out or Path("runs") / name
-    RunFolder(folder).check_absent()
+    runs = {seed: _folder(options, recipe, seed) for seed in range(first, first + count)}
+    for folder in runs.values():
+        RunFolder(folder).check_absent()
     data = open_data(options.data, recipe.kind)
-    say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
-    return folder, train(recipe, folder, data, seed=seed, **common)
+    into = ", ".join(map(str, runs.values()))
+    say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {into}")
+    return list(runs.values()), train_together(recipe, runs, data, how)
+
+
+def _folder(options: argparse.Namespace, recipe: CifarRecipe | ImageNetRecipe, seed: int) -> Path:
+    if options.out is None:
+        return Path("runs") / run_name(options.recipe, recipe.steps, recipe.shortened_from, seed)
+    out: Path = options.out
+    return out if options.seeds is None else out.with_name(f"{out.name}-s{seed}")
 
 
 def _recipe(options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
@@ -123,14 +166,16 @@ def _recipe(options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
     return recipe.changed(options.set)
 
 
-def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    for option in ("precision", "accumulate", "out", "seed"):
+def _resume(options: argparse.Namespace, how: How) -> tuple[list[Path], list[dict[str, Any]]]:
+    for option in ("precision", "accumulate", "out", "seed", "seeds"):
         if getattr(options, option) is not None:
             raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
     if any(not setting.startswith("bad_images=") for setting in options.set):
         raise UserError("--set is for new runs: --resume keeps the recipe, all but bad_images")
-    meta = RunFolder(options.resume).read_meta()
+    meta = RunFolder(options.resume[0]).read_meta()
     data = open_data(options.data or meta["data"]["location"], meta["recipe"].get("kind", ""))
     policy = options.set[-1].partition("=")[2] if options.set else None
-    result = resume(options.resume, data, steps=options.steps, bad_images=policy, **common)
-    return options.resume, result
+    steps = options.steps
+    return options.resume, resume_together(
+        options.resume, data, how, steps=steps, bad_images=policy
+    )

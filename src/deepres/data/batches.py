@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from deepres.data.cifar10 import ImageSet
-from deepres.data.sampling import WindowDraws, WindowSampler
+from deepres.data.sampling import WindowSampler, window_draws
 from deepres.data.transforms import augmented_batch, padded_windows
 from deepres.distributed import ALONE, World
 
@@ -12,7 +12,8 @@ from deepres.distributed import ALONE, World
 class Batches:
     """Maps a step's number to its batch.
 
-    ``bad`` lists images that could not be decoded: none, as all of them are in memory.
+    ``take`` is the host's part of that, and ``prepare`` the device's. ``bad`` lists images that
+    could not be decoded: none, as all of them are in memory.
 
     Args:
         train: the training images.
@@ -44,7 +45,16 @@ class Batches:
         self._mean = padded_windows(mean[None].to(device), pad)
         self._labels = train.labels.to(device)
 
+    def take(self, step: int) -> tuple[Tensor, ...]:
+        """Return what makes up this process's share of ``step``: the draws, (B, 4) int64."""
+        return (self._sampler.packed(step)[self._share],)
+
+    def prepare(self, taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Return the images (B, C, H, W) float32 and labels (B,) int64 of what was taken."""
+        [packed] = taken
+        draws = window_draws(packed)
+        return augmented_batch(self._images, self._mean, *draws), self._labels[draws.image]
+
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return this process's images (B, C, H, W) float32 and labels (B,) int64 of ``step``."""
-        draws = WindowDraws(*(column[self._share] for column in self._sampler.batch(step)))
-        return augmented_batch(self._images, self._mean, *draws), self._labels[draws.image]
+        return self.prepare(self.take(step))

@@ -23,6 +23,12 @@ class WindowDraws(NamedTuple):
     flip: Tensor
 
 
+def window_draws(packed: Tensor) -> WindowDraws:
+    """Return draws that were packed into one tensor (B, 4), for one copy instead of four."""
+    image, top, left, flip = packed.unbind(1)
+    return WindowDraws(image, top, left, flip.bool())
+
+
 class CropDraws(NamedTuple):
     """For each place in a batch: the image, and what §3.4 does to it at random."""
 
@@ -87,16 +93,22 @@ class WindowSampler(Sampler):
 
     def batch(self, step: int) -> WindowDraws:
         """Return the draws of step ``step``."""
-        return WindowDraws(*self._rows(step))
+        return window_draws(self.packed(step))
 
-    def _draw(self, generator: Generator) -> WindowDraws:
+    def packed(self, step: int) -> Tensor:
+        """Return the draws of step ``step`` as one tensor (batch_size, 4) int64."""
+        [rows] = self._rows(step)
+        return rows
+
+    def _draw(self, generator: Generator) -> tuple[Tensor]:
         n, offsets = self.images, 2 * self.pad + 1
-        return WindowDraws(
+        draws = WindowDraws(
             image=torch.randperm(n, generator=generator),
             top=torch.randint(offsets, (n,), generator=generator),
             left=torch.randint(offsets, (n,), generator=generator),
             flip=torch.randint(2, (n,), generator=generator).bool() & self.flip,
         )
+        return (torch.stack([column.long() for column in draws], dim=1),)
 
 
 class CropSampler(Sampler):

@@ -64,6 +64,8 @@ class CropStream(Dataset[Crops]):
 class StreamedBatches:
     """Maps a step's number to its batch; fast for steps in order, right for any.
 
+    ``take`` is the host's part of that, and ``prepare`` the device's.
+
     Args:
         files: the training images.
         mean: what is subtracted from them, (3, crop, crop) float32 in [0, 1].
@@ -93,8 +95,8 @@ class StreamedBatches:
         self.bad: list[str] = []
         """A line on each image of the last batch that could not be decoded and was left out."""
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return this process's images (B, 3, crop, crop) float32 and labels (B,) of ``step``.
+    def take(self, step: int) -> tuple[Tensor, ...]:
+        """Return this process's crops of ``step``, as they come from the workers, on the device.
 
         Raises:
             BadImage: a file cannot be decoded, and the recipe does not say to skip such.
@@ -111,6 +113,19 @@ class StreamedBatches:
         if not len(crops.labels):
             raise BadImage(f"{crops.bad[0]}; and so it is with all other images of step {step}")
         self.bad = crops.bad
-        images = crops.images.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
-        shifts = crops.shifts.to(self._device)[:, :, None, None]
-        return prepare(images, self._mean).add_(shifts), crops.labels.to(self._device)
+        parts = (crops.images, crops.labels, crops.shifts)
+        return tuple(part.to(self._device, non_blocking=True) for part in parts)
+
+    def prepare(self, taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Return the images (B, 3, crop, crop) float32 and labels (B,) int64 of what was taken."""
+        crops, labels, shifts = taken
+        images = prepare(crops.permute(0, 3, 1, 2), self._mean)
+        return images.add_(shifts[:, :, None, None]), labels
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return this process's images (B, 3, crop, crop) float32 and labels (B,) of ``step``.
+
+        Raises:
+            BadImage: as in ``take``.
+        """
+        return self.prepare(self.take(step))

@@ -5,6 +5,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepres.models.fused import batch_norm_relu
+
 Shortcut = Literal["A", "B", "C", "none"]
 """How a block's input reaches its sum (§4.1, "Identity vs. Projection Shortcuts").
 
@@ -69,10 +71,8 @@ class OneLayerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) → (N, width, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        out = self.bn1(self.conv1(x))
-        if self.downsample is not None:
-            out = out + self.downsample(x)
-        return F.relu(out)
+        shortcut = None if self.downsample is None else self.downsample(x)
+        return batch_norm_relu(self.bn1, self.conv1(x), shortcut)
 
 
 class BasicBlock(nn.Module):
@@ -90,11 +90,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) → (N, width, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        if self.downsample is not None:
-            out = out + self.downsample(x)  # Eq. 1 and 2
-        return F.relu(out)
+        out = batch_norm_relu(self.bn1, self.conv1(x))
+        shortcut = None if self.downsample is None else self.downsample(x)
+        return batch_norm_relu(self.bn2, self.conv2(out), shortcut)  # Eq. 1 and 2
 
 
 class Bottleneck(nn.Module):
@@ -123,9 +121,7 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) → (N, 4·width, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = F.relu(self.bn2(self.conv2(out)))
-        out = self.bn3(self.conv3(out))
-        if self.downsample is not None:
-            out = out + self.downsample(x)
-        return F.relu(out)
+        out = batch_norm_relu(self.bn1, self.conv1(x))
+        out = batch_norm_relu(self.bn2, self.conv2(out))
+        shortcut = None if self.downsample is None else self.downsample(x)
+        return batch_norm_relu(self.bn3, self.conv3(out), shortcut)

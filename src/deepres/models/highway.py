@@ -5,10 +5,10 @@ The 19-layer network has its authors' widths, and gates where theirs has them. A
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepres.models.blocks import OneLayerBlock, conv1x1, conv3x3
+from deepres.models.fused import batch_norm_relu
 from deepres.models.stages import StagedNetwork
 
 # Depth → highway layers in conv2_x, conv3_x, conv4_x, and their widths.
@@ -31,7 +31,7 @@ class HighwayLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, width, H, W) → (N, width, H, W)."""
         transform = torch.sigmoid(self.gate(x))
-        return torch.lerp(x, F.relu(self.bn1(self.conv1(x))), transform)
+        return torch.lerp(x, batch_norm_relu(self.bn1, self.conv1(x)), transform)
 
 
 class HighwayNetwork(StagedNetwork):

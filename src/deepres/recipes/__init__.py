@@ -6,7 +6,7 @@ from deepres.errors import UserError
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
-from deepres.recipes.schema import Recipe
+from deepres.recipes.schema import ARITHMETIC, Recipe
 
 __all__ = [
     "CifarRecipe",
@@ -56,9 +56,16 @@ def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe:
 
 
 def departures(recipe: CifarRecipe | ImageNetRecipe) -> dict[str, Any]:
-    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
+    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length.
+
+    How it is computed, in which precision, is no departure; a run's provenance tells it.
+    """
     paper: Recipe = get_recipe(recipe.model)
     if recipe.steps < paper.steps:
         paper = paper.shortened(recipe.steps)
     papers = paper.to_dict()
-    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}
+    return {
+        field: value
+        for field, value in recipe.to_dict().items()
+        if value != papers[field] and field not in ARITHMETIC
+    }

@@ -8,7 +8,10 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_
 
 from deepres.errors import UserError, unknown_name
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+ARITHMETIC = ("precision",)
+"""The fields that say how numbers are computed, and not which: no run departs by them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,8 @@ class Recipe:
     weight_decay: float
     flip: bool
     """Mirror each image with probability one half."""
-    precision: Precision = "fp32"
+    precision: Precision = "auto"
+    """Of activations and matrix products; auto: bf16 on CUDA devices, fp32 elsewhere."""
     accumulate: int = 1
     """Parts in which a process takes its share of a batch, to save memory; BN sees each alone."""
     sync_batch_norm: bool = False

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from deepres.distributed import ALONE
 from deepres.models.create import create_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
-from deepres.training.classify import training_step
 from deepres.training.optim import make_optimizer
+from deepres.training.setup import How, make_step
 
 IMAGES_ON_CPU = 8
 """A step on a CPU takes as long for each image in a small batch as in a large one."""
@@ -68,12 +70,17 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
     optimizer = make_optimizer(network, recipe)
+    take = make_step(network, optimizer, _ready, recipe, How(), ALONE, device)
 
     def step() -> float:
         began = time.perf_counter()
-        loss, _ = training_step(network, optimizer, images, labels, recipe)
-        loss.item()  # waits for the device
+        take(images, labels).tolist()  # waits for the device
         return time.perf_counter() - began
 
     step()
     return count / min(step(), step())
+
+
+def _ready(taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    images, labels = taken
+    return images, labels

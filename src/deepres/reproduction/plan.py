@@ -7,6 +7,7 @@ from typing import Literal
 
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe, recipe_from_dict
+from deepres.recipes.schema import ARITHMETIC
 from deepres.reproduction.artefacts import Artefact, Study, Views
 from deepres.run_folder import RunFolder, run_name
 
@@ -35,7 +36,7 @@ class PlannedRun:
         meta = found.read_meta()
         there = {**recipe_from_dict(meta["recipe"]).to_dict(), "seed": meta["seed"]}
         for field, value in {**self.recipe.to_dict(), "seed": self.seed}.items():
-            if there.get(field) != value:
+            if there.get(field) != value and field not in ARITHMETIC:
                 raise UserError(
                     f"{self.folder} holds a run with {field} {there.get(field)}, but one with "
                     f"{value} is needed; move it away, or give another folder by --runs"

@@ -2,14 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from deepres.distributed import World
 from deepres.evaluation.metrics import evaluate
@@ -18,8 +14,8 @@ from deepres.progress import Progress
 from deepres.recipes import Recipe
 from deepres.run_folder import RunFolder
 from deepres.training.feed import Feed
-from deepres.training.interrupt import Interrupted, stop_on_signals
-from deepres.training.optim import learning_rate, set_learning_rate
+from deepres.training.interrupt import Interrupted, StopRequest
+from deepres.training.optim import RATE, learning_rate, set_learning_rate
 from deepres.training.state import TrainingState
 
 
@@ -29,8 +25,8 @@ class Training:
 
     recipe: Recipe
     classifier: Classifier
-    network: nn.Module
-    """The classifier's network, or what shares its gradients with the other processes."""
+    step: Callable[..., Tensor]
+    """Takes a step with what the feed took for it; returns its loss and share of errors, (2,)."""
     state: TrainingState
     feed: Feed
     folder: RunFolder
@@ -45,8 +41,8 @@ class Training:
     """Lines on images that were left out, once said."""
 
 
-def run_steps(run: Training) -> None:
-    """Train to the recipe's last step, logging, evaluating and saving on the way.
+def run_steps(run: Training, stop: StopRequest) -> Iterator[None]:
+    """Train to the recipe's last step, logging, evaluating and saving; pause after each step.
 
     Raises:
         Interrupted: a signal asked for a stop; the state is saved.
@@ -57,13 +53,12 @@ def run_steps(run: Training) -> None:
     train_note = test_note = ""
     bar = run.progress(recipe.model, recipe.steps, state.step)
 
-    with stop_on_signals() as stop, bar:
+    with bar:
         state.skip_time()
         while state.step < recipe.steps:
             lr = learning_rate(recipe, state.step, state.warming_up, state.plateaus)
             set_learning_rate(state.optimizer, lr)
-            images, labels = run.feed.batches(state.step)
-            state.record(*training_step(run.network, state.optimizer, images, labels, recipe))
+            state.record(run.step(*run.feed.batches.take(state.step)))
             note_left_out(run, run.feed.batches.bad)
 
             last = state.step == recipe.steps
@@ -81,42 +76,7 @@ def run_steps(run: Training) -> None:
                 saved_at = time.monotonic()
             if signal_number and not last:
                 raise Interrupted(signal_number, state.step, run.folder.path)
-
-
-def training_step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    labels: Tensor,
-    recipe: Recipe,
-) -> tuple[Tensor, Tensor]:
-    """Take one step of SGD; return the batch's mean loss and its share of errors, on the device.
-
-    ``images`` are prepared, (B, C, H, W) float32; ``labels`` (B,) int64. The gradient is the mean
-    over the batch, of all processes together, however many parts it is computed in.
-    """
-    optimizer.zero_grad()
-    loss_sum, errors = torch.zeros(2, device=images.device)
-    parts = list(zip(images.chunk(recipe.accumulate), labels.chunk(recipe.accumulate), strict=True))
-    for i, (part, part_labels) in enumerate(parts, start=1):
-        with gradients_stay_here(network, i < len(parts)):
-            bf16 = recipe.precision == "bf16"
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-                logits = network(part)  # (B / parts, classes)
-            loss = F.cross_entropy(logits.float(), part_labels, reduction="sum")
-            (loss / len(labels)).backward()
-        loss_sum += loss.detach()
-        errors += (logits.argmax(1) != part_labels).sum()
-    optimizer.step()
-    return loss_sum / len(labels), errors / len(labels)
-
-
-def gradients_stay_here(network: nn.Module, more_to_come: bool) -> AbstractContextManager[None]:
-    """Keep the processes from sharing gradients before the last part of a batch."""
-    if more_to_come and isinstance(network, DistributedDataParallel):
-        keeping: AbstractContextManager[None] = network.no_sync()
-        return keeping
-    return nullcontext()
+            yield
 
 
 def note_left_out(run: Training, bad: list[str]) -> None:
@@ -135,7 +95,7 @@ def log_training(run: Training) -> str:
     state.count_time()
     if state.step % recipe.log_every == 0 and error_pct < recipe.warm_up_until_error_pct:
         state.warming_up = False
-    lr = state.optimizer.param_groups[0]["lr"]
+    lr = state.optimizer.param_groups[0][RATE]
     images = (state.step - run.logged_step) * recipe.batch_size
     event = {
         "step": state.step,

@@ -24,8 +24,14 @@ class TrainingBatches(Protocol):
     bad: list[str]
     """A line on each image of the last batch that was left out."""
 
+    def take(self, step: int) -> tuple[Tensor, ...]:
+        """Return what makes up the batch, on the device: the host's part."""
+
+    def prepare(self, taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Return prepared images (B, C, H, W) float32 and labels (B,) int64: the device's part."""
+
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return prepared images (B, C, H, W) float32 and labels (B,) int64."""
+        """Return both in one."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from types import FrameType
 
 
 class Interrupted(Exception):
-    """A run that stopped when asked to; its state is saved."""
+    """Runs that stopped when asked to; their states are saved."""
 
-    def __init__(self, signal_number: int, step: int, run: Path) -> None:
-        super().__init__(f"stopped at step {step:,}; go on with: deepres train --resume {run}")
-        self.signal_number = signal_number
+    def __init__(self, signal_number: int, step: int, *runs: Path) -> None:
+        names = " ".join(map(str, runs))
+        super().__init__(f"stopped at step {step:,}; go on with: deepres train --resume {names}")
+        self.signal_number, self.step, self.runs = signal_number, step, runs
 
 
 class StopRequest:

@@ -1,9 +1,14 @@
 """SGD as the paper's, and its learning rate as a function of the step."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
 from deepres.recipes.schema import Recipe
+
+RATE = "rate"
+"""Where a group of parameters keeps its learning rate as a number of the host's."""
 
 
 def learning_rate(recipe: Recipe, step: int, warming_up: bool, plateaus: int = 0) -> float:
@@ -18,13 +23,25 @@ def learning_rate(recipe: Recipe, step: int, warming_up: bool, plateaus: int = 0
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with momentum; every parameter decays, BN's and biases too, as in Caffe by default."""
-    return torch.optim.SGD(
+    """SGD with momentum; every parameter decays, BN's and biases too, as in Caffe by default.
+
+    The learning rate lies on the device and momentum begins as zeros, so that a captured step
+    reads and writes what it did when it was captured.
+    """
+    device = next(model.parameters()).device
+    lr = learning_rate(recipe, 0, warming_up=True)
+    optimizer = torch.optim.SGD(
         model.parameters(),
-        lr=learning_rate(recipe, 0, warming_up=True),
+        lr=torch.tensor(lr, device=device),
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
+        fused=True,
     )
+    for group in optimizer.param_groups:
+        group[RATE] = lr
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 @torch.no_grad()
@@ -35,9 +52,17 @@ def set_learning_rate(optimizer: torch.optim.SGD, lr: float) -> None:
     Dividing what it keeps by the change restores Caffe's rule exactly.
     """
     for group in optimizer.param_groups:
-        if group["lr"] != lr:
+        if group[RATE] != lr:
             for parameter in group["params"]:
-                momentum = optimizer.state[parameter].get("momentum_buffer")
-                if momentum is not None:
-                    momentum.mul_(group["lr"] / lr)
-            group["lr"] = lr
+                optimizer.state[parameter]["momentum_buffer"].mul_(group[RATE] / lr)
+            group["lr"].fill_(lr)
+            group[RATE] = lr
+
+
+@torch.no_grad()
+def load_optimizer(optimizer: torch.optim.SGD, saved: dict[str, Any]) -> None:
+    """Take up the ``saved`` state, in the tensors that there are."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, lr in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = lr.fill_(group[RATE])

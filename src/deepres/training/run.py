@@ -1,47 +1,43 @@
 """A run from its first step to its result, and its continuation after any kind of end."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
-from deepres.data.loading import number_of_workers
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.files import write_json
-from deepres.models.classifier import Classifier
-from deepres.models.create import create_model
-from deepres.models.stages import StagedNetwork
+from deepres.files import read_json, write_json
 from deepres.models.weights import save_weights
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe, departures, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
 from deepres.training.classify import Training, run_steps
-from deepres.training.feed import Feeding, make_feed
-from deepres.training.optim import make_optimizer
-from deepres.training.state import TrainingState, latest_state
+from deepres.training.interrupt import StopRequest
+from deepres.training.setup import SAVE_EVERY_S, How, precision, set_up
+from deepres.training.state import latest_state
+from deepres.training.turns import take_turns
 
-SAVE_EVERY_S = 60.0
+Data = Cifar10 | ImageFolder
 
 
 def train(
     recipe: CifarRecipe | ImageNetRecipe,
     run: str | Path,
-    data: Cifar10 | ImageFolder,
+    data: Data,
     *,
     seed: int = 0,
     device: str = "auto",
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
+    graph: bool = True,
+    recompute: bool = False,
     say: Callable[[str], None] = print,
     progress: Callable[[str, int, int], Progress] | None = None,
 ) -> dict[str, Any]:
@@ -60,6 +56,8 @@ def train(
         workers: how many processes decode image files; by default one a core, up to 8.
         save_every_s: seconds between checkpoints; a kill loses no more than that and an
             evaluation.
+        graph: on CUDA, whether a step is one graph with fused kernels, or plain PyTorch.
+        recompute: whether blocks are computed again in the backward pass, to save memory.
         say: receives lines for the user.
         progress: makes a bar for a label, the last step and the first; by default one of its own.
 
@@ -72,41 +70,68 @@ def train(
         Interrupted: SIGINT or SIGTERM; the state is saved, ``resume`` goes on.
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
-    folder = RunFolder(Path(run))
-    folder.check_absent()
-    world, target = join_world(device)
-    # All that can fail comes before the folder is made.
-    feeding = Feeding(seed, target, world, number_of_workers(workers))
+    how = How(device, workers, save_every_s, graph, recompute, say, progress)
+    return train_together(recipe, {seed: Path(run)}, data, how)[0]
+
+
+def train_together(
+    recipe: CifarRecipe | ImageNetRecipe, runs: Mapping[int, Path], data: Data, how: How
+) -> list[dict[str, Any]]:
+    """Train a run for each seed at once, a step of each in turn.
+
+    Each run is what it would be alone. On CUDA the runs overlap, and share a device that one run
+    of a small network leaves idle most of the time.
+
+    Args:
+        recipe: as in ``train``.
+        runs: the folder to make for each seed.
+        data: as in ``train``.
+        how: where and how.
+
+    Returns:
+        The content of each run's result.json.
+
+    Raises:
+        UserError: as in ``train``; or several processes share the batches of several runs.
+        BadImage: as in ``train``.
+        Interrupted: as in ``train``.
+        Diverged: as in ``train``, once the other runs are finished.
+    """
+    for folder in runs.values():
+        RunFolder(folder).check_absent()
+    world, device = join_world(how.device)
+    _check_alone(len(runs), world)
+    # All that can fail comes before a folder is made.
     if isinstance(data, ImageFolder) and world.leader:
-        say("taking the mean of the training images")
-    training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
-    meta = {
-        "recipe": recipe.to_dict(),
-        "departures": departures(recipe),
-        "seed": seed,
-        "data": {
-            "source": data.source,
-            "location": data.location,
-            "fingerprint": data.fingerprint(),
-        },
-        "provenance": _provenance(target, world),
-    }
-    with _locked(folder, world):
-        if world.leader:
-            folder.check_absent()
-            folder.write_meta(meta)
-        return _run(training, meta)
+        how.say("taking the mean of the training images")
+    bars = _bars(how, len(runs), world)
+    trainings = [
+        set_up(folder, recipe, data, seed, how, world, device, bar)
+        for (seed, folder), bar in zip(runs.items(), bars, strict=True)
+    ]
+    with ExitStack() as locks:
+        metas = []
+        for training, seed in zip(trainings, runs, strict=True):
+            locks.enter_context(_locked(training.folder, world))
+            meta = _meta(recipe, data, seed, _provenance(recipe, device, world, len(runs)))
+            if world.leader:
+                training.folder.check_absent()
+                training.folder.write_meta(meta)
+            metas.append(meta)
+        return _run(trainings, metas, device, how.say)
 
 
 def resume(
     run: str | Path,
-    data: Cifar10 | ImageFolder,
+    data: Data,
     *,
     steps: int | None = None,
     bad_images: str | None = None,
     device: str = "auto",
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
+    graph: bool = True,
+    recompute: bool = False,
     say: Callable[[str], None] = print,
     progress: Callable[[str, int, int], Progress] | None = None,
 ) -> dict[str, Any]:
@@ -120,6 +145,8 @@ def resume(
         device: as in ``train``.
         workers: as in ``train``.
         save_every_s: as in ``train``.
+        graph: as in ``train``.
+        recompute: as in ``train``.
         say: as in ``train``.
         progress: as in ``train``.
 
@@ -132,40 +159,53 @@ def resume(
         Interrupted: as in ``train``.
         Diverged: as in ``train``.
     """
-    folder = RunFolder(Path(run))
-    meta = folder.read_meta()
-    check_same_data(folder, data)
-    recipe = recipe_from_dict(meta["recipe"])
-    if steps is not None:
-        recipe = recipe.extended(steps)
-    if bad_images is not None:
-        recipe = recipe.changed([f"bad_images={bad_images}"])
-    world, target = join_world(device)
-    speak = say if world.leader else _say_nothing
-    with _locked(folder, world):
-        state = world.leaders(latest_state(folder, say) if world.leader else None)
-        mean = state["mean"] if state else None
-        feeding = Feeding(meta["seed"], target, world, number_of_workers(workers), mean)
-        training = _prepare(folder, recipe, data, feeding, save_every_s, progress)
-        if state:
-            training.state.load(state, folder)
-        done = training.state
-        training.logged_step, training.logged_seconds = done.step, done.seconds
-        speak(f"going on from step {done.step:,} of {recipe.steps:,}")
-        meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
-        now = _provenance(target, world)
-        then = meta.get("resumed", [meta["provenance"]])[-1]
-        if changed := [key for key in now if now[key] != then.get(key)]:
-            words = "; ".join(f"{key} {then.get(key)} → {now[key]}" for key in changed)
-            speak(f"not as this run was before, so the bits may differ: {words}")
-            meta["resumed"] = [*meta.get("resumed", []), {"step": done.step, **now}]
-        if world.leader:
-            folder.rewind_events(done.events)
-            folder.write_meta(meta)
-        return _run(training, meta)
+    how = How(device, workers, save_every_s, graph, recompute, say, progress)
+    return resume_together([Path(run)], data, how, steps=steps, bad_images=bad_images)[0]
 
 
-def check_same_data(folder: RunFolder, data: Cifar10 | ImageFolder) -> None:
+def resume_together(
+    runs: Sequence[Path],
+    data: Data,
+    how: How,
+    *,
+    steps: int | None = None,
+    bad_images: str | None = None,
+) -> list[dict[str, Any]]:
+    """Go on with several runs at once; see ``train_together`` and ``resume``."""
+    for run in runs:
+        check_same_data(RunFolder(run), data)
+    world, device = join_world(how.device)
+    _check_alone(len(runs), world)
+    with ExitStack() as locks:
+        trainings, metas = [], []
+        for run, bar in zip(runs, _bars(how, len(runs), world), strict=True):
+            folder = RunFolder(run)
+            meta = folder.read_meta()
+            recipe = recipe_from_dict(meta["recipe"])
+            if steps is not None:
+                recipe = recipe.extended(steps)
+            if bad_images is not None:
+                recipe = recipe.changed([f"bad_images={bad_images}"])
+            locks.enter_context(_locked(folder, world))
+            state = world.leaders(latest_state(folder, how.say) if world.leader else None)
+            mean = state["mean"] if state else None
+            training = set_up(run, recipe, data, meta["seed"], how, world, device, bar, mean)
+            if state:
+                training.state.load(state, folder)
+            done = training.state
+            training.logged_step, training.logged_seconds = done.step, done.seconds
+            now = _provenance(recipe, device, world, len(runs))
+            if world.leader:
+                how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
+                meta = _resumed(meta, recipe, done.step, now, how.say)
+                folder.rewind_events(done.events)
+                folder.write_meta(meta)
+            trainings.append(training)
+            metas.append(meta)
+        return _run(trainings, metas, device, how.say)
+
+
+def check_same_data(folder: RunFolder, data: Data) -> None:
     """Make sure that ``data`` are those that the run in ``folder`` began with.
 
     Raises:
@@ -179,90 +219,96 @@ def check_same_data(folder: RunFolder, data: Cifar10 | ImageFolder) -> None:
         )
 
 
-def _prepare(
-    folder: RunFolder,
-    recipe: CifarRecipe | ImageNetRecipe,
-    data: Cifar10 | ImageFolder,
-    how: Feeding,
-    save_every_s: float,
-    progress: Callable[[str, int, int], Progress] | None,
-) -> Training:
-    """Set up a run at step 0."""
-    if not save_every_s >= 0:
-        raise UserError(f"the time between checkpoints must be 0 s or more, got {save_every_s}")
-    world, device = how.world, how.device
-    if recipe.batch_size % (world.size * recipe.accumulate):
+def _check_alone(runs: int, world: World) -> None:
+    if runs > 1 and world.size > 1:
         raise UserError(
-            f"batch_size={recipe.batch_size} cannot be shared evenly by {world.size} processes in "
-            f"{recipe.accumulate} parts each; change one of the three"
+            f"{runs} runs at once take one process, but torchrun started {world.size}; "
+            "start them one after the other"
         )
-    if recipe.sync_batch_norm and device.type != "cuda":
-        raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
-    keep_freed_memory()
-    make_repeatable(device)
-    initial = initial_network(recipe, len(data.classes), how.seed)
-    feed = make_feed(data, recipe, how)
-    if recipe.sync_batch_norm:
-        initial = nn.SyncBatchNorm.convert_sync_batchnorm(initial)
-    classifier = Classifier(
-        initial, feed.mean, feed.classes, crop=feed.crop, short_side=feed.shorter_side
-    )
-    classifier.to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(classifier.network, recipe)
-    return Training(
-        recipe=recipe,
-        classifier=classifier,
-        network=_sharing_gradients(classifier.network, device) if world.size > 1 else initial,
-        state=TrainingState(classifier, optimizer, recipe.log_every, device, world),
-        feed=feed,
-        folder=folder,
-        save_every_s=save_every_s,
-        world=world,
-        progress=progress or partial(Progress, shown=world.leader),
-    )
 
 
-def initial_network(
-    recipe: CifarRecipe | ImageNetRecipe, num_classes: int, seed: int
-) -> StagedNetwork:
-    """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
-        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
-        return create_model(recipe.model, num_classes=num_classes, **recipe.model_options())
+def _bars(how: How, runs: int, world: World) -> list[Callable[[str, int, int], Progress]]:
+    """Return what makes each run's bar: of several, which keep pace, the first one's is shown."""
+    if how.progress is not None:
+        return [how.progress] * runs
 
+    def first(label: str, total: int, start: int) -> Progress:
+        return Progress(f"{label} ×{runs}" if runs > 1 else label, total, start, world.leader)
 
-def _sharing_gradients(network: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """Wrap ``network`` so that a backward pass takes the mean gradient of all processes."""
-    return DistributedDataParallel(
-        network,
-        device_ids=[device] if device.type == "cuda" else None,
-        gradient_as_bucket_view=True,
-    )
+    return [first, *[partial(Progress, shown=False)] * (runs - 1)]
 
 
 def _locked(folder: RunFolder, world: World) -> AbstractContextManager[None]:
     return folder.locked() if world.leader else nullcontext()
 
 
-def _provenance(device: torch.device, world: World) -> dict[str, Any]:
-    return {**provenance(device), "processes": world.size}
+def _meta(
+    recipe: CifarRecipe | ImageNetRecipe, data: Data, seed: int, now: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what recipe.json says of a new run."""
+    return {
+        "recipe": recipe.to_dict(),
+        "departures": departures(recipe),
+        "seed": seed,
+        "data": {
+            "source": data.source,
+            "location": data.location,
+            "fingerprint": data.fingerprint(),
+        },
+        "provenance": now,
+    }
 
 
-def _say_nothing(line: str) -> None:
-    """What the processes say that do not lead."""
+def _resumed(
+    meta: dict[str, Any],
+    recipe: CifarRecipe | ImageNetRecipe,
+    step: int,
+    now: dict[str, Any],
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return what recipe.json says of a run that goes on from ``step`` under other conditions."""
+    meta = {**meta, "recipe": recipe.to_dict(), "departures": departures(recipe)}
+    then = meta.get("resumed", [meta["provenance"]])[-1]
+    if changed := [key for key in now if now[key] != then.get(key, now[key])]:
+        words = "; ".join(f"{key} {then[key]} → {now[key]}" for key in changed)
+        say(f"not as this run was before, so the bits may differ: {words}")
+        meta["resumed"] = [*meta.get("resumed", []), {"step": step, **now}]
+    return meta
 
 
-def _run(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
-    """Train to the end, and write the final weights and numbers; return them."""
-    folder, world = training.folder, training.world
-    if world.leader:
+def _provenance(
+    recipe: CifarRecipe | ImageNetRecipe, device: torch.device, world: World, runs: int
+) -> dict[str, Any]:
+    how = {"processes": world.size, "runs_at_once": runs, "precision": precision(recipe, device)}
+    return {**provenance(device), **how}
+
+
+def _run(
+    trainings: list[Training],
+    metas: list[dict[str, Any]],
+    device: torch.device,
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Train all runs to their ends, and return their results."""
+    loops = [
+        partial(_to_the_end, training, meta)
+        for training, meta in zip(trainings, metas, strict=True)
+    ]
+    take_turns(loops, device, say)
+    leader = trainings[0].world
+    return leader.leaders([read_json(t.folder.result) for t in trainings] if leader.leader else [])
+
+
+def _to_the_end(training: Training, meta: dict[str, Any], stop: StopRequest) -> Iterator[None]:
+    """Train, then write the final weights and numbers; pause after each step."""
+    folder, leader = training.folder, training.world.leader
+    if leader:
         folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
-    run_steps(training)
-    result = _result(training, meta) if world.leader else {}
-    if world.leader:
+    yield from run_steps(training, stop)
+    if leader:
+        result = _result(training, meta)
         save_weights(folder.weights, training.classifier, result)
         write_json(folder.result, result)
-    return world.leaders(result)
 
 
 def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.models.classifier import Classifier
 from deepres.run_folder import RunFolder
+from deepres.training.optim import load_optimizer
 
 
 class Diverged(UserError):
@@ -29,8 +30,8 @@ class TrainingState:
     """A run between two steps.
 
     ``step`` counts the steps done, ``events`` the lines of metrics when it was saved, ``seconds``
-    the training time, evaluation and saving left out. ``losses`` and ``errors`` hold the mean loss
-    and the share of wrongly classified images of each step in the current log window, of this
+    the training time, evaluation and saving left out. ``outcomes`` holds the mean loss and
+    the share of wrongly classified images of each step in the current log window, of this
     process's share of the batch, on the device, so that no step waits for the host.
     """
 
@@ -56,14 +57,11 @@ class TrainingState:
         self.events = 0
         self.seconds = 0.0
         self._counted_until = time.monotonic()
-        self.losses = torch.zeros(log_every, device=device)
-        self.errors = torch.zeros(log_every, device=device)
+        self.outcomes = torch.zeros(log_every, 2, device=device)
 
-    def record(self, loss: Tensor, errors: Tensor) -> None:
-        """Note the outcome of a step and count it."""
-        place = self.step % len(self.losses)
-        self.losses[place] = loss
-        self.errors[place] = errors
+    def record(self, outcome: Tensor) -> None:
+        """Note the outcome of a step, its loss and errors (2,), and count it."""
+        self.outcomes[self.step % len(self.outcomes)].copy_(outcome)
         self.step += 1
 
     def note_plateau(self, error_pct: float, patience: int | None) -> None:
@@ -90,8 +88,8 @@ class TrainingState:
         Raises:
             Diverged: a loss in it is NaN or infinite; the step is named.
         """
-        steps = (self.step - 1) % len(self.losses) + 1
-        losses, errors = (column[:steps] for column in self._shared_window())
+        steps = (self.step - 1) % len(self.outcomes) + 1
+        losses, errors = self._shared_window()[:steps].unbind(1)
         if not losses.isfinite().all():
             bad = int((~losses.isfinite()).nonzero()[0])
             raise Diverged(
@@ -104,9 +102,8 @@ class TrainingState:
         return int(self.world.sum(torch.tensor(self.skipped)))
 
     def _shared_window(self) -> Tensor:
-        """Return the means over all processes of ``losses`` and ``errors``, (2, log_every)."""
-        local = torch.stack([self.losses, self.errors]).cpu()
-        return self.world.sum(local) / self.world.size
+        """Return the means over all processes of ``outcomes``, (log_every, 2)."""
+        return self.world.sum(self.outcomes.cpu().clone()) / self.world.size
 
     def save(self, folder: RunFolder) -> None:
         """Make this the run's checkpoint; only the leader writes.
@@ -114,7 +111,7 @@ class TrainingState:
         Raises:
             Diverged: it is not worth keeping: a loss or a weight is not finite.
         """
-        losses, errors = self._shared_window()
+        outcomes = self._shared_window()
         self.window()
         skipped = self.skipped_by_all()
         if not self.world.leader:
@@ -137,8 +134,7 @@ class TrainingState:
                 "mean": self.model.mean,
                 "skipped": skipped,
                 "seconds": self.seconds,
-                "losses": losses,
-                "errors": errors,
+                "outcomes": outcomes,
                 "model": weights,
                 "optimizer": self.optimizer.state_dict(),
             },
@@ -160,10 +156,9 @@ class TrainingState:
             self.evaluations_since_best = state["evaluations_since_best"]
             self.skipped = state["skipped"] if self.world.leader else 0
             self.seconds = state["seconds"]
-            self.losses.copy_(state["losses"])
-            self.errors.copy_(state["errors"])
+            self.outcomes.copy_(state["outcomes"])
             self.model.network.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            load_optimizer(self.optimizer, state["optimizer"])
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"{folder.checkpoint} is not of this run and version: {error}"

@@ -1,0 +1,34 @@
+"""BN, the shortcut's addition and ReLU as one function, which fused kernels can take over."""
+
+from importlib.util import find_spec
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FusedBatchNorm(nn.BatchNorm2d):
+    """BN that ``batch_norm_relu`` computes by fused kernels while it is trained on CUDA."""
+
+
+def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """Return relu(batch_norm(x) + shortcut), each of them (N, C, H, W)."""
+    if isinstance(batch_norm, FusedBatchNorm) and batch_norm.training:
+        from deepres.models import fused_kernels  # Triton is not everywhere
+
+        return fused_kernels.batch_norm_relu(batch_norm, x, shortcut)
+    out: Tensor = batch_norm(x)
+    if shortcut is not None:
+        out = out + shortcut
+    return F.relu(out)
+
+
+def fuse_batch_norm(network: nn.Module) -> None:
+    """Have BN in ``network`` computed by fused kernels where ReLU follows, if there is Triton.
+
+    Parameters, buffers and their names stay; so does evaluation.
+    """
+    if find_spec("triton") is None:  # PyTorch brings it on Linux
+        return
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = FusedBatchNorm

@@ -1,0 +1,52 @@
+"""Blocks that keep their input alone, and are computed again in the backward pass."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from deepres.models.blocks import BasicBlock, Bottleneck, OneLayerBlock
+from deepres.models.highway import HighwayLayer
+
+BLOCKS = (OneLayerBlock, BasicBlock, Bottleneck, HighwayLayer)
+
+
+def recompute_blocks(network: nn.Module) -> None:
+    """Have each block of ``network`` computed twice, for the memory of what it holds inside."""
+    for block in network.modules():
+        if isinstance(block, BLOCKS):
+            setattr(block, "forward", partial(_checkpointed, block, block.forward))  # noqa: B010
+
+
+def _checkpointed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    if not block.training:
+        return forward(x)
+    out: Tensor = checkpoint(
+        forward,
+        x,
+        use_reentrant=False,
+        preserve_rng_state=False,  # nothing in a block is random
+        context_fn=partial(_contexts, block),
+    )
+    return out
+
+
+def _contexts(
+    block: nn.Module,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), _averages_stay(block)
+
+
+@contextmanager
+def _averages_stay(block: nn.Module) -> Iterator[None]:
+    """Keep BN's averages from moving a second time for one batch."""
+    batch_norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
+    for batch_norm in batch_norms:
+        batch_norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for batch_norm in batch_norms:
+            batch_norm.track_running_stats = True

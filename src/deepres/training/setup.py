@@ -1,0 +1,170 @@
+"""What a run works with, made from its recipe: network, optimizer, data and step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import ImageFolder
+from deepres.data.loading import number_of_workers
+from deepres.distributed import World
+from deepres.errors import UserError
+from deepres.models.classifier import Classifier
+from deepres.models.create import create_model
+from deepres.models.fused import fuse_batch_norm
+from deepres.models.stages import StagedNetwork
+from deepres.progress import Progress
+from deepres.recipes import CifarRecipe, ImageNetRecipe
+from deepres.run_folder import RunFolder
+from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
+from deepres.training.classify import Training
+from deepres.training.feed import Feeding, make_feed
+from deepres.training.graph import GraphedStep
+from deepres.training.optim import make_optimizer
+from deepres.training.precision import InBf16
+from deepres.training.recompute import recompute_blocks
+from deepres.training.state import TrainingState
+from deepres.training.step import training_step
+
+SAVE_EVERY_S = 60.0
+
+
+@dataclass(frozen=True)
+class How:
+    """How runs are carried out: what they find does not depend on it, but for rounding."""
+
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
+    workers: int | None = None
+    """How many processes decode image files; by default one a core, up to 8."""
+    save_every_s: float = SAVE_EVERY_S
+    """Seconds between checkpoints; a kill loses no more than that and an evaluation."""
+    graph: bool = True
+    """On CUDA, whether a step is one graph with fused kernels, or as plain as PyTorch has it."""
+    recompute: bool = False
+    """Whether blocks are computed again in the backward pass, to save memory."""
+    say: Callable[[str], None] = print
+    """Receives lines for the user."""
+    progress: Callable[[str, int, int], Progress] | None = None
+    """Makes a bar for a label, the last step and the first; by default one of its own."""
+
+
+def set_up(
+    folder: Path,
+    recipe: CifarRecipe | ImageNetRecipe,
+    data: Cifar10 | ImageFolder,
+    seed: int,
+    how: How,
+    world: World,
+    device: torch.device,
+    progress: Callable[[str, int, int], Progress],
+    mean: Tensor | None = None,
+) -> Training:
+    """Set up a run at step 0.
+
+    Raises:
+        UserError: the recipe does not fit the data, the device or the number of processes.
+        BadImage: a file cannot be decoded, and the recipe does not say to skip such.
+    """
+    _check(recipe, how, world, device)
+    keep_freed_memory()
+    make_repeatable(device)
+    network = initial_network(recipe, len(data.classes), seed)
+    feeding = Feeding(seed, device, world, number_of_workers(how.workers), mean)
+    feed = make_feed(data, recipe, feeding)
+    if recipe.sync_batch_norm:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    classifier = Classifier(
+        network, feed.mean, feed.classes, crop=feed.crop, short_side=feed.shorter_side
+    )
+    classifier.to(device).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(network, recipe)
+    return Training(
+        recipe=recipe,
+        classifier=classifier,
+        step=make_step(network, optimizer, feed.batches.prepare, recipe, how, world, device),
+        state=TrainingState(classifier, optimizer, recipe.log_every, device, world),
+        feed=feed,
+        folder=RunFolder(folder),
+        save_every_s=how.save_every_s,
+        world=world,
+        progress=progress,
+    )
+
+
+def initial_network(
+    recipe: CifarRecipe | ImageNetRecipe, num_classes: int, seed: int
+) -> StagedNetwork:
+    """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
+    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
+        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+        return create_model(recipe.model, num_classes=num_classes, **recipe.model_options())
+
+
+def make_step(
+    network: StagedNetwork,
+    optimizer: torch.optim.SGD,
+    prepare: Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]],
+    recipe: CifarRecipe | ImageNetRecipe,
+    how: How,
+    world: World,
+    device: torch.device,
+) -> Callable[..., Tensor]:
+    """Return what takes a training step, the fast way where there is one.
+
+    It takes what ``prepare`` makes images and labels of, and returns what ``training_step`` does.
+    ``network`` may be changed in how it computes, not in what.
+    """
+    fast = how.graph and device.type == "cuda"
+    if fast:
+        fuse_batch_norm(network)
+    if how.recompute:
+        recompute_blocks(network)
+    computing: nn.Module = network
+    if precision(recipe, device) == "bf16":
+        computing = InBf16(network)
+    if world.size > 1:
+        computing = _sharing_gradients(computing, device)
+
+    def step(*taken: Tensor) -> Tensor:
+        images, labels = prepare(taken)
+        return training_step(computing, optimizer, images, labels, recipe.accumulate)
+
+    if not fast or world.size > 1:
+        return step
+    momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
+    return GraphedStep(step, [*network.state_dict().values(), *momenta])
+
+
+def precision(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> str:
+    """Return in which precision a run computes on ``device``."""
+    if recipe.precision == "auto":
+        return "bf16" if device.type == "cuda" else "fp32"
+    return recipe.precision
+
+
+def _check(
+    recipe: CifarRecipe | ImageNetRecipe, how: How, world: World, device: torch.device
+) -> None:
+    if not how.save_every_s >= 0:
+        raise UserError(f"the time between checkpoints must be 0 s or more, got {how.save_every_s}")
+    if recipe.batch_size % (world.size * recipe.accumulate):
+        raise UserError(
+            f"batch_size={recipe.batch_size} cannot be shared evenly by {world.size} processes in "
+            f"{recipe.accumulate} parts each; change one of the three"
+        )
+    if recipe.sync_batch_norm and device.type != "cuda":
+        raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
+
+
+def _sharing_gradients(network: nn.Module, device: torch.device) -> DistributedDataParallel:
+    """Wrap ``network`` so that a backward pass takes the mean gradient of all processes."""
+    return DistributedDataParallel(
+        network,
+        device_ids=[device] if device.type == "cuda" else None,
+        gradient_as_bucket_view=True,
+    )

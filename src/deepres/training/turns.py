@@ -1,0 +1,62 @@
+"""Several runs at once: a step of each in turn."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from deepres.training.interrupt import Interrupted, StopRequest, stop_on_signals
+from deepres.training.state import Diverged
+
+
+def take_turns(
+    loops: Sequence[Callable[[StopRequest], Iterator[None]]],
+    device: torch.device,
+    say: Callable[[str], None],
+) -> None:
+    """Bring all loops to their ends, a step of each in turn.
+
+    On CUDA each of several has a stream of its own, so that the kernels of one run fill the
+    device's pauses between those of another.
+
+    Args:
+        loops: each gets the request to stop, and pauses after each of its steps.
+        device: where they compute.
+        say: receives a line on a run that diverged while others went on.
+
+    Raises:
+        Interrupted: a signal asked for a stop; the states of all are saved.
+        Diverged: in one of them the loss or a weight is no longer finite; the others are finished.
+    """
+    stopped: list[Interrupted] = []
+    diverged: list[Diverged] = []
+    with stop_on_signals() as stop:
+        going = {loop(stop): _own_stream(device, len(loops)) for loop in loops}
+        while going:
+            for loop, on_its_stream in list(going.items()):
+                try:
+                    with on_its_stream:
+                        next(loop)
+                    continue
+                except StopIteration:
+                    pass
+                except Interrupted as request:
+                    stopped.append(request)
+                except Diverged as error:
+                    diverged.append(error)
+                del going[loop]
+    for unsaid in diverged[0 if stopped else 1 :]:
+        say(str(unsaid))
+    if stopped:
+        runs = [run for request in stopped for run in request.runs]
+        raise Interrupted(stopped[0].signal_number, stopped[0].step, *runs)
+    if diverged:
+        raise diverged[0]
+
+
+def _own_stream(device: torch.device, loops: int) -> AbstractContextManager[object]:
+    if device.type != "cuda" or loops == 1:
+        return nullcontext()
+    stream = torch.cuda.Stream(device)
+    stream.wait_stream(torch.cuda.current_stream(device))  # the data are on their way
+    return torch.cuda.stream(stream)
