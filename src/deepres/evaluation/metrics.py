@@ -80,8 +80,7 @@ def evaluate(
     Raises:
         UserError: no image can be decoded.
     """
-    loss = torch.zeros((), dtype=torch.float64)
-    top5_errors = torch.zeros((), dtype=torch.int64)
+    losses, misses = [], []  # of each batch, on the device
     confusion = torch.zeros(1, 1, dtype=torch.int64)
     done = 0
     for images, labels in data.batches(batch_size, world):
@@ -90,17 +89,22 @@ def evaluate(
         best = logits.topk(min(5, classes)).indices  # (N, 5)
         pairs = labels * classes + best[:, 0]  # (N,): the cell of each image
         counts = torch.bincount(pairs, minlength=classes**2).view(classes, classes)
-        confusion = confusion + counts.cpu()
-        top5_errors += (best != labels[:, None]).all(1).sum().cpu()
-        loss += F.cross_entropy(logits, labels, reduction="sum").cpu()
+        confusion = counts + confusion.to(counts.device)
+        misses.append((best != labels[:, None]).all(1).sum())
+        losses.append(F.cross_entropy(logits, labels, reduction="sum"))
         done += len(labels) * world.size
         on_batch(min(done, len(data)))
     [classes] = world.max(len(confusion))
-    world.sum(confusion := confusion.expand(classes, classes).clone())  # some may have no images
+    # some may have no images
+    world.sum(confusion := confusion.cpu().expand(classes, classes).clone())
     if not confusion.sum():
         raise UserError(f"none of the {len(data)} images can be decoded")
     return Evaluation(
-        loss=float(world.sum(loss)) / int(confusion.sum()),
+        loss=float(world.sum(_total(losses).double())) / int(confusion.sum()),
         confusion=confusion,
-        top5_errors=int(world.sum(top5_errors)),
+        top5_errors=int(world.sum(_total(misses).long())),
     )
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts).cpu().double().sum() if parts else torch.zeros(())

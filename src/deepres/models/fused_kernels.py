@@ -20,9 +20,10 @@ CHANNELS = 64
 """The most channels that a program takes."""
 PARTS = 128
 """The most parts that the rows are summed in."""
-WARPS = 8
 PROGRAMS = 264
 """About how many programs write: two for each multiprocessor of an H100."""
+
+OPTIONS = {"num_warps": 8, "enable_fp_fusion": True}
 
 
 @triton.jit
@@ -73,7 +74,6 @@ def forward_kernel(
     momentum,
     eps,
     has_shortcut: tl.constexpr,
-    track: tl.constexpr,
     padded_parts: tl.constexpr,
     m: tl.constexpr,
     c: tl.constexpr,
@@ -97,14 +97,13 @@ def forward_kernel(
     if tl.program_id(0) == 0:
         tl.store(mean_out + column, mean, mask=known)
         tl.store(rstd_out + column, rstd, mask=known)
-        if track:
-            old = tl.load(running_mean + column, mask=known, other=0.0)
-            tl.store(running_mean + column, old + momentum * (mean - old), mask=known)
-            old = tl.load(running_var + column, mask=known, other=0.0)
-            unbiased = m2 / (rows - 1)
-            tl.store(running_var + column, old + momentum * (unbiased - old), mask=known)
-            if tl.program_id(1) == 0:
-                tl.store(batches_tracked, tl.load(batches_tracked) + 1)
+        old = tl.load(running_mean + column, mask=known, other=0.0)
+        tl.store(running_mean + column, old + momentum * (mean - old), mask=known)
+        old = tl.load(running_var + column, mask=known, other=0.0)
+        unbiased = m2 / (rows - 1)
+        tl.store(running_var + column, old + momentum * (unbiased - old), mask=known)
+        if tl.program_id(1) == 0:
+            tl.store(batches_tracked, tl.load(batches_tracked) + 1)
 
     for start in range(tl.program_id(0) * m, rows, tl.num_programs(0) * m):
         row = start + tl.arange(0, m)
@@ -212,7 +211,7 @@ class Launch:
     def __init__(self, rows: int, channels: int) -> None:
         c = min(triton.next_power_of_2(channels), CHANNELS)
         m = TILE // c
-        self.options = {"m": m, "c": c, "num_warps": WARPS}
+        self.options = {"m": m, "c": c, **OPTIONS}
         self.rows, self.channels = rows, channels
         tiles, columns = triton.cdiv(rows, m), triton.cdiv(channels, c)
         self.rows_a_part = triton.cdiv(tiles, PARTS) * m
@@ -245,7 +244,6 @@ class BatchNormRelu(torch.autograd.Function):
             *(batch_norm.running_mean, batch_norm.running_var, batch_norm.num_batches_tracked),
             *(*size, batch_norm.momentum, batch_norm.eps),
             has_shortcut=shortcut is not None,
-            track=batch_norm.track_running_stats,
             padded_parts=how.padded_parts,
             **how.options,
         )

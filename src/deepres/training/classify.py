@@ -122,7 +122,7 @@ def log_evaluation(run: Training, last: bool) -> str:
     due = run.feed.watched | {"test": run.feed.test} if last else run.feed.watched
     note = ""
     for split, images in due.items():
-        evaluation = evaluate(run.classifier, images, world=world)
+        evaluation = evaluate(run.classifier, images, batch_size=run.feed.test_batch, world=world)
         if world.leader:
             event = {
                 "step": state.step,

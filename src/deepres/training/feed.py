@@ -17,6 +17,11 @@ from deepres.errors import UserError
 from deepres.evaluation.metrics import TestImages
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 
+TEST_BATCH = 250
+"""Small enough for a CPU's caches; of large images, large enough for any device."""
+TEST_BATCH_ON_CUDA = 2_500
+"""Of CIFAR-10's images a GPU needs that many at a time."""
+
 
 class TrainingBatches(Protocol):
     """Maps a step's number to this process's share of its batch."""
@@ -48,6 +53,8 @@ class Feed:
     watched: dict[str, TestImages]
     """What is evaluated along the way: the test images, or those held out for validation."""
     test: TestImages
+    test_batch: int
+    """Images that are tested at a time."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,8 @@ def _cifar_feed(data: Cifar10, recipe: CifarRecipe, how: Feeding) -> Feed:
     test = data.test.to(how.device)
     watched = {"val": held_out.to(how.device)} if recipe.holdout else {"test": test}
     side = mean.shape[-1]
-    return Feed(data.classes, mean, side, side, batches, {**watched}, test)
+    test_batch = TEST_BATCH_ON_CUDA if how.device.type == "cuda" else TEST_BATCH
+    return Feed(data.classes, mean, side, side, batches, {**watched}, test, test_batch)
 
 
 def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Feed:
@@ -125,7 +133,7 @@ def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Fee
         world=how.world,
     )
     test = centres(data.test)
-    return Feed(data.classes, mean, recipe.crop, side, batches, {"test": test}, test)
+    return Feed(data.classes, mean, recipe.crop, side, batches, {"test": test}, test, TEST_BATCH)
 
 
 def _mean_image(images: CentreCrops, crop: int, world: World) -> Tensor:

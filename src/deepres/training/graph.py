@@ -5,8 +5,29 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+Step = Callable[..., Tensor]
 WARM_UP_CALLS = 3
 """What PyTorch advises: libraries choose and load their kernels before the recording."""
+
+
+def cuda_graph(step: Step, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
+    """Record ``step(*inputs)``; return what replays it on the current stream."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP_CALLS):
+            step(*inputs)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    # Threads that load data may go on allocating meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        outcome = step(*inputs)
+
+    def replay() -> Tensor:
+        graph.replay()
+        return outcome
+
+    return replay
 
 
 class GraphedStep:
@@ -19,38 +40,31 @@ class GraphedStep:
         step: works on the device alone: it reads its inputs and ``changing``, changes
             ``changing`` in place and returns one tensor, whatever the inputs are.
         changing: the tensors that persist from step to step.
+        record: makes the recording; it may take steps of its own before.
     """
 
-    def __init__(self, step: Callable[..., Tensor], changing: Iterable[Tensor]) -> None:
+    def __init__(
+        self,
+        step: Step,
+        changing: Iterable[Tensor],
+        record: Callable[[Step, tuple[Tensor, ...]], Callable[[], Tensor]] = cuda_graph,
+    ) -> None:
         self._step = step
         self._changing = list(changing)
+        self._record = record
         self._inputs: tuple[Tensor, ...] = ()
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._outcome = torch.empty(0)
+        self._replay: Callable[[], Tensor] | None = None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Take the step; what it returns is overwritten by the next call."""
-        if self._graph is None:
-            self._record(inputs)
+        """Take the step; the next call overwrites what it returns."""
+        if self._replay is None:
+            self._inputs = tuple(x.clone() for x in inputs)
+            before = [x.detach().clone() for x in self._changing]
+            self._replay = self._record(self._step, self._inputs)
+            with torch.no_grad():
+                torch._foreach_copy_(self._changing, before)
         if [x.shape for x in inputs] != [x.shape for x in self._inputs]:
             return self._step(*inputs)  # a batch that lost images
         for kept, given in zip(self._inputs, inputs, strict=True):
             kept.copy_(given, non_blocking=True)
-        assert self._graph is not None
-        self._graph.replay()
-        return self._outcome
-
-    def _record(self, inputs: tuple[Tensor, ...]) -> None:
-        self._inputs = tuple(x.clone() for x in inputs)
-        before = [x.detach().clone() for x in self._changing]
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP_CALLS):
-                self._step(*self._inputs)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._outcome = self._step(*self._inputs)
-        with torch.no_grad():
-            torch._foreach_copy_(self._changing, before)
+        return self._replay()

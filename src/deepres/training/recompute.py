@@ -43,10 +43,15 @@ def _contexts(
 def _averages_stay(block: nn.Module) -> Iterator[None]:
     """Keep BN's averages from moving a second time for one batch."""
     batch_norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [batch_norm.momentum for batch_norm in batch_norms]
+    counts = [b.num_batches_tracked for b in batch_norms if b.num_batches_tracked is not None]
+    before = [count.clone() for count in counts]
     for batch_norm in batch_norms:
-        batch_norm.track_running_stats = False
+        batch_norm.momentum = 0.0
     try:
         yield
     finally:
-        for batch_norm in batch_norms:
-            batch_norm.track_running_stats = True
+        for batch_norm, momentum in zip(batch_norms, momenta, strict=True):
+            batch_norm.momentum = momentum
+        for count, number in zip(counts, before, strict=True):
+            count.copy_(number)

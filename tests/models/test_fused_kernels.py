@@ -1,0 +1,104 @@
+"""The fused kernels against PyTorch, in float64.
+
+Without a GPU they run in Triton's interpreter, which must be asked for before Triton is imported:
+test_fused.py runs this module in a process of its own.
+"""
+
+import copy
+import os
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
+if not os.environ.get("TRITON_INTERPRET"):
+    pytest.skip("test_fused.py runs this in Triton's interpreter", allow_module_level=True)
+
+from deepres.models import fused_kernels
+
+
+@pytest.fixture(autouse=True)
+def few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that small tensors, too, have parts and programs with several tiles."""
+    monkeypatch.setattr(fused_kernels, "PARTS", 4)
+    monkeypatch.setattr(fused_kernels, "PROGRAMS", 3)
+
+
+def plain(batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> Tensor:
+    return F.relu(batch_norm(x) + (0 if shortcut is None else shortcut))
+
+
+def outcome(
+    function: Any, batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None, dy: Tensor
+) -> dict[str, Tensor]:
+    """What a function computes, its gradients, and where BN's averages go."""
+    layer, dtype = copy.deepcopy(batch_norm), x.dtype
+    x = x.clone().requires_grad_()
+    shortcut = None if shortcut is None else shortcut.clone().requires_grad_()
+    y = function(layer, x, shortcut)
+    y.backward(dy.to(dtype))
+    found = {"y": y.detach(), "x": x.grad, "weight": layer.weight.grad, "bias": layer.bias.grad}
+    if shortcut is not None:
+        found["shortcut"] = shortcut.grad
+    return found | dict(layer.named_buffers())
+
+
+def gradient(batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> Tensor:
+    """A random gradient that is 0 where rounding could decide on which side of 0 ReLU is."""
+    sums = copy.deepcopy(batch_norm)(x) + (0 if shortcut is None else shortcut)
+    return torch.randn(x.shape, dtype=x.dtype) * (sums.abs() > 1e-3)
+
+
+@pytest.mark.parametrize("with_shortcut", [False, True])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 16, 16, 16),  # parts of one tile
+        (2, 64, 5, 7),  # a last part that is not full
+        (3, 20, 3, 3),  # channels that are no power of two
+        (2, 80, 4, 4),  # more channels than a program takes
+        (20, 64, 6, 6),  # parts of several tiles, the last one short
+    ],
+)
+def test_the_kernels_are_pytorchs_batch_norm(shape: tuple[int, ...], with_shortcut: bool) -> None:
+    torch.manual_seed(0)
+    batch_norm = nn.BatchNorm2d(shape[1])
+    nn.init.normal_(batch_norm.weight)
+    nn.init.normal_(batch_norm.bias)
+    # a mean far from 0: a sum of squares without more care would lose digits
+    x = torch.randn(shape).add(30).contiguous(memory_format=torch.channels_last)
+    shortcut = torch.randn(shape) if with_shortcut else None  # of another memory format
+    exact = (batch_norm.double(), x.double(), None if shortcut is None else shortcut.double())
+    dy = gradient(*exact)
+    expected = outcome(plain, *exact, dy)
+    found = outcome(fused_kernels.batch_norm_relu, batch_norm.float(), x, shortcut, dy)
+    for name, tensor in expected.items():
+        scale = float(tensor.double().norm()) / tensor.numel() ** 0.5
+        torch.testing.assert_close(
+            found[name].double(), tensor.double(), rtol=1e-4, atol=1e-4 * scale, msg=name
+        )
+
+
+def test_bf16_is_rounded_once() -> None:
+    torch.manual_seed(0)
+    batch_norm = nn.BatchNorm2d(32)
+    x, shortcut = torch.randn(2, 4, 32, 8, 8).bfloat16().unbind()
+    dy = gradient(batch_norm, x.float(), shortcut.float()).bfloat16()
+    expected = outcome(plain, batch_norm, x.float(), shortcut.float(), dy)
+    found = outcome(fused_kernels.batch_norm_relu, batch_norm, x, shortcut, dy)
+    for name, tensor in expected.items():
+        assert found[name].dtype == (torch.bfloat16 if tensor.ndim == 4 else tensor.dtype)
+        # 8 bits, and the interpreter cuts where GPUs round
+        torch.testing.assert_close(found[name].to(tensor.dtype), tensor, rtol=2**-7, atol=1e-4)
+
+
+def test_averages_stay_where_momentum_is_nothing() -> None:
+    batch_norm = nn.BatchNorm2d(16, momentum=0.0)
+    batch_norm.running_mean.normal_()
+    before = batch_norm.running_mean.clone()
+    fused_kernels.batch_norm_relu(batch_norm, torch.randn(2, 16, 4, 4), None)
+    assert torch.equal(batch_norm.running_mean, before)
+    assert torch.equal(batch_norm.running_var, torch.ones(16))

@@ -1,0 +1,45 @@
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import deepres
+from deepres.training.precision import InBf16
+
+
+def gradients(network: nn.Module, computing: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    network.zero_grad()
+    F.cross_entropy(computing(images).float(), labels).backward()
+    parts = [parameter.grad for parameter in network.parameters()]
+    assert all(part is not None and part.dtype == torch.float32 for part in parts)
+    return torch.cat([part.flatten() for part in parts if part is not None])
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm())
+
+
+def test_it_rounds_as_autocast_does() -> None:
+    torch.manual_seed(0)
+    network = deepres.create_model("resnet8").to(memory_format=torch.channels_last)
+    images, labels = torch.randn(32, 3, 32, 32), torch.randint(10, (32,))
+    exact = gradients(network, network, images, labels)
+
+    def autocast(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            logits: Tensor = network(x)
+        return logits
+
+    theirs = gradients(network, autocast, images, labels)  # type: ignore[arg-type]
+    ours = gradients(network, InBf16(network), images, labels)
+    assert 0 < relative(ours, exact) < 1.2 * relative(theirs, exact) < 0.1
+    assert relative(ours, theirs) < 0.05
+
+
+def test_all_that_is_kept_stays_float32() -> None:
+    network = deepres.create_model("highway19")  # its gates have biases
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    logits = InBf16(network)(torch.randn(2, 3, 32, 32))
+    assert logits.dtype == torch.bfloat16
+    for name, tensor in network.state_dict().items():
+        assert tensor.dtype == before[name].dtype
+        assert torch.equal(tensor, before[name]) or "running" in name or "tracked" in name
