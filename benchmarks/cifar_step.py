@@ -1,21 +1,22 @@
-"""Training images per second and peak memory against the customary script, in turns.
+"""Training steps on CIFAR-10 against the customary script, in turns.
 
     python benchmarks/cifar_step.py [--data data/cifar10] [--device cuda]
 
 The customary script is what most repositories do: per image, PIL and torchvision transforms in
-DataLoader workers; an eager model in the default memory format; PyTorch's SGD. Both sides train
-the same network with the same hyper-parameters, each turn in a process of its own so that neither
-inherits the other's allocator, caches or workers. What counts is the ratio, turn by turn: these
-times are only as steady as the machine. Memory is that of the training process alone; the
-customary script's workers come on top.
+DataLoader workers; an eager model in the default memory format; PyTorch's SGD; on CUDA
+cudnn.benchmark. All sides train the same network with the same hyper-parameters. "ours" is the step
+of ``deepres train``; on CUDA "ours, plain" is that of ``--no-graph --precision fp32``.
+
+Each turn has a process of its own, so that none inherits another's allocator, caches or workers.
+What counts is the ratio, turn by turn: these times are only as steady as the machine. Memory is
+that of the training process alone; the customary script's workers come on top.
 """
 
 import argparse
+import dataclasses
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,20 +28,23 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
+from turns import ratios, spread, summary, synchronize, take_turns, values, write_results
 
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10, ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean
+from deepres.distributed import ALONE
 from deepres.models import create_model
 from deepres.provenance import provenance
-from deepres.recipes import get_recipe
+from deepres.recipes.cifar10 import section_4_2
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
-from deepres.training.classify import training_step
 from deepres.training.optim import make_optimizer
+from deepres.training.setup import How, make_step
 
+OURS, PLAIN, CUSTOMARY = "ours", "ours, plain", "customary"
 BATCH_SIZE = 128
 WARM_UP_STEPS = 5
-RESULTS = Path(__file__).parent / "results"
+PAPERS_STEPS = 64_000
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
@@ -80,8 +84,9 @@ def our_batches(train: ImageSet, device: torch.device) -> Batches:
     return Batches(train, mean, batch_size=BATCH_SIZE, pad=4, flip=True, seed=0, device=device)
 
 
-def customary_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], None]:
+def customary_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], object]:
     """The customary script's training step."""
+    torch.backends.cudnn.benchmark = True
     network = create_model(model).to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     batches = customary_batches(train, workers=4 if device.type == "cuda" else 2)
@@ -96,85 +101,70 @@ def customary_step(model: str, train: ImageSet, device: torch.device) -> Callabl
     return step
 
 
-def our_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], None]:
+def our_step(
+    model: str, train: ImageSet, device: torch.device, plain: bool
+) -> Callable[[int], object]:
     """The step of ``deepres train``."""
     keep_freed_memory()
     make_repeatable(device)
     network = create_model(model).to(device).to(memory_format=torch.channels_last)
-    recipe = get_recipe(model)
-    optimizer = make_optimizer(network, recipe)
-    batches = our_batches(train, device)
-
-    def step(number: int) -> None:
-        training_step(network, optimizer, *batches(number), recipe)
-
-    return step
+    recipe = dataclasses.replace(section_4_2(model), precision="fp32" if plain else "auto")
+    optimizer, batches = make_optimizer(network, recipe), our_batches(train, device)
+    how = How(graph=not plain)
+    step = make_step(network, optimizer, batches.prepare, recipe, how, ALONE, device)
+    return lambda number: step(*batches.take(number))
 
 
-SIDES = {"ours": our_step, "customary": customary_step}
-
-
-def measure(side: str, model: str, steps: int, data: Cifar10, device_name: str) -> dict[str, float]:
+def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, float]:
     """Time one side's steps in this process, and read its peak memory."""
-    device = resolve_device(device_name)
-    if side == "customary":
-        torch.backends.cudnn.benchmark = True
-    step = SIDES[side](model, data.train, device)
+    device = resolve_device(options.device)
+    if side == CUSTOMARY:
+        step = customary_step(options.model, data.train, device)
+    else:
+        step = our_step(options.model, data.train, device, plain=side == PLAIN)
     for number in range(WARM_UP_STEPS):
         step(number)
     synchronize(device)
     began = time.perf_counter()
-    for number in range(WARM_UP_STEPS, WARM_UP_STEPS + steps):
+    for number in range(WARM_UP_STEPS, WARM_UP_STEPS + options.steps):
         step(number)
     synchronize(device)
     seconds = time.perf_counter() - began
-    on_device = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else 0.0
+    on_device = torch.cuda.max_memory_reserved() / 2**20 if device.type == "cuda" else 0.0
     return {
-        "images_per_s": steps * BATCH_SIZE / seconds,
+        "images_per_s": options.steps * BATCH_SIZE / seconds,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "peak_device_mib": on_device,
     }
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait for the device, where it works on its own."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def measure_data_path(data: Cifar10, rounds: int) -> list[dict[str, float]]:
+def measure_data_path(data: Cifar10, turns: int) -> list[dict[str, dict[str, Any]]]:
     """Time both data paths alone, in turns, on one CPU thread."""
     torch.set_num_threads(1)
     ours, theirs = our_batches(data.train, torch.device("cpu")), customary_batches(data.train, 0)
-    turns: list[dict[str, float]] = []
-    for turn in range(rounds + 1):
-        times = {}
-        for side, batches in (("ours", 200), ("customary", 15)):
+    taken: list[dict[str, dict[str, Any]]] = []
+    for turn in range(turns + 1):
+        taken.append({})
+        for side, batches in ((OURS, 200), (CUSTOMARY, 15)):
             began = time.perf_counter()
             for number in range(batches):
-                _ = ours(turn * batches + number) if side == "ours" else next(theirs)
-            times[side] = batches * BATCH_SIZE / (time.perf_counter() - began)
-        turns.append(times)
-    return turns[1:]  # the first warms up
+                _ = ours(turn * batches + number) if side == OURS else next(theirs)
+            speed = batches * BATCH_SIZE / (time.perf_counter() - began)
+            taken[turn][side] = {"images_per_s": speed}
+    return taken[1:]  # the first warms up
 
 
-def in_own_process(side: str, model: str, options: argparse.Namespace) -> dict[str, float]:
-    """Run ``measure`` in a fresh process."""
-    command = [sys.executable, __file__, "--data", options.data, "--device", options.device]
-    command += ["--side", side, "--models", model, "--steps", str(options.steps)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    result: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
-    return result
-
-
-def summary(turns: list[dict[str, Any]]) -> str:
-    """Medians and the range of the ratio."""
-    ratios = sorted(turn["ours"] / turn["customary"] for turn in turns)
-    medians = [statistics.median(turn[side] for turn in turns) for side in ("ours", "customary")]
-    return (
-        f"{medians[0]:9,.0f} {medians[1]:11,.0f}   {statistics.median(ratios):5.2f}"
-        f"  ({ratios[0]:.2f} to {ratios[-1]:.2f}, n={len(turns)})"
-    )
+def print_table(name: str, turns: list[dict[str, dict[str, Any]]]) -> None:
+    """Print each side's speed, ratio and memory."""
+    for side in turns[0]:
+        speeds = values(turns, side)
+        line = f"{name:22} {side:12} {spread(speeds, 0):28}"
+        if side != CUSTOMARY and CUSTOMARY in turns[0]:
+            line += f" {spread(ratios(turns, side, CUSTOMARY)):24}"
+        if peaks := values(turns, side, "peak_device_mib") or values(turns, side, "peak_rss_mib"):
+            seconds = PAPERS_STEPS * BATCH_SIZE / statistics.median(speeds)
+            line += f"  64k steps: {seconds:,.0f} s, {max(peaks):,.0f} MiB"
+        print(line)
 
 
 def main() -> None:
@@ -184,44 +174,46 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--models", nargs="+", default=["resnet20", "resnet56"])
     parser.add_argument("--steps", type=int, default=30, help="steps a turn")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each side")
+    parser.add_argument("--turns", type=int, default=5, help="turns of each side")
+    parser.add_argument("--ours-only", action="store_true", help="without the customary script")
     parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
-    parser.add_argument("--side", choices=list(SIDES), help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=[OURS, PLAIN, CUSTOMARY], help=argparse.SUPPRESS)
+    parser.add_argument("--model", help=argparse.SUPPRESS)
     options = parser.parse_args()
     data = load_sample() if options.data == "sample" else load_cifar10(Path(options.data))
     if options.side:
-        print(
-            json.dumps(
-                measure(options.side, options.models[0], options.steps, data, options.device)
-            )
-        )
+        print(json.dumps(measure(options.side, options, data)))
         return
 
-    results: dict[str, Any] = {"provenance": provenance(torch.device(options.device))}
-    results |= {"data": data.source, "steps_per_turn": options.steps, "batch_size": BATCH_SIZE}
-    for model in options.models:
-        results[model] = [
-            {side: in_own_process(side, model, options) for side in SIDES}
-            for _ in range(options.rounds)
-        ]
-    results["data path, one thread"] = measure_data_path(data, options.rounds)
-
-    slug = "-".join(results["provenance"]["hardware"].replace(",", "").lower().split())
-    path = options.out or RESULTS / f"cifar_step-{slug}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
-
-    print(f"{results['provenance']['hardware']}, torch {torch.__version__}, {data.source}")
-    print("images/s                     ours   customary   ratio")
-    for model in options.models:
-        speeds = [{s: turn[s]["images_per_s"] for s in SIDES} for turn in results[model]]
-        print(f"{model:23} {summary(speeds)}")
-    print(f"{'data path, one thread':23} {summary(results['data path, one thread'])}")
-    for model in options.models:
-        for where in ("peak_rss_mib", "peak_device_mib"):
-            peaks = {s: max(turn[s][where] for turn in results[model]) for s in SIDES}
-            if any(peaks.values()):
-                print(f"{model} {where:14} {peaks['ours']:9,.0f} {peaks['customary']:11,.0f}")
+    device = torch.device(options.device)
+    sides = [OURS, *([PLAIN] if device.type == "cuda" else []), CUSTOMARY]
+    if options.ours_only:
+        sides = [OURS]
+    arguments = ["--data", options.data, "--device", options.device, "--steps", str(options.steps)]
+    found = {
+        model: take_turns(__file__, sides, options.turns, [*arguments, "--model", model])
+        for model in options.models
+    }
+    if not options.ours_only:
+        found["data path, one thread"] = measure_data_path(data, options.turns)
+    results: dict[str, Any] = {
+        "provenance": provenance(device),
+        "data": data.source,
+        "steps_per_turn": options.steps,
+        "batch_size": BATCH_SIZE,
+        "summary": {
+            name: summary(turns, [] if options.ours_only else [CUSTOMARY])
+            for name, turns in found.items()
+        },
+        "turns": found,
+    }
+    name = "cifar_step" + ("-" + "-".join(options.models) if options.ours_only else "")
+    path = write_results(name, results, options.out)
+    hardware = results["provenance"]["hardware"]
+    print(f"training, {hardware}, torch {torch.__version__}, {data.source}, n={options.turns}")
+    print(f"{'':22} {'':12} {'images/s':28} times {CUSTOMARY}")
+    for name, turns in found.items():
+        print_table(name, turns)
     print(f"written to {path}")
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepres.models.fused import batch_norm_relu
+from deepres.models.batch_norm import batch_norm_relu
 
 Shortcut = Literal["A", "B", "C", "none"]
 """How a block's input reaches its sum (§4.1, "Identity vs. Projection Shortcuts").

@@ -7,8 +7,8 @@ The 19-layer network has its authors' widths, and gates where theirs has them. A
 import torch
 from torch import Tensor, nn
 
+from deepres.models.batch_norm import batch_norm_relu
 from deepres.models.blocks import OneLayerBlock, conv1x1, conv3x3
-from deepres.models.fused import batch_norm_relu
 from deepres.models.stages import StagedNetwork
 
 # Depth → highway layers in conv2_x, conv3_x, conv4_x, and their widths.

@@ -13,9 +13,9 @@ from deepres.data.folder import ImageFolder
 from deepres.data.loading import number_of_workers
 from deepres.distributed import World
 from deepres.errors import UserError
+from deepres.models.batch_norm import fuse_batch_norm
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
-from deepres.models.fused import fuse_batch_norm
 from deepres.models.stages import StagedNetwork
 from deepres.progress import Progress
 from deepres.recipes import CifarRecipe, ImageNetRecipe

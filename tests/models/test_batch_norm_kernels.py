@@ -1,7 +1,7 @@
 """The fused kernels against PyTorch, in float64.
 
 Without a GPU they run in Triton's interpreter, which must be asked for before Triton is imported:
-test_fused.py runs this module in a process of its own.
+test_batch_norm.py runs this module in a process of its own.
 """
 
 import copy
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
 if not os.environ.get("TRITON_INTERPRET"):
-    pytest.skip("test_fused.py runs this in Triton's interpreter", allow_module_level=True)
+    pytest.skip("test_batch_norm.py runs this in Triton's interpreter", allow_module_level=True)
 
-from deepres.models import fused_kernels
+from deepres.models import batch_norm_kernels
 
 
 @pytest.fixture(autouse=True)
 def few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that small tensors, too, have parts and programs with several tiles."""
-    monkeypatch.setattr(fused_kernels, "PARTS", 4)
-    monkeypatch.setattr(fused_kernels, "PROGRAMS", 3)
+    monkeypatch.setattr(batch_norm_kernels, "PARTS", 4)
+    monkeypatch.setattr(batch_norm_kernels, "PROGRAMS", 3)
 
 
 def plain(batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> Tensor:
@@ -74,7 +74,7 @@ def test_the_kernels_are_pytorchs_batch_norm(shape: tuple[int, ...], with_shortc
     exact = (batch_norm.double(), x.double(), None if shortcut is None else shortcut.double())
     dy = gradient(*exact)
     expected = outcome(plain, *exact, dy)
-    found = outcome(fused_kernels.batch_norm_relu, batch_norm.float(), x, shortcut, dy)
+    found = outcome(batch_norm_kernels.batch_norm_relu, batch_norm.float(), x, shortcut, dy)
     for name, tensor in expected.items():
         scale = float(tensor.double().norm()) / tensor.numel() ** 0.5
         torch.testing.assert_close(
@@ -88,7 +88,7 @@ def test_bf16_is_rounded_once() -> None:
     x, shortcut = torch.randn(2, 4, 32, 8, 8).bfloat16().unbind()
     dy = gradient(batch_norm, x.float(), shortcut.float()).bfloat16()
     expected = outcome(plain, batch_norm, x.float(), shortcut.float(), dy)
-    found = outcome(fused_kernels.batch_norm_relu, batch_norm, x, shortcut, dy)
+    found = outcome(batch_norm_kernels.batch_norm_relu, batch_norm, x, shortcut, dy)
     for name, tensor in expected.items():
         assert found[name].dtype == (torch.bfloat16 if tensor.ndim == 4 else tensor.dtype)
         # 8 bits, and the interpreter cuts where GPUs round
@@ -99,6 +99,6 @@ def test_averages_stay_where_momentum_is_nothing() -> None:
     batch_norm = nn.BatchNorm2d(16, momentum=0.0)
     batch_norm.running_mean.normal_()
     before = batch_norm.running_mean.clone()
-    fused_kernels.batch_norm_relu(batch_norm, torch.randn(2, 16, 4, 4), None)
+    batch_norm_kernels.batch_norm_relu(batch_norm, torch.randn(2, 16, 4, 4), None)
     assert torch.equal(batch_norm.running_mean, before)
     assert torch.equal(batch_norm.running_var, torch.ones(16))

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from deepres.models import create_model
-from deepres.models.fused import FusedBatchNorm, batch_norm_relu, fuse_batch_norm
+from deepres.models.batch_norm import FusedBatchNorm, batch_norm_relu, fuse_batch_norm
 
 triton = pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
 
 
 def test_the_kernels_in_the_interpreter() -> None:
-    file = Path(__file__).with_name("test_fused_kernels.py")
+    file = Path(__file__).with_name("test_batch_norm_kernels.py")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
     environment = {**os.environ, "TRITON_INTERPRET": "1"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -32,27 +32,27 @@ def test_the_kernels_compile_for_a_gpu(
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from deepres.models import fused_kernels
+    from deepres.models import batch_norm_kernels
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    how = fused_kernels.Launch(128 * 32 * 32, channels)
+    how = batch_norm_kernels.Launch(128 * 32 * 32, channels)
     options = how.options | {"padded_parts": how.padded_parts, "has_shortcut": 1}
     activations = ("x", "y", "dy", "shortcut", "dx", "dshortcut")
     kinds = dict.fromkeys(activations, "*bf16") | dict.fromkeys(("momentum", "eps"), "fp32")
     kinds |= dict.fromkeys(("rows", "channels", "rows_a_part", "parts"), "i32")
     kinds |= {"batches_tracked": "*i64"}
     for kernel in (
-        fused_kernels.moments_kernel,
-        fused_kernels.forward_kernel,
-        fused_kernels.gradient_sums_kernel,
-        fused_kernels.backward_kernel,
+        batch_norm_kernels.moments_kernel,
+        batch_norm_kernels.forward_kernel,
+        batch_norm_kernels.gradient_sums_kernel,
+        batch_norm_kernels.backward_kernel,
     ):
         constants = {name: options[name] for name in kernel.arg_names if name in options}
         signature = {name: kinds.get(name, "*fp32") for name in kernel.arg_names}
         signature |= dict.fromkeys(constants, "constexpr")
         source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
         built = triton.compile(
-            source, target=GPUTarget("cuda", 90, 32), options=fused_kernels.OPTIONS
+            source, target=GPUTarget("cuda", 90, 32), options=batch_norm_kernels.OPTIONS
         )
         assert len(built.asm["cubin"]) > 1_000
 
@@ -70,7 +70,7 @@ def test_a_fused_network_has_the_same_tensors_and_evaluates_alike() -> None:
 
 def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fused training goes through the kernels, each time with what the block adds."""
-    from deepres.models import fused_kernels
+    from deepres.models import batch_norm_kernels
 
     shortcuts = []
 
@@ -78,7 +78,7 @@ def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> Non
         shortcuts.append(shortcut is not None)
         return batch_norm_relu(nn.BatchNorm2d(x.shape[1]), x, shortcut)
 
-    monkeypatch.setattr(fused_kernels, "batch_norm_relu", note)
+    monkeypatch.setattr(batch_norm_kernels, "batch_norm_relu", note)
     for name, expected in [
         ("resnet8", [False, True] * 3),
         ("plain8", [False, False] * 3),

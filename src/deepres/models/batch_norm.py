@@ -13,9 +13,9 @@ class FusedBatchNorm(nn.BatchNorm2d):
 def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
     """Return relu(batch_norm(x) + shortcut), each of them (N, C, H, W)."""
     if isinstance(batch_norm, FusedBatchNorm) and batch_norm.training:
-        from deepres.models import fused_kernels  # Triton is not everywhere
+        from deepres.models import batch_norm_kernels  # Triton is not everywhere
 
-        return fused_kernels.batch_norm_relu(batch_norm, x, shortcut)
+        return batch_norm_kernels.batch_norm_relu(batch_norm, x, shortcut)
     out: Tensor = batch_norm(x)
     if shortcut is not None:
         out = out + shortcut
