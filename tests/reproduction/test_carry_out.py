@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from deepres.data.cifar10 import Cifar10
+from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.report.runs import read_run
 from deepres.reproduction.artefacts import Artefact, Study
-from deepres.reproduction.carry_out import carry_out, work
+from deepres.reproduction.carry_out import carry_out, together, work
 from deepres.reproduction.cost import logged_speed, time_left
 from deepres.reproduction.plan import PlannedRun, plan
 from deepres.training.interrupt import Interrupted
@@ -62,6 +63,33 @@ def test_a_plan_is_carried_out_over_an_interruption(
     assert (noted["views"], noted["images"]) == ("10-crop", 20)
     assert read_run(runs[0].folder).side_file("evaluations.json") is None
     assert "small (%) 100/100" in capsys.readouterr().err
+
+
+def test_seeds_of_a_small_network_are_trained_at_once_on_a_gpu(tmp_path: Path) -> None:
+    more = Artefact("more", "a large network", (Study("resnet18"),))
+    runs = plan([SMALL, more], tmp_path, steps=2, seeds=2)
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    names = [[run.folder.name for run in group] for group in together(runs, gpu, ALONE)]
+    assert names == [
+        ["plain8-2steps-s0", "plain8-2steps-s1"],
+        ["resnet8-2steps-s0", "resnet8-2steps-s1"],
+        ["resnet18-2steps-s0"],
+        ["resnet18-2steps-s1"],
+    ]
+    for device, world in ((cpu, ALONE), (gpu, World(0, 2))):
+        assert [len(group) for group in together(runs, device, world)] == [1] * 6
+
+
+def test_a_group_of_seeds_is_carried_out(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "deepres.reproduction.carry_out.together", lambda runs, *where: [runs[:2], runs[2:]]
+    )
+    runs = plan([SMALL], tmp_path, steps=2, seeds=2)
+    carry(runs, data)
+    assert [run.state() for run in runs] == ["finished"] * 4
+    assert read_run(runs[0].folder).meta["provenance"]["runs_at_once"] == 2
 
 
 def test_other_data_are_refused_before_anything_runs(

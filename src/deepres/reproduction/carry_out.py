@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -20,9 +19,9 @@ from deepres.reproduction.measure import hidden, measure_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
-from deepres.training import resume, train
 from deepres.training.finished import finished_run
-from deepres.training.run import check_same_data
+from deepres.training.run import check_same_data, resume_together, train_together
+from deepres.training.setup import How
 
 Data = Cifar10 | ImageFolder
 STATES = ("finished", "cut off", "missing")
@@ -66,11 +65,34 @@ def carry_out(
     finished = sum(run.state() == "finished" for run in runs)  # they come first
     done = int(sum(shares[:finished]))
     with Progress(f"{label} (%)", 100, done, shown=how.world.leader) as whole:
-        for i, run in enumerate(runs):
-            bar = partial(_part, whole, ends[i] - shares[i], shares[i], f"{i + 1} of {len(runs)}")
-            state = run.state()
-            _train(run, state, data(run.recipe.kind), how, bar)
-            _measure(run, state, data(run.recipe.kind), how)
+        i = 0
+        for group in together(runs, how.target, how.world):
+            first, i = i, i + len(group)
+            place = f"{first + 1} of {len(runs)}" if len(group) == 1 else f"{first + 1} to {i}"
+            share = sum(shares[first:i])
+            bar = partial(_part, whole, ends[i - 1] - share, share, place)
+            state = group[0].state()
+            _train(group, state, data(group[0].recipe.kind), how, bar)
+            for run in group:
+                _measure(run, state, data(run.recipe.kind), how)
+
+
+def together(
+    runs: Sequence[PlannedRun], device: torch.device, world: World
+) -> list[list[PlannedRun]]:
+    """Group ``runs`` that are trained at once: on a GPU the seeds of one of §4.2's networks.
+
+    Elsewhere, and for larger images, runs at once save no time. Several processes share each run.
+    """
+    groups: list[list[PlannedRun]] = []
+    for run in runs:
+        small = isinstance(run.recipe, CifarRecipe) and device.type == "cuda" and world.size == 1
+        last = groups[-1][-1] if groups else None
+        if small and last and (last.recipe, last.state()) == (run.recipe, run.state()):
+            groups[-1].append(run)
+        else:
+            groups.append([run])
+    return groups
 
 
 @dataclass(frozen=True)
@@ -91,17 +113,17 @@ def _part(
 
 
 def _train(
-    run: PlannedRun,
+    group: list[PlannedRun],
     state: State,
     data: Data,
     how: Hardware,
     bar: Callable[[str, int, int], Progress],
 ) -> None:
-    options: dict[str, Any] = {"device": how.device, "workers": how.workers, "say": how.say}
+    options = How(device=how.device, workers=how.workers, say=how.say, progress=bar)
     if state == "missing":
-        train(run.recipe, run.folder, data, seed=run.seed, progress=bar, **options)
+        train_together(group[0].recipe, {run.seed: run.folder for run in group}, data, options)
     elif state == "cut off":
-        resume(run.folder, data, progress=bar, **options)
+        resume_together([run.folder for run in group], data, options)
 
 
 def _measure(run: PlannedRun, state: State, data: Data, how: Hardware) -> None:

@@ -52,7 +52,7 @@ def logged_speed(model: str, runs: Iterable[Run], device: torch.device) -> float
     """Return the images per second that runs of ``model`` logged on this hardware, if any."""
     hardware = provenance(device)["hardware"]
     speeds = [
-        speed
+        speed * run.meta["provenance"].get("runs_at_once", 1)  # they share the device
         for run in runs
         if run.model == model and run.meta["provenance"]["hardware"] == hardware
         for speed in run.curve("train", "images_per_s")[1]
