@@ -15,7 +15,7 @@ from deepres.detection.weights import save_detector
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
 from deepres.files import write_json
-from deepres.models import create_model, load_model
+from deepres.models import Classifier, create_model, load_model
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
 from deepres.recipes import DetectionRecipe, departures, detection_recipe_from_dict
@@ -187,11 +187,13 @@ def initial_detector(
         UserError: the weights are of another network than the recipe's.
     """
     backbone = load_model(weights) if weights else recipe.model
-    if weights and backbone.network.architecture["name"] != recipe.model:
-        raise UserError(
-            f"{weights} holds {backbone.network.architecture['name']}, but the recipe is for "
-            f"{recipe.model}; give that network's weights, or name the other network"
-        )
+    if isinstance(backbone, Classifier):
+        name = backbone.network.architecture["name"]
+        if name != recipe.model:
+            raise UserError(
+                f"{weights} holds {name}, but the recipe is for {recipe.model}; give that "
+                f"network's weights, or name {name}"
+            )
     with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
         torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
         return create_detector(backbone, classes, recipe.detector)
