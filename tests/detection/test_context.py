@@ -26,10 +26,11 @@ def test_the_siblings_take_a_region_and_its_image() -> None:
     boxes = [torch.tensor([[4.0, 4, 30, 30], [9, 2, 50, 40]]), torch.tensor([[7.0, 9, 40, 60]])]
     heads, sizes = detector.roi_heads, scaled.image_sizes
     maps, found = heads.describe(features, boxes, sizes)
-    assert found.shape == (3, 2 * 512)
-    assert maps.shape == (3, 512, 7, 7)
-    torch.testing.assert_close(found[:, :512], heads.vectors(features, boxes, sizes))
+    length = heads.vector_length
+    assert found.shape == (3, 2 * length)
+    assert maps.shape == (3, length, 7, 7)
+    torch.testing.assert_close(found[:, :length], heads.vectors(features, boxes, sizes))
     whole = [torch.tensor([[0.0, 0, width, height]]) for height, width in sizes]
     torch.testing.assert_close(
-        found[:, 512:], heads.vectors(features, whole, sizes)[torch.tensor([0, 0, 1])]
+        found[:, length:], heads.vectors(features, whole, sizes)[torch.tensor([0, 0, 1])]
     )
