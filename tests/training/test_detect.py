@@ -16,7 +16,7 @@ from deepres.detection.faster_rcnn import PARTS, Detector
 from deepres.detection.weights import load_detector
 from deepres.distributed import ALONE
 from deepres.errors import UserError
-from deepres.evaluation.detection.finding import evaluate_detector
+from deepres.evaluation.detection.finding import find_objects
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -118,7 +118,7 @@ def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:
 
     result = json.loads(whole.result.read_text())
     detector = load_detector(whole.path)
-    scores = evaluate_detector(detector, sets[1], device=CPU, workers=0)
+    scores = find_objects([detector], sets[1], device=CPU, workers=0).scores()
     (noted,) = json.loads((whole.path / "evaluations.json").read_text())
     assert scores["map_50_pct"] == result["test_map_50_pct"] == noted["map_50_pct"]
     assert (noted["set"], noted["images"], noted["rule"]) == (sets[1].name, 3, "area")
@@ -183,6 +183,8 @@ def test_each_phase_trains_its_parts_alone(sets: Sets, batch_norm: str) -> None:
             assert equal(state.proposer.backbone.state_dict(), before["shared"])
             assert equal(state.proposer.rpn.state_dict(), before["rpn"])
         torch.manual_seed(number)
+        state.network.eval()  # as for an evaluation
+        state.network.train()
         training_step(state.network, state.optimizer, images, targets, state.proposer)
         before = tensors_of(detector)
         assert {part for part in PARTS if not equal(before[part], now[part])} == trained
