@@ -8,7 +8,12 @@ from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, say
 from deepres.distributed import is_leader
 from deepres.errors import UserError
-from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
+from deepres.recipes import (
+    CifarRecipe,
+    ImageNetRecipe,
+    classification_recipe_from_dict,
+    get_recipe,
+)
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
@@ -130,6 +135,7 @@ def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, 
     if any(not setting.startswith("bad_images=") for setting in options.set):
         raise UserError("--set is for new runs: --resume keeps the recipe, all but bad_images")
     meta = RunFolder(options.resume).read_meta()
+    classification_recipe_from_dict(meta["recipe"])
     data = open_data(options.data or meta["data"]["location"], meta["recipe"].get("kind", ""))
     policy = options.set[-1].partition("=")[2] if options.set else None
     result = resume(options.resume, data, steps=options.steps, bad_images=policy, **common)

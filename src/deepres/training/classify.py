@@ -15,7 +15,7 @@ from deepres.distributed import World
 from deepres.evaluation.metrics import evaluate
 from deepres.models.classifier import Classifier
 from deepres.progress import Progress
-from deepres.recipes import Recipe
+from deepres.recipes import ClassificationRecipe
 from deepres.run_folder import RunFolder
 from deepres.training.feed import Feed
 from deepres.training.interrupt import Interrupted, stop_on_signals
@@ -27,7 +27,7 @@ from deepres.training.state import TrainingState
 class Training:
     """All that one run works with."""
 
-    recipe: Recipe
+    recipe: ClassificationRecipe
     classifier: Classifier
     network: nn.Module
     """The classifier's network, or what shares its gradients with the other processes."""
@@ -88,7 +88,7 @@ def training_step(
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
-    recipe: Recipe,
+    recipe: ClassificationRecipe,
 ) -> tuple[Tensor, Tensor]:
     """Take one step of SGD; return the batch's mean loss and its share of errors, on the device.
 

@@ -22,7 +22,12 @@ from deepres.models.stages import StagedNetwork
 from deepres.models.weights import save_weights
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.recipes import CifarRecipe, ImageNetRecipe, departures, recipe_from_dict
+from deepres.recipes import (
+    CifarRecipe,
+    ImageNetRecipe,
+    classification_recipe_from_dict,
+    departures,
+)
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
 from deepres.training.classify import Training, run_steps
@@ -135,7 +140,7 @@ def resume(
     folder = RunFolder(Path(run))
     meta = folder.read_meta()
     check_same_data(folder, data)
-    recipe = recipe_from_dict(meta["recipe"])
+    recipe = classification_recipe_from_dict(meta["recipe"])
     if steps is not None:
         recipe = recipe.extended(steps)
     if bad_images is not None:

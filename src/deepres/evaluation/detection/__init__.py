@@ -1,0 +1,1 @@
+"""Average precision by the benchmarks' own rules, and localization error."""
