@@ -85,7 +85,7 @@ def table5(runs: Iterable[Run], ensembles: Iterable[Mapping[str, Any]] = ()) -> 
 
 def table6(runs: Iterable[Run]) -> Table:
     """Return §4.2's test errors on CIFAR-10."""
-    runs, rows = list(runs), []
+    runs, rows = [run for run in runs if run.is_classifier], []
     for entry in published.TABLE_6:
         own = [run for run in runs if run.model == entry.network]
         measurements = [
@@ -115,7 +115,7 @@ def _imagenet(
     top5: bool = True,
 ) -> Table:
     keys = ["top1_error_pct", "top5_error_pct"][: 1 + top5]
-    runs, rows = list(runs), []
+    runs, rows = [run for run in runs if run.is_classifier], []
     for entry in entries:
         own = [r for r in runs if (r.model, r.shortcut) == (entry.network, entry.shortcut)]
         measurements = [m for run in one_a_seed(own) for m in _tests(run, views, keys)]
