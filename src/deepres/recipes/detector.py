@@ -78,7 +78,7 @@ class DetectorSettings:
     """Whether each detection's outline is predicted too."""
 
     def __post_init__(self) -> None:
-        for name, kind in _kinds().items():
+        for name, kind in self._kinds().items():
             value = getattr(self, name)
             if get_origin(kind) is Literal:
                 self._check(name, f"one of {', '.join(get_args(kind))}", value in get_args(kind))
@@ -100,7 +100,7 @@ class DetectorSettings:
         self._check("box_weights", "four numbers", len(self.box_weights) == 4)
         self._check("box_loss_beta", "above 0", self.box_loss_beta > 0)
         self._check("long_side", "at least short_side", self.long_side >= self.short_side)
-        self._check("frozen_stages", "0 or more", self.frozen_stages >= 0)
+        self._check("frozen_stages", "0 to 4", 0 <= self.frozen_stages <= 4)
         for part, low, high in (
             ("rpn", self.rpn_background_iou, self.rpn_foreground_iou),
             ("region", self.region_background_iou, self.region_foreground_iou),
@@ -118,27 +118,26 @@ class DetectorSettings:
         Raises:
             UserError: a field is unknown: another version of deepres wrote it.
         """
-        kinds = _kinds()
+        kinds = cls._kinds()
         if unknown := fields.keys() - kinds.keys():
             raise UserError(
                 f"the detector's settings were written by another version of deepres: "
                 f"{min(unknown)} is unknown"
             )
-        return cls(
-            **{
-                name: tuple(value) if get_origin(kinds[name]) is tuple else value
-                for name, value in fields.items()
-            }
-        )
+        values: dict[str, Any] = {
+            name: tuple(value) if get_origin(kinds[name]) is tuple else value
+            for name, value in fields.items()
+        }
+        return cls(**values)
+
+    @classmethod
+    def _kinds(cls) -> dict[str, Any]:
+        """Return the type of each setting."""
+        kinds = get_type_hints(cls)
+        return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
 
 
 VOC = DetectorSettings()
 """9 anchors, Ren et al. 2015."""
 COCO = DetectorSettings(anchor_sizes=(64, 128, 256, 512), region_background_iou=0.0)
 """12 anchors for small objects, and background down to no overlap (Ren et al. 2017, 4.2)."""
-
-
-def _kinds() -> dict[str, Any]:
-    """Return the type of each setting."""
-    kinds = get_type_hints(DetectorSettings)
-    return {field.name: kinds[field.name] for field in dataclasses.fields(DetectorSettings)}
