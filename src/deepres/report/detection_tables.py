@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from deepres.report.detection_runs import Test, tests_of
 from deepres.report.published import VALIDATION_IMAGES
 from deepres.report.published_detection import (
+    CONTEXT,
     TABLE_7,
     TABLE_8,
     TABLE_9,
@@ -116,7 +117,8 @@ def _detection(
 def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
     def trained(run: Run) -> bool:
         recipe = run.meta["recipe"]
-        return (run.model, recipe["dataset"]) == (entry.network, entry.test.dataset)
+        what = run.model, recipe["dataset"], recipe["global_context"]
+        return what == (entry.network, entry.test.dataset, CONTEXT in entry.improvements)
 
     def takes(test: Test) -> bool:
         how = test.found["set"], test.improvements, test.members

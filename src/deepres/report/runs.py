@@ -20,6 +20,13 @@ ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resne
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {"detection": "detector", "localization": "localizer"}
 """What a network becomes part of, by kind of recipe."""
+OUTCOMES = {
+    **{"test_error_pct": "test error", "train_error_pct": "training error"},
+    **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
+    **{"mask_map_50_pct": "masks' mAP@.5", "mask_map_pct": "masks' mAP@[.5, .95]"},
+    **{"top5_error_pct": "top-5 localization error"},
+}
+"""The numbers that result.json may hold, in words."""
 RESPONSES, SIGNALS = "responses.json", "signals.json"
 
 
@@ -114,6 +121,13 @@ class Run:
         """The last step that it has logged; less than ``steps``: it is not finished."""
         return max((int(event["step"]) for event in self.events), default=0)
 
+    @property
+    def outcome(self) -> dict[str, float]:
+        """What its final numbers, in %, are called for people, the most telling first."""
+        result = self.result or {}
+        found = {words: result.get(key) for key, words in OUTCOMES.items()}
+        return {words: float(value) for words, value in found.items() if value is not None}
+
     def curve(self, split: str, key: str = "error_pct") -> tuple[list[int], list[float]]:
         """Return steps and values of what was logged of ``split`` (train, val or test)."""
         points = [(e["step"], e[key]) for e in self.events if e["split"] == split and key in e]
@@ -145,8 +159,9 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
 
 
 def on_data(run: Run) -> str:
-    """Return what tells a detector's runs from others' of its network: "vgg16 detector on VOC"."""
-    return f"{run.model} {PARTS[run.kind]} on {run.meta['data']['source']}"
+    """Return what tells a detector's runs from others of its network: "vgg16 detector on VOC"."""
+    context = " with global context" if run.meta["recipe"].get("global_context") else ""
+    return f"{run.model} {PARTS[run.kind]}{context} on {run.meta['data']['source']}"
 
 
 def title(model: str) -> str:
