@@ -48,8 +48,7 @@ def detection_curves(run: Run) -> Figure:
             axes.axvline(start, color="0.55", linewidth=0.8, linestyle=":", zorder=0)
         axes.set_ylabel(what)
         axes.set_xlim(0, run.steps)
-        axes.margins(y=0.12)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
         axes.grid(axis="y", color="0.92")
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False, fontsize=8, ncols=2)

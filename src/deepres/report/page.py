@@ -130,7 +130,8 @@ def _curves(run: Run, name: str) -> Markup | None:
     if not run.events:
         return None
     if run.kind == "detection":
-        what, caption = "training losses and precision", "Precision while training: some images."
+        what = "training losses and precision"
+        caption = "Above: training losses; below: precision on the images that are watched."
     else:
         split = "validation" if run.curve("val")[0] else "test"
         what = f"training and {split} error"
@@ -168,7 +169,7 @@ def _number(value: float | None, decimals: int, sign: str = "") -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]  # mAP stays mAP
 
 
 def _listed(value: Any) -> str:
