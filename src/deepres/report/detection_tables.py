@@ -140,7 +140,9 @@ def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> R
         how = test.run.model, test.found["testing"], test.found["classes"], test.found["set"]
         return how == (entry.network, entry.testing, entry.classes, "ImageNet val")
 
-    state = state_of([run for run in localizers if run.model == entry.network], "test missing")
+    state = state_of(
+        [run for run in localizers if run.model == entry.network], "trained, test missing"
+    )
     return Row(
         [entry.label, entry.testing, entry.classes],
         (entry.error_pct,),
