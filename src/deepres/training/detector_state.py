@@ -94,6 +94,12 @@ class DetectorState(Clock):
         parts = {name: means[name] for name in self.phase.losses(self.recipe.detector.masks)}
         return {"loss": sum(parts.values()), **parts}
 
+    def end_window(self) -> dict[str, float]:
+        """Return what ``window`` does, and begin the next one."""
+        means = self.window()
+        self.noted = 0
+        return means
+
     def _shared_losses(self) -> Tensor:
         """Return the means over all processes of ``losses``."""
         return self.world.sum(self.losses.cpu()) / self.world.size

@@ -89,6 +89,6 @@ def begun_afresh(tensors: dict[str, Tensor], phases: Iterable[Phase]) -> dict[st
 
 def frozen_proposer(detector: Detector) -> Detector:
     """Return a copy of ``detector`` that can only propose, and that training will not change."""
-    proposer = copy.deepcopy(detector, {id(detector.roi_heads): nn.Identity()})
-    proposer.requires_grad_(False)
-    return proposer.eval()
+    proposer: Detector = copy.deepcopy(detector, {id(detector.roi_heads): nn.Identity()})
+    proposer.requires_grad_(False).eval()
+    return proposer
