@@ -43,7 +43,8 @@ def image_tensor(image: AnnotatedImage) -> Tensor:
     if picture.size != (image.width, image.height):
         raise UserError(
             f"{image.path} is {picture.width}×{picture.height} pixels (upright, as its EXIF data "
-            f"say), but its annotation says {image.width}×{image.height}: the boxes are of another picture"
+            f"say), but its annotation says {image.width}×{image.height}: the boxes are of another "
+            "picture"
         )
     return as_tensor(picture)
 
