@@ -4,8 +4,9 @@ import pytest
 from made_up_runs import PROVENANCE, SAMPLE, make_run
 
 from deepres.report.render import Table
+from deepres.report.rows import spread
 from deepres.report.runs import find_runs
-from deepres.report.tables import spread, table2, table3, table4, table5, table6
+from deepres.report.tables import table2, table3, table4, table5, table6
 
 VAL = "50,000 images of data/imagenet/val"
 

@@ -9,12 +9,18 @@ from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, say
 from deepres.distributed import is_leader
 from deepres.errors import UserError
-from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
+from deepres.recipes import (
+    CifarRecipe,
+    ImageNetRecipe,
+    classification_recipe_from_dict,
+    get_recipe,
+)
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
+from deepres.training.beginning import SAVE_EVERY_S
 from deepres.training.run import resume_together, train_together
-from deepres.training.setup import SAVE_EVERY_S, How
+from deepres.training.setup import How
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -173,6 +179,7 @@ def _resume(options: argparse.Namespace, how: How) -> tuple[list[Path], list[dic
     if any(not setting.startswith("bad_images=") for setting in options.set):
         raise UserError("--set is for new runs: --resume keeps the recipe, all but bad_images")
     meta = RunFolder(options.resume[0]).read_meta()
+    classification_recipe_from_dict(meta["recipe"])
     data = open_data(options.data or meta["data"]["location"], meta["recipe"].get("kind", ""))
     policy = options.set[-1].partition("=")[2] if options.set else None
     steps = options.steps

@@ -29,6 +29,15 @@ def scale(image: Image.Image, shorter_side: int) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
 
 
+def crop_corner(size: tuple[int, int], top: float, left: float, crop: int) -> tuple[int, int]:
+    """Return where (x, y) a square begins in a scaled image of ``size``, (width, height).
+
+    ``top`` and ``left`` are shares in [0, 1) of the rows and columns where it can.
+    """
+    width, height = size
+    return int(left * (width - crop + 1)), int(top * (height - crop + 1))
+
+
 def crop_of_scaled(
     image: Image.Image,
     shorter_side: int,
@@ -51,7 +60,7 @@ def crop_of_scaled(
         (crop, crop, 3).
     """
     width, height = scaled_size(image.size, shorter_side)
-    x, y = int(left * (width - crop + 1)), int(top * (height - crop + 1))
+    x, y = crop_corner((width, height), top, left, crop)
     across, down = image.width / width, image.height / height
     box = (x * across, y * down, (x + crop) * across, (y + crop) * down)
     square = image.resize((crop, crop), Image.Resampling.BILINEAR, box=box)

@@ -5,14 +5,20 @@ from typing import Any
 from deepres.errors import UserError
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
+from deepres.recipes.detection import DetectionRecipe, detection_departures, detection_recipe
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
-from deepres.recipes.schema import ARITHMETIC, Recipe
+from deepres.recipes.schema import ARITHMETIC, ClassificationRecipe, Recipe
 
 __all__ = [
     "CifarRecipe",
+    "ClassificationRecipe",
+    "DetectionRecipe",
     "ImageNetRecipe",
     "Recipe",
+    "classification_recipe_from_dict",
     "departures",
+    "detection_recipe",
+    "detection_recipe_from_dict",
     "get_recipe",
     "recipe_from_dict",
 ]
@@ -37,15 +43,16 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
     return recipe
 
 
-def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe:
+def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe | DetectionRecipe:
     """Return the recipe that its ``to_dict`` gave.
 
     Raises:
         UserError: it was written by another version.
     """
-    classes: dict[str, type[CifarRecipe] | type[ImageNetRecipe]] = {
+    classes: dict[str, type[CifarRecipe] | type[ImageNetRecipe] | type[DetectionRecipe]] = {
         CifarRecipe.kind: CifarRecipe,
         ImageNetRecipe.kind: ImageNetRecipe,
+        DetectionRecipe.kind: DetectionRecipe,
     }
     kind = fields.get("kind", "")
     if kind not in classes:
@@ -55,11 +62,37 @@ def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe:
     return classes[kind].from_dict(fields)
 
 
-def departures(recipe: CifarRecipe | ImageNetRecipe) -> dict[str, Any]:
+def classification_recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe:
+    """Return a classifier's recipe that its ``to_dict`` gave.
+
+    Raises:
+        UserError: it is a detector's, or was written by another version.
+    """
+    recipe = recipe_from_dict(fields)
+    if isinstance(recipe, DetectionRecipe):
+        raise UserError("this run trains a detector; use the commands of deepres detect")
+    return recipe
+
+
+def detection_recipe_from_dict(fields: dict[str, Any]) -> DetectionRecipe:
+    """Return a detector's recipe that its ``to_dict`` gave.
+
+    Raises:
+        UserError: it is a classifier's, or was written by another version.
+    """
+    recipe = recipe_from_dict(fields)
+    if not isinstance(recipe, DetectionRecipe):
+        raise UserError("this run trains a classifier, not a detector; leave out detect")
+    return recipe
+
+
+def departures(recipe: CifarRecipe | ImageNetRecipe | DetectionRecipe) -> dict[str, Any]:
     """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length.
 
     How it is computed, in which precision, is no departure; a run's provenance tells it.
     """
+    if isinstance(recipe, DetectionRecipe):
+        return detection_departures(recipe)
     paper: Recipe = get_recipe(recipe.model)
     if recipe.steps < paper.steps:
         paper = paper.shortened(recipe.steps)

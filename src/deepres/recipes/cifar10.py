@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from deepres.errors import UserError
-from deepres.recipes.schema import Recipe
+from deepres.recipes.schema import ClassificationRecipe
 
 NETWORKS = (
     *("plain20", "plain32", "plain44", "plain56", "plain110"),
@@ -22,7 +22,7 @@ IMAGENET_TWINS = ("resnet50", "resnet152")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CifarRecipe(Recipe):
+class CifarRecipe(ClassificationRecipe):
     """How one network is trained on CIFAR-10."""
 
     kind: ClassVar[str] = "cifar10"
@@ -36,8 +36,7 @@ class CifarRecipe(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("holdout", "pad"):
-            self._check(field, "0 or more", getattr(self, field) >= 0)
+        self._check_least(0, "holdout", "pad")
         self._check("residual_layers", "1 or 2", self.residual_layers in (1, 2))
         if self.residual_layers == 1 and not self.model.startswith("resnet"):
             raise UserError(f"recipe: {self.model} has no residual functions, of 1 layer or of 2")

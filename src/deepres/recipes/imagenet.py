@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from deepres.recipes.schema import Recipe
+from deepres.recipes.schema import ClassificationRecipe
 
 NETWORKS = ("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """The networks that the paper trains on ImageNet (Tables 2 to 5, Figure 4)."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageNetRecipe(Recipe):
+class ImageNetRecipe(ClassificationRecipe):
     """How one network is trained on ImageNet, or on any other folder of images."""
 
     kind: ClassVar[str] = "imagenet"
@@ -36,9 +36,8 @@ class ImageNetRecipe(Recipe):
         super().__post_init__()
         low, high = self.shorter_side
         self._check("shorter_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
-        for field in ("crop", "mean_images"):
-            self._check(field, "at least 1", getattr(self, field) >= 1)
-        self._check("colour_std", "0 or more", self.colour_std >= 0)
+        self._check_least(1, "crop", "mean_images")
+        self._check_least(0, "colour_std")
 
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""

@@ -27,6 +27,10 @@ class Recipe:
 
     kind: ClassVar[str]
     """Which of the paper's recipes this is, in recipe.json."""
+    identity: ClassVar[frozenset[str]] = frozenset({"model", "shortened_from"})
+    """Fields that make the recipe what it is, and cannot be changed."""
+    bound: ClassVar[dict[str, str]] = {"steps": "use --steps"}
+    """Fields that others depend on, and what sets all of these."""
 
     model: str
     """The network, a name that ``create_model`` knows."""
@@ -37,23 +41,10 @@ class Recipe:
     lr_drops: tuple[int, ...]
     lr_divisor: float
     """What the learning rate is divided by at each drop."""
-    lr_plateau: int | None = None
-    """Drop the rate once so many evaluations in a row have brought no lower error; None: at
-    ``lr_drops`` only."""
-    warm_up_lr: float | None = None
-    """The learning rate until the training error is low enough; None: no warm-up."""
-    warm_up_until_error_pct: float = 80.0
-    """Warm-up ends once the training error of a whole log window is below this."""
     momentum: float
     weight_decay: float
     flip: bool
     """Mirror each image with probability one half."""
-    precision: Precision = "auto"
-    """Of activations and matrix products; auto: bf16 on CUDA devices, fp32 elsewhere."""
-    accumulate: int = 1
-    """Parts in which a process takes its share of a batch, to save memory; BN sees each alone."""
-    sync_batch_norm: bool = False
-    """Whether BN sees the images of all processes, not of its own alone as in the paper."""
     log_every: int = 100
     """Steps per log window: training loss and error are means over it."""
     eval_every: int = 1_000
@@ -67,28 +58,30 @@ class Recipe:
                 raise UserError(f"recipe: {field} must be finite, got {value}")
             if get_origin(kind) is Literal:
                 self._check(field, "one of " + ", ".join(get_args(kind)), value in get_args(kind))
-        for field in ("batch_size", "steps", "log_every", "eval_every", "accumulate", "lr_plateau"):
-            self._check(
-                field, "at least 1", getattr(self, field) is None or getattr(self, field) >= 1
-            )
-        self._check("weight_decay", "0 or more", self.weight_decay >= 0)
-        for field in ("lr", "lr_divisor", "warm_up_lr"):
-            self._check(field, "above 0", getattr(self, field) is None or getattr(self, field) > 0)
+        self._check_least(1, "batch_size", "steps", "log_every", "eval_every")
+        self._check_least(0, "weight_decay")
+        self._check_positive("lr", "lr_divisor")
         self._check("momentum", "in [0, 1)", 0 <= self.momentum < 1)
-        self._check(
-            "warm_up_until_error_pct", "in (0, 100]", 0 < self.warm_up_until_error_pct <= 100
-        )
         ordered = list(self.lr_drops) == sorted(set(self.lr_drops))
         inside = all(0 < drop < self.steps for drop in self.lr_drops)
         self._check(
             "lr_drops", f"rising steps between 0 and steps={self.steps}", ordered and inside
         )
-        if self.lr_plateau is not None and self.lr_drops:
-            raise UserError("recipe: lr_plateau takes the place of lr_drops; add --set lr_drops=")
 
     def _check(self, field: str, expected: str, holds: bool) -> None:
         if not holds:
             raise UserError(f"recipe: {field} must be {expected}, got {getattr(self, field)}")
+
+    def _check_least(self, least: int, *fields: str) -> None:
+        words = f"at least {least}" if least else "0 or more"
+        for field in fields:
+            value = getattr(self, field)
+            self._check(field, words, value is None or value >= least)
+
+    def _check_positive(self, *fields: str) -> None:
+        for field in fields:
+            value = getattr(self, field)
+            self._check(field, "above 0", value is None or value > 0)
 
     def shortened(self, steps: int) -> Self:
         """Return the recipe for ``steps`` steps, every milestone scaled in proportion.
@@ -98,16 +91,23 @@ class Recipe:
         """
         if not 1 <= steps < self.steps:
             raise UserError(f"a shortened run has 1 to {self.steps - 1} steps, got {steps}")
-        # Two drops may fall together, or on the first step, in a run of a handful of steps.
-        drops = {round(drop * steps / self.steps) for drop in self.lr_drops}
         return dataclasses.replace(
             self,
             steps=steps,
-            lr_drops=tuple(sorted(drop for drop in drops if 0 < drop < steps)),
+            **self._milestones(steps),
             log_every=min(self.log_every, max(1, steps // 40)),
             eval_every=min(self.eval_every, max(1, steps // 8)),
             shortened_from=self.shortened_from or self.steps,
         )
+
+    def _milestones(self, steps: int) -> dict[str, Any]:
+        """Return the fields that hold steps, for a length of ``steps``."""
+        return {"lr_drops": self._scaled(self.lr_drops, steps)}
+
+    def _scaled(self, milestones: tuple[int, ...], steps: int) -> tuple[int, ...]:
+        # Two may fall together, or on the first step, in a run of a handful of steps.
+        scaled = {round(milestone * steps / self.steps) for milestone in milestones}
+        return tuple(sorted(milestone for milestone in scaled if 0 < milestone < steps))
 
     def extended(self, steps: int) -> Self:
         """Return the recipe that goes on to ``steps``; the milestones stay where they are."""
@@ -118,22 +118,28 @@ class Recipe:
     def changed(self, assignments: list[str]) -> Self:
         """Return the recipe with fields replaced, each assignment written ``field=value``."""
         changes = {}
-        kinds = self._fields()
+        kinds = self._settable()
         for assignment in assignments:
             field, equals, text = assignment.partition("=")
             if not equals:
                 raise UserError(f"--set takes field=value, got {assignment!r}")
-            if field == "steps":
-                raise UserError("--set steps would leave the milestones in place; use --steps")
-            if field in ("model", "shortened_from") or field not in kinds:
-                settable = kinds.keys() - {"model", "steps", "shortened_from"}
+            if field in self.bound:
+                raise UserError(
+                    f"--set {field} would leave the milestones in place; {self.bound[field]}"
+                )
+            if field in self.identity or field not in kinds:
+                settable = kinds.keys() - self.identity - self.bound.keys()
                 raise unknown_name("recipe field", field, settable)
             changes[field] = _parse(field, text, kinds[field])
-        return dataclasses.replace(self, **changes)
+        return self._with(changes)
 
-    def model_options(self) -> dict[str, Any]:
-        """Return the options with which ``create_model`` makes the network."""
-        return {}
+    @classmethod
+    def _settable(cls) -> dict[str, Any]:
+        """Return the type of each field that can be written as ``field=value``."""
+        return cls._fields()
+
+    def _with(self, changes: dict[str, Any]) -> Self:
+        return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
@@ -166,6 +172,39 @@ class Recipe:
         return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassificationRecipe(Recipe):
+    """What the training of every classifier has besides: a warm-up, parts of a batch, BN."""
+
+    lr_plateau: int | None = None
+    """Drop the rate once so many evaluations in a row have brought no lower error; None: at
+    ``lr_drops`` only."""
+    warm_up_lr: float | None = None
+    """The learning rate until the training error is low enough; None: no warm-up."""
+    warm_up_until_error_pct: float = 80.0
+    """Warm-up ends once the training error of a whole log window is below this."""
+    precision: Precision = "auto"
+    """Of activations and matrix products; auto: bf16 on CUDA devices, fp32 elsewhere."""
+    accumulate: int = 1
+    """Parts in which a process takes its share of a batch, to save memory; BN sees each alone."""
+    sync_batch_norm: bool = False
+    """Whether BN sees the images of all processes, not of its own alone as in the paper."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_least(1, "accumulate", "lr_plateau")
+        self._check_positive("warm_up_lr")
+        self._check(
+            "warm_up_until_error_pct", "in (0, 100]", 0 < self.warm_up_until_error_pct <= 100
+        )
+        if self.lr_plateau is not None and self.lr_drops:
+            raise UserError("recipe: lr_plateau takes the place of lr_drops; add --set lr_drops=")
+
+    def model_options(self) -> dict[str, Any]:
+        """Return the options with which ``create_model`` makes the network."""
+        return {}
+
+
 def _parse(field: str, text: str, kind: Any) -> Any:
     """Read ``text`` as a value of the field's type."""
     if get_origin(kind) is Literal:
@@ -176,10 +215,12 @@ def _parse(field: str, text: str, kind: Any) -> Any:
         bool: ("true or false", {"true": True, "false": False}.__getitem__),
         int: ("a whole number", int),
         float: ("a number", float),
+        str: ("a word", str),
         str | None: ("a word or none", str),
         int | None: ("a whole number or none", int),
         float | None: ("a number or none", float),
         tuple[int, ...]: ("whole numbers separated by commas", _parse_integers),
+        tuple[float, ...]: ("numbers separated by commas", _parse_numbers),
         tuple[int, int]: ("two whole numbers separated by a comma", _parse_two_integers),
     }
     expected, read = readers[kind]
@@ -191,6 +232,10 @@ def _parse(field: str, text: str, kind: Any) -> Any:
 
 def _parse_integers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part.strip())
+
+
+def _parse_numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(",") if part.strip())
 
 
 def _parse_two_integers(text: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from deepres.distributed import World
 from deepres.evaluation.metrics import evaluate
 from deepres.models.classifier import Classifier
 from deepres.progress import Progress
-from deepres.recipes import Recipe
+from deepres.recipes import ClassificationRecipe
 from deepres.run_folder import RunFolder
 from deepres.training.feed import Feed
 from deepres.training.interrupt import Interrupted, StopRequest
@@ -23,7 +23,7 @@ from deepres.training.state import TrainingState
 class Training:
     """All that one run works with."""
 
-    recipe: Recipe
+    recipe: ClassificationRecipe
     classifier: Classifier
     step: Callable[..., Tensor]
     """Takes a step with what the feed took for it; returns its loss and share of errors, (2,)."""

@@ -11,7 +11,7 @@ from deepres.data.folder import ImageFolder
 from deepres.data.loading import number_of_workers
 from deepres.distributed import ALONE
 from deepres.models import Classifier, load_model
-from deepres.recipes import CifarRecipe, ImageNetRecipe, recipe_from_dict
+from deepres.recipes import CifarRecipe, ImageNetRecipe, classification_recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.feed import Feeding
 from deepres.training.run import check_same_data
@@ -48,7 +48,7 @@ def finished_run(path: Path, data: Cifar10 | ImageFolder, device: torch.device) 
     folder = RunFolder(path)
     check_same_data(folder, data)
     meta = folder.read_meta()
-    recipe = recipe_from_dict(meta["recipe"])
+    recipe = classification_recipe_from_dict(meta["recipe"])
     return FinishedRun(path, classifier, recipe, meta["seed"], data)
 
 

@@ -11,9 +11,11 @@ from types import FrameType
 class Interrupted(Exception):
     """Runs that stopped when asked to; their states are saved."""
 
-    def __init__(self, signal_number: int, step: int, *runs: Path) -> None:
+    def __init__(
+        self, signal_number: int, step: int, *runs: Path, command: str = "deepres train"
+    ) -> None:
         names = " ".join(map(str, runs))
-        super().__init__(f"stopped at step {step:,}; go on with: deepres train --resume {names}")
+        super().__init__(f"stopped at step {step:,}; go on with: {command} --resume {names}")
         self.signal_number, self.step, self.runs = signal_number, step, runs
 
 

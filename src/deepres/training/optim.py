@@ -5,13 +5,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepres.recipes.schema import Recipe
+from deepres.recipes import ClassificationRecipe, DetectionRecipe, Recipe
 
-RATE = "rate"
-"""Where a group of parameters keeps its learning rate as a number of the host's."""
+RATE, FACTOR = "rate", "factor"
+"""Where a group of parameters keeps its learning rate, as a number of the host's, and how many
+times the recipe's that is."""
 
 
-def learning_rate(recipe: Recipe, step: int, warming_up: bool, plateaus: int = 0) -> float:
+def learning_rate(
+    recipe: ClassificationRecipe, step: int, warming_up: bool, plateaus: int = 0
+) -> float:
     """Return the learning rate of step ``step``, the first being 0, after so many plateaus.
 
     Warm-up takes the place of the initial rate only; the drops stand at their steps (§4.2).
@@ -22,23 +25,48 @@ def learning_rate(recipe: Recipe, step: int, warming_up: bool, plateaus: int = 0
     return recipe.lr / recipe.lr_divisor**drops
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with momentum; every parameter decays, BN's and biases too, as in Caffe by default.
+def make_optimizer(model: nn.Module, recipe: ClassificationRecipe) -> torch.optim.SGD:
+    """SGD with momentum; every parameter decays, BN's and biases too, as in Caffe by default."""
+    lr = learning_rate(recipe, 0, warming_up=True)
+    return _sgd([(list(model.parameters()), 1.0)], lr, recipe)
+
+
+def detector_optimizer(model: nn.Module, recipe: DetectionRecipe, step: int) -> torch.optim.SGD:
+    """SGD from ``step`` on for what of ``model`` is trained; biases learn at a rate of their own.
+
+    Weights and biases decay alike (Fast R-CNN §2.3).
+    """
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    biases = [p for name, p in trained if name.endswith("bias")]
+    weights = [p for name, p in trained if not name.endswith("bias")]
+    groups = [(weights, 1.0), (biases, recipe.bias_lr_factor)]
+    return _sgd(groups, recipe.learning_rate(step), recipe)
+
+
+def _sgd(
+    groups: list[tuple[list[nn.Parameter], float]], lr: float, recipe: Recipe
+) -> torch.optim.SGD:
+    """Return the optimizer of parameters, each group at ``lr`` times its factor.
 
     The learning rate lies on the device and momentum begins as zeros, so that a captured step
     reads and writes what it did when it was captured.
     """
-    device = next(model.parameters()).device
-    lr = learning_rate(recipe, 0, warming_up=True)
     optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=torch.tensor(lr, device=device),
+        [
+            {
+                "params": parameters,
+                "lr": torch.tensor(factor * lr, device=parameters[0].device),
+                RATE: factor * lr,
+                FACTOR: factor,
+            }
+            for parameters, factor in groups
+            if parameters
+        ],
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
         fused=True,
     )
     for group in optimizer.param_groups:
-        group[RATE] = lr
         for parameter in group["params"]:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return optimizer
@@ -52,11 +80,12 @@ def set_learning_rate(optimizer: torch.optim.SGD, lr: float) -> None:
     Dividing what it keeps by the change restores Caffe's rule exactly.
     """
     for group in optimizer.param_groups:
-        if group[RATE] != lr:
+        rate = group[FACTOR] * lr
+        if group[RATE] != rate:
             for parameter in group["params"]:
-                optimizer.state[parameter]["momentum_buffer"].mul_(group[RATE] / lr)
-            group["lr"].fill_(lr)
-            group[RATE] = lr
+                optimizer.state[parameter]["momentum_buffer"].mul_(group[RATE] / rate)
+            group["lr"].fill_(rate)
+            group[RATE] = rate
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """A run from its first step to its result, and its continuation after any kind of end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,17 @@ from deepres.errors import UserError
 from deepres.files import read_json, write_json
 from deepres.models.weights import save_weights
 from deepres.progress import Progress
-from deepres.provenance import provenance
-from deepres.recipes import CifarRecipe, ImageNetRecipe, departures, recipe_from_dict
+from deepres.recipes import (
+    CifarRecipe,
+    ImageNetRecipe,
+    classification_recipe_from_dict,
+    departures,
+)
 from deepres.run_folder import RunFolder
+from deepres.training.beginning import SAVE_EVERY_S, locked, note_resumption, run_provenance
 from deepres.training.classify import Training, run_steps
 from deepres.training.interrupt import StopRequest
-from deepres.training.setup import SAVE_EVERY_S, How, precision, set_up
+from deepres.training.setup import How, precision, set_up
 from deepres.training.state import latest_state
 from deepres.training.turns import take_turns
 
@@ -112,7 +117,7 @@ def train_together(
     with ExitStack() as locks:
         metas = []
         for training, seed in zip(trainings, runs, strict=True):
-            locks.enter_context(_locked(training.folder, world))
+            locks.enter_context(locked(training.folder, world))
             meta = _meta(recipe, data, seed, _provenance(recipe, device, world, len(runs)))
             if world.leader:
                 training.folder.check_absent()
@@ -181,12 +186,12 @@ def resume_together(
         for run, bar in zip(runs, _bars(how, len(runs), world), strict=True):
             folder = RunFolder(run)
             meta = folder.read_meta()
-            recipe = recipe_from_dict(meta["recipe"])
+            recipe = classification_recipe_from_dict(meta["recipe"])
             if steps is not None:
                 recipe = recipe.extended(steps)
             if bad_images is not None:
                 recipe = recipe.changed([f"bad_images={bad_images}"])
-            locks.enter_context(_locked(folder, world))
+            locks.enter_context(locked(folder, world))
             state = world.leaders(latest_state(folder, how.say) if world.leader else None)
             mean = state["mean"] if state else None
             training = set_up(run, recipe, data, meta["seed"], how, world, device, bar, mean)
@@ -197,7 +202,8 @@ def resume_together(
             now = _provenance(recipe, device, world, len(runs))
             if world.leader:
                 how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
-                meta = _resumed(meta, recipe, done.step, now, how.say)
+                meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
+                note_resumption(meta, now, done.step, how.say)
                 folder.rewind_events(done.events)
                 folder.write_meta(meta)
             trainings.append(training)
@@ -238,10 +244,6 @@ def _bars(how: How, runs: int, world: World) -> list[Callable[[str, int, int], P
     return [first, *[partial(Progress, shown=False)] * (runs - 1)]
 
 
-def _locked(folder: RunFolder, world: World) -> AbstractContextManager[None]:
-    return folder.locked() if world.leader else nullcontext()
-
-
 def _meta(
     recipe: CifarRecipe | ImageNetRecipe, data: Data, seed: int, now: dict[str, Any]
 ) -> dict[str, Any]:
@@ -259,28 +261,11 @@ def _meta(
     }
 
 
-def _resumed(
-    meta: dict[str, Any],
-    recipe: CifarRecipe | ImageNetRecipe,
-    step: int,
-    now: dict[str, Any],
-    say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Return what recipe.json says of a run that goes on from ``step`` under other conditions."""
-    meta = {**meta, "recipe": recipe.to_dict(), "departures": departures(recipe)}
-    then = meta.get("resumed", [meta["provenance"]])[-1]
-    if changed := [key for key in now if now[key] != then.get(key, now[key])]:
-        words = "; ".join(f"{key} {then[key]} → {now[key]}" for key in changed)
-        say(f"not as this run was before, so the bits may differ: {words}")
-        meta["resumed"] = [*meta.get("resumed", []), {"step": step, **now}]
-    return meta
-
-
 def _provenance(
     recipe: CifarRecipe | ImageNetRecipe, device: torch.device, world: World, runs: int
 ) -> dict[str, Any]:
-    how = {"processes": world.size, "runs_at_once": runs, "precision": precision(recipe, device)}
-    return {**provenance(device), **how}
+    how = {"runs_at_once": runs, "precision": precision(recipe, device)}
+    return {**run_provenance(device, world), **how}
 
 
 def _run(

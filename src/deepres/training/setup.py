@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
@@ -21,6 +20,7 @@ from deepres.progress import Progress
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
+from deepres.training.beginning import SAVE_EVERY_S, check_save_every, sharing_gradients
 from deepres.training.classify import Training
 from deepres.training.feed import Feeding, make_feed
 from deepres.training.graph import GraphedStep
@@ -29,8 +29,6 @@ from deepres.training.precision import InBf16
 from deepres.training.recompute import recompute_blocks
 from deepres.training.state import TrainingState
 from deepres.training.step import training_step
-
-SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ def make_step(
     if precision(recipe, device) == "bf16":
         computing = InBf16(network)
     if world.size > 1:
-        computing = _sharing_gradients(computing, device)
+        computing = sharing_gradients(computing, device)
 
     def step(*taken: Tensor) -> Tensor:
         images, labels = prepare(taken)
@@ -150,8 +148,7 @@ def precision(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> str
 def _check(
     recipe: CifarRecipe | ImageNetRecipe, how: How, world: World, device: torch.device
 ) -> None:
-    if not how.save_every_s >= 0:
-        raise UserError(f"the time between checkpoints must be 0 s or more, got {how.save_every_s}")
+    check_save_every(how.save_every_s)
     if recipe.batch_size % (world.size * recipe.accumulate):
         raise UserError(
             f"batch_size={recipe.batch_size} cannot be shared evenly by {world.size} processes in "
@@ -159,12 +156,3 @@ def _check(
         )
     if recipe.sync_batch_norm and device.type != "cuda":
         raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
-
-
-def _sharing_gradients(network: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """Wrap ``network`` so that a backward pass takes the mean gradient of all processes."""
-    return DistributedDataParallel(
-        network,
-        device_ids=[device] if device.type == "cuda" else None,
-        gradient_as_bucket_view=True,
-    )

@@ -1,0 +1,1 @@
+"""Images with annotated objects: VOC's, COCO's and ImageNet DET's layouts as one record type."""

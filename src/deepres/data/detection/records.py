@@ -1,0 +1,86 @@
+"""What every detection data set is read into, and what a detector finds.
+
+Boxes are (x1, y1, x2, y2) in pixels, continuous: x1 is the left edge of the leftmost pixel and x2
+the right edge of the rightmost one, so a box over a whole image is (0, 0, width, height) and its
+width is x2 − x1. VOC's files count pixels from 1 and include the last: theirs is (x1 + 1, …, x2).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+Segmentation = list[list[float]] | dict[str, Any]
+"""COCO's outline of an object: polygons, each x and y in turn, or run lengths of its pixels."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The annotated objects of one image."""
+
+    boxes: Tensor
+    """(N, 4) float32."""
+    labels: Tensor
+    """(N,) int64, from 1; 0 is the background."""
+    ignored: Tensor
+    """(N,) bool: VOC's difficult objects and COCO's crowds, not trained on and not counted."""
+    segmentations: tuple[Segmentation, ...] | None = None
+    """Each one's outline, where the data set has them."""
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """An image file and what is on it."""
+
+    id: str
+    """VOC's name, or COCO's number."""
+    path: Path
+    width: int
+    height: int
+    objects: Objects
+
+
+@dataclass(frozen=True)
+class DetectionSet:
+    """Annotated images and the names of their classes."""
+
+    name: str
+    """As people call it: VOC 2007 test."""
+    classes: tuple[str, ...]
+    """Without the background: label i is ``classes[i - 1]``."""
+    images: tuple[AnnotatedImage, ...]
+    location: str
+    annotated: bool = True
+    """Whether it is known what is on the images; of VOC 2012 test it is not."""
+    dropped: int = 0
+    """How many annotated objects were left out because they cannot be right."""
+    annotations: Path | None = None
+    """COCO's JSON file, by which its benchmark is scored."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def fingerprint(self) -> str:
+        """Return a checksum of all ids, sizes, boxes, labels and which are ignored."""
+        digest = hashlib.sha256()
+        for image in self.images:
+            digest.update(f"{image.id}\0{image.width}\0{image.height}\n".encode())
+            for tensor in (image.objects.boxes, image.objects.labels, image.objects.ignored):
+                digest.update(tensor.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a detector finds on one image, most certain first, in that image's own pixels."""
+
+    boxes: Tensor
+    """(N, 4) float32."""
+    scores: Tensor
+    """(N,) float32, in [0, 1]."""
+    labels: Tensor
+    """(N,) int64, from 1."""
+    masks: Tensor | None = None
+    """(N, height, width) bool, where the detector draws them."""

@@ -1,0 +1,67 @@
+"""Appendix C: how the paper trains its localization network."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from deepres.recipes.schema import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizationRecipe(Recipe):
+    """How a classification network learns to say where the object of a given class is."""
+
+    kind: ClassVar[str] = "localization"
+
+    stage: Literal["conv4_x", "conv5_x"]
+    """The last stage of the network that is kept; the per-class layers look at its output."""
+    shorter_side: tuple[int, int]
+    """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
+    crop: int
+    """The side, in pixels, of the random crop."""
+    anchor_sides: tuple[int, ...]
+    """Square roots, in pixels, of the anchors' areas; each has the aspect ratios 1:2, 1:1, 2:1."""
+    anchors_per_image: int
+    """How many anchors of an image are drawn to learn from, half of them on the object."""
+    colour_std: float
+    """Standard deviation of AlexNet's random shift along the colours' principal components."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        low, high = self.shorter_side
+        self._check("shorter_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
+        self._check("crop", "at least 1", self.crop >= 1)
+        sides = list(self.anchor_sides)
+        rising = bool(sides) and sides[0] >= 1 and sides == sorted(set(sides))
+        self._check("anchor_sides", "rising numbers from 1 up", rising)
+        self._check("anchors_per_image", "at least 2", self.anchors_per_image >= 2)
+        self._check("colour_std", "0 or more", self.colour_std >= 0)
+
+    @property
+    def test_shorter_side(self) -> int:
+        """The shorter side for testing: 256 for crops of 224, others in proportion."""
+        return round(self.crop * 256 / 224)
+
+
+def localization_recipe(model: str) -> LocalizationRecipe:
+    """Return appendix C's recipe for a network that was trained on ImageNet.
+
+    Batch, crop and sampled anchors are the paper's; on the rest it is silent.
+    """
+    return LocalizationRecipe(
+        model=model,
+        batch_size=256,
+        steps=60_000,
+        lr=0.01,
+        lr_drops=(40_000,),
+        lr_divisor=10.0,
+        momentum=0.9,
+        weight_decay=1e-4,
+        stage="conv4_x",
+        shorter_side=(256, 480),
+        crop=224,
+        anchor_sides=(56, 112, 224),
+        anchors_per_image=8,
+        flip=True,
+        colour_std=0.1,
+        eval_every=5_000,
+    )

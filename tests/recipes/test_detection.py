@@ -1,0 +1,116 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepres.errors import UserError
+from deepres.recipes import (
+    classification_recipe_from_dict,
+    departures,
+    detection_recipe,
+    detection_recipe_from_dict,
+    get_recipe,
+    recipe_from_dict,
+)
+
+COCO = detection_recipe("coco", "resnet101")
+
+
+def test_coco_is_trained_by_the_papers_numbers() -> None:
+    """§4.3's appendix A: 240k steps at 0.001 and 80k at 0.0001, for either step of training."""
+    assert COCO.steps == 4 * 320_000
+    assert (COCO.rpn_batch_size, COCO.batch_size) == (8, 16)
+    assert len(COCO.detector.anchor_sizes) * 3 == 12
+    for phase in range(4):
+        steps = COCO.steps_of_phase(phase)
+        rates = [COCO.learning_rate(steps[i]) for i in (0, 239_999, 240_000, 319_999)]
+        assert rates == [0.001, 0.001, 0.0001, 0.0001]
+        assert {COCO.phase_of(steps[0]), COCO.phase_of(steps[-1])} == {phase}
+
+
+@pytest.mark.parametrize(("name", "test"), [("voc07+12", "voc2007-test"), ("voc07++12", None)])
+def test_voc_is_trained_by_faster_r_cnns_numbers(name: str, test: str | None) -> None:
+    recipe = detection_recipe(name, "vgg16")
+    assert (recipe.train_set, recipe.test_set) == (name, test)
+    assert [len(recipe.steps_of_phase(phase)) for phase in range(4)] == [80_000] * 4
+    assert recipe.lr_drops == (60_000, 140_000, 220_000, 300_000)
+    assert (recipe.momentum, recipe.weight_decay, recipe.lr) == (0.9, 0.0005, 0.001)
+    assert recipe.detector.anchor_sizes == (128, 256, 512)
+
+
+def test_both_networks_are_trained_alike() -> None:
+    vgg, resnet = (detection_recipe("coco", name).to_dict() for name in ("vgg16", "resnet101"))
+    assert {field for field in vgg if vgg[field] != resnet[field]} == {"model"}
+
+
+def test_shortening_scales_each_phase() -> None:
+    short = COCO.shortened(16)
+    assert short.phase_starts == (4, 8, 12)
+    rates = [short.learning_rate(step) for step in range(16)]
+    assert rates == 4 * [0.001, 0.001, 0.001, 0.0001]
+    assert departures(short) == {}
+
+
+@given(st.integers(4, 5_000))
+def test_any_length_has_four_phases(steps: int) -> None:
+    short = COCO.shortened(steps)
+    lengths = [len(short.steps_of_phase(phase)) for phase in range(4)]
+    assert sum(lengths) == steps
+    assert max(lengths) - min(lengths) <= 1
+    assert [short.learning_rate(steps.start) for steps in map(short.steps_of_phase, range(4))] == (
+        [0.001] * 4
+    )
+
+
+def test_joint_training_is_a_departure() -> None:
+    joint = detection_recipe("voc07+12", "resnet101", "joint")
+    assert (joint.steps, joint.lr_drops, joint.phase_starts) == (80_000, (60_000,), ())
+    assert departures(joint) == {"schedule": "joint"}
+    assert departures(detection_recipe("voc07+12", "resnet101")) == {}
+
+
+def test_a_recipe_survives_json() -> None:
+    changed = COCO.shortened(100).changed(["anchor_sizes=16,32", "roi_pooling=align", "masks=true"])
+    fields = json.loads(json.dumps(changed.to_dict()))
+    assert recipe_from_dict(fields) == changed == detection_recipe_from_dict(fields)
+    assert departures(changed) == {"anchor_sizes": (16, 32), "roi_pooling": "align", "masks": True}
+
+
+def test_recipes_of_detectors_and_classifiers_are_told_apart() -> None:
+    with pytest.raises(UserError, match="trains a detector; use the commands of deepres detect"):
+        classification_recipe_from_dict(COCO.to_dict())
+    with pytest.raises(UserError, match="trains a classifier, not a detector; leave out detect"):
+        detection_recipe_from_dict(get_recipe("resnet20").to_dict())
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("schedule=joint", "--set schedule would leave the milestones in place; use --schedule"),
+        ("phase_starts=1,2,3", "use --steps or --schedule"),
+        ("dataset=coco", "unknown recipe field 'dataset'"),
+        ("roi_pooling=mean", "roi_pooling must be one of max, align, got mean"),
+        ("batch_norm=exact", "batch_norm must be one of frozen, trained, got exact"),
+        ("bad_boxes=keep", "bad_boxes must be one of fail, drop, got keep"),
+        ("long_side=500", "long_side must be at least short_side, got 500"),
+        ("anchor_sizes=", r"anchor_sizes must be numbers above 0, got \(\)"),
+        ("anchor_ratios=x", "--set anchor_ratios: expected numbers separated by commas, got 'x'"),
+        ("eval_images=0", "eval_images must be at least 1, got 0"),
+        ("detector=1", "unknown recipe field 'detector'"),
+        ("bias_lr_factor=0", "bias_lr_factor must be above 0, got 0.0"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused(assignment: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        COCO.changed([assignment])
+
+
+def test_too_few_steps_for_four_phases() -> None:
+    with pytest.raises(UserError, match="needs at least 4 steps, got 3"):
+        COCO.shortened(3)
+
+
+def test_an_unknown_data_set() -> None:
+    with pytest.raises(UserError, match=r"unknown detection data set 'voc12'; did you mean voc07"):
+        detection_recipe("voc12", "resnet101")
