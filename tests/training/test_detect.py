@@ -201,7 +201,7 @@ def test_biases_learn_at_twice_the_rate_through_every_drop(sets: Sets) -> None:
         if recipe.phase_of(step) != state.number:
             state.begin_phase(recipe.phase_of(step))
         set_learning_rate(state.optimizer, recipe.learning_rate(step))
-        rates.append(tuple(group["lr"] for group in state.optimizer.param_groups))
+        rates.append(tuple(group["rate"] for group in state.optimizer.param_groups))
     assert rates == 4 * [*3 * [(0.001, 0.002)], (0.0001, 0.0002)]
     weights, biases = (group["params"] for group in state.optimizer.param_groups)
     assert all(weight.ndim > 1 for weight in weights)
