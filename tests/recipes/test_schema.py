@@ -89,7 +89,7 @@ def test_any_field_can_be_set(assignment: str, field: str, value: object) -> Non
         ("momentum=1", r"momentum must be in \[0, 1\), got 1.0"),
         ("batch_size=0", "batch_size must be at least 1, got 0"),
         ("pad=-1", "pad must be 0 or more, got -1"),
-        ("precision=fp8", "precision must be one of fp32, bf16, got fp8"),
+        ("precision=fp8", "precision must be one of auto, fp32, bf16, got fp8"),
         ("accumulate=0", "accumulate must be at least 1, got 0"),
         ("lr_plateau=3", "lr_plateau takes the place of lr_drops; add --set lr_drops="),
         ("warm_up_until_error_pct=0", r"must be in \(0, 100\], got 0.0"),
