@@ -21,7 +21,10 @@ FOUNDATIONS = [
     ),
 ]
 # Training evaluates as it goes, by a function that never sees the trainer.
-FLOW = ["recipes", "data", "models", "evaluation", "training", "report", "reproduction", "cli"]
+FLOW = [
+    *("recipes", "data", "models", "evaluation", "training", "speed"),
+    *("report", "reproduction", "cli"),
+]
 ORDER = [*FOUNDATIONS, *FLOW]
 
 

@@ -47,8 +47,10 @@ class FusedBlock(nn.Module):
             if isinstance(layer, nn.Conv2d)
         )
         self.downsample = block.downsample
-        if isinstance(self.downsample, nn.Sequential):  # a projection, its BN folded
-            self.downsample = FusedConvolution(self.downsample[0], relu=False)
+        if isinstance(self.downsample, nn.Sequential):
+            projection, _ = self.downsample  # its BN is folded
+            assert isinstance(projection, nn.Conv2d)
+            self.downsample = FusedConvolution(projection, relu=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the same as the block that it stands for; an identity shortcut overwrites ``x``."""
