@@ -144,7 +144,8 @@ def main() -> None:
         errors = {turn[side]["errors"] for turn in turns for side in SIDES}
         if max(errors) - min(errors) > len(images) / 1_000:  # rounding may sway a few
             raise SystemExit(f"{model}: the sides do not find the same errors: {sorted(errors)}")
-        results["summary"][model] = summary(turns, [PEER])
+        for side, found in summary(turns, [PEER]).items():
+            results["summary"][f"{model}, {side}"] = found
         results["turns"][model] = turns
         for side in SIDES:
             speed, ratio = spread(values(turns, side), 0), spread(ratios(turns, side, PEER))
