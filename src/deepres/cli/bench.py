@@ -19,9 +19,8 @@ from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.recipes.cifar10 import cifar_recipe
 from deepres.recipes.imagenet import imagenet_recipe
-from deepres.recipes.schema import Precision
 from deepres.runtime import resolve_device
-from deepres.speed.measure import Speed, Timing, measure_alone
+from deepres.speed.measure import DTYPES, Speed, Timing, measure_alone
 from deepres.speed.profile import COSTLIEST
 from deepres.speed.work import Kind, Work
 
@@ -63,7 +62,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help=f"at a time (default: the recipe's for training, {VIEWS_AT_ONCE} for inference; for "
         f"ImageNet's networks on a CPU {PHOTOGRAPHS_ON_CPU})",
     )
-    parser.add_argument("--precision", choices=get_args(Precision), default="fp32")
+    parser.add_argument("--precision", choices=list(DTYPES), default="fp32")
     parser.add_argument("--only", choices=get_args(Kind), help="measure one of the two")
     parser.add_argument(
         "--set",
