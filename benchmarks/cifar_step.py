@@ -14,6 +14,7 @@ that of the training process alone; the customary script's workers come on top.
 
 import argparse
 import dataclasses
+import itertools
 import json
 import resource
 import statistics
@@ -28,7 +29,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-from turns import ratios, spread, summary, synchronize, take_turns, values, write_results
+from turns import ratios, seconds, spread, summary, take_turns, values, write_results
 
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10, ImageSet, load_cifar10, load_sample
@@ -122,17 +123,12 @@ def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, 
         step = customary_step(options.model, data.train, device)
     else:
         step = our_step(options.model, data.train, device, plain=side == PLAIN)
-    for number in range(WARM_UP_STEPS):
-        step(number)
-    synchronize(device)
-    began = time.perf_counter()
-    for number in range(WARM_UP_STEPS, WARM_UP_STEPS + options.steps):
-        step(number)
-    synchronize(device)
-    seconds = time.perf_counter() - began
+    numbers = itertools.count()
+    seconds(lambda: step(next(numbers)), WARM_UP_STEPS, device)
+    taken = seconds(lambda: step(next(numbers)), options.steps, device)
     on_device = torch.cuda.max_memory_reserved() / 2**20 if device.type == "cuda" else 0.0
     return {
-        "images_per_s": options.steps * BATCH_SIZE / seconds,
+        "images_per_s": options.steps * BATCH_SIZE / taken,
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "peak_device_mib": on_device,
     }
@@ -162,8 +158,8 @@ def print_table(name: str, turns: list[dict[str, dict[str, Any]]]) -> None:
         if side != CUSTOMARY and CUSTOMARY in turns[0]:
             line += f" {spread(ratios(turns, side, CUSTOMARY)):24}"
         if peaks := values(turns, side, "peak_device_mib") or values(turns, side, "peak_rss_mib"):
-            seconds = PAPERS_STEPS * BATCH_SIZE / statistics.median(speeds)
-            line += f"  64k steps: {seconds:,.0f} s, {max(peaks):,.0f} MiB"
+            whole = PAPERS_STEPS * BATCH_SIZE / statistics.median(speeds)
+            line += f"  64k steps: {whole:,.0f} s, {max(peaks):,.0f} MiB"
         print(line)
 
 

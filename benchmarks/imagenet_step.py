@@ -37,6 +37,7 @@ from deepres.models.complexity import total_cost
 from deepres.provenance import provenance
 from deepres.recipes.imagenet import section_3_4
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
+from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
@@ -79,13 +80,8 @@ def our_step(device: torch.device, images: Tensor, labels: Tensor) -> Callable[[
     network.train().to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_3_4("resnet50"), precision="bf16")
     optimizer = make_optimizer(network, recipe)
-    take = make_step(network, optimizer, _as_they_are, recipe, How(), ALONE, device)
+    take = make_step(network, optimizer, as_they_are, recipe, How(), ALONE, device)
     return lambda: take(images, labels)
-
-
-def _as_they_are(taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    images, labels = taken
-    return images, labels
 
 
 def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""ResNet-50's images per second in inference, against torchvision's and timm's, in turns.
+"""ResNet-50's images per second in inference, against torchvision, timm, onnxruntime, in turns.
 
     python benchmarks/inference.py [--device cuda] [--precision bf16]
 
 The peers run as a customary script runs them: an eager model in the default memory format, the
-allocator as it is. All networks have the same weights, and each one's output is compared with
-torchvision's, computed in float32 on the CPU, before it is timed. Input is random and already on
-the device: nothing is loaded. On CUDA every side may choose its fastest convolutions
-(cudnn.benchmark); float32 convolutions are PyTorch's default there, TF32.
+allocator as it is; onnxruntime runs, on a CPU, our network as ``deepres export`` writes it. All
+networks have the same weights, and each one's output is compared with torchvision's, computed in
+float32 on the CPU, before it is timed. Input is random and already on the device: nothing is
+loaded. On CUDA every side may choose its fastest convolutions (cudnn.benchmark); float32
+convolutions are PyTorch's default there, TF32.
 
 A turn of each side runs in a process of its own, so that allocator settings stay with whom they
 belong to. A large matrix product takes its turn too: what the machine can do at its best.
@@ -34,14 +35,17 @@ from turns import (
     write_results,
 )
 
-from deepres.models import create_model
+from deepres.models import Classifier, create_model
 from deepres.models.complexity import total_cost
+from deepres.models.exchange.onnx_file import INPUT, OUTPUT, encode_onnx
 from deepres.models.fold import fold_batch_norm
+from deepres.models.fuse import fuse_for_inference
 from deepres.models.stages import StagedNetwork
 from deepres.provenance import provenance
 from deepres.runtime import keep_freed_memory, resolve_device
 
-PEER = "torchvision"
+PEER, ONNXRUNTIME = "torchvision", "onnxruntime"
+FUSED = "ours, as evaluated"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 WARM_UP_CALLS = 1
 Weights = dict[str, Tensor]
@@ -77,16 +81,23 @@ def ours(weights: Weights) -> StagedNetwork:
 
 
 def ours_as_loaded(weights: Weights) -> StagedNetwork:
-    """Build our network as ``load_model`` and ``deepres evaluate`` have it."""
+    """Build our network as ``load_model`` has it."""
     keep_freed_memory()
     return ours(weights).to(memory_format=torch.channels_last)
 
 
 def ours_folded(weights: Weights) -> StagedNetwork:
-    """Build our network as ``deepres evaluate --fold`` has it."""
+    """Build our network with BN folded into the convolutions."""
     network = ours_as_loaded(weights)
     fold_batch_norm(network)
     return network.to(memory_format=torch.channels_last)
+
+
+def ours_fused(weights: Weights) -> StagedNetwork:
+    """Build our network as ``deepres evaluate`` has it on a CPU."""
+    network = ours_as_loaded(weights)
+    fuse_for_inference(network, torch.device("cpu"))
+    return network
 
 
 def ours_compiled(weights: Weights) -> nn.Module:
@@ -96,13 +107,32 @@ def ours_compiled(weights: Weights) -> nn.Module:
     return network
 
 
+class OnnxNetwork(nn.Module):
+    """Our network as onnxruntime runs it."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        import onnxruntime  # not everyone has it
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        graph = encode_onnx(Classifier(ours(weights), torch.zeros(3, 1, 1), ()))
+        self.session = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) → (N, 1000)."""
+        return torch.from_numpy(self.session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+
 SIDES: dict[str, Callable[[Weights], nn.Module]] = {
     PEER: lambda weights: from_torchvision(),
     "timm": from_timm,
     "ours": ours,
     "ours, as loaded": ours_as_loaded,
     "ours, folded": ours_folded,
+    FUSED: ours_fused,
     "ours, folded and compiled": ours_compiled,
+    ONNXRUNTIME: OnnxNetwork,
 }
 MATMUL = "matmul"
 
@@ -113,6 +143,8 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
     torch.backends.cudnn.benchmark = True
     if side == MATMUL:
         return {"flops": matmul_flops(device, dtype)}
+    if side in (FUSED, ONNXRUNTIME) and (device.type != "cpu" or dtype != torch.float32):
+        return {"skipped": "it is for float32 on a CPU"}
     reference = from_torchvision().eval()
     try:
         network = SIDES[side](reference.state_dict()).eval().to(device)
@@ -193,7 +225,7 @@ def main() -> None:
         **peer_versions(),
         **sizes,
         "operations per image": cost,
-        "summary": summary(turns, [PEER]),
+        "summary": summary(turns, [PEER, ONNXRUNTIME]),
         "share of matmul": share,
         "turns": turns,
     }
@@ -201,13 +233,15 @@ def main() -> None:
     path = write_results(f"inference{suffix}", results, options.out)
     hardware, matmul = results["provenance"]["hardware"], values(turns, MATMUL, "flops")
     print(f"ResNet-50 inference, {hardware}, torch {torch.__version__}, {sizes}, n={options.turns}")
-    print(f"{'':26} {'images/s':24} {'times ' + PEER:24} share of matmul")
+    heads = [f"times {peer}" for peer in (PEER, ONNXRUNTIME)]
+    print(f"{'':26} {'images/s':24} {heads[0]:24} {heads[1]:24} share of matmul")
     for side in SIDES:
         if not values(turns, side):
             print(f"{side:26} skipped: {turns[0][side]['skipped']}")
             continue
-        speed, ratio = spread(values(turns, side), 1), spread(ratios(turns, side, PEER))
-        print(f"{side:26} {speed:24} {ratio:24} {spread(share[side])}")
+        against = [ratios(turns, side, peer) for peer in (PEER, ONNXRUNTIME)]
+        times = " ".join(f"{spread(ratio) if ratio else '–':24}" for ratio in against)
+        print(f"{side:26} {spread(values(turns, side), 1):24} {times} {spread(share[side])}")
     print(f"{MATMUL:26} {spread([rate / 1e12 for rate in matmul])} Tflop/s\nwritten to {path}")
 
 

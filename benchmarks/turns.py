@@ -4,13 +4,15 @@ import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from deepres.speed.machine import matmul_rate
+from deepres.speed.machine import seconds as seconds  # for the programs
 
 RESULTS = Path(__file__).parent / "results"
 Turn = dict[str, dict[str, Any]]
@@ -70,50 +72,24 @@ def write_results(name: str, results: dict[str, Any], out: Path | None) -> Path:
     return path
 
 
-def seconds(call: Callable[[], object], times: int, device: torch.device) -> float:
-    """Return how long ``times`` calls take on ``device``.
-
-    With one CPU thread it is CPU time, which other work on the machine disturbs less.
-    """
-    alone = device.type == "cpu" and torch.get_num_threads() == 1
-    clock = time.process_time if alone else time.perf_counter
-    synchronize(device)
-    began = clock()
-    for _ in range(times):
-        call()
-    synchronize(device)
-    return clock() - began
-
-
 def matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Return the rate of a large matrix product, multiplications and additions counted apart.
 
     On CUDA float32 is TF32, as it is for PyTorch's convolutions by default.
     """
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
-    side = 8192 if device.type == "cuda" else 2048
-    a, b = torch.randn(2, side, side, device=device, dtype=dtype)
-    out = torch.empty_like(a)
-    seconds(lambda: torch.mm(a, b, out=out), 3, device)
-    times = 20 if device.type == "cuda" else 10
-    return 2 * side**3 * times / seconds(lambda: torch.mm(a, b, out=out), times, device)
+    return matmul_rate(device, dtype)
 
 
 def peer_versions() -> dict[str, str]:
     """Return the versions of the peers' packages."""
     found = {}
-    for package in ("torchvision", "timm"):
+    for package in ("torchvision", "timm", "onnxruntime"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait for the device, where it works on its own."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _middle_and_ends(numbers: list[float]) -> dict[str, float]:

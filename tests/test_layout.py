@@ -23,7 +23,7 @@ FOUNDATIONS = [
 # Training evaluates as it goes, by a function that never sees the trainer.
 FLOW = [
     *("recipes", "data", "models", "detection", "evaluation"),
-    *("training", "report", "reproduction", "cli"),
+    *("training", "speed", "report", "reproduction", "cli"),
 ]
 ORDER = [*FOUNDATIONS, *FLOW]
 

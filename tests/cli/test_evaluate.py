@@ -107,7 +107,8 @@ def test_folding_and_an_ensemble_and_the_cache(
         error = 100 * (both["scores"].argmax(1) != both["labels"]).mean()
     assert errors_of("ensemble of 2", out)[0] == f"{error:.2f}"
 
-    out, err = evaluated(runs[0], "--fold")
+    assert not computed(evaluated(runs[0], "--fold")[1])  # it is the default on a CPU
+    out, err = evaluated(runs[0], "--no-fold")
     assert computed(err)
     assert errors_of(runs[0], out) == alone[0]
 

@@ -1,8 +1,9 @@
+import json
 import webbrowser
 from pathlib import Path
 
 import pytest
-from made_up_runs import make_run
+from made_up_runs import PROVENANCE, make_run
 
 from deepres.cli.main import main
 
@@ -45,6 +46,21 @@ def test_of_two_copies_the_one_in_the_folder_named_first_is_shown(folder: Path) 
         assert "2.22 %" in Path("report.html").read_text()
 
 
+def test_benchmarks_are_shown_where_they_are(folder: Path) -> None:
+    found = {"median": 2.0, "min": 1.0, "max": 4.0, "n": 3}
+    results = {"provenance": PROVENANCE, "summary": {"ours": {"times them": found}}}
+    for path in (Path("benchmarks/results/usual.json"), Path("other/given.json")):
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(results))
+    assert main(["report"]) == 0
+    page = Path("report.html").read_text()
+    assert "2.00 (1.00–4.00)" in page
+    assert ("<h3>usual" in page, "<h3>given" in page) == (True, False)
+    assert main(["report", "--benchmarks", "other"]) == 0
+    page = Path("report.html").read_text()
+    assert ("<h3>usual" in page, "<h3>given" in page) == (False, True)
+
+
 def test_without_any_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report"]) == 0
     assert "report on 0 runs" in capsys.readouterr().out
@@ -65,6 +81,7 @@ def test_open(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     ("arguments", "message"),
     [
         (["--runs", "nowhere"], "--runs nowhere: no such folder"),
+        (["--benchmarks", "nowhere"], "--benchmarks nowhere: no such folder"),
         (["--runs", "runs/demo"], "runs/demo is itself a run; give the folder it is in: runs"),
         (["--out", "report.pdf"], "must end in .html, got report.pdf"),
         (["--out", "/proc/nowhere/report.html"], "cannot write /proc/nowhere/report.html"),

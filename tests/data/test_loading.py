@@ -4,16 +4,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pictures import image_folder
 from PIL import Image
 from torchvision import transforms as reference
 
+from deepres.data.cifar10 import ImageSet
 from deepres.data.folder import ImageFiles, open_image_folder
 from deepres.data.images import BadImage
 from deepres.data.loading import CentreCrops, ViewedImages, in_parts, number_of_workers
-from deepres.data.views import multi_scale
+from deepres.data.views import multi_scale, one_crop
 from deepres.distributed import World
 from deepres.errors import UserError
 
@@ -83,6 +85,16 @@ def test_views_know_their_places_and_what_was_bad(files: ImageFiles) -> None:
     places, views, bad = viewed[1]
     assert (places.tolist(), bad) == ([4], [])
     assert [tuple(pixels.shape[:2]) for pixels in views] == [(1, 2)] * 5
+
+
+@pytest.mark.parametrize(("crop", "shorter_side"), [(32, 32), (28, 32), (32, 40)])
+def test_images_in_memory_are_viewed_as_one_by_one(crop: int, shorter_side: int) -> None:
+    images = ImageSet(torch.randint(256, (7, 3, 32, 32), dtype=torch.uint8), torch.arange(7))
+    viewed = ViewedImages(images, [range(1, 7, 2)], one_crop, crop, shorter_side)
+    places, (views,), bad = viewed[0]
+    expected = [one_crop(images.image(i), crop, shorter_side)[0] for i in (1, 3, 5)]
+    assert (places.tolist(), bad) == ([1, 3, 5], [])
+    assert torch.equal(views, torch.from_numpy(np.stack(expected)))
 
 
 def test_parts_cover_all_places_in_order() -> None:

@@ -5,7 +5,7 @@ import torch
 
 from deepres.errors import UserError
 from deepres.models import create_model, list_models
-from deepres.models.complexity import stage_costs, total_cost
+from deepres.models.complexity import Traffic, least_traffic, stage_costs, total_cost
 from deepres.models.create import build_empty
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
 
@@ -78,3 +78,13 @@ def test_table_1s_outputs() -> None:
 def test_an_image_that_is_too_small_is_refused() -> None:
     with pytest.raises(UserError, match="cannot take 8×8 images"):
         stage_costs(build_empty("vgg16"), 8)
+
+
+def test_the_least_traffic_of_a_small_network_is_as_counted_by_hand() -> None:
+    network = build_empty("plain8").eval()
+    maps = [16 * 32 * 32, 32 * 16 * 16, 64 * 8 * 8]
+    inputs = [3 * 32 * 32, *(maps[0],) * 3, *(maps[1],) * 2, maps[2], 64]
+    outputs = [*(maps[0],) * 3, *(maps[1],) * 2, *(maps[2],) * 2, 10]
+    weights = 9 * (3 * 16 + 2 * 16 * 16 + 16 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 64 * 10
+    assert least_traffic(network, 32) == Traffic(sum(inputs) + sum(outputs), weights)
+    assert not any(module._forward_hooks for module in network.modules())

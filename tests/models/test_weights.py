@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model, save_weights
@@ -31,6 +32,16 @@ def test_a_classifier_comes_back_as_it_was(weights: Path, classifier: Classifier
         assert loaded.classes == CLASSES
         assert not loaded.training
         torch.testing.assert_close(loaded(images), classifier(images))
+
+
+@torch.inference_mode()
+def test_a_classifier_for_inference_is_fused_and_computes_the_same(
+    weights: Path, classifier: Classifier
+) -> None:
+    images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    loaded = load_model(weights, for_inference=True)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in loaded.modules())
+    torch.testing.assert_close(loaded(images), classifier(images), rtol=1e-4, atol=1e-5)
 
 
 @torch.inference_mode()

@@ -51,7 +51,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
     )
     parser.add_argument(
-        "--fold", action="store_true", help="fold BN into the convolutions; the same, but faster"
+        "--fold",
+        action=argparse.BooleanOptionalAction,
+        help="have convolutions do the BN after them and, on a CPU, sums and ReLU too; the same to "
+        "rounding, but faster (default: on a CPU)",
     )
     parser.add_argument(
         "--bad-images",

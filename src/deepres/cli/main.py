@@ -12,6 +12,7 @@ import torch.distributed as dist
 
 from deepres.cli import (
     batchnorm,
+    bench,
     compare,
     data,
     detect,
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in (
         *(models, data, train, evaluate, predict, detect, batchnorm, compare, reproduce, report),
-        *(import_weights, export_weights, responses, signals),
+        *(import_weights, export_weights, responses, signals, bench),
     ):
         command.add_to(commands)
 

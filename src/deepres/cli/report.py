@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.errors import UserError
+from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
 from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
@@ -31,6 +32,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         f"{RUNS}, and the results that come with deepres)",
     )
     parser.add_argument(
+        "--benchmarks",
+        type=Path,
+        metavar="DIR",
+        help=f"folder with results of benchmarks (default: {RESULTS}, if it is there)",
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("report.html"), help="file to write (default: %(default)s)"
     )
     parser.add_argument("--open", action="store_true", help="show it in the browser")
@@ -43,7 +50,8 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out is the page's name and must end in .html, got {options.out}")
     runs = _find(options.runs)
     finished = sum(run.result is not None for run in runs)
-    page = write_page(options.out, runs, [_section(artefact, runs) for artefact in ARTEFACTS])
+    sections = [_section(artefact, runs) for artefact in ARTEFACTS]
+    page = write_page(options.out, runs, [*sections, *_benchmarks(options.benchmarks)])
     print(f"report on {len(runs)} runs, {finished} of them finished: {page}")
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser to be found; open {page} yourself")
@@ -55,6 +63,14 @@ def _section(artefact: Artefact, runs: list[Run]) -> Section:
     drawn = draw(artefact.name, runs)
     html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
     return Section(artefact.name, f"{artefact.title}: {artefact.shows}", html)
+
+
+def _benchmarks(folder: Path | None) -> list[Section]:
+    """Show what benchmarks have measured, if they have."""
+    if folder and not folder.is_dir():
+        raise UserError(f"--benchmarks {folder}: no such folder")
+    shown = benchmarks_html(folder or RESULTS)
+    return [Section("benchmarks", "Benchmarks: deepres against its peers", shown)] if shown else []
 
 
 def _find(folders: list[Path] | None) -> list[Run]:

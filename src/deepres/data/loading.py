@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from deepres.data.cifar10 import ImageSet
 from deepres.data.images import BadImage
 from deepres.data.views import View, one_crop
 from deepres.distributed import ALONE, World
@@ -126,8 +127,14 @@ class ViewedImages(Dataset[Viewed]):
         self._crop, self._shorter_side = crop, shorter_side
 
     def __getitem__(self, number: int) -> Viewed:
+        batch = self._batches[number]
+        if self._view is one_crop and isinstance(self._images, ImageSet):
+            pixels = self._images.subset(slice(batch.start, batch.stop, batch.step)).images
+            if pixels.shape[2:] == (self._crop, self._crop) and self._crop == self._shorter_side:
+                whole = pixels.permute(0, 2, 3, 1)[:, None]  # much faster than one by one
+                return Viewed(torch.tensor(batch), [whole], [])
         places, rows, bad = [], [], []
-        for i in self._batches[number]:
+        for i in batch:
             try:
                 image = self._images.image(i)
             except BadImage as error:

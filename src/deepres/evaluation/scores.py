@@ -13,7 +13,7 @@ from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.models.classifier import Classifier
 
-WINDOWS_AT_ONCE = 256
+VIEWS_AT_ONCE, WINDOWS_AT_ONCE = 200, 256
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def class_scores(
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
     """
-    size = 1 if views == "multi-scale" else max(1, 200 // (10 if views == "10-crop" else 1))
+    size = 1 if views == "multi-scale" else VIEWS_AT_ONCE // (10 if views == "10-crop" else 1)
     parts = in_parts(range(world.rank, len(images), world.size), size)
     viewed = ViewedImages(images, parts, VIEWS[views], classifier.crop, classifier.short_side)
     window = window_side(classifier, device)

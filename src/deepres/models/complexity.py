@@ -72,6 +72,38 @@ def total_cost(model: StagedNetwork, input_size: int) -> StageCost:
     )
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """How many numbers a forward pass must at least move, if no cache outlives a layer.
+
+    Each convolution and fully connected layer reads its input and its weights and writes its
+    output, once; all else (BN, ReLU, sums, pooling) is fused into these and moves nothing more.
+    """
+
+    activations: int
+    """For one image."""
+    weights: int
+    """For one batch of images, of any size."""
+
+
+def least_traffic(model: StagedNetwork, input_size: int) -> Traffic:
+    """Return what the network must move for images of ``input_size``² pixels.
+
+    ``model`` is in evaluation mode and may be on the meta device.
+    """
+    moved = []
+
+    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        moved.append(inputs[0].numel() + output.numel())
+
+    layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    model(torch.empty(1, 3, input_size, input_size, device=layers[0].weight.device))
+    for handle in handles:
+        handle.remove()
+    return Traffic(sum(moved), sum(layer.weight.numel() for layer in layers))
+
+
 def _multiply_adds(layer: nn.Module, output: Tensor) -> int:
     """Each output element is a dot product with one filter."""
     weight = layer.get_parameter("weight")  # (out, in/groups, kh, kw) or (out, in)

@@ -13,6 +13,7 @@ from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
+from deepres.models.fuse import fuse_for_inference
 from deepres.models.kept import kept_run
 from deepres.run_folder import RunFolder
 
@@ -47,6 +48,7 @@ def load_model(
     device: str | torch.device = "cpu",
     *,
     weights: Literal["deepres"] | None = None,
+    for_inference: bool = False,
 ) -> Classifier:
     """Load a trained classifier, ready for evaluation.
 
@@ -55,6 +57,8 @@ def load_model(
             ``weights="deepres"`` the name of a network or run whose weights come with deepres.
         device: where to put it.
         weights: whose weights ``path`` names.
+        for_inference: make it faster as ``deepres evaluate`` does: BN folded and, on a CPU, layers
+            fused. The logits are the same to rounding, but it can be trained and saved no more.
 
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
@@ -83,7 +87,10 @@ def load_model(
         crop=meta["crop"],
         short_side=meta["short_side"],
     )
-    return classifier.eval().to(device).to(memory_format=torch.channels_last)
+    classifier.eval().to(device).to(memory_format=torch.channels_last)
+    if for_inference:
+        fuse_for_inference(classifier.network, torch.device(device))
+    return classifier
 
 
 def weights_file(path: Path) -> Path:

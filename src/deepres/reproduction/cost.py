@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from deepres.distributed import ALONE
 from deepres.models.create import create_model
@@ -15,6 +14,7 @@ from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
+from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
@@ -72,7 +72,7 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
     optimizer = make_optimizer(network, recipe)
-    take = make_step(network, optimizer, _ready, recipe, How(), ALONE, device)
+    take = make_step(network, optimizer, as_they_are, recipe, How(), ALONE, device)
 
     def step() -> float:
         began = time.perf_counter()
@@ -81,8 +81,3 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
 
     step()
     return count / min(step(), step())
-
-
-def _ready(taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    images, labels = taken
-    return images, labels

@@ -1,0 +1,37 @@
+import time
+
+import pytest
+import torch
+
+from deepres.speed import machine
+from deepres.speed.machine import copy_rate, matmul_rate, peak_memory, resident_memory, seconds
+
+CPU = torch.device("cpu")
+
+
+def test_on_one_thread_time_is_the_process_own() -> None:
+    assert torch.get_num_threads() == 1
+    assert seconds(lambda: time.sleep(0.1), 2, CPU) < 0.1
+
+
+def test_on_more_threads_it_is_the_walls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert seconds(lambda: time.sleep(0.1), 2, CPU) >= 0.2
+
+
+def test_rates_count_multiplications_and_additions_and_both_ways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "seconds", lambda call, times, device: call() is None or 2.0)
+    assert matmul_rate(CPU, torch.float32) == 2048**3 * 5
+    assert copy_rate(CPU) == (1 << 28) * 5
+
+
+def test_memory_grows_by_what_is_written_and_the_peak_stays() -> None:
+    before = resident_memory()
+    assert before is not None
+    held = torch.ones(1 << 26)  # 256 MiB
+    grown = resident_memory()
+    assert grown - before > 250 << 20
+    del held
+    assert peak_memory(CPU) >= grown
