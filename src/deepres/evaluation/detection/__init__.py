@@ -1,0 +1,1 @@
+"""How well objects are found, by each benchmark's own rules, and the benchmarks' result files."""
