@@ -96,7 +96,7 @@ def test_the_parts_losses_are_those_of_the_whole() -> None:
     detector = small_detector(rpn_sampled=10_000, regions_sampled=10_000).train()
     both = detector(images(), targets())
     proposals = detector.eval().propose(images(), for_training=True)
-    assert all(len(boxes) > SETTINGS.proposals_test for boxes in proposals)
+    assert all(len(boxes) > SETTINGS.proposals_before_nms_test for boxes in proposals)
     detector.train()
     parts = detector.rpn_losses(images(), targets())
     assert parts.keys() == {"loss_objectness", "loss_rpn_box_reg"}
