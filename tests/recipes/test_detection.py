@@ -29,9 +29,7 @@ def test_coco_is_trained_by_the_papers_numbers() -> None:
         assert {COCO.phase_of(steps[0]), COCO.phase_of(steps[-1])} == {phase}
 
 
-@pytest.mark.parametrize(
-    ("name", "test"), [("voc07+12", "voc2007-test"), ("voc07++12", None)]
-)
+@pytest.mark.parametrize(("name", "test"), [("voc07+12", "voc2007-test"), ("voc07++12", None)])
 def test_voc_is_trained_by_faster_r_cnns_numbers(name: str, test: str | None) -> None:
     recipe = detection_recipe(name, "vgg16")
     assert (recipe.train_set, recipe.test_set) == (name, test)

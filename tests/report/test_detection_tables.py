@@ -73,6 +73,9 @@ def test_coco_has_two_measures(tmp_path: Path) -> None:
         ),
         ({"tests": ({"rule": "area"},)}, "ResNet-101, rule area"),
         ({"source": "VOC 2012 train"}, "ResNet-101, VOC 2012 train"),
+        ({"images": 60}, "ResNet-101, 60 images of VOC 07+12"),
+        ({"pretrained_on": None}, "ResNet-101, random initial weights"),
+        ({"pretrained_on": 200}, "ResNet-101, pre-trained on 200 classes"),
         (
             {"tests": ({"improvements": ["box refinement"]},)},
             "ResNet-101, VOC 07+12, box refinement, tested on 4,952 images of VOC 2007 test",
@@ -174,3 +177,22 @@ def test_classifiers_are_no_detectors(tmp_path: Path) -> None:
     runs = find_runs([tmp_path])
     for table in (table7, table8, table9, table12, table13):
         assert table(runs) == table([])
+
+
+def test_below_the_table_is_what_fills_its_gaps(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "a", "vgg16")
+    make_detection_run(tmp_path / "b", "resnet101", steps=3_200)
+    missing = [note for note in table7(find_runs([tmp_path])).notes if "Missing" in note]
+    assert len(missing) == 3
+    assert missing[0] == (
+        "Missing: ResNet-101, VOC07 test: deepres detect train resnet101 --on voc07+12 "
+        "--weights WEIGHTS"
+    )
+    make_detection_run(tmp_path / "c", "resnet101", "coco", map_50_pct=48, map_pct=27)
+    missing = [note for note in table9(find_runs([tmp_path])).notes if "Missing" in note]
+    assert [note.split(":")[1].strip() for note in missing] == [
+        *("+ box refinement, COCO val", "+ global context, COCO val"),
+        "+ multi-scale testing, COCO val",
+    ]
+    assert "train" not in missing[0]  # there is a detector, and only the test is missing
+    assert "--set global_context=true" in missing[1]

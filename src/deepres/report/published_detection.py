@@ -17,7 +17,7 @@ class Benchmark:
     """As evaluations.json has it."""
     images: int
     rule: str
-    """How average precision is computed: "11-point", "area" or "coco"."""
+    """How average precision is computed: "11-point", "area", "imagenet-det" or "coco"."""
     dataset: str
     """The recipe whose detectors are tested on it."""
 
@@ -26,7 +26,9 @@ VOC07_TEST = Benchmark("VOC07 test", "VOC 2007 test", 4_952, "11-point", "voc07+
 VOC12_TEST = Benchmark("VOC12 test", "VOC 2012 test", 10_991, "area", "voc07++12")
 COCO_VAL = Benchmark("COCO val", "COCO 2014 val", 40_504, "coco", "coco")
 COCO_TEST_DEV = Benchmark("COCO test-dev", "COCO 2015 test-dev", 20_288, "coco", "coco")
-DET_TEST = Benchmark("ImageNet DET test", "ImageNet DET test", 51_294, "area", "imagenet-det")
+DET_TEST = Benchmark(
+    "ImageNet DET test", "ImageNet DET test", 51_294, "imagenet-det", "imagenet-det"
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
+from deepres.data.detection.batches import SinglePictures
+from deepres.data.detection.records import Detections, DetectionSet
+from deepres.data.loading import load
+from deepres.distributed import ALONE, World
+from deepres.errors import UserError
 from deepres.evaluation.detection.coco import (
     CocoDetection,
     as_coco,
@@ -15,13 +22,6 @@ from deepres.evaluation.detection.coco import (
 )
 from deepres.evaluation.detection.result_files import write_coco, write_imagenet_det, write_voc
 from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
-from torch import Tensor, nn
-
-from deepres.data.detection.batches import SinglePictures
-from deepres.data.detection.records import Detections, DetectionSet
-from deepres.data.loading import load
-from deepres.distributed import ALONE, World
-from deepres.errors import UserError
 
 Finder = Callable[[list[Tensor]], list[dict[str, Tensor]]]
 """Maps images (3, H, W) float32 in [0, 1] to what is on each: a detector in evaluation mode."""
