@@ -9,6 +9,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.models import Classifier, create_model
+from deepres.models.blocks import BasicBlock
+from deepres.models.resnet import ResNet
 from deepres.recipes.detector import DetectorSettings
 
 SETTINGS = DetectorSettings(
@@ -38,9 +40,21 @@ def lively(module: nn.Module) -> None:
             nn.init.uniform_(layer.running_var, 0.5, 2)
 
 
-def small_classifier(name: str = "resnet18", **options: Any) -> Classifier:
+def narrow_resnet() -> ResNet:
+    """ResNet-18's form, with half the blocks and an eighth of the channels."""
+    stem = [
+        ("conv1", nn.Conv2d(3, 8, 7, stride=2, padding=3, bias=False)),
+        ("bn1", nn.BatchNorm2d(8)),
+        ("relu", nn.ReLU()),
+        ("maxpool", nn.MaxPool2d(3, stride=2, padding=1)),
+    ]
+    return ResNet(stem, BasicBlock, (1, 1, 1, 1), (8, 16, 32, 64), "A", 5, input_size=224)
+
+
+def small_classifier(name: str | None = None, **options: Any) -> Classifier:
+    """A network by name, or ``narrow_resnet``, that wants its input prepared."""
     torch.manual_seed(0)
-    network = create_model(name, num_classes=5, **options)
+    network = create_model(name, num_classes=5, **options) if name else narrow_resnet()
     lively(network)
     std = torch.tensor([0.2, 0.3, 0.25])[:, None, None]
     mean = torch.rand(3, 64, 64)
@@ -48,10 +62,12 @@ def small_classifier(name: str = "resnet18", **options: Any) -> Classifier:
 
 
 def small_detector(**changes: Any) -> Detector:
-    """A detector on resnet18 that tells boxes and classes apart, if at random."""
-    detector = create_detector(
-        small_classifier(), CLASSES, dataclasses.replace(SETTINGS, **changes)
-    )
+    """A detector that tells boxes and classes apart, if at random."""
+    return detector_on(small_classifier(), **changes)
+
+
+def detector_on(classifier: Classifier, **changes: Any) -> Detector:
+    detector = create_detector(classifier, CLASSES, dataclasses.replace(SETTINGS, **changes))
     predictor = detector.roi_heads.box_predictor
     nn.init.normal_(predictor.cls_score.weight, std=0.1)
     nn.init.normal_(predictor.bbox_pred.weight, std=0.05)

@@ -5,9 +5,9 @@ from collections import OrderedDict
 
 import pytest
 import torch
+import torchvision
 from small_detector import CLASSES, SETTINGS, images, lively, small_classifier, targets
 from torch import Tensor, nn
-from torchvision.models import resnet18
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
@@ -33,7 +33,7 @@ class RoIMaxPool(MultiScaleRoIAlign):
 
 
 def by_hand(pooling: str, mean: list[float], std: list[float]) -> FasterRCNN:
-    body = resnet18(norm_layer=FrozenBatchNorm2d)
+    body = torchvision.models.resnet18(norm_layer=FrozenBatchNorm2d)
     lively(body)
     names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3")
     backbone = nn.Sequential(OrderedDict((name, getattr(body, name)) for name in names))
@@ -76,7 +76,9 @@ def by_hand(pooling: str, mean: list[float], std: list[float]) -> FasterRCNN:
 def pair(pooling: str, *, masks: bool = False) -> tuple[Detector, FasterRCNN]:
     """Two detectors with the same weights, ours from theirs, strictly."""
     settings = dataclasses.replace(SETTINGS, roi_pooling=pooling, masks=masks, **AS_TORCHVISION)
-    ours = create_detector(small_classifier(shortcut="B"), CLASSES, settings)  # torchvision's
+    ours = create_detector(
+        small_classifier("resnet18", shortcut="B"), CLASSES, settings
+    )  # torchvision's
     torch.manual_seed(2)
     theirs = by_hand(pooling, ours.mean.tolist(), ours.std.tolist())
     if masks:

@@ -4,24 +4,28 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from small_detector import CLASSES, images, small_classifier, small_detector
+from small_detector import CLASSES, detector_on, images, small_classifier
 
+from deepres.detection.faster_rcnn import Detector
 from deepres.detection.weights import load_detector, save_detector
 from deepres.errors import UserError
 from deepres.models import load_model, save_weights
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
-    detector = small_detector(masks=True, global_context=True, batch_norm="trained")
+def detector() -> Detector:
+    settings = {"masks": True, "global_context": True, "batch_norm": "trained"}
+    return detector_on(small_classifier("resnet18"), **settings)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, detector: Detector) -> Path:
     save_detector(tmp_path / "model.safetensors", detector, {"seed": 0})
     return tmp_path / "model.safetensors"
 
 
-def test_a_detector_comes_back_as_it_was(tmp_path: Path) -> None:
-    detector = small_detector(masks=True, global_context=True, batch_norm="trained")
-    save_detector(tmp_path / "model.safetensors", detector, {})
-    loaded = load_detector(tmp_path)
+def test_a_detector_comes_back_as_it_was(weights: Path, detector: Detector) -> None:
+    loaded = load_detector(weights.parent)
     assert loaded.classes == CLASSES
     assert loaded.settings == detector.settings
     assert loaded.architecture == detector.architecture
@@ -58,7 +62,7 @@ def test_loading_is_strict(weights: Path, change, message: str) -> None:
 def test_a_classifier_is_no_detector_and_a_detector_no_classifier(
     weights: Path, tmp_path: Path
 ) -> None:
-    save_weights(tmp_path / "classifier.safetensors", small_classifier(), {})
+    save_weights(tmp_path / "classifier.safetensors", small_classifier("resnet18"), {})
     with pytest.raises(UserError, match="holds no detector"):
         load_detector(tmp_path / "classifier.safetensors")
     with pytest.raises(UserError, match="holds a detector"):

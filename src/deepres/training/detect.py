@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from deepres.data.detection.batches import DetectionBatches, Target
 from deepres.data.detection.records import DetectionSet
 from deepres.detection.faster_rcnn import Detector
-from deepres.evaluation.detection.finding import evaluate_detector, spread
+from deepres.detection.inference import PLAIN, improvements_in_use
+from deepres.evaluation.detection.finding import find_objects, spread
 from deepres.evaluation.detection.noting import detection_entry, note_detection
 from deepres.progress import Progress
 from deepres.recipes import DetectionRecipe
@@ -161,20 +162,21 @@ def log_evaluation(run: DetectorTraining, last: bool) -> str:
     state.count_time()
     run.how.world.take_leaders(run.detector.buffers())  # each process has BN statistics of its own
     split = "test" if last else "val"
-    watched = data if last else spread(data, run.recipe.eval_images)
-    scores = evaluate_detector(
-        run.detector,
-        watched,
+    run.detector.eval()
+    found = find_objects(
+        [run.detector],
+        data if last else spread(data, run.recipe.eval_images),
         device=run.how.device,
         workers=run.how.workers,
         world=run.how.world,
     )
+    scores = run.how.world.leaders(found.scores() if run.how.world.leader else {})
     if run.how.world.leader:
         precisions = {key: value for key, value in scores.items() if "map" in key}
         run.folder.append_event({"step": state.step, "split": split, **precisions})
         if last:
             now = run_provenance(run.how.device, run.how.world)
-            used = ["global context"] if run.recipe.detector.global_context else []
+            used = improvements_in_use([run.detector], PLAIN)
             note_detection(run.folder.path, detection_entry(data, scores, now, used))
     state.network.train()
     state.skip_time()

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor, nn
 
@@ -63,9 +64,14 @@ class PhaseLosses(nn.Module):
         self.detector = detector
         self._phase = phase
         detector.train_parts(*phase.parts)
-        detector.train()
-        for part in PARTS.keys() - phase.parts:
-            detector.get_submodule(PARTS[part]).eval()  # what is fixed has fixed BN
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of what the phase trains; what is fixed keeps its BN's averages."""
+        super().train(mode)
+        for part in PARTS.keys() - self._phase.parts:
+            self.detector.get_submodule(PARTS[part]).eval()
+        return self
 
     def forward(
         self, images: list[Tensor], targets: list[Target], proposals: list[Tensor] | None = None

@@ -1,30 +1,37 @@
 """Running a detector over a data set, and scoring what it finds."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from deepres.data.detection.batches import SinglePictures
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.loading import load
+from deepres.detection.faster_rcnn import Detector
+from deepres.detection.inference import PLAIN, Improvements, detect
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.detection.coco import (
     CocoDetection,
+    CocoResult,
     as_coco,
     coco_categories,
     evaluate_coco_results,
 )
-from deepres.evaluation.detection.result_files import write_coco, write_imagenet_det, write_voc
+from deepres.evaluation.detection.precision import AveragePrecision
+from deepres.evaluation.detection.result_files import (
+    read_coco,
+    read_imagenet_det,
+    read_voc,
+    write_coco,
+    write_imagenet_det,
+    write_voc,
+)
 from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
-
-Finder = Callable[[list[Tensor]], list[dict[str, Tensor]]]
-"""Maps images (3, H, W) float32 in [0, 1] to what is on each: a detector in evaluation mode."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +45,23 @@ class Found:
     entries: list[CocoDetection]
     """… but these, with masks as run lengths."""
 
-    def scores(self) -> dict[str, Any]:
-        """Return what evaluations.json has on them: ``rule``, ``map_50_pct``, ``ap_pct`` and so on.
+    def result(self) -> AveragePrecision | CocoResult:
+        """Score the boxes.
 
         Raises:
             UserError: it is not known what is on the images, or nothing is.
         """
-        if self.rule != "coco":
-            return evaluate_detections(self.data, self.detections, self.rule).noted
-        noted = evaluate_coco_results(self.data, self.entries).noted
+        if self.rule == "coco":
+            return evaluate_coco_results(self.data, self.entries)
+        return evaluate_detections(self.data, self.detections, self.rule)
+
+    def scores(self) -> dict[str, Any]:
+        """Return what evaluations.json has on boxes and masks: ``rule``, ``map_50_pct`` and so on.
+
+        Raises:
+            UserError: as by ``result``.
+        """
+        noted = self.result().noted
         if any("segmentation" in entry for entry in self.entries):
             noted |= evaluate_coco_results(self.data, self.entries, masks=True).noted
         return noted
@@ -70,23 +85,43 @@ class Found:
         return path
 
 
+def read_found(path: Path, data: DetectionSet) -> Found:
+    """Read a results file in the official format of the benchmark of ``data``.
+
+    Args:
+        path: VOC: the folder of comp4_det_<set>_<class>.txt; ImageNet DET: a text file; COCO: a
+            JSON file.
+        data: the images that it is about.
+
+    Raises:
+        UserError: a file is missing or malformed.
+    """
+    rule = benchmark_rule(data)
+    if rule == "coco":
+        return Found(data, rule, {}, read_coco(path, data))
+    read = read_imagenet_det if rule == "imagenet-det" else read_voc
+    return Found(data, rule, read(path, data), [])
+
+
 def find_objects(
-    finder: Finder,
+    detectors: Sequence[Detector],
     data: DetectionSet,
+    improvements: Improvements = PLAIN,
     *,
     device: torch.device,
     workers: int,
     world: World = ALONE,
     on_image: Callable[[int], None] = lambda done: None,
 ) -> Found:
-    """Run a detector over a data set; each image goes to one process, and all get the outcome.
+    """Run a detector, or an ensemble, over a data set; each image goes to one process.
 
     Args:
-        finder: the detector, one image at a time.
+        detectors: in evaluation mode, on ``device``.
         data: the images.
-        device: where images are wanted.
+        improvements: the appendix's.
+        device: where the detectors are.
         workers: how many processes decode.
-        world: the processes that share the work.
+        world: the processes that share the work; all get the outcome.
         on_image: is told how many images are done, over all processes.
 
     Raises:
@@ -100,12 +135,12 @@ def find_objects(
     for done, decoded in enumerate(load(SinglePictures(data.images), mine, workers, device), 1):
         if decoded.mistake:
             raise UserError(decoded.mistake)
-        found = found_on(finder, decoded.images[0].to(device), with_masks=rule == "coco")
+        (found,) = detect(detectors, decoded.images, improvements)
         image = data.images[mine[done - 1]].id
-        if rule == "coco":
+        if rule == "coco":  # at once: masks as they are take a thousand times the memory
             entries += as_coco(image, found, categories)
         else:
-            detections[image] = found
+            detections[image] = dataclasses.replace(found, masks=None)
         on_image(min(done * world.size, len(data)))
     by_process = world.gather((detections, entries))
     return Found(
@@ -114,32 +149,6 @@ def find_objects(
         {image: found for each, _ in by_process for image, found in each.items()},
         [entry for _, each in by_process for entry in each],
     )
-
-
-@torch.inference_mode()
-def found_on(finder: Finder, image: Tensor, with_masks: bool = True) -> Detections:
-    """Return what is on one image (3, H, W), with scores falling, on the CPU."""
-    (found,) = finder([image])
-    order = found["scores"].argsort(descending=True, stable=True)
-    boxes, scores, labels = (found[key][order].cpu() for key in ("boxes", "scores", "labels"))
-    masks = None
-    if with_masks and "masks" in found:
-        masks = (found["masks"][order, 0] >= 0.5).cpu()
-    return Detections(boxes, scores, labels, masks)
-
-
-def evaluate_detector(
-    detector: nn.Module,
-    data: DetectionSet,
-    *,
-    device: torch.device,
-    workers: int,
-    world: World = ALONE,
-) -> dict[str, Any]:
-    """Test a detector as it is trained, all processes together; see ``Found.scores``."""
-    detector.eval()
-    found = find_objects(detector, data, device=device, workers=workers, world=world)
-    return world.leaders(found.scores() if world.leader else {})
 
 
 def spread(data: DetectionSet, count: int) -> DetectionSet:
