@@ -36,15 +36,38 @@ def sample() -> Cifar10:
 @pytest.fixture(scope="session")
 def imagenet_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """250 real ImageNet photographs, where the tester has them."""
+    return real_data("imagenet-sample", "imagenet-sample", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def voc2012_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """VOCdevkit with 60 + 40 images of VOC 2012, where the tester has them."""
+    return real_data("VOCdevkit", "voc2012-sample", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def coco_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """100 + 100 images of COCO 2017, where the tester has them."""
+    return real_data("coco-sample", "coco-sample", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def bccd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """364 images of blood cells in VOC's layout, where the tester has them."""
+    return real_data("bccd", "bccd", tmp_path_factory) / "BCCD"
+
+
+def real_data(name: str, archive: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of the tester's data, unpacked if need be."""
     given = Path(os.environ.get("DEEPRES_TEST_DATA", ""))
-    if (given / "imagenet-sample").is_dir():
-        return given / "imagenet-sample"
-    if not (given / "imagenet-sample.tar").is_file():
-        pytest.skip("set DEEPRES_TEST_DATA to a folder with imagenet-sample, or its .tar")
-    folder = tmp_path_factory.mktemp("imagenet")
-    with tarfile.open(given / "imagenet-sample.tar") as tar:
+    if (given / name).is_dir():
+        return given / name
+    if not (given / f"{archive}.tar").is_file():
+        pytest.skip(f"set DEEPRES_TEST_DATA to a folder with {name}, or {archive}.tar")
+    folder = tmp_path_factory.mktemp(name)
+    with tarfile.open(given / f"{archive}.tar") as tar:
         tar.extractall(folder, filter="data")
-    return folder
+    return folder / name
 
 
 @pytest.fixture

@@ -52,6 +52,12 @@ class DetectionSet:
     """Without the background: label i is ``classes[i - 1]``."""
     images: tuple[AnnotatedImage, ...]
     location: str
+    annotated: bool = True
+    """Whether it is known what is on the images; of VOC 2012 test it is not."""
+    dropped: int = 0
+    """How many annotated objects were left out because they cannot be right."""
+    annotations: Path | None = None
+    """COCO's JSON file, by which its benchmark is scored."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -1,0 +1,66 @@
+"""ImageNet DET's layout (ILSVRC 2013 to 2017): VOC's XML files, 200 classes by WordNet id."""
+
+import re
+from pathlib import Path
+
+from deepres.data.detection.checks import Faults, check_files
+from deepres.data.detection.imagenet_det_classes import DET_CLASSES
+from deepres.data.detection.records import AnnotatedImage
+from deepres.data.detection.voc import annotated_image, without_objects
+from deepres.errors import UserError
+
+NEGATIVE = "-1"
+"""The flag of a training image that was chosen for not showing a class; of the 199 others nothing
+is known, so such images are left out unless another list has them for what they show."""
+
+
+def read_imagenet_det(
+    folder: Path, split: str, faults: Faults, *, annotated: bool = True
+) -> list[AnnotatedImage]:
+    """Read the images of "train", "val" or "test".
+
+    An image without an XML file has no objects. Pixels are counted from 0 in these files.
+
+    Args:
+        folder: holds ImageSets/DET, Annotations/DET and Data/DET.
+        split: the set; train is every image of train_1.txt … train_200.txt with an object.
+        faults: receives the objects that cannot be right, which are left out.
+        annotated: whether the images' objects are known.
+
+    Raises:
+        UserError: a file is missing or malformed.
+    """
+    ids = _train_ids(folder) if split == "train" else _ids(folder / f"ImageSets/DET/{split}.txt")
+    images = {each: folder / f"Data/DET/{split}/{each}.JPEG" for each in ids}
+    check_files(images.values(), f"images of ImageNet DET {split}")
+    labels = {wnid: label for label, wnid in enumerate(DET_CLASSES, 1)}
+    xml = folder / "Annotations/DET" / split
+    if annotated and not xml.is_dir():
+        raise UserError(f"{xml} is missing; ImageNet DET's layout has it")
+    records = []
+    for name, image in images.items():
+        annotation = xml / f"{name}.xml"
+        if annotated and annotation.is_file():
+            records.append(annotated_image(name, image, annotation, labels, faults, first_pixel=0))
+        else:
+            records.append(without_objects(name, image))
+    return records
+
+
+def _train_ids(folder: Path) -> list[str]:
+    lists = sorted(
+        (folder / "ImageSets/DET").glob("train_*.txt"),
+        key=lambda path: int(re.sub(r"\D", "", path.stem) or 0),
+    )
+    if not lists:
+        raise UserError(f"{folder}/ImageSets/DET has no train_1.txt … train_200.txt")
+    # A dict keeps the order of the first mention.
+    return list(dict.fromkeys(name for path in lists for name in _ids(path, without=NEGATIVE)))
+
+
+def _ids(path: Path, without: str | None = None) -> list[str]:
+    """Return the first word of each line, unless the second is ``without``."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing; ImageNet DET's layout has it")
+    words = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    return [each[0] for each in words if without is None or without not in each[1:]]

@@ -1,0 +1,98 @@
+"""Images and targets in the form that torchvision's detectors take."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from deepres.data.detection.packages import detection_package
+from deepres.data.detection.records import AnnotatedImage, Segmentation
+from deepres.data.images import BadImage, open_image
+from deepres.errors import UserError
+
+ORIENTATION = 0x0112
+"""EXIF's tag of how a camera was held; from 5 on, width and height are to be exchanged."""
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return an image's width and height, upright, from its header alone.
+
+    Raises:
+        BadImage: it is missing, or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            sideways = image.getexif().get(ORIENTATION, 1) >= 5
+            return (image.height, image.width) if sideways else image.size
+    except OSError as error:
+        raise BadImage(f"{path}: not an image that can be read") from error
+
+
+def image_tensor(image: AnnotatedImage) -> Tensor:
+    """Return an image's pixels, (3, height, width) float32 RGB in [0, 1].
+
+    Raises:
+        BadImage: it is damaged or no image.
+        UserError: it is not of the size that its annotation says.
+    """
+    pixels = np.array(open_image(image.path))
+    height, width, _ = pixels.shape
+    if (width, height) != (image.width, image.height):
+        raise UserError(
+            f"{image.path} is {width}×{height} pixels (upright, as its EXIF data say), but its "
+            f"annotation says {image.width}×{image.height}: the boxes are of another picture"
+        )
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float() / 255
+
+
+def target(image: AnnotatedImage, masks: bool = False) -> dict[str, Tensor]:
+    """Return what there is to learn from an image; ignored objects are left out.
+
+    Args:
+        image: of a data set.
+        masks: whether to draw each object's outline too.
+
+    Returns:
+        ``boxes`` (N, 4) float32, ``labels`` (N,) int64 and, if wanted, ``masks``
+        (N, height, width) uint8, 1 on the object.
+
+    Raises:
+        UserError: masks are wanted, and the image's objects have no outlines.
+    """
+    objects = image.objects
+    counted = ~objects.ignored
+    wanted = {"boxes": objects.boxes[counted], "labels": objects.labels[counted]}
+    if masks:
+        if objects.segmentations is None and counted.any():
+            raise UserError(
+                f"{image.path}: its objects have no outlines, so masks cannot be learnt"
+            )
+        outlines = objects.segmentations or ()
+        kept = [outlines[i] for i in counted.nonzero().flatten().tolist()]
+        wanted["masks"] = draw_masks(kept, image.width, image.height)
+    return wanted
+
+
+def draw_masks(outlines: Sequence[Segmentation], width: int, height: int) -> Tensor:
+    """Return the pixels inside each of N outlines, (N, height, width) uint8 of 0 and 1."""
+    drawn = torch.zeros(len(outlines), height, width, dtype=torch.uint8)
+    for mask, outline in zip(drawn, outlines, strict=True):
+        coco = detection_package("pycocotools.mask")
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+            pixels = coco.decode(run_lengths(outline, width, height))  # uses NumPy as before 2.0
+        mask.copy_(torch.from_numpy(pixels))
+    return drawn
+
+
+def run_lengths(outline: Segmentation, width: int, height: int) -> dict[str, object]:
+    """Return an outline, of any of COCO's three forms, as compressed run lengths."""
+    coco = detection_package("pycocotools.mask")
+    if isinstance(outline, list):
+        return dict(coco.merge(coco.frPyObjects(outline, height, width)))
+    if isinstance(outline["counts"], list):
+        return dict(coco.frPyObjects(outline, height, width))
+    return outline

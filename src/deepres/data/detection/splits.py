@@ -1,0 +1,124 @@
+"""The benchmarks' sets by name, and a user's own."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deepres.data.detection.checks import BadBoxes, Faults, Say
+from deepres.data.detection.coco import read_coco
+from deepres.data.detection.imagenet_det import read_imagenet_det
+from deepres.data.detection.imagenet_det_classes import DET_CLASSES
+from deepres.data.detection.records import AnnotatedImage, DetectionSet
+from deepres.data.detection.voc import VOC_CLASSES, own_classes, read_voc, voc_splits
+from deepres.errors import UserError, unknown_name
+
+
+@dataclass(frozen=True)
+class VocSet:
+    """A set made of VOC's."""
+
+    title: str
+    parts: tuple[tuple[int, str], ...]
+    """Of which year and which list."""
+    annotated: bool = True
+
+
+VOC_SETS = {
+    **{
+        f"voc{year}-{split}": VocSet(f"VOC {year} {split}", ((year, split),))
+        for year in (2007, 2012)
+        for split in ("train", "val", "trainval", "test")
+    },
+    # The organisers keep what is on these images, and score result files.
+    "voc2012-test": VocSet("VOC 2012 test", ((2012, "test"),), annotated=False),
+    "voc07+12": VocSet("VOC 07+12", ((2007, "trainval"), (2012, "trainval"))),
+    "voc07++12": VocSet("VOC 07++12", ((2007, "trainval"), (2007, "test"), (2012, "trainval"))),
+}
+"""§4.3 trains on 07+12 to test on 2007, and on 07++12 to test on 2012."""
+COCO_SETS = {
+    f"coco{year}-{split}": (f"COCO {year} {split}", f"{split}{year}")
+    for year in (2014, 2017)
+    for split in ("train", "val")
+}
+"""80k and 40k images in 2014, as the paper has them; 118k and 5k, of the same ones, in 2017."""
+DET_SETS = {f"imagenet-det-{split}": split for split in ("train", "val", "test")}
+SETS = (*VOC_SETS, *COCO_SETS, *DET_SETS)
+
+
+def open_detection_set(
+    name: str, folder: Path, bad_boxes: BadBoxes = "fail", say: Say = print
+) -> DetectionSet:
+    """Read all annotations of a set, and check every one.
+
+    Args:
+        name: one of ``SETS``; or, of a folder with classes of its own, a list of images in
+            ImageSets/Main (VOC's layout) or the <name> of annotations/instances_<name>.json
+            (COCO's, its images in the folder <name>).
+        folder: what was unpacked: it holds VOCdevkit, or COCO's annotations, or ImageNet's
+            ImageSets; VOCdevkit itself; or the user's own.
+        bad_boxes: whether objects that cannot be right (boxes of zero size, reversed, outside
+            the image, or of NaN, unknown classes) stop the reading or are left out.
+        say: receives a line for each kind of what was left out.
+
+    Raises:
+        UserError: the name is unknown, a file is missing or malformed, or, with "fail", objects
+            cannot be right; the first ones are named by file and number.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    faults = Faults()
+    data = _read(name, folder, faults)
+    return replace(data, dropped=faults.settle(data.name, bad_boxes, say))
+
+
+def _read(name: str, folder: Path, faults: Faults) -> DetectionSet:
+    if name in VOC_SETS:
+        return _voc(VOC_SETS[name], folder, faults)
+    if name in COCO_SETS:
+        return _coco(*COCO_SETS[name], folder, faults)
+    if name in DET_SETS:
+        return _imagenet_det(DET_SETS[name], folder, faults)
+    if name in voc_splits(folder):
+        classes = own_classes(folder)
+        images = read_voc(folder, name, classes, faults)
+        return _set(f"{folder.name} {name}", classes, images, folder)
+    if (folder / "annotations" / f"instances_{name}.json").is_file():
+        return _coco(f"{folder.name} {name}", name, folder, faults)
+    own = [path.stem.removeprefix("instances_") for path in folder.glob("annotations/*.json")]
+    raise unknown_name("detection set", name, [*SETS, *voc_splits(folder), *own])
+
+
+def _voc(wanted: VocSet, folder: Path, faults: Faults) -> DetectionSet:
+    images: list[AnnotatedImage] = []
+    for year, split in wanted.parts:
+        part = _voc_folder(folder, year)
+        images += read_voc(part, split, VOC_CLASSES, faults, annotated=wanted.annotated)
+    data = _set(wanted.title, VOC_CLASSES, images, folder)
+    return replace(data, annotated=wanted.annotated)
+
+
+def _voc_folder(folder: Path, year: int) -> Path:
+    places = (folder / "VOCdevkit" / f"VOC{year}", folder / f"VOC{year}", folder)
+    for place in places:
+        if place.name == f"VOC{year}" and place.is_dir():
+            return place
+    raise UserError(f"{folder} has no VOC{year}; expected {places[0]}")
+
+
+def _coco(title: str, split: str, folder: Path, faults: Faults) -> DetectionSet:
+    annotations = folder / "annotations" / f"instances_{split}.json"
+    classes, images = read_coco(annotations, folder / split, faults)
+    return replace(_set(title, classes, images, folder), annotations=annotations)
+
+
+def _imagenet_det(split: str, folder: Path, faults: Faults) -> DetectionSet:
+    known = split != "test"
+    place = folder / "ILSVRC" if (folder / "ILSVRC").is_dir() else folder
+    images = read_imagenet_det(place, split, faults, annotated=known)
+    data = _set(f"ImageNet DET {split}", tuple(DET_CLASSES.values()), images, folder)
+    return replace(data, annotated=known)
+
+
+def _set(
+    title: str, classes: tuple[str, ...], images: list[AnnotatedImage], folder: Path
+) -> DetectionSet:
+    return DetectionSet(title, classes, tuple(images), str(folder.resolve()))
