@@ -1,0 +1,64 @@
+"""A mask branch on the C4 detector, of torchvision's parts (Mask R-CNN, He et al. 2017, Figure 4).
+
+It takes what conv5_x makes of a region, 7×7, doubles it by a deconvolution, and predicts a mask
+of 14×14 for each class.
+"""
+
+import torch
+from torch import Tensor
+from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
+from torchvision.models.detection.roi_heads import maskrcnn_inference, maskrcnn_loss
+
+from deepres.detection.backbones import Halves
+from deepres.errors import UserError
+
+HIDDEN = 256
+"""Channels of the deconvolution."""
+
+
+def mask_layers(halves: Halves, classes: int) -> MaskRCNNPredictor:
+    """Build the layers from conv5_x's map to masks.
+
+    Raises:
+        UserError: the regions' layers are fully connected and make no map.
+    """
+    if "layer4" not in dict(halves.region.named_children()):
+        raise UserError("masks need a backbone with conv5_x: a ResNet or plain network, not VGG")
+    return MaskRCNNPredictor(halves.region_channels, HIDDEN, classes)
+
+
+def mask_loss(
+    logits: Tensor,
+    boxes: list[Tensor],
+    labels: list[Tensor],
+    matched: list[Tensor],
+    targets: list[dict[str, Tensor]],
+) -> Tensor:
+    """Return the mean binary cross entropy of the masks of all regions that are objects.
+
+    Args:
+        logits: (sum of objects, classes, size, size).
+        boxes: the sampled regions of each image, (R, 4), in pixels of the scaled image.
+        labels: (R,), 0 for background.
+        matched: (R,), the object that each region overlaps most.
+        targets: each image's ``masks`` (N, H, W), scaled as it is, and ``labels`` (N,).
+    """
+    objects = [torch.where(of_image > 0)[0] for of_image in labels]
+    loss: Tensor = maskrcnn_loss(
+        logits,
+        [b[o] for b, o in zip(boxes, objects, strict=True)],
+        [target["masks"] for target in targets],
+        [target["labels"] for target in targets],
+        [m[o] for m, o in zip(matched, objects, strict=True)],
+    )
+    return loss
+
+
+def mask_probabilities(logits: Tensor, labels: list[Tensor]) -> list[Tensor]:
+    """Return for each image (R, 1, size, size): the masks of its regions' own classes.
+
+    Args:
+        logits: (sum of R, classes, size, size).
+        labels: (R,) of each image.
+    """
+    return list(maskrcnn_inference(logits, labels))

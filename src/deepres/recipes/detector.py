@@ -1,0 +1,143 @@
+"""The numbers of Faster R-CNN, as published (Ren et al. 2015, the paper's [32]; §4.3)."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+
+from deepres.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSettings:
+    """All that shapes a detector apart from its backbone, its classes and its weights.
+
+    The defaults are those for VOC. Sizes are in pixels of the scaled image, overlaps are
+    intersections over unions.
+
+    Raises:
+        UserError: a value that cannot be meant.
+    """
+
+    short_side: int = 600
+    """The shorter side of an image is scaled to this, …"""
+    long_side: int = 1000
+    """… or less, so that its longer side is no longer than this."""
+
+    anchor_sizes: tuple[int, ...] = (128, 256, 512)
+    """Square roots of the anchors' areas."""
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Height to width."""
+    rpn_channels: int = 512
+    """Filters of the RPN's 3×3 layer."""
+    rpn_foreground_iou: float = 0.7
+    """An anchor is an object from this overlap with one on, or if no anchor overlaps it more."""
+    rpn_background_iou: float = 0.3
+    """An anchor is background below this overlap with every object."""
+    rpn_sampled: int = 256
+    """Anchors an image in the RPN's loss, …"""
+    rpn_foreground_fraction: float = 0.5
+    """… of them objects, at most."""
+    train_border_anchors: bool = False
+    """Whether anchors that reach over the image's border take part in training."""
+
+    proposals_before_nms_train: int = 12_000
+    proposals_before_nms_test: int = 6_000
+    proposals_train: int = 2_000
+    proposals_test: int = 300
+    proposal_nms_iou: float = 0.7
+    proposal_min_size: float = 16.0
+    """Proposals that are narrower or lower are dropped."""
+
+    roi_pooling: Literal["max", "align"] = "max"
+    """RoI max pooling, as published, or RoIAlign."""
+    regions_sampled: int = 64
+    """Regions an image in the detector's loss: 128 of two images. …"""
+    region_foreground_fraction: float = 0.25
+    """… of them objects, at most."""
+    region_foreground_iou: float = 0.5
+    """A region is of the object that it overlaps by this or more, …"""
+    region_background_iou: float = 0.1
+    """… else it is background if it overlaps one by this or more, else left out."""
+    box_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0)
+    """What the detector's regression targets for x, y, log width and log height are times."""
+    box_loss_beta: float = 1.0
+    """Where smooth L1 turns from a parabola to a line in the detector's regression loss."""
+
+    score_threshold: float = 0.05
+    nms_iou: float = 0.3
+    detections: int = 100
+    """The most detections an image."""
+
+    batch_norm: Literal["frozen", "trained"] = "frozen"
+    """Whether BN is a fixed affine transform (§4.3), or is trained where the stage is."""
+    frozen_stages: int = 2
+    """How many of the backbone's first stages keep the weights that they came with."""
+    global_context: bool = False
+    """Whether each region is classified with the whole image's features beside its own."""
+    masks: bool = False
+    """Whether each detection's outline is predicted too."""
+
+    def __post_init__(self) -> None:
+        for name, kind in self._kinds().items():
+            value = getattr(self, name)
+            if get_origin(kind) is Literal:
+                self._check(name, f"one of {', '.join(get_args(kind))}", value in get_args(kind))
+        for name in (
+            *("short_side", "long_side", "rpn_channels", "rpn_sampled", "regions_sampled"),
+            *("proposals_before_nms_train", "proposals_before_nms_test", "proposals_train"),
+            *("proposals_test", "detections"),
+        ):
+            self._check(name, "at least 1", getattr(self, name) >= 1)
+        for name in (
+            *("rpn_foreground_iou", "rpn_background_iou", "rpn_foreground_fraction"),
+            *("proposal_nms_iou", "region_foreground_iou", "region_background_iou"),
+            *("region_foreground_fraction", "score_threshold", "nms_iou"),
+        ):
+            self._check(name, "in [0, 1]", 0 <= getattr(self, name) <= 1)
+        for name in ("anchor_sizes", "anchor_ratios", "box_weights"):
+            values = getattr(self, name)
+            self._check(name, "numbers above 0", bool(values) and min(values) > 0)
+        self._check("box_weights", "four numbers", len(self.box_weights) == 4)
+        self._check("box_loss_beta", "above 0", self.box_loss_beta > 0)
+        self._check("long_side", "at least short_side", self.long_side >= self.short_side)
+        self._check("frozen_stages", "0 to 4", 0 <= self.frozen_stages <= 4)
+        for part, low, high in (
+            ("rpn", self.rpn_background_iou, self.rpn_foreground_iou),
+            ("region", self.region_background_iou, self.region_foreground_iou),
+        ):
+            self._check(f"{part}_background_iou", f"at most {part}_foreground_iou", low <= high)
+
+    def _check(self, name: str, expected: str, holds: bool) -> None:
+        if not holds:
+            raise UserError(f"detector: {name} must be {expected}, got {getattr(self, name)}")
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Return the settings of which ``dataclasses.asdict`` gave ``fields``, through JSON or not.
+
+        Raises:
+            UserError: a field is unknown: another version of deepres wrote it.
+        """
+        kinds = cls._kinds()
+        if unknown := fields.keys() - kinds.keys():
+            raise UserError(
+                f"the detector's settings were written by another version of deepres: "
+                f"{min(unknown)} is unknown"
+            )
+        values: dict[str, Any] = {
+            name: tuple(value) if get_origin(kinds[name]) is tuple else value
+            for name, value in fields.items()
+        }
+        return cls(**values)
+
+    @classmethod
+    def _kinds(cls) -> dict[str, Any]:
+        """Return the type of each setting."""
+        kinds = get_type_hints(cls)
+        return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
+
+
+VOC = DetectorSettings()
+"""9 anchors, Ren et al. 2015."""
+COCO = DetectorSettings(anchor_sizes=(64, 128, 256, 512), region_background_iou=0.0)
+"""12 anchors for small objects, and background down to no overlap (Ren et al. 2017, 4.2)."""
