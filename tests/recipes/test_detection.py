@@ -21,7 +21,7 @@ def test_coco_is_trained_by_the_papers_numbers() -> None:
     """§4.3's appendix A: 240k steps at 0.001 and 80k at 0.0001, for either step of training."""
     assert COCO.steps == 4 * 320_000
     assert (COCO.rpn_batch_size, COCO.batch_size) == (8, 16)
-    assert len(COCO.anchor_sides) * 3 == 12
+    assert len(COCO.detector.anchor_sizes) * 3 == 12
     for phase in range(4):
         steps = COCO.steps_of_phase(phase)
         rates = [COCO.learning_rate(steps[i]) for i in (0, 239_999, 240_000, 319_999)]
@@ -39,10 +39,7 @@ def test_voc_is_trained_by_faster_r_cnns_numbers(name: str, test: str | None, ru
     assert [len(recipe.steps_of_phase(phase)) for phase in range(4)] == [80_000] * 4
     assert recipe.lr_drops == (60_000, 140_000, 220_000, 300_000)
     assert (recipe.momentum, recipe.weight_decay, recipe.lr) == (0.9, 0.0005, 0.001)
-    assert (recipe.shorter_side, recipe.longer_side) == (600, 1000)
-    assert recipe.anchor_sides == (128, 256, 512)
-    assert (recipe.train_proposals, recipe.test_proposals) == (2_000, 300)
-    assert (recipe.batch_norm, recipe.roi) == ("frozen", "max")
+    assert recipe.detector.anchor_sizes == (128, 256, 512)
 
 
 def test_both_networks_are_trained_alike() -> None:
@@ -77,10 +74,10 @@ def test_joint_training_is_a_departure() -> None:
 
 
 def test_a_recipe_survives_json() -> None:
-    changed = COCO.shortened(100).changed(["anchor_sides=16,32", "roi=align", "masks=true"])
+    changed = COCO.shortened(100).changed(["anchor_sizes=16,32", "roi_pooling=align", "masks=true"])
     fields = json.loads(json.dumps(changed.to_dict()))
     assert recipe_from_dict(fields) == changed == detection_recipe_from_dict(fields)
-    assert departures(changed) == {"anchor_sides": (16, 32), "roi": "align", "masks": True}
+    assert departures(changed) == {"anchor_sizes": (16, 32), "roi_pooling": "align", "masks": True}
 
 
 def test_recipes_of_detectors_and_classifiers_are_told_apart() -> None:
@@ -96,13 +93,14 @@ def test_recipes_of_detectors_and_classifiers_are_told_apart() -> None:
         ("schedule=joint", "--set schedule would leave the milestones in place; use --schedule"),
         ("phase_starts=1,2,3", "use --steps or --schedule"),
         ("dataset=coco", "unknown recipe field 'dataset'"),
-        ("roi=mean", "roi must be one of max, align, got mean"),
+        ("roi_pooling=mean", "roi_pooling must be one of max, align, got mean"),
         ("batch_norm=exact", "batch_norm must be one of frozen, trained, got exact"),
         ("bad_boxes=keep", "bad_boxes must be one of fail, drop, got keep"),
-        ("longer_side=500", "longer_side must be at least shorter_side=600, got 500"),
-        ("anchor_sides=", r"anchor_sides must be rising numbers of pixels, got \(\)"),
-        ("anchor_sides=32,16", "anchor_sides must be rising numbers of pixels"),
-        ("test_proposals=0", "test_proposals must be at least 1, got 0"),
+        ("long_side=500", "long_side must be at least short_side, got 500"),
+        ("anchor_sizes=", r"anchor_sizes must be numbers above 0, got \(\)"),
+        ("anchor_ratios=x", "--set anchor_ratios: expected numbers separated by commas, got 'x'"),
+        ("eval_images=0", "eval_images must be at least 1, got 0"),
+        ("detector=1", "unknown recipe field 'detector'"),
         ("bias_lr_factor=0", "bias_lr_factor must be above 0, got 0.0"),
     ],
 )

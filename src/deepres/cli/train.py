@@ -18,7 +18,7 @@ from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.training import resume, train
-from deepres.training.run import SAVE_EVERY_S
+from deepres.training.beginning import SAVE_EVERY_S
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -1,13 +1,13 @@
 """§4.3: how the paper trains Faster R-CNN on PASCAL VOC and COCO."""
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_type_hints
 
 from deepres.errors import UserError, unknown_name
+from deepres.recipes.detector import COCO, VOC, DetectorSettings
 from deepres.recipes.schema import Recipe
 
-BatchNorm = Literal["frozen", "trained"]
-RoiPooling = Literal["max", "align"]
 Schedule = Literal["4-step", "joint"]
 Rule = Literal["11-point", "area", "coco"]
 
@@ -45,46 +45,17 @@ class DetectionRecipe(Recipe):
     """The images of a step that trains the proposals alone."""
     bias_lr_factor: float = 2.0
     """Biases learn at so many times the rate of weights."""
-    batch_norm: BatchNorm = "frozen"
-    """Whether BN is a fixed affine map, as in the paper, or is trained on each batch."""
-    roi: RoiPooling = "max"
-    """How a region is pooled: RoI max pooling, as in the paper, or RoIAlign."""
-    shorter_side: int = 600
-    """What an image's shorter side is scaled to, in pixels, …"""
-    longer_side: int = 1000
-    """… unless its longer side would then exceed this."""
-    anchor_sides: tuple[int, ...]
-    """Sides in pixels of the square anchors; each has two oblong ones of the same area beside."""
-    anchors_per_image: int = 256
-    """How many anchors of an image are drawn for the RPN's loss."""
-    regions_per_image: int = 64
-    """How many proposals of an image are drawn for the detector's loss."""
-    train_proposals: int = 2_000
-    """How many proposals of an image are left by non-maximum suppression in training, …"""
-    test_proposals: int = 300
-    """… and in a test."""
-    masks: bool = False
-    """Whether objects are outlined, by a mask branch."""
-    global_context: bool = False
-    """Whether each region sees the whole image's feature too (appendix B)."""
     bad_boxes: Literal["fail", "drop"] = "fail"
     """What to do about an annotation that cannot be meant: stop, or leave it out."""
     eval_images: int = 500
     """How many test images, evenly spread, are watched in training; the last step tests on all."""
+    detector: DetectorSettings = VOC
+    """What is trained; in JSON and in ``changed`` its fields stand among the recipe's."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        counts = ("rpn_batch_size", "shorter_side", "anchors_per_image", "regions_per_image")
-        self._check_least(1, *counts, "train_proposals", "test_proposals", "eval_images")
+        self._check_least(1, "rpn_batch_size", "eval_images")
         self._check_positive("bias_lr_factor")
-        self._check(
-            "longer_side",
-            f"at least shorter_side={self.shorter_side}",
-            self.longer_side >= self.shorter_side,
-        )
-        sides = self.anchor_sides
-        rising = bool(sides) and sides[0] > 0 and list(sides) == sorted(set(sides))
-        self._check("anchor_sides", "rising numbers of pixels", rising)
         starts, expected = self.phase_starts, 3 if self.schedule == "4-step" else 0
         self._check(
             "phase_starts",
@@ -106,6 +77,35 @@ class DetectionRecipe(Recipe):
             "lr_drops": tuple(drop for drop in drops if drop not in starts),
         }
 
+    @classmethod
+    def _settable(cls) -> dict[str, Any]:
+        own = {name: kind for name, kind in cls._fields().items() if name != "detector"}
+        return own | _detector_fields()
+
+    def _with(self, changes: dict[str, Any]) -> Self:
+        inside = {name: changes[name] for name in changes.keys() & _detector_fields().keys()}
+        own = {name: value for name, value in changes.items() if name not in inside}
+        return dataclasses.replace(
+            self, **own, detector=dataclasses.replace(self.detector, **inside)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+        own = super().to_dict()
+        detector: dict[str, Any] = own.pop("detector")
+        return own | detector
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Return the recipe that ``to_dict`` gave.
+
+        Raises:
+            UserError: a field is unknown or missing: it was written by another version.
+        """
+        inside = {name: fields[name] for name in fields.keys() & _detector_fields().keys()}
+        own = {name: value for name, value in fields.items() if name not in inside}
+        return super().from_dict(own | {"detector": DetectorSettings.from_dict(inside)})
+
     def phase_of(self, step: int) -> int:
         """Return the number of the phase, from 0, that ``step`` belongs to."""
         return sum(start <= step for start in self.phase_starts)
@@ -122,6 +122,10 @@ class DetectionRecipe(Recipe):
         return self.lr / self.lr_divisor**drops
 
 
+def _detector_fields() -> dict[str, Any]:
+    return get_type_hints(DetectorSettings)
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """What the paper's recipe for a data set is made of."""
@@ -133,7 +137,7 @@ class Benchmark:
     """The learning rate's drop in a phase, and the phase's length, in steps."""
     rpn_batch_size: int
     batch_size: int
-    anchor_sides: tuple[int, ...]
+    detector: DetectorSettings
     eval_every: int
 
 
@@ -141,7 +145,7 @@ _VOC: dict[str, Any] = {
     "phase": (60_000, 80_000),
     "rpn_batch_size": 1,
     "batch_size": 2,
-    "anchor_sides": (128, 256, 512),
+    "detector": VOC,
     "eval_every": 10_000,
 }
 DATASETS = {
@@ -154,7 +158,7 @@ DATASETS = {
         phase=(240_000, 320_000),
         rpn_batch_size=8,
         batch_size=16,
-        anchor_sides=(64, 128, 256, 512),
+        detector=COCO,
         eval_every=40_000,
     ),
 }
@@ -198,7 +202,7 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
         weight_decay=5e-4,
         batch_size=benchmark.batch_size,
         rpn_batch_size=benchmark.rpn_batch_size,
-        anchor_sides=benchmark.anchor_sides,
+        detector=benchmark.detector,
         flip=True,
         eval_every=benchmark.eval_every,
     )

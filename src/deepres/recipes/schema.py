@@ -115,7 +115,7 @@ class Recipe:
     def changed(self, assignments: list[str]) -> Self:
         """Return the recipe with fields replaced, each assignment written ``field=value``."""
         changes = {}
-        kinds = self._fields()
+        kinds = self._settable()
         for assignment in assignments:
             field, equals, text = assignment.partition("=")
             if not equals:
@@ -128,6 +128,14 @@ class Recipe:
                 settable = kinds.keys() - self.identity - self.bound.keys()
                 raise unknown_name("recipe field", field, settable)
             changes[field] = _parse(field, text, kinds[field])
+        return self._with(changes)
+
+    @classmethod
+    def _settable(cls) -> dict[str, Any]:
+        """Return the type of each field that can be written as ``field=value``."""
+        return cls._fields()
+
+    def _with(self, changes: dict[str, Any]) -> Self:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -203,10 +211,12 @@ def _parse(field: str, text: str, kind: Any) -> Any:
         bool: ("true or false", {"true": True, "false": False}.__getitem__),
         int: ("a whole number", int),
         float: ("a number", float),
+        str: ("a word", str),
         str | None: ("a word or none", str),
         int | None: ("a whole number or none", int),
         float | None: ("a number or none", float),
         tuple[int, ...]: ("whole numbers separated by commas", _parse_integers),
+        tuple[float, ...]: ("numbers separated by commas", _parse_numbers),
         tuple[int, int]: ("two whole numbers separated by a comma", _parse_two_integers),
     }
     expected, read = readers[kind]
@@ -218,6 +228,10 @@ def _parse(field: str, text: str, kind: Any) -> Any:
 
 def _parse_integers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part.strip())
+
+
+def _parse_numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(",") if part.strip())
 
 
 def _parse_two_integers(text: str) -> tuple[int, int]:

@@ -11,8 +11,10 @@ from types import FrameType
 class Interrupted(Exception):
     """A run that stopped when asked to; its state is saved."""
 
-    def __init__(self, signal_number: int, step: int, run: Path) -> None:
-        super().__init__(f"stopped at step {step:,}; go on with: deepres train --resume {run}")
+    def __init__(
+        self, signal_number: int, step: int, run: Path, command: str = "deepres train"
+    ) -> None:
+        super().__init__(f"stopped at step {step:,}; go on with: {command} --resume {run}")
         self.signal_number = signal_number
 
 

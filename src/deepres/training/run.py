@@ -1,19 +1,17 @@
 """A run from its first step to its result, and its continuation after any kind of end."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.data.loading import number_of_workers
-from deepres.distributed import World, join_world
+from deepres.distributed import join_world
 from deepres.errors import UserError
 from deepres.files import write_json
 from deepres.models.classifier import Classifier
@@ -21,7 +19,6 @@ from deepres.models.create import create_model
 from deepres.models.stages import StagedNetwork
 from deepres.models.weights import save_weights
 from deepres.progress import Progress
-from deepres.provenance import provenance
 from deepres.recipes import (
     CifarRecipe,
     ImageNetRecipe,
@@ -30,13 +27,19 @@ from deepres.recipes import (
 )
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
+from deepres.training.beginning import (
+    SAVE_EVERY_S,
+    check_save_every,
+    locked,
+    note_resumption,
+    run_provenance,
+    say_nothing,
+    sharing_gradients,
+)
 from deepres.training.classify import Training, run_steps
 from deepres.training.feed import Feeding, make_feed
 from deepres.training.optim import make_optimizer
 from deepres.training.state import TrainingState, latest_state
-
-SAVE_EVERY_S = 60.0
-
 
 def train(
     recipe: CifarRecipe | ImageNetRecipe,
@@ -94,9 +97,9 @@ def train(
             "location": data.location,
             "fingerprint": data.fingerprint(),
         },
-        "provenance": _provenance(target, world),
+        "provenance": run_provenance(target, world),
     }
-    with _locked(folder, world):
+    with locked(folder, world):
         if world.leader:
             folder.check_absent()
             folder.write_meta(meta)
@@ -146,8 +149,8 @@ def resume(
     if bad_images is not None:
         recipe = recipe.changed([f"bad_images={bad_images}"])
     world, target = join_world(device)
-    speak = say if world.leader else _say_nothing
-    with _locked(folder, world):
+    speak = say if world.leader else say_nothing
+    with locked(folder, world):
         state = world.leaders(latest_state(folder, say) if world.leader else None)
         mean = state["mean"] if state else None
         feeding = Feeding(meta["seed"], target, world, number_of_workers(workers), mean)
@@ -158,12 +161,7 @@ def resume(
         training.logged_step, training.logged_seconds = done.step, done.seconds
         speak(f"going on from step {done.step:,} of {recipe.steps:,}")
         meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
-        now = _provenance(target, world)
-        then = meta.get("resumed", [meta["provenance"]])[-1]
-        if changed := [key for key in now if now[key] != then.get(key)]:
-            words = "; ".join(f"{key} {then.get(key)} → {now[key]}" for key in changed)
-            speak(f"not as this run was before, so the bits may differ: {words}")
-            meta["resumed"] = [*meta.get("resumed", []), {"step": done.step, **now}]
+        note_resumption(meta, run_provenance(target, world), done.step, speak)
         if world.leader:
             folder.rewind_events(done.events)
             folder.write_meta(meta)
@@ -193,8 +191,7 @@ def _prepare(
     progress: Callable[[str, int, int], Progress] | None,
 ) -> Training:
     """Set up a run at step 0."""
-    if not save_every_s >= 0:
-        raise UserError(f"the time between checkpoints must be 0 s or more, got {save_every_s}")
+    check_save_every(save_every_s)
     world, device = how.world, how.device
     if recipe.batch_size % (world.size * recipe.accumulate):
         raise UserError(
@@ -217,7 +214,7 @@ def _prepare(
     return Training(
         recipe=recipe,
         classifier=classifier,
-        network=_sharing_gradients(classifier.network, device) if world.size > 1 else initial,
+        network=sharing_gradients(classifier.network, device) if world.size > 1 else initial,
         state=TrainingState(classifier, optimizer, recipe.log_every, device, world),
         feed=feed,
         folder=folder,
@@ -234,27 +231,6 @@ def initial_network(
     with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
         torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
         return create_model(recipe.model, num_classes=num_classes, **recipe.model_options())
-
-
-def _sharing_gradients(network: nn.Module, device: torch.device) -> DistributedDataParallel:
-    """Wrap ``network`` so that a backward pass takes the mean gradient of all processes."""
-    return DistributedDataParallel(
-        network,
-        device_ids=[device] if device.type == "cuda" else None,
-        gradient_as_bucket_view=True,
-    )
-
-
-def _locked(folder: RunFolder, world: World) -> AbstractContextManager[None]:
-    return folder.locked() if world.leader else nullcontext()
-
-
-def _provenance(device: torch.device, world: World) -> dict[str, Any]:
-    return {**provenance(device), "processes": world.size}
-
-
-def _say_nothing(line: str) -> None:
-    """What the processes say that do not lead."""
 
 
 def _run(training: Training, meta: dict[str, Any]) -> dict[str, Any]:

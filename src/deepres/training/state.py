@@ -25,13 +25,31 @@ class Diverged(UserError):
     """The loss or a weight is no longer a finite number."""
 
 
-class TrainingState:
+class Clock:
+    """Training time: ``seconds`` so far, evaluation and saving left out."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._counted_until = time.monotonic()
+
+    def count_time(self) -> None:
+        """Add the time since the last call to the training time."""
+        now = time.monotonic()
+        self.seconds += now - self._counted_until
+        self._counted_until = now
+
+    def skip_time(self) -> None:
+        """Leave the time since the last ``count_time`` out."""
+        self._counted_until = time.monotonic()
+
+
+class TrainingState(Clock):
     """A run between two steps.
 
-    ``step`` counts the steps done, ``events`` the lines of metrics when it was saved, ``seconds``
-    the training time, evaluation and saving left out. ``losses`` and ``errors`` hold the mean loss
-    and the share of wrongly classified images of each step in the current log window, of this
-    process's share of the batch, on the device, so that no step waits for the host.
+    ``step`` counts the steps done, ``events`` the lines of metrics when it was saved. ``losses``
+    and ``errors`` hold the mean loss and the share of wrongly classified images of each step in the
+    current log window, of this process's share of the batch, on the device, so that no step waits
+    for the host.
     """
 
     def __init__(
@@ -42,6 +60,7 @@ class TrainingState:
         device: torch.device,
         world: World = ALONE,
     ) -> None:
+        super().__init__()
         self.model = model
         self.optimizer = optimizer
         self.world = world
@@ -54,8 +73,6 @@ class TrainingState:
         self.skipped = 0
         """How many images of this process were left out since the last log."""
         self.events = 0
-        self.seconds = 0.0
-        self._counted_until = time.monotonic()
         self.losses = torch.zeros(log_every, device=device)
         self.errors = torch.zeros(log_every, device=device)
 
@@ -74,16 +91,6 @@ class TrainingState:
         elif self.evaluations_since_best == patience:
             self.plateaus, self.evaluations_since_best = self.plateaus + 1, 0
 
-    def count_time(self) -> None:
-        """Add the time since the last call to the training time."""
-        now = time.monotonic()
-        self.seconds += now - self._counted_until
-        self._counted_until = now
-
-    def skip_time(self) -> None:
-        """Leave the time since the last ``count_time`` out."""
-        self._counted_until = time.monotonic()
-
     def window(self) -> tuple[float, float]:
         """Return the mean loss and the error in per cent of the log window that ends here.
 
@@ -94,9 +101,7 @@ class TrainingState:
         losses, errors = (column[:steps] for column in self._shared_window())
         if not losses.isfinite().all():
             bad = int((~losses.isfinite()).nonzero()[0])
-            raise Diverged(
-                self._diverged(f"the loss is {losses[bad]}", self.step - steps + bad + 1)
-            )
+            raise diverged(f"the loss is {losses[bad]}", self.step - steps + bad + 1)
         return float(losses.mean()), 100 * float(errors.mean())
 
     def skipped_by_all(self) -> int:
@@ -121,10 +126,7 @@ class TrainingState:
             return
         self.count_time()
         weights = self.model.network.state_dict()
-        finite = torch.stack([tensor.isfinite().all() for tensor in weights.values()])
-        if not finite.all():
-            name = list(weights)[int((~finite).nonzero()[0])]
-            raise Diverged(self._diverged(f"{name} is not finite", self.step))
+        check_finite(weights, self.step)
         save_checkpoint(
             folder.checkpoint,
             {
@@ -169,11 +171,25 @@ class TrainingState:
                 f"{folder.checkpoint} is not of this run and version: {error}"
             ) from error
 
-    def _diverged(self, what: str, step: int) -> str:
-        return (
-            f"training diverged: {what} after step {step}; the last good checkpoint is kept. "
-            "Start a new run with a lower learning rate, --set lr=…"
-        )
+
+def diverged(what: str, step: int) -> Diverged:
+    """Return the error for what is no longer finite after ``step``."""
+    return Diverged(
+        f"training diverged: {what} after step {step}; the last good checkpoint is kept. "
+        "Start a new run with a lower learning rate, --set lr=…"
+    )
+
+
+def check_finite(weights: dict[str, Tensor], step: int) -> None:
+    """Make sure that all numbers in ``weights`` are finite after ``step``.
+
+    Raises:
+        Diverged: one is not; its tensor is named.
+    """
+    finite = torch.stack([tensor.isfinite().all() for tensor in weights.values()])
+    if not finite.all():
+        name = list(weights)[int((~finite).nonzero()[0])]
+        raise diverged(f"{name} is not finite", step)
 
 
 def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:

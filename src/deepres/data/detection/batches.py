@@ -1,0 +1,151 @@
+"""The batches of a detection run: which images, and which of them mirrored, is for (seed, step)."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+from torch.utils.data import Dataset
+
+from deepres.data.detection.loading import image_tensor, target
+from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
+from deepres.data.loading import load
+from deepres.data.sampling import Sampler
+from deepres.distributed import ALONE, World
+from deepres.errors import UserError
+
+Target = dict[str, Tensor]
+
+
+class ImageDraws(NamedTuple):
+    """For each place in a batch: the image, and whether it is mirrored."""
+
+    image: Tensor
+    flip: Tensor
+
+
+class ImageSampler(Sampler):
+    """Draws whole images, each once an epoch."""
+
+    def __init__(self, images: int, batch_size: int, flip: bool, seed: int) -> None:
+        self.flip = flip
+        super().__init__(images, batch_size, seed, torch.device("cpu"))
+
+    def batch(self, step: int) -> ImageDraws:
+        """Return the draws of step ``step``."""
+        return ImageDraws(*self._rows(step))
+
+    def _draw(self, generator: Generator) -> ImageDraws:
+        return ImageDraws(
+            image=torch.randperm(self.images, generator=generator),
+            flip=torch.randint(2, (self.images,), generator=generator).bool() & self.flip,
+        )
+
+
+class Decoded(NamedTuple):
+    """A process's share of a batch, as it comes from a worker."""
+
+    images: list[Tensor]
+    """Each (3, H, W) float32 in [0, 1]."""
+    mistake: str
+    """Why an image cannot be had; nothing: all is well."""
+
+
+class ImageStream(Dataset[Decoded]):
+    """Maps the number of a row of draws to its images."""
+
+    def __init__(self, images: Sequence[AnnotatedImage], sampler: ImageSampler, share: slice):
+        # Without their objects: each tensor would cost a worker a file descriptor.
+        none = Objects(torch.empty(0, 4), torch.empty(0, dtype=torch.int64), torch.empty(0).bool())
+        self._images = [dataclasses.replace(image, objects=none) for image in images]
+        self._sampler, self._share = sampler, share
+
+    def __getitem__(self, step: int) -> Decoded:
+        draws = self._sampler.batch(step)
+        places, flips = (column[self._share].tolist() for column in draws)
+        try:
+            images = [image_tensor(self._images[i]) for i in places]
+        except UserError as error:
+            return Decoded([], str(error))
+        pairs = zip(images, flips, strict=True)
+        return Decoded([image.flip(-1) if flip else image for image, flip in pairs], "")
+
+
+class DetectionBatches:
+    """Maps a step's number to its batch; fast for steps in order, right for any.
+
+    Images without an object to learn are left out.
+
+    Args:
+        data: the training images.
+        batch_size: images a step, over all processes.
+        flip: whether to mirror each image with probability one half.
+        masks: whether outlines are wanted too.
+        steps: how many steps there are.
+        seed: of the draws.
+        device: where batches are wanted.
+        workers: how many processes decode.
+        world: the processes that share each batch.
+
+    Raises:
+        UserError: no image has an object to learn.
+    """
+
+    def __init__(
+        self,
+        data: DetectionSet,
+        *,
+        batch_size: int,
+        flip: bool,
+        masks: bool,
+        steps: int,
+        seed: int,
+        device: torch.device,
+        workers: int,
+        world: World = ALONE,
+    ) -> None:
+        self._images = [image for image in data.images if not image.objects.ignored.all()]
+        if not self._images:
+            raise UserError(f"{data.name} in {data.location} has no objects to learn from")
+        self._sampler = ImageSampler(len(self._images), batch_size, flip, seed)
+        self._share = world.share(batch_size)
+        self._decoder = ImageStream(self._images, self._sampler, self._share)
+        self._masks, self._steps = masks, steps
+        self._device, self._workers = device, workers
+        self._next_step = -1
+        self._stream: Iterator[Decoded] = iter(())
+
+    def __call__(self, step: int) -> tuple[list[Tensor], list[Target]]:
+        """Return this process's images, each (3, H, W) float32 in [0, 1], and their targets.
+
+        Raises:
+            UserError: an image cannot be decoded, or is not as its annotation says.
+        """
+        if step != self._next_step or step >= self._steps:
+            steps = range(step, max(step + 1, self._steps))
+            self._stream = load(self._decoder, steps, self._workers, self._device)
+        decoded = next(self._stream)
+        self._next_step = step + 1
+        if decoded.mistake:
+            raise UserError(decoded.mistake)
+        draws = self._sampler.batch(step)
+        places, flips = (column[self._share].tolist() for column in draws)
+        targets = [self._target(i, flip) for i, flip in zip(places, flips, strict=True)]
+        images = [image.to(self._device, non_blocking=True) for image in decoded.images]
+        on_device = [{key: t.to(self._device) for key, t in each.items()} for each in targets]
+        return images, on_device
+
+    def _target(self, place: int, flip: bool) -> Target:
+        image = self._images[place]
+        wanted = target(image, self._masks)
+        return mirrored(wanted, image.width) if flip else wanted
+
+
+def mirrored(target: Target, width: int) -> Target:
+    """Return the target of an image's mirror image, ``width`` pixels wide."""
+    x1, y1, x2, y2 = target["boxes"].unbind(1)
+    flipped = {**target, "boxes": torch.stack([width - x2, y1, width - x1, y2], 1)}
+    if "masks" in target:
+        flipped["masks"] = target["masks"].flip(-1)
+    return flipped
