@@ -41,6 +41,7 @@ from deepres.training.feed import Feeding, make_feed
 from deepres.training.optim import make_optimizer
 from deepres.training.state import TrainingState, latest_state
 
+
 def train(
     recipe: CifarRecipe | ImageNetRecipe,
     run: str | Path,

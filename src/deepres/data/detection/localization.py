@@ -1,5 +1,7 @@
 """One class and its boxes for each image: ImageNet's localization task, and Tiny-ImageNet."""
 
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -8,7 +10,7 @@ import torch
 from deepres.data.detection.checks import BadBoxes, Faults, Say, fault_of, missing_files
 from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
 from deepres.data.detection.voc import ONE_PIXEL, annotated_image
-from deepres.data.folder import ImageFiles, open_image_folder
+from deepres.data.folder import ImageFiles, ImageFolder, open_image_folder
 from deepres.errors import UserError
 
 Part = Literal["train", "val"]
@@ -19,9 +21,37 @@ TINY_SIDE = 64
 """Width and height, in pixels, of each of Tiny-ImageNet's images."""
 
 
-def open_localization_set(
-    folder: Path, part: Part, bad_boxes: BadBoxes = "fail", *, say: Say = print
-) -> DetectionSet:
+@dataclass(frozen=True)
+class LocalizationData:
+    """Images to train on and to test on, with their boxes."""
+
+    train: DetectionSet
+    test: DetectionSet
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their folders' names, sorted."""
+        return self.train.classes
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return self.train.location
+
+    @property
+    def source(self) -> str:
+        """What they are, in words, for people."""
+        return f"{Path(self.location).name} ({len(self.classes)} classes, boxes)"
+
+    def fingerprint(self) -> str:
+        """Return a checksum of all ids, sizes, boxes and labels."""
+        both = self.train.fingerprint() + self.test.fingerprint()
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+
+def open_localization_data(
+    folder: Path, bad_boxes: BadBoxes = "fail", *, say: Say = print
+) -> LocalizationData:
     """Read the boxes of the images in ``folder``; all objects of an image have its one class.
 
     The folder is laid out as for classification, ``train/<class>/`` and ``val/<class>/``, with the
@@ -30,7 +60,6 @@ def open_localization_set(
 
     Args:
         folder: of ImageNet or Tiny-ImageNet.
-        part: which images.
         bad_boxes: what to do with objects that cannot be right. Images that are left without any
             are left out with them.
         say: receives lines on what is left out.
@@ -39,6 +68,30 @@ def open_localization_set(
         UserError: there are no boxes, or bad ones that are not to be dropped.
     """
     images = open_image_folder(folder)
+    return LocalizationData(
+        train=_read(folder, "train", images, bad_boxes, say),
+        test=_read(folder, "val", images, bad_boxes, say),
+    )
+
+
+def open_localization_test(
+    folder: Path, bad_boxes: BadBoxes = "fail", *, say: Say = print
+) -> DetectionSet:
+    """Read the boxes of the test images alone, as ``open_localization_data`` does."""
+    return _read(folder, "val", open_image_folder(folder), bad_boxes, say)
+
+
+def evenly_spread(dataset: DetectionSet, count: int) -> DetectionSet:
+    """Return ``count`` of the images, evenly spread over all; all if there are no more."""
+    if count >= len(dataset):
+        return dataset
+    kept = tuple(dataset.images[i * len(dataset) // count] for i in range(count))
+    return replace(dataset, images=kept)
+
+
+def _read(
+    folder: Path, part: Part, images: ImageFolder, bad_boxes: BadBoxes, say: Say
+) -> DetectionSet:
     files = images.train if part == "train" else images.test
     faults = Faults()
     if (folder / XML_FOLDERS[part]).is_dir():

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from deepres.data.crops import colour_shifts, crop_corner, crop_of_scaled, scaled_size
 from deepres.data.detection.boxed_images import BoxedImages
-from deepres.data.images import open_image
+from deepres.data.images import BadImage, open_image
 from deepres.data.loading import load
 from deepres.data.sampling import CropSampler
 from deepres.data.transforms import prepare
@@ -65,6 +65,8 @@ class Crops(NamedTuple):
     """(M, 4) float32, of all crops in turn."""
     counts: Tensor
     """(B,) int64: how many boxes each has; none where the crop misses the object."""
+    bad: str = ""
+    """A line on a file that cannot be decoded."""
 
 
 class CropStream(Dataset[Crops]):
@@ -84,7 +86,10 @@ class CropStream(Dataset[Crops]):
         crop = self._recipe.crop
         pixels, boxes = [], []
         for i, side, top, left, flip in zip(*(c.tolist() for c in draws[:-1]), strict=True):
-            image = open_image(self._images.paths[i])
+            try:
+                image = open_image(self._images.paths[i])
+            except BadImage as error:
+                return Crops(*torch.empty(5, 0), bad=str(error))
             pixels.append(crop_of_scaled(image, side, top, left, crop, flip))
             size = scaled_size(image.size, side)
             corner = crop_corner(size, top, left, crop)
@@ -140,7 +145,9 @@ class CropBatches:
             steps = range(step, max(step + 1, self._steps))
             self._stream = load(self._crops, steps, self._workers, self._device)
         crops = next(self._stream)
+        if crops.bad:
+            raise BadImage(crops.bad)
         self._next_step = step + 1
-        crops = Crops(*(column.to(self._device, non_blocking=True) for column in crops))
+        crops = Crops(*(column.to(self._device, non_blocking=True) for column in crops[:-1]))
         images = prepare(crops.images.permute(0, 3, 1, 2), self._mean, self._std)
         return crops._replace(images=images.add_(crops.shifts[:, :, None, None] / self._std))

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from deepres.data.crops import scaled_size
 from deepres.data.detection.boxed_images import BoxedImages
-from deepres.data.images import open_image
+from deepres.data.images import BadImage, open_image
 from deepres.data.loading import in_parts
 from deepres.data.views import SCALES
 from deepres.errors import unknown_name
@@ -80,6 +80,8 @@ class Seen(NamedTuple):
     """(B,) int64: which images these are."""
     views: list[Tensor]
     """(B, H, W, 3) uint8 for each view."""
+    bad: str = ""
+    """A line on a file that cannot be decoded."""
 
 
 class SeenImages(Dataset[Seen]):
@@ -97,7 +99,10 @@ class SeenImages(Dataset[Seen]):
         places = self._batches[number]
         pixels: list[list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]] = []
         for i in places:
-            image = open_image(self._images.paths[i])
+            try:
+                image = open_image(self._images.paths[i])
+            except BadImage as error:
+                return Seen(torch.empty(0), [], str(error))
             width, height = self._images.sizes[i].tolist()
             across, down = image.width / width, image.height / height
             row = []

@@ -11,6 +11,7 @@ from deepres.data.detection.localization_views import (
     batches_of_one_size,
     views_called,
 )
+from deepres.data.images import BadImage
 from deepres.data.loading import load
 from deepres.detection.localization import Localizer
 from deepres.distributed import ALONE, World
@@ -50,7 +51,9 @@ def locate(
     seen = SeenImages(images, batches, looks)
     boxes = torch.zeros(*classes.shape, 4)
     done = 0
-    for places, of_views in load(seen, range(len(batches)), workers, device):
+    for places, of_views, bad in load(seen, range(len(batches)), workers, device):
+        if bad:
+            raise BadImage(bad)
         width, height = images.sizes[places[0]].tolist()
         highest = torch.full((len(places), classes.shape[1]), -1.0)
         for view, pixels in zip(looks, of_views, strict=True):
