@@ -79,6 +79,18 @@ class PerClassRPN(nn.Module):
             post_nms_top_n={},
             nms_thresh=0.7,
         )
+        self._make_classes_alike()
+
+    @torch.no_grad()
+    def _make_classes_alike(self) -> None:
+        """Give all classes the first one's weights in the last layers.
+
+        So the layers before them, which all images train, learn from the start for all classes
+        together; a class's own rows are trained by few images, and depart from there.
+        """
+        for layer in (self.rpn.head.cls_logits, self.rpn.head.bbox_pred):
+            rows = layer.weight.view(self.classes, -1)
+            rows.copy_(rows[:1].clone().expand_as(rows))
 
     def forward(
         self, images: Tensor, classes: Tensor, boxes: Sequence[Tensor], seeds: Sequence[int]
