@@ -1,14 +1,18 @@
 """Small detection sets in the benchmarks' layouts, for tests."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import torch
 from pictures import picture
 
-Drawn = tuple[str, tuple[float, float, float, float]]
+from deepres.data.detection.records import AnnotatedImage, Detections, DetectionSet, Objects
+
+Corners = tuple[float, float, float, float]
+Drawn = tuple[str, Corners]
 """A class, and the corners of a box as VOC's files have them."""
 
 
@@ -75,3 +79,41 @@ def coco_folder(
     }
     (folder / f"annotations/instances_{split}.json").write_text(json.dumps(content))
     return folder
+
+
+def made_up_set(
+    objects: Mapping[str, Sequence[tuple[int, Corners]]],
+    classes: tuple[str, ...] = ("a", "b"),
+    ignored: Mapping[str, Sequence[int]] | None = None,
+    size: tuple[int, int] = (200, 200),
+) -> DetectionSet:
+    """A data set without files: labels and continuous boxes by image, and places of the ignored."""
+    images = []
+    for name, each in objects.items():
+        boxes = torch.tensor([box for _, box in each], dtype=torch.float32).reshape(-1, 4)
+        labels = torch.tensor([label for label, _ in each], dtype=torch.int64)
+        left_out = torch.zeros(len(each), dtype=torch.bool)
+        left_out[list((ignored or {}).get(name, []))] = True
+        images.append(
+            AnnotatedImage(name, Path(f"{name}.jpg"), *size, Objects(boxes, labels, left_out))
+        )
+    return DetectionSet("made up", classes, tuple(images), "nowhere")
+
+
+def detections(*found: tuple[float, int, Corners]) -> Detections:
+    """Score, label and continuous box of each."""
+    return Detections(
+        torch.tensor([box for _, _, box in found], dtype=torch.float32).reshape(-1, 4),
+        torch.tensor([score for score, _, _ in found], dtype=torch.float32),
+        torch.tensor([label for _, label, _ in found], dtype=torch.int64),
+    )
+
+
+def truth_as_found(dataset: DetectionSet) -> dict[str, Detections]:
+    """All objects that count, as if a perfect detector had found them."""
+    found = {}
+    for image in dataset.images:
+        kept = ~image.objects.ignored
+        scores = torch.linspace(1, 0.5, int(kept.sum()))
+        found[image.id] = Detections(image.objects.boxes[kept], scores, image.objects.labels[kept])
+    return found

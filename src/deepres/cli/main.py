@@ -14,6 +14,7 @@ from deepres.cli import (
     batchnorm,
     compare,
     data,
+    detect,
     evaluate,
     export_weights,
     import_weights,
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in (
-        *(models, data, train, evaluate, predict, batchnorm, compare, reproduce, report),
+        *(models, data, train, evaluate, predict, detect, batchnorm, compare, reproduce, report),
         *(import_weights, export_weights, responses, signals),
     ):
         command.add_to(commands)

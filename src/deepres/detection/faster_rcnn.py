@@ -62,6 +62,8 @@ class Detector(GeneralizedRCNN):  # type: ignore[misc]
         else:
             freeze_batch_norm(self.backbone, self._frozen)
         self.train_parts(*PARTS)
+        # One layout whatever the network came in: a resumed run computes the same bits.
+        self.to(memory_format=torch.contiguous_format)
 
     @property
     def mean(self) -> Tensor:

@@ -41,6 +41,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         self.background_iou = settings.region_background_iou
         self.box_loss_beta = settings.box_loss_beta
         self.global_context = settings.global_context
+        self.vector_length = halves.region_channels
         if settings.masks:
             self.mask_predictor = mask_layers(halves, classes)
 
@@ -62,7 +63,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
                 of_image[box_iou(objects, boxes).amax(0) < self.background_iou] = -1
         return matched, labels
 
-    def pool(
+    def describe(
         self, features: dict[str, Tensor], boxes: list[Tensor], image_sizes: list[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         """Run the per-region layers.
@@ -73,7 +74,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
             image_sizes: height and width of each scaled image.
 
         Returns:
-            Over all regions: what conv5_x puts out, and the vectors that are classified.
+            Over all regions: what conv5_x puts out, and what the sibling layers take.
         """
         if self.global_context:
             boxes = with_whole_image(boxes, image_sizes)
@@ -83,6 +84,13 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
             counts = [len(of_image) for of_image in boxes]
             maps, vectors = without_context(maps, counts), beside_context(vectors, counts)
         return maps, vectors
+
+    def vectors(
+        self, features: dict[str, Tensor], boxes: list[Tensor], image_sizes: list[tuple[int, int]]
+    ) -> Tensor:
+        """Return the vectors (sum of R, D) of regions by themselves, without any context."""
+        vectors: Tensor = self.box_head(self.box_roi_pool(features, boxes, image_sizes))
+        return vectors
 
     def forward(
         self,
@@ -94,7 +102,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
         """Return each image's detections, or in training mode the losses, as RoIHeads does."""
         if self.training:
             return [], self._losses(features, proposals, image_shapes, targets)
-        _, vectors = self.pool(features, proposals, image_shapes)
+        _, vectors = self.describe(features, proposals, image_shapes)
         found = self.postprocess_detections(*self.box_predictor(vectors), proposals, image_shapes)
         names = ("boxes", "scores", "labels")
         detections = [
@@ -130,7 +138,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]
     ) -> dict[str, Tensor]:
         boxes, matched, labels, regression = self.select_training_samples(proposals, targets)
         assert targets is not None
-        maps, vectors = self.pool(features, boxes, image_sizes)
+        maps, vectors = self.describe(features, boxes, image_sizes)
         logits, deltas = self.box_predictor(vectors)
         all_labels = torch.cat(labels)
         losses = region_losses(

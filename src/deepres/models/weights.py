@@ -18,6 +18,7 @@ from deepres.run_folder import RunFolder
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 METADATA = "deepres"
+DETECTOR = "detector"  # the note that a detector's file has, and a classifier's has not
 WEIGHTS = "model.safetensors"
 
 
@@ -31,7 +32,6 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
     """
     own = {INPUT_MEAN: classifier.mean, INPUT_STD: classifier.std}
     tensors = {**classifier.network.state_dict(), **own}
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     described = {
         "architecture": classifier.network.architecture,
         "classes": classifier.classes,
@@ -39,8 +39,7 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
         "short_side": classifier.short_side,
         **meta,
     }
-    with atomic_write(path) as file:
-        file.write(save(tensors, metadata={METADATA: json.dumps(described)}))
+    write_weights(path, tensors, described)
 
 
 def load_model(
@@ -61,10 +60,14 @@ def load_model(
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
     file = weights_file(kept_run(str(path)) if weights == "deepres" else Path(path))
-    tensors, meta = _read(file)
+    tensors, meta = read_weights(file)
+    if DETECTOR in meta:
+        raise UserError(f"{file} holds a detector, and a classifier is asked for")
+    if not meta.keys() >= {"architecture", "classes", "crop", "short_side"}:
+        raise UserError(f"{file} was not written by deepres: it does not say its network")
     halves = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
     tensors |= {name: tensors[name].float() for name in halves}
-    mean, std = tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
+    mean, std = take_preparation(tensors, file)
     try:
         with torch.device("meta"):
             network = create_model(**meta["architecture"])
@@ -117,7 +120,12 @@ def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path)
         raise UserError(f"{file} does not fit the network: {min(extra)} is not part of it")
 
 
-def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a .safetensors file, and what deepres noted about them; {} if nothing.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
         with safe_open(file, framework="pt") as archive:
             meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
@@ -126,9 +134,23 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(
             f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
         ) from error
-    if not meta.keys() >= {"architecture", "classes", "crop", "short_side"}:
-        raise UserError(f"{file} was not written by deepres: it does not say its network")
+    return tensors, meta
+
+
+def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Tensor]:
+    """Remove the input's mean and std from a file's tensors, and return them.
+
+    Raises:
+        UserError: one is missing.
+    """
     for name in (INPUT_MEAN, INPUT_STD):
         if name not in tensors:
             raise UserError(f"{file} does not fit the network: {name} is missing")
-    return tensors, meta
+    return tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
+
+
+def write_weights(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    """Write tensors, and notes about them that JSON can hold, atomically."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_write(path) as file:
+        file.write(save(tensors, metadata={METADATA: json.dumps(meta)}))

@@ -9,7 +9,6 @@ from deepres.recipes.detector import COCO, VOC, DetectorSettings
 from deepres.recipes.schema import Recipe
 
 Schedule = Literal["4-step", "joint"]
-Rule = Literal["11-point", "area", "coco"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +33,6 @@ class DetectionRecipe(Recipe):
     """The images to train on, a name that ``open_detection_set`` knows."""
     test_set: str | None
     """The images to test on; None: their annotations are not public."""
-    rule: Rule
-    """How average precision is computed."""
     schedule: Schedule = "4-step"
     """Faster R-CNN's alternating training, as in the paper, or proposals and regions at once."""
     phase_starts: tuple[int, ...]
@@ -132,7 +129,6 @@ class Benchmark:
 
     train_set: str
     test_set: str | None
-    rule: Rule
     phase: tuple[int, int]
     """The learning rate's drop in a phase, and the phase's length, in steps."""
     rpn_batch_size: int
@@ -149,12 +145,11 @@ _VOC: dict[str, Any] = {
     "eval_every": 10_000,
 }
 DATASETS = {
-    "voc07+12": Benchmark("voc07+12", "voc2007-test", "11-point", **_VOC),
-    "voc07++12": Benchmark("voc07++12", None, "area", **_VOC),
+    "voc07+12": Benchmark("voc07+12", "voc2007-test", **_VOC),
+    "voc07++12": Benchmark("voc07++12", None, **_VOC),
     "coco": Benchmark(
         train_set="coco2014-train",
         test_set="coco2014-val",
-        rule="coco",
         phase=(240_000, 320_000),
         rpn_batch_size=8,
         batch_size=16,
@@ -164,7 +159,7 @@ DATASETS = {
 }
 """The paper's: VOC 2007 (Table 7, left), VOC 2012 (Table 7, right) and COCO (Table 8)."""
 
-FOLDER = Benchmark("trainval", "test", "area", **_VOC)
+FOLDER = Benchmark("trainval", "test", **_VOC)
 """For any other folder in VOC's layout: VOC's recipe."""
 FOLDER_NAME = "folder"
 
@@ -191,7 +186,6 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
         dataset=dataset,
         train_set=benchmark.train_set,
         test_set=benchmark.test_set,
-        rule=benchmark.rule,
         schedule=schedule,
         phase_starts=tuple(starts[1:]),
         steps=length * len(starts),

@@ -44,32 +44,53 @@ class ImageSampler(Sampler):
 
 
 class Decoded(NamedTuple):
-    """A process's share of a batch, as it comes from a worker."""
+    """Images as they come from a worker."""
 
     images: list[Tensor]
     """Each (3, H, W) float32 in [0, 1]."""
     mistake: str
-    """Why an image cannot be had; nothing: all is well."""
+    """Why one cannot be had; nothing: all is well."""
 
 
-class ImageStream(Dataset[Decoded]):
-    """Maps the number of a row of draws to its images."""
+class Pictures:
+    """The images of a data set without their objects, to be decoded in worker processes.
 
-    def __init__(self, images: Sequence[AnnotatedImage], sampler: ImageSampler, share: slice):
-        # Without their objects: each tensor would cost a worker a file descriptor.
+    There each of the objects' tensors would cost a file descriptor.
+    """
+
+    def __init__(self, images: Sequence[AnnotatedImage]) -> None:
         none = Objects(torch.empty(0, 4), torch.empty(0, dtype=torch.int64), torch.empty(0).bool())
         self._images = [dataclasses.replace(image, objects=none) for image in images]
-        self._sampler, self._share = sampler, share
 
-    def __getitem__(self, step: int) -> Decoded:
-        draws = self._sampler.batch(step)
-        places, flips = (column[self._share].tolist() for column in draws)
+    def decode(self, places: Sequence[int], flips: Sequence[bool]) -> Decoded:
+        """Decode the images at ``places``, each mirrored or not."""
         try:
             images = [image_tensor(self._images[i]) for i in places]
         except UserError as error:
             return Decoded([], str(error))
         pairs = zip(images, flips, strict=True)
         return Decoded([image.flip(-1) if flip else image for image, flip in pairs], "")
+
+
+class PictureStream(Dataset[Decoded]):
+    """Maps a step's number to this process's share of its images."""
+
+    def __init__(self, pictures: Pictures, sampler: ImageSampler, share: slice) -> None:
+        self._pictures, self._sampler, self._share = pictures, sampler, share
+
+    def __getitem__(self, step: int) -> Decoded:
+        places, flips = (column[self._share].tolist() for column in self._sampler.batch(step))
+        return self._pictures.decode(places, flips)
+
+
+class SinglePictures(Dataset[Decoded]):
+    """Maps a place in a data set to its image alone."""
+
+    def __init__(self, images: Sequence[AnnotatedImage]) -> None:
+        self._pictures = Pictures(images)
+
+    def __getitem__(self, place: int) -> Decoded:
+        return self._pictures.decode([place], [False])
 
 
 class DetectionBatches:
@@ -110,7 +131,7 @@ class DetectionBatches:
             raise UserError(f"{data.name} in {data.location} has no objects to learn from")
         self._sampler = ImageSampler(len(self._images), batch_size, flip, seed)
         self._share = world.share(batch_size)
-        self._decoder = ImageStream(self._images, self._sampler, self._share)
+        self._decoder = PictureStream(Pictures(self._images), self._sampler, self._share)
         self._masks, self._steps = masks, steps
         self._device, self._workers = device, workers
         self._next_step = -1

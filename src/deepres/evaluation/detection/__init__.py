@@ -1,1 +1,1 @@
-"""Average precision by the benchmarks' own rules, and localization error."""
+"""How well objects are found, by each benchmark's own rules, and the benchmarks' result files."""

@@ -1,0 +1,207 @@
+"""deepres detect train: start a detector's run, or go on with one."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from deepres.cli import Commands
+from deepres.cli.terminal import say
+from deepres.data.detection.records import DetectionSet
+from deepres.data.detection.splits import open_detection_set
+from deepres.distributed import is_leader
+from deepres.errors import UserError
+from deepres.recipes import DetectionRecipe, detection_recipe, detection_recipe_from_dict
+from deepres.recipes.detection import DATASETS, FOLDER_NAME
+from deepres.report.figures import describe, learning_curves
+from deepres.run_folder import RunFolder, run_name
+from deepres.runtime import resolve_device
+from deepres.training.beginning import SAVE_EVERY_S
+
+DATA_FOLDERS = {"voc07+12": "VOCdevkit", "voc07++12": "VOCdevkit", "coco": "coco"}
+EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
+  deepres detect train vgg16     --on voc07+12  --data VOCdevkit --weights vgg16.safetensors
+  deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights runs/resnet101-s0
+  deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights runs/resnet101-s0
+  torchrun --nproc-per-node 8 -m deepres detect train resnet101 --on coco --data coco \\
+      --weights runs/resnet101-s0"""
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "train",
+        help="train a detector by the paper's recipe, or go on with a run",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "backbone", nargs="?", help="the network that it is built on, e.g. resnet101 or vgg16"
+    )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
+    parser.add_argument(
+        "--on",
+        metavar="DATA SET",
+        help=f"{', '.join(DATASETS)}, or a folder in VOC's layout with the lists trainval and test",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="where the data set was unpacked: the folder with VOC2007 and VOC2012, or COCO's with "
+        "annotations (default: where a run's data are, else VOCdevkit or coco)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="of the classifier that it starts from: a run's folder or a .safetensors file of "
+        "deepres train or import (default: random weights)",
+    )
+    parser.add_argument(
+        "--schedule",
+        choices=["4-step", "joint"],
+        default="4-step",
+        help="alternate between proposals and regions, as in the paper (default), or train both "
+        "at once, for as many steps as one of the four",
+    )
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help="shorten the recipe to so many steps, its milestones in proportion; "
+        "with --resume: extend the run to so many",
+    )
+    parser.add_argument("--seed", type=int, help="of new weights, order and draws (default: 0)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="replace a field of the recipe, e.g. short_side=300; may be given several times",
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes that decode image files (default: one a core, up to 8)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder to make (default: runs/<backbone>-<data set>[-<steps>steps]-s<seed>)",
+    )
+    parser.add_argument(
+        "--save-every",
+        type=float,
+        default=SAVE_EVERY_S,
+        metavar="SECONDS",
+        help="time between checkpoints (default: %(default).0f)",
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Train, draw the curves, and print the result."""
+    if (options.backbone is None) == (options.resume is None):
+        raise UserError(
+            "name either a network, e.g. deepres detect train resnet101 --on voc07+12, or a run to "
+            "--resume"
+        )
+    common = {
+        "device": options.device,
+        "workers": options.workers,
+        "save_every_s": options.save_every,
+        "say": say,
+    }
+    folder, result = _resume(options, common) if options.resume else _start(options, common)
+    if not is_leader():
+        return 0
+    print(summary(result))
+    if result["departures"]:
+        print(f"not the paper's: {describe(result['departures'])}")
+    print(f"curves: {learning_curves(RunFolder(folder))}")
+    return 0
+
+
+def summary(result: dict[str, Any]) -> str:
+    """Return a run's outcome in a line."""
+    precision = "no test"
+    if "test_map_50_pct" in result:
+        precision = f"mAP@.5 {result['test_map_50_pct']:.1f} %"
+        if "test_map_pct" in result:
+            precision += f", mAP@[.5, .95] {result['test_map_pct']:.1f} %"
+        precision += f" on {result['test_data']}"
+    length = f"{result['steps']:,} steps"
+    if shortened := result["shortened_from"]:
+        length += f", shortened from {shortened:,}"
+    return (
+        f"{result['model']} detector: {precision}; {length} on {result['data']}, "
+        f"seed {result['seed']}"
+    )
+
+
+def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    from deepres.training.detector_run import train_detector  # not everyone has torchvision
+
+    seed = options.seed or 0
+    recipe, data = _recipe(options)
+    resolve_device(options.device)  # before the annotations of a large data set
+    name = data.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
+    settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
+    made = run_name(options.backbone, recipe.steps, recipe.shortened_from, seed, settings)
+    folder = options.out or Path("runs") / made
+    RunFolder(folder).check_absent()
+    train_set, test_set = _open(recipe, data)
+    if options.weights is None:
+        say("no --weights: the network starts from random weights, not from a trained classifier")
+    say(
+        f"training a detector on {recipe.model}, with {len(train_set):,} images of "
+        f"{train_set.name}, for {recipe.steps:,} steps, into {folder}"
+    )
+    weights = options.weights
+    result = train_detector(
+        recipe, folder, train_set, test_set, weights=weights, seed=seed, **common
+    )
+    return folder, result
+
+
+def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
+    """Return the recipe that is asked for, and where its data are."""
+    if options.on is None:
+        raise UserError(
+            f"name the data set to train on: --on {', '.join(DATASETS)} or a folder in VOC's layout"
+        )
+    folder = Path(options.on)
+    if options.on not in DATASETS and folder.is_dir():
+        if options.data is not None:
+            raise UserError(
+                f"--on {options.on} is the folder of the data already; leave out --data"
+            )
+        dataset, data = FOLDER_NAME, folder
+    else:
+        dataset = options.on
+        data = options.data or Path(DATA_FOLDERS.get(dataset, ""))
+    recipe = detection_recipe(dataset, options.backbone, options.schedule)
+    if options.steps is not None and options.steps != recipe.steps:
+        recipe = recipe.shortened(options.steps)
+    return recipe.changed(options.set), data
+
+
+def _open(recipe: DetectionRecipe, data: Path) -> tuple[DetectionSet, DetectionSet | None]:
+    """Return the images to train on, and those to test on."""
+    train_set = open_detection_set(recipe.train_set, data, recipe.bad_boxes, say)
+    if recipe.test_set is None:
+        return train_set, None
+    return train_set, open_detection_set(recipe.test_set, data, recipe.bad_boxes, say)
+
+
+def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    from deepres.training.detector_run import resume_detector  # not everyone has torchvision
+
+    for option in ("on", "weights", "out", "seed"):
+        if getattr(options, option) is not None:
+            raise UserError(f"--{option} is for new runs: --resume keeps all of that")
+    if options.set:
+        raise UserError("--set is for new runs: --resume keeps the recipe")
+    meta = RunFolder(options.resume).read_meta()
+    recipe = detection_recipe_from_dict(meta["recipe"])
+    data = _open(recipe, options.data or Path(meta["data"]["location"]))
+    result = resume_detector(options.resume, *data, steps=options.steps, **common)
+    return options.resume, result

@@ -1,0 +1,74 @@
+"""Detectors in files: safetensors, with all inside that builds the detector again."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepres.detection.faster_rcnn import Detector
+from deepres.errors import UserError
+from deepres.models import create_model
+from deepres.models.weights import (
+    DETECTOR,
+    INPUT_MEAN,
+    INPUT_STD,
+    check_fit,
+    read_weights,
+    take_preparation,
+    weights_file,
+    write_weights,
+)
+from deepres.recipes.detector import DetectorSettings
+
+
+def save_detector(path: Path, detector: Detector, meta: dict[str, Any]) -> None:
+    """Write a detector's tensors and, in the file's metadata, what is needed to use them.
+
+    Args:
+        path: a .safetensors file, written atomically.
+        detector: what was trained.
+        meta: what else to note about it, anything that JSON can hold.
+    """
+    described = {
+        DETECTOR: {
+            "architecture": detector.architecture,
+            "settings": dataclasses.asdict(detector.settings),
+            "classes": detector.classes,
+        },
+        **meta,
+    }
+    preparation = {INPUT_MEAN: detector.mean, INPUT_STD: detector.std}
+    write_weights(path, {**detector.state_dict(), **preparation}, described)
+
+
+def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detector:
+    """Load a detector, in evaluation mode.
+
+    Args:
+        path: the folder of a detector's run, or a .safetensors file that ``save_detector`` wrote.
+        device: where to put it.
+
+    Raises:
+        UserError: there are no weights, they are no detector's, or they do not fit it.
+    """
+    file = weights_file(Path(path))
+    tensors, meta = read_weights(file)
+    if DETECTOR not in meta:
+        raise UserError(
+            f"{file} holds no detector of deepres; give a run of deepres detect train, "
+            "or train one on these weights"
+        )
+    described = meta[DETECTOR]
+    mean, std = take_preparation(tensors, file)
+    settings = DetectorSettings.from_dict(described["settings"])
+    try:
+        with torch.device("meta"):
+            network = create_model(**described["architecture"])
+    except TypeError as error:
+        raise UserError(f"{file} was written by another version of deepres: {error}") from error
+    detector = Detector(network, mean, std, described["classes"], settings)
+    check_fit(detector.state_dict(), tensors, file)
+    detector.load_state_dict(tensors, assign=True)
+    detector.eval().to(device)
+    return detector

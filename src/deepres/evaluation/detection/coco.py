@@ -1,0 +1,191 @@
+"""COCO's rule, by its own program pycocotools, for boxes and for masks."""
+
+import io
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepres.data.detection.coco import category_ids
+from deepres.data.detection.packages import detection_package
+from deepres.data.detection.records import Detections, DetectionSet
+from deepres.errors import UserError
+from deepres.evaluation.detection.precision import check_found
+from deepres.files import read_json
+
+CocoDetection = dict[str, Any]
+"""One entry of COCO's result format: image_id, category_id, score, bbox and segmentation."""
+
+NUMBERS = (
+    *("AP", "AP50", "AP75", "AP small", "AP medium", "AP large"),
+    *("AR1", "AR10", "AR100", "AR small", "AR medium", "AR large"),
+)
+"""COCO's twelve, in the order of its own summary. AR is recall with 1, 10 and 100 detections."""
+
+
+@dataclass(frozen=True)
+class CocoResult:
+    """COCO's numbers."""
+
+    of_masks: bool
+    """Whether masks were compared, or boxes."""
+    numbers_pct: dict[str, float]
+    """The twelve of the summary, in per cent; those that no object speaks for are left out."""
+    ap_pct: dict[str, float]
+    """Of each class that has objects, averaged over overlaps of 0.5, 0.55, …, 0.95."""
+    ap_50_pct: dict[str, float]
+    """The same at an overlap of 0.5."""
+
+    @property
+    def map_pct(self) -> float:
+        """The mean over classes and overlaps: mAP@[.5, .95]."""
+        return self.numbers_pct["AP"]
+
+    @property
+    def map_50_pct(self) -> float:
+        """The mean over classes at an overlap of 0.5: mAP@.5."""
+        return self.numbers_pct["AP50"]
+
+    @property
+    def noted(self) -> dict[str, Any]:
+        """The result as evaluations.json has it."""
+        if self.of_masks:
+            return {"mask_map_50_pct": self.map_50_pct, "mask_map_pct": self.map_pct}
+        return {
+            "rule": "coco",
+            **{"map_50_pct": self.map_50_pct, "map_pct": self.map_pct, "ap_pct": self.ap_pct},
+        }
+
+
+def evaluate_coco(
+    dataset: DetectionSet, found: Mapping[str, Detections], *, masks: bool = False
+) -> CocoResult:
+    """Score detections as COCO does, on the images of ``dataset``, which may be part of its file's.
+
+    Masks take much memory: for many images, compress each one's detections as they come by
+    :func:`as_coco`, and call :func:`evaluate_coco_results`.
+
+    Args:
+        dataset: read from COCO's layout.
+        found: by image id; images without detections may be missing.
+        masks: whether to compare masks, or boxes.
+
+    Raises:
+        UserError: the data set is not COCO's, has no objects, or ``found`` is of other images.
+    """
+    check_found(dataset, found)
+    ids = coco_categories(dataset)
+    results = [each for image, what in found.items() for each in as_coco(image, what, ids)]
+    return evaluate_coco_results(dataset, results, masks=masks)
+
+
+def coco_categories(dataset: DetectionSet) -> list[int]:
+    """Return COCO's id of each class of a set: the first is that of label 1.
+
+    Raises:
+        UserError: it was not read from COCO's layout.
+    """
+    return category_ids(_content(dataset))
+
+
+def as_coco(image: str, found: Detections, categories: Sequence[int]) -> list[CocoDetection]:
+    """Return an image's detections in COCO's result format, masks as compressed run lengths.
+
+    Args:
+        image: its id, a number.
+        found: what was found on it.
+        categories: COCO's id of each class.
+    """
+    x1, y1, x2, y2 = found.boxes.double().unbind(1)
+    boxes = torch.stack([x1, y1, x2 - x1, y2 - y1], dim=1).tolist()
+    entries: list[CocoDetection] = [
+        {"image_id": int(image), "category_id": categories[label - 1], "bbox": box, "score": score}
+        for box, label, score in zip(
+            boxes, found.labels.tolist(), found.scores.tolist(), strict=True
+        )
+    ]
+    if found.masks is not None:
+        coco = detection_package("pycocotools.mask")
+        for entry, mask in zip(entries, found.masks.cpu().numpy(), strict=True):
+            outline = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+            counts = outline["counts"].decode("ascii")
+            entry["segmentation"] = {"size": list(outline["size"]), "counts": counts}
+    return entries
+
+
+def evaluate_coco_results(
+    dataset: DetectionSet, results: Sequence[CocoDetection], *, masks: bool = False
+) -> CocoResult:
+    """Score entries of COCO's result format; those on images that ``dataset`` lacks are left out.
+
+    Raises:
+        UserError: the data set is not COCO's, has no objects, or masks are missing.
+    """
+    truth = _content(dataset)
+    images = {int(image.id) for image in dataset.images}
+    entries = [dict(each) for each in results if each["image_id"] in images]
+    if masks:
+        if any("segmentation" not in each for each in entries):
+            raise UserError("masks cannot be scored: a detection has no segmentation")
+        for each in entries:
+            each.pop("bbox", None)  # else sizes would be those of boxes
+    else:
+        for each in entries:
+            each.pop("segmentation", None)
+    with redirect_stdout(io.StringIO()):
+        scored = _by_pycocotools(truth, entries, sorted(images), "segm" if masks else "bbox")
+    if scored.stats[0] < 0:
+        raise UserError(f"{dataset.name} has no objects to find, so there is no precision")
+    numbers = dict(zip(NUMBERS, (100 * scored.stats).tolist(), strict=True))
+    precision = scored.eval["precision"][:, :, :, 0, -1]  # of all sizes, 100 detections an image
+    return CocoResult(
+        masks,
+        {name: number for name, number in numbers.items() if number >= 0},
+        _by_class(dataset.classes, precision),
+        _by_class(dataset.classes, precision[:1]),
+    )
+
+
+def _content(dataset: DetectionSet) -> dict[str, Any]:
+    if dataset.annotations is None:
+        raise UserError(f"COCO's rule is for data in COCO's layout, which {dataset.name} is not in")
+    content = read_json(dataset.annotations)
+    annotations = [
+        # To pycocotools the id 0 means none.
+        {"area": each["bbox"][2] * each["bbox"][3], "iscrowd": 0, **each, "id": number}
+        for number, each in enumerate(content["annotations"], 1)
+    ]
+    return {**content, "annotations": annotations}
+
+
+def _by_pycocotools(
+    truth: dict[str, Any], entries: list[CocoDetection], images: list[int], kind: str
+) -> Any:
+    indexed = _indexed(truth)
+    # loadRes looks at the first entry.
+    theirs = indexed.loadRes(entries) if entries else _indexed({**truth, "annotations": []})
+    scored = detection_package("pycocotools.cocoeval").COCOeval(indexed, theirs, kind)
+    scored.params.imgIds = images
+    scored.evaluate()
+    scored.accumulate()
+    scored.summarize()
+    return scored
+
+
+def _indexed(content: dict[str, Any]) -> Any:
+    coco = detection_package("pycocotools.coco").COCO()
+    coco.dataset = content
+    coco.createIndex()
+    return coco
+
+
+def _by_class(classes: Sequence[str], precision: Any) -> dict[str, float]:
+    """Average precision (overlaps, recalls, classes) of each class; −1 stands where none is."""
+    return {
+        name: 100 * float(precision[:, :, i].mean())
+        for i, name in enumerate(classes)
+        if (precision[:, :, i] >= 0).all()
+    }

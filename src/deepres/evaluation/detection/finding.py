@@ -1,0 +1,124 @@
+"""Running a detector over a data set, and scoring what it finds."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepres.data.detection.batches import SinglePictures
+from deepres.data.detection.records import Detections, DetectionSet
+from deepres.data.loading import load
+from deepres.detection.faster_rcnn import Detector
+from deepres.detection.inference import PLAIN, Improvements, detect
+from deepres.distributed import ALONE, World
+from deepres.errors import UserError
+from deepres.evaluation.detection.coco import (
+    CocoDetection,
+    as_coco,
+    coco_categories,
+    evaluate_coco_results,
+)
+from deepres.evaluation.detection.result_files import write_coco, write_imagenet_det, write_voc
+from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found on the images of a data set, as the rule of its benchmark takes it."""
+
+    data: DetectionSet
+    rule: Rule
+    detections: dict[str, Detections]
+    """By image id, without masks; by COCO's rule there are none, …"""
+    entries: list[CocoDetection]
+    """… but these, with masks as run lengths."""
+
+    def scores(self) -> dict[str, Any]:
+        """Return what evaluations.json has on them: ``rule``, ``map_50_pct``, ``ap_pct`` and so on.
+
+        Raises:
+            UserError: it is not known what is on the images, or nothing is.
+        """
+        if self.rule != "coco":
+            return evaluate_detections(self.data, self.detections, self.rule).noted
+        noted = evaluate_coco_results(self.data, self.entries).noted
+        if any("segmentation" in entry for entry in self.entries):
+            noted |= evaluate_coco_results(self.data, self.entries, masks=True).noted
+        return noted
+
+    def write(self, folder: Path, split: str) -> Path:
+        """Write them in the benchmark's official format, and return where.
+
+        Args:
+            folder: for the files.
+            split: the set's short name: test, val.
+        """
+        if self.rule == "coco":
+            path = folder / f"detections_{split}_deepres_results.json"
+            write_coco(path, self.entries)
+        elif self.rule == "imagenet-det":
+            path = folder / f"detections_{split}.txt"
+            write_imagenet_det(path, self.data, self.detections)
+        else:
+            path = folder
+            write_voc(path, self.data, self.detections, split)
+        return path
+
+
+def find_objects(
+    detectors: Sequence[Detector],
+    data: DetectionSet,
+    improvements: Improvements = PLAIN,
+    *,
+    device: torch.device,
+    workers: int,
+    world: World = ALONE,
+    on_image: Callable[[int], None] = lambda done: None,
+) -> Found:
+    """Run a detector, or an ensemble, over a data set; each image goes to one process.
+
+    Args:
+        detectors: in evaluation mode, on ``device``.
+        data: the images.
+        improvements: the appendix's.
+        device: where the detectors are.
+        workers: how many processes decode.
+        world: the processes that share the work; all get the outcome.
+        on_image: is told how many images are done, over all processes.
+
+    Raises:
+        UserError: an image cannot be decoded, or is not as its annotation says.
+    """
+    rule = benchmark_rule(data)
+    categories = coco_categories(data) if rule == "coco" else []
+    detections: dict[str, Detections] = {}
+    entries: list[CocoDetection] = []
+    mine = range(world.rank, len(data), world.size)
+    for done, decoded in enumerate(load(SinglePictures(data.images), mine, workers, device), 1):
+        if decoded.mistake:
+            raise UserError(decoded.mistake)
+        (found,) = detect(detectors, decoded.images, improvements)
+        image = data.images[mine[done - 1]].id
+        if rule == "coco":  # at once: masks as they are take a thousand times the memory
+            entries += as_coco(image, found, categories)
+        else:
+            detections[image] = dataclasses.replace(found, masks=None)
+        on_image(min(done * world.size, len(data)))
+    by_process = world.gather((detections, entries))
+    return Found(
+        data,
+        rule,
+        {image: found for each, _ in by_process for image, found in each.items()},
+        [entry for _, each in by_process for entry in each],
+    )
+
+
+def spread(data: DetectionSet, count: int) -> DetectionSet:
+    """Return ``data`` with ``count`` of its images, evenly spread; all if there are no more."""
+    if count >= len(data):
+        return data
+    images = tuple(data.images[i * len(data) // count] for i in range(count))
+    return dataclasses.replace(data, images=images)

@@ -1,0 +1,54 @@
+"""What a detector's tests have found, as its run's evaluations.json keeps it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from deepres.data.detection.records import DetectionSet
+from deepres.errors import UserError
+from deepres.files import read_json, write_json
+from deepres.run_folder import EVALUATIONS
+
+Entry = dict[str, Any]
+TEST = ("kind", "set", "images", "rule", "improvements", "members")
+"""What two entries have in common if the later one takes the earlier one's place."""
+
+
+def detection_entry(
+    data: DetectionSet,
+    scores: dict[str, Any],
+    provenance: dict[str, Any],
+    improvements: Sequence[str] = (),
+    members: Sequence[str] = (),
+) -> Entry:
+    """Return the outcome of a test as it is noted.
+
+    Args:
+        data: the images.
+        scores: what ``Found.scores`` gave.
+        provenance: of the test.
+        improvements: the appendix's that were in use, in words.
+        members: the names of an ensemble's runs; none: it is a single detector.
+    """
+    return {
+        "kind": "detection",
+        "set": data.name,
+        "images": len(data),
+        **scores,
+        "improvements": list(improvements),
+        **({"members": list(members)} if members else {}),
+        "provenance": provenance,
+    }
+
+
+def note_detection(run: Path, entry: Entry) -> None:
+    """Add ``entry`` to the evaluations.json of the run's folder, in place of one of the same test.
+
+    A folder that cannot be written to is left as it is.
+    """
+    path = run / EVALUATIONS
+    earlier = read_json(path) if path.exists() else []
+    kept = [each for each in earlier if any(each.get(key) != entry.get(key) for key in TEST)]
+    with suppress(UserError):
+        write_json(path, [*kept, entry])

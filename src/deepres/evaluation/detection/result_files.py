@@ -1,0 +1,227 @@
+"""Detections in the benchmarks' official formats: written for submission, and read back.
+
+VOC: a text file for each class, a line for each box. ImageNet DET: one text file. COCO: one JSON
+file. Boxes are converted to each one's way of counting pixels.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepres.data.detection.records import Detections, DetectionSet
+from deepres.errors import UserError
+from deepres.evaluation.detection.coco import CocoDetection, coco_categories
+from deepres.files import atomic_write, read_json
+
+COMPETITION = "comp4_det"
+"""VOC's name for detection by methods that may be trained on any other data."""
+
+VOC_LINE = "image score x1 y1 x2 y2"
+DET_LINE = "image class score x1 y1 x2 y2"
+Line = tuple[str, int, float, list[float]]
+"""Image, label, score, and the box as continuous corners."""
+
+
+def write_voc(
+    folder: Path, dataset: DetectionSet, found: Mapping[str, Detections], split: str
+) -> None:
+    """Write comp4_det_<split>_<class>.txt for each class, into ``folder``.
+
+    A line is ``image score x1 y1 x2 y2``, with the first and the last pixel, counted from 1.
+
+    Args:
+        folder: for VOC's server, results/VOC2012/Main in a .tar.gz.
+        dataset: says the classes and the order of the images.
+        found: by image id.
+        split: the set's name there: test, or val.
+    """
+    lines: dict[int, list[str]] = defaultdict(list)
+    for image, label, score, (x1, y1, x2, y2) in _lines(dataset, found):
+        corners = _numbers(x1 + 1, y1 + 1, x2, y2)
+        lines[label].append(f"{image} {_numbers(score)} {corners}\n")
+    for label, name in enumerate(dataset.classes, 1):
+        with atomic_write(folder / f"{COMPETITION}_{split}_{name}.txt") as file:
+            file.write("".join(lines[label]).encode())
+
+
+def read_voc(folder: Path, dataset: DetectionSet) -> dict[str, Detections]:
+    """Read what :func:`write_voc`, or anyone's program for VOC, has written.
+
+    Raises:
+        UserError: a class's file is missing, there are several sets' files, or a line is wrong.
+    """
+    known = {image.id for image in dataset.images}
+    split = _only_split(folder, dataset.classes)
+    lines: list[Line] = []
+    for label, name in enumerate(dataset.classes, 1):
+        file = folder / f"{COMPETITION}_{split}_{name}.txt"
+        lines += _parsed(file, VOC_LINE, partial(_voc_line, label=label, known=known))
+    return _by_image(lines)
+
+
+def _voc_line(words: list[str], label: int, known: Container[str]) -> Line:
+    image, *rest = words
+    score, x1, y1, x2, y2 = (float(word) for word in rest)
+    if image not in known:
+        raise ValueError(f"image {image!r} is not in the set")
+    return image, label, score, [x1 - 1, y1 - 1, x2, y2]
+
+
+def write_imagenet_det(path: Path, dataset: DetectionSet, found: Mapping[str, Detections]) -> None:
+    """Write one file for ILSVRC's server: ``image class score x1 y1 x2 y2`` a line.
+
+    Images are numbered in the set's order, from 1; classes by their official numbers; the first
+    and the last pixel are counted from 0.
+    """
+    numbers = {image.id: number for number, image in enumerate(dataset.images, 1)}
+    with atomic_write(path) as file:
+        for image, label, score, (x1, y1, x2, y2) in _lines(dataset, found):
+            corners = _numbers(x1, y1, x2 - 1, y2 - 1)
+            file.write(f"{numbers[image]} {label} {_numbers(score)} {corners}\n".encode())
+
+
+def read_imagenet_det(path: Path, dataset: DetectionSet) -> dict[str, Detections]:
+    """Read a file in ILSVRC's format.
+
+    Raises:
+        UserError: it is missing, or a line is wrong.
+    """
+    ids = {float(number): image.id for number, image in enumerate(dataset.images, 1)}
+    parse = partial(_imagenet_line, ids=ids, classes=len(dataset.classes))
+    return _by_image(_parsed(path, DET_LINE, parse))
+
+
+def _imagenet_line(words: list[str], ids: Mapping[float, str], classes: int) -> Line:
+    number, label, score, x1, y1, x2, y2 = (float(word) for word in words)
+    if number not in ids:
+        raise ValueError(f"image {number:g} is none of 1 to {len(ids)}")
+    if label not in range(1, classes + 1):
+        raise ValueError(f"class {label:g} is none of 1 to {classes}")
+    return ids[number], int(label), score, [x1, y1, x2 + 1, y2 + 1]
+
+
+def write_coco(path: Path, results: Sequence[CocoDetection]) -> None:
+    """Write COCO's result file: entries as :func:`..coco.as_coco` makes them."""
+    with atomic_write(path) as file:
+        file.write(json.dumps(results, separators=(",", ":")).encode())
+
+
+def read_coco(path: Path, dataset: DetectionSet) -> list[CocoDetection]:
+    """Read a result file of COCO's.
+
+    Raises:
+        UserError: it is missing, not COCO's, or an entry is wrong.
+    """
+    results = read_json(path)
+    if not isinstance(results, list):
+        raise UserError(f"{path} is not a result file of COCO's: a list of detections was expected")
+    sizes = {int(image.id): [image.height, image.width] for image in dataset.images}
+    categories = {*coco_categories(dataset)}
+    for number, each in enumerate(results, 1):
+        try:
+            _check_entry(each, sizes, categories)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}, detection {number}: {error}; expected image_id, category_id, score, and "
+                "bbox [x, y, width, height] or segmentation (compressed run lengths)"
+            ) from error
+    return results
+
+
+def _check_entry(entry: Any, sizes: Mapping[int, list[int]], categories: Container[int]) -> None:
+    if entry["image_id"] not in sizes:
+        raise ValueError(f"image {entry['image_id']} is not in the set")
+    if entry["category_id"] not in categories:
+        raise ValueError(f"category {entry['category_id']} is not in the set")
+    if "bbox" in entry or "segmentation" not in entry:
+        if len(entry["bbox"]) != 4:
+            raise ValueError(f"{entry['bbox']} is no box")
+        _check_finite(entry["bbox"])
+    if "segmentation" in entry:
+        if entry["segmentation"]["size"] != sizes[entry["image_id"]]:
+            raise ValueError("its segmentation is not of the image's [height, width]")
+        str.encode(entry["segmentation"]["counts"])
+    _check_finite([entry["score"]])
+
+
+def _lines(dataset: DetectionSet, found: Mapping[str, Detections]) -> Iterable[Line]:
+    for image in dataset.images:
+        if (what := found.get(image.id)) is not None:
+            parts = (what.labels.tolist(), what.scores.tolist(), what.boxes.double().tolist())
+            for label, score, box in zip(*parts, strict=True):
+                yield image.id, label, score, box
+
+
+def _numbers(*values: float) -> str:
+    """Enough digits for what is read to be what was written, in 32 bits."""
+    return " ".join(f"{value:.9g}" for value in values)
+
+
+def _only_split(folder: Path, classes: Sequence[str]) -> str:
+    """Return the one set of which there is a file for each class."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; VOC's result files were expected in it")
+    stems = {path.stem.removeprefix(f"{COMPETITION}_") for path in folder.glob("*.txt")}
+    splits = [
+        {stem.removesuffix(f"_{name}") for stem in stems if stem.endswith(f"_{name}")}
+        for name in classes
+    ]
+    complete = set.intersection(*splits)
+    if len(complete) == 1:
+        return complete.pop()
+    if complete:
+        raise UserError(
+            f"{folder} has result files of several sets ({', '.join(sorted(complete))}); "
+            "move all but one elsewhere"
+        )
+    lacking = next((name for name, each in zip(classes, splits, strict=True) if not each), None)
+    raise UserError(
+        f"{folder} lacks {COMPETITION}_<set>_{lacking or '<class>'}.txt; one file was expected "
+        f"for each of the classes {', '.join(classes)}"
+    )
+
+
+def _parsed(path: Path, form: str, parse: Callable[[list[str]], Line]) -> list[Line]:
+    try:
+        written = path.read_text().splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is no text file; lines of {form!r} were expected") from error
+    lines = []
+    for number, line in enumerate(written, 1):
+        try:
+            if words := line.split():
+                lines.append(parse(words))
+                _check_finite([lines[-1][2], *lines[-1][3]])
+        except ValueError as error:
+            raise UserError(f"{path}, line {number}: {error}; expected {form!r}") from error
+    return lines
+
+
+def _check_finite(values: Sequence[float]) -> None:
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(f"{values} are not all numbers")
+
+
+def _by_image(lines: Sequence[Line]) -> dict[str, Detections]:
+    gathered: dict[str, list[Line]] = defaultdict(list)
+    for line in lines:
+        gathered[line[0]].append(line)
+    return {image: _detections(each) for image, each in gathered.items()}
+
+
+def _detections(lines: Sequence[Line]) -> Detections:
+    """Return one image's, the most certain first."""
+    ordered = sorted(lines, key=lambda line: -line[2])
+    return Detections(
+        torch.tensor([box for _, _, _, box in ordered], dtype=torch.float32),
+        torch.tensor([score for _, _, score, _ in ordered], dtype=torch.float32),
+        torch.tensor([label for _, label, _, _ in ordered], dtype=torch.int64),
+    )

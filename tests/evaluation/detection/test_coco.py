@@ -1,0 +1,180 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from annotated_pictures import coco_folder, detections, made_up_set, truth_as_found
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from deepres.data.detection.loading import target
+from deepres.data.detection.records import Detections, DetectionSet
+from deepres.data.detection.splits import open_detection_set
+from deepres.errors import UserError
+from deepres.evaluation.detection.coco import (
+    as_coco,
+    coco_categories,
+    evaluate_coco,
+    evaluate_coco_results,
+)
+
+CATEGORIES = {90: "toothbrush", 1: "person", 18: "dog"}
+
+
+@pytest.fixture
+def brushes(tmp_path: Path) -> DetectionSet:
+    """A toothbrush of 100 × 100 pixels on each of two images, and a crowd on the first."""
+    brush = {"category_id": 90, "bbox": [0, 0, 100, 100]}
+    crowd = {"category_id": 90, "bbox": [100, 0, 100, 100], "iscrowd": 1}
+    images = {4: [brush, crowd], 2: [brush]}
+    folder = coco_folder(tmp_path, "val2017", images, CATEGORIES, size=(200, 100))
+    return open_detection_set("coco2017-val", folder)
+
+
+def test_precision_is_averaged_over_ten_overlaps(brushes: DetectionSet) -> None:
+    """An overlap of 0.77 is enough for six of them."""
+    box = (0, 0, 100, 77)
+    found = {"4": detections((0.9, 3, box)), "2": detections((0.8, 3, box))}
+    result = evaluate_coco(brushes, found)
+    assert result.map_pct == pytest.approx(60)
+    assert result.map_50_pct == pytest.approx(100)
+    assert result.numbers_pct["AP75"] == pytest.approx(100)
+    assert result.numbers_pct["AP large"] == pytest.approx(60)
+    assert "AP small" not in result.numbers_pct  # there are no small objects
+    assert result.ap_pct == {"toothbrush": pytest.approx(60)}
+    assert result.ap_50_pct == {"toothbrush": pytest.approx(100)}
+    assert result.noted["ap_pct"] == result.ap_pct
+    assert {*result.noted} == {"rule", "map_50_pct", "map_pct", "ap_pct"}
+
+
+def test_detections_in_a_crowd_do_not_count(brushes: DetectionSet) -> None:
+    box, crowded = (0, 0, 100, 100), [(100.0 + i, 0.0, 120.0 + i, 30.0) for i in range(3)]
+    found = {
+        "4": detections(*((0.95, 3, each) for each in crowded), (0.9, 3, box)),
+        "2": detections((0.8, 3, box)),
+    }
+    assert evaluate_coco(brushes, found).map_pct == pytest.approx(100)
+    beside = {**found, "2": detections((0.99, 3, (150, 0, 170, 30)), (0.8, 3, box))}
+    assert evaluate_coco(brushes, beside).map_pct < 70
+
+
+def test_only_the_sets_own_images_are_scored(brushes: DetectionSet) -> None:
+    first = replace(brushes, images=brushes.images[:1])
+    found = {"4": detections((0.9, 3, (0, 0, 100, 100)))}
+    assert evaluate_coco(first, found).map_pct == pytest.approx(100)
+    assert evaluate_coco(brushes, found).map_pct == pytest.approx(100 * 51 / 101)
+    both = as_coco("2", found["4"], [1, 18, 90]) + as_coco("4", found["4"], [1, 18, 90])
+    assert evaluate_coco_results(first, both).map_pct == pytest.approx(100)
+
+
+def test_nothing_found_is_0(brushes: DetectionSet) -> None:
+    assert evaluate_coco(brushes, {}).map_pct == 0
+    assert evaluate_coco(brushes, {"4": detections()}).ap_pct == {"toothbrush": 0}
+    with pytest.raises(UserError, match="masks cannot be scored"):
+        evaluate_coco(brushes, {"4": detections((0.9, 3, (0, 0, 9, 9)))}, masks=True)
+
+
+def test_what_cannot_be_judged_is_refused(brushes: DetectionSet) -> None:
+    with pytest.raises(UserError, match="has no image '3'"):
+        evaluate_coco(brushes, {"3": detections()})
+    with pytest.raises(UserError, match="COCO's layout, which made up is not in"):
+        evaluate_coco(made_up_set({"x": [(1, (0, 0, 9, 9))]}), {})
+
+
+def test_annotations_of_ones_own_may_be_bare_and_numbered_from_0(tmp_path: Path) -> None:
+    images = {
+        1: [{"category_id": 7, "bbox": [0, 0, 5, 5]}, {"category_id": 7, "bbox": [9, 9, 5, 5]}]
+    }
+    folder = coco_folder(tmp_path, "mine", images, {7: "a"})
+    file = folder / "annotations/instances_mine.json"
+    content = json.loads(file.read_text())
+    for number, each in enumerate(content["annotations"]):
+        each["id"] = number
+        del each["area"], each["iscrowd"]
+    file.write_text(json.dumps(content))
+    data = open_detection_set("mine", folder)
+    result = evaluate_coco(data, truth_as_found(data))
+    assert result.map_pct == pytest.approx(100)
+
+
+def with_masks(dataset: DetectionSet) -> dict[str, Detections]:
+    found = truth_as_found(dataset)
+    masks = {image.id: target(image, masks=True)["masks"].bool() for image in dataset.images}
+    return {name: replace(each, masks=masks[name]) for name, each in found.items()}
+
+
+def perturbed(found: dict[str, Detections]) -> dict[str, Detections]:
+    """Boxes and masks moved, some doubled, some of another class, with other scores."""
+    random = torch.Generator().manual_seed(3)
+    moved = {}
+    for name, each in found.items():
+        n = len(each.boxes)
+        assert each.masks is not None
+        size = (each.boxes[:, 2:] - each.boxes[:, :2]).repeat(2, 2)
+        boxes = each.boxes.repeat(2, 1)
+        boxes = boxes + 0.15 * size * (torch.rand(2 * n, 4, generator=random) - 0.5)
+        labels = each.labels.repeat(2)
+        wrong = torch.rand(2 * n, generator=random) < 0.2
+        labels[wrong] = torch.randint(1, 81, (int(wrong.sum()),), generator=random)
+        masks = torch.cat([each.masks, each.masks.roll(9, 2)])
+        moved[name] = Detections(boxes, torch.rand(2 * n, generator=random), labels, masks)
+    return moved
+
+
+def by_pycocotools(content: dict[str, Any], results: list[dict[str, Any]], kind: str) -> COCOeval:
+    truth = COCO()
+    truth.dataset = content
+    truth.createIndex()
+    scored = COCOeval(truth, truth.loadRes(results), kind)
+    scored.evaluate()
+    scored.accumulate()
+    scored.summarize()
+    return scored
+
+
+@pytest.fixture
+def sparse(coco_sample: Path) -> DetectionSet:
+    """Of the real sample some images that do not have many objects, for speed."""
+    data = open_detection_set("coco2017-val", coco_sample)
+    few = [image for image in data.images if len(image.objects.boxes) < 8]
+    return replace(data, images=tuple(few[:25]))
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_the_truth_found_scores_all(
+    sparse: DetectionSet, capsys: pytest.CaptureFixture[str], masks: bool
+) -> None:
+    result = evaluate_coco(sparse, with_masks(sparse), masks=masks)
+    assert result.map_pct == pytest.approx(100)
+    assert result.numbers_pct["AR100"] == pytest.approx(100)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_perturbed_detections_have_pycocotools_own_numbers(
+    sparse: DetectionSet, masks: bool
+) -> None:
+    found = perturbed(with_masks(sparse))
+    result = evaluate_coco(sparse, found, masks=masks)
+    kept = ("image_id", "category_id", "score", "segmentation" if masks else "bbox")
+    results = [
+        {key: entry[key] for key in kept}
+        for image, each in found.items()
+        for entry in as_coco(image, each, coco_categories(sparse))
+    ]
+    assert sparse.annotations is not None
+    content = json.loads(sparse.annotations.read_text())
+    content["images"] = [i for i in content["images"] if str(i["id"]) in found]
+    content["annotations"] = [a for a in content["annotations"] if str(a["image_id"]) in found]
+    theirs = by_pycocotools(content, results, "segm" if masks else "bbox")
+    assert [*result.numbers_pct.values()] == pytest.approx((100 * theirs.stats).tolist())
+    assert 5 < result.map_pct < 95
+    persons = theirs.eval["precision"][:, :, 0, 0, 2]
+    assert result.ap_pct["person"] == pytest.approx(100 * persons.mean())
+    assert result.ap_50_pct["person"] == pytest.approx(100 * persons[0].mean())
+    assert np.mean([*result.ap_pct.values()]) == pytest.approx(result.map_pct)
+    assert result.of_masks == masks
+    assert any(key.startswith("mask") for key in result.noted) == masks

@@ -1,0 +1,236 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from annotated_pictures import coco_folder, detections, made_up_set
+
+from deepres.data.detection.records import Detections, DetectionSet
+from deepres.data.detection.splits import open_detection_set
+from deepres.errors import UserError
+from deepres.evaluation.detection.coco import CocoDetection, CocoResult, as_coco, evaluate_coco
+from deepres.evaluation.detection.precision import AveragePrecision
+from deepres.evaluation.detection.result_files import (
+    read_coco,
+    read_imagenet_det,
+    read_voc,
+    write_coco,
+    write_imagenet_det,
+    write_voc,
+)
+from deepres.evaluation.detection.scoring import (
+    benchmark_rule,
+    evaluate_detections,
+    evaluate_result_files,
+)
+
+SET = made_up_set({"000001": [(1, (0, 0, 10, 10))], "000002": [(2, (5, 5, 9, 9))], "000003": []})
+FOUND = {
+    "000002": detections((0.25, 2, (5, 5, 9, 9.5))),
+    "000001": detections((0.75, 1, (0, 0, 10, 10)), (0.5, 2, (1, 2, 3, 4))),
+}
+
+
+def same(ours: dict[str, Detections], theirs: dict[str, Detections]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, found in theirs.items():
+        for field in ("boxes", "scores", "labels"):
+            mine, other = getattr(ours[name], field), getattr(found, field)
+            assert mine.dtype == other.dtype
+            torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-6)
+
+
+def test_vocs_files_count_pixels_from_one(tmp_path: Path) -> None:
+    write_voc(tmp_path, SET, FOUND, "test")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "comp4_det_test_a.txt": "000001 0.75 1 1 10 10\n",
+        "comp4_det_test_b.txt": "000001 0.5 2 3 3 4\n000002 0.25 6 6 9 9.5\n",
+    }
+    same(read_voc(tmp_path, SET), FOUND)
+
+
+def test_imagenets_file_counts_pixels_from_zero(tmp_path: Path) -> None:
+    write_imagenet_det(tmp_path / "val.txt", SET, FOUND)
+    assert (tmp_path / "val.txt").read_text().splitlines() == [
+        *("1 1 0.75 0 0 9 9", "1 2 0.5 1 2 2 3", "2 2 0.25 5 5 8 8.5")
+    ]
+    same(read_imagenet_det(tmp_path / "val.txt", SET), FOUND)
+
+
+def test_scores_and_boxes_are_read_as_they_were(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    corners = 100 * torch.rand(50, 2, generator=random)
+    boxes = torch.cat([corners, corners + 1 + 90 * torch.rand(50, 2, generator=random)], dim=1)
+    scores = torch.rand(50, generator=random).pow(9).sort(descending=True).values
+    found = {"000003": Detections(boxes, scores, torch.ones(50, dtype=torch.int64))}
+    write_voc(tmp_path, SET, found, "val")
+    read = read_voc(tmp_path, SET)["000003"]
+    assert torch.equal(read.scores, scores)
+    torch.testing.assert_close(read.boxes, boxes, rtol=1e-6, atol=1e-6)
+
+
+def test_names_of_classes_may_end_alike(tmp_path: Path) -> None:
+    ties = replace(SET, classes=("tie", "bow_tie"))
+    write_voc(tmp_path, ties, FOUND, "test")
+    same(read_voc(tmp_path, ties), FOUND)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "000009 0.5 1 1 2 2",
+            r"_b\.txt, line 2: image '000009' is not in the set; expec",
+        ),
+        ("000001 0.5 1 1 2", r"line 2: not enough values"),
+        ("000001 0.5 1 1 2 2 2", r"line 2: too many values"),
+        ("000001 high 1 1 2 2", r"line 2: could not convert"),
+        ("000001 nan 1 1 2 2", r"line 2: \[nan, .* are not all numbers"),
+        ("000001 0.5 1 1 inf 2", r"are not all numbers"),
+    ],
+)
+def test_wrong_lines_of_vocs_files_are_named(tmp_path: Path, line: str, message: str) -> None:
+    write_voc(tmp_path, SET, FOUND, "test")
+    (tmp_path / "comp4_det_test_b.txt").write_text(f"\n{line}\n")
+    with pytest.raises(UserError, match=message):
+        read_voc(tmp_path, SET)
+
+
+def test_vocs_files_are_of_one_set_and_all_classes(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"lacks comp4_det_<set>_a\.txt; .* classes a, b"):
+        read_voc(tmp_path, SET)
+    write_voc(tmp_path, SET, FOUND, "val")
+    write_voc(tmp_path, SET, FOUND, "test")
+    with pytest.raises(UserError, match=r"of several sets \(test, val\)"):
+        read_voc(tmp_path, SET)
+    (tmp_path / "comp4_det_val_a.txt").unlink()
+    same(read_voc(tmp_path, SET), FOUND)
+    (tmp_path / "comp4_det_test_b.txt").unlink()
+    (tmp_path / "comp4_det_val_b.txt").unlink()
+    with pytest.raises(UserError, match=r"lacks comp4_det_<set>_b\.txt"):
+        read_voc(tmp_path, SET)
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        read_voc(tmp_path / "nowhere", SET)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"4 1 0.5 0 0 9 9", "line 1: image 4 is none of 1 to 3"),
+        (b"1 3 0.5 0 0 9 9", "line 1: class 3 is none of 1 to 2"),
+        (b"1 1.5 0.5 0 0 9 9", "class 1.5 is none"),
+        (b"1 1 0.5 0 0 9", "not enough values"),
+        (b"\xff\xfe", "is no text file"),
+    ],
+)
+def test_wrong_lines_of_imagenets_file_are_named(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (tmp_path / "val.txt").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_imagenet_det(tmp_path / "val.txt", SET)
+    with pytest.raises(UserError, match="cannot read"):
+        read_imagenet_det(tmp_path / "test.txt", SET)
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> DetectionSet:
+    box = [[0.0, 0.0, 10.0, 0.0, 10.0, 10.0, 0.0, 10.0]]
+    images = {3: [{"category_id": 90, "bbox": [0, 0, 10, 10], "segmentation": box}]}
+    folder = coco_folder(tmp_path, "val2017", images, {90: "a", 1: "b"}, size=(20, 12))
+    return open_detection_set("coco2017-val", folder)
+
+
+@pytest.fixture
+def entries() -> list[CocoDetection]:
+    mask = torch.zeros(1, 12, 20, dtype=torch.bool)
+    mask[:, :10, :6] = True
+    found = replace(detections((0.75, 2, (0, 0, 6, 10))), masks=mask)
+    return as_coco("3", found, [1, 90])
+
+
+def test_cocos_file_has_corners_and_sizes(
+    tmp_path: Path, coco: DetectionSet, entries: list[CocoDetection]
+) -> None:
+    write_coco(tmp_path / "results.json", entries)
+    (written,) = json.loads((tmp_path / "results.json").read_text())
+    outline = written.pop("segmentation")
+    assert written == {"image_id": 3, "category_id": 90, "score": 0.75, "bbox": [0, 0, 6, 10]}
+    assert outline["size"] == [12, 20]
+    assert read_coco(tmp_path / "results.json", coco) == entries
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda e: e.update(image_id=4),
+            "detection 1: image 4 is not in the set; expected",
+        ),
+        (lambda e: e.update(category_id=2), "category 2 is not in the set"),
+        (lambda e: e.pop("score"), "detection 1: 'score'"),
+        (lambda e: e.update(score="high"), "must be real number"),
+        (lambda e: e.update(score=float("nan")), "not all numbers"),
+        (lambda e: e.update(bbox=[1, 2, 3]), r"\[1, 2, 3\] is no box"),
+        (lambda e: e["segmentation"].update(size=[20, 12]), "not of the image's"),
+        (lambda e: e["segmentation"].update(counts=[0, 240]), "detection 1: "),
+        (lambda e: [e.pop(key) for key in ("bbox", "segmentation")], "detection 1: 'bbox'"),
+    ],
+)
+def test_wrong_entries_of_cocos_file_are_named(
+    tmp_path: Path,
+    coco: DetectionSet,
+    entries: list[CocoDetection],
+    spoil: Callable[[dict[str, Any]], object],
+    message: str,
+) -> None:
+    spoil(entries[0])
+    write_coco(tmp_path / "results.json", entries)
+    with pytest.raises(UserError, match=message):
+        read_coco(tmp_path / "results.json", coco)
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(UserError, match="a list of detections was expected"):
+        read_coco(tmp_path / "results.json", coco)
+
+
+@pytest.mark.parametrize("rule", ["11-point", "area"])
+def test_vocs_files_score_as_what_was_written(tmp_path: Path, rule: Any) -> None:
+    write_voc(tmp_path, SET, FOUND, "val")
+    read = evaluate_result_files(SET, tmp_path, rule)
+    assert read.map_50_pct == pytest.approx(75)  # b: a wrong one before the right one
+    assert isinstance(read, AveragePrecision)
+    assert read.ap_pct == evaluate_detections(SET, FOUND, rule).noted["ap_pct"]
+
+
+def test_imagenets_file_scores_as_what_was_written(tmp_path: Path) -> None:
+    write_imagenet_det(tmp_path / "val.txt", SET, FOUND)
+    read = evaluate_result_files(SET, tmp_path / "val.txt", "imagenet-det")
+    assert read.noted == evaluate_detections(SET, FOUND, "imagenet-det").noted
+    with pytest.raises(UserError, match="compares boxes"):
+        evaluate_result_files(SET, tmp_path / "val.txt", "imagenet-det", masks=True)
+    with pytest.raises(UserError, match="did you mean imagenet-det"):
+        evaluate_result_files(SET, tmp_path / "val.txt", "imagenet", masks=True)  # type: ignore
+
+
+def test_cocos_file_scores_boxes_and_masks(
+    tmp_path: Path, coco: DetectionSet, entries: list[CocoDetection]
+) -> None:
+    """Both cover six tenths of the object, which is enough for three of ten overlaps."""
+    write_coco(tmp_path / "results.json", entries)
+    for masks in (False, True):
+        read = evaluate_result_files(coco, tmp_path / "results.json", "coco", masks=masks)
+        assert isinstance(read, CocoResult)
+        assert read.map_pct == pytest.approx(30)
+        assert read.map_50_pct == pytest.approx(100)
+    found = {"3": detections((0.75, 2, (0, 0, 6, 10)))}
+    assert evaluate_detections(coco, found, "coco") == evaluate_coco(coco, found)
+
+
+def test_each_set_has_its_benchmarks_rule(coco: DetectionSet) -> None:
+    assert benchmark_rule(coco) == "coco"
+    names = {"VOC 2007 test": "11-point", "VOC 2012 val": "area", "BCCD test": "area"}
+    for name, rule in {**names, "ImageNet DET val": "imagenet-det"}.items():
+        assert benchmark_rule(replace(SET, name=name)) == rule

@@ -1,0 +1,288 @@
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_detection import narrow_networks, tiny_recipe, tiny_sets
+
+from deepres.checkpoint import load_checkpoint
+from deepres.data.detection.batches import DetectionBatches
+from deepres.data.detection.records import DetectionSet
+from deepres.detection.faster_rcnn import PARTS, Detector
+from deepres.detection.weights import load_detector
+from deepres.distributed import ALONE
+from deepres.errors import UserError
+from deepres.evaluation.detection.finding import find_objects
+from deepres.models import Classifier, create_model, save_weights
+from deepres.recipes import DetectionRecipe, recipe_from_dict
+from deepres.run_folder import RunFolder
+from deepres.training.detect import training_step
+from deepres.training.detector_run import initial_detector, resume_detector, train_detector
+from deepres.training.detector_state import DetectorState
+from deepres.training.interrupt import Interrupted
+from deepres.training.optim import set_learning_rate
+from deepres.training.state import Diverged
+
+CPU = torch.device("cpu")
+RECIPE = tiny_recipe()
+Sets = tuple[DetectionSet, DetectionSet]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow():
+    with narrow_networks():
+        yield
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
+    return tiny_sets(tmp_path_factory.mktemp("voc"))
+
+
+def run(path: Path, sets: Sets, recipe: DetectionRecipe = RECIPE, **options) -> RunFolder:
+    train_detector(recipe, path, *sets, device="cpu", workers=0, **options)
+    return RunFolder(path)
+
+
+def resumed(path: Path, sets: Sets, **options) -> RunFolder:
+    resume_detector(path, *sets, device="cpu", workers=0, **options)
+    return RunFolder(path)
+
+
+@pytest.fixture(scope="module")
+def whole(sets: Sets, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run(tmp_path_factory.mktemp("runs") / "whole", sets)
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch: pytest.MonkeyPatch):
+    """Send this process a SIGTERM in the middle of a later step, once."""
+
+    def arm(steps: int) -> None:
+        true_record = DetectorState.record
+
+        def record(state: DetectorState, losses: dict[str, torch.Tensor]) -> None:
+            true_record(state, losses)
+            if state.step == steps:
+                monkeypatch.setattr(DetectorState, "record", true_record)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr(DetectorState, "record", record)
+
+    return arm
+
+
+def assert_same_bits(a: RunFolder, b: RunFolder) -> None:
+    events_a, events_b = (
+        [{k: v for k, v in e.items() if k != "images_per_s"} for e in folder.read_events()]
+        for folder in (a, b)
+    )
+    assert events_a == events_b
+    weights_a, weights_b = load_file(a.weights), load_file(b.weights)
+    assert weights_a.keys() == weights_b.keys()
+    for name, tensor in weights_a.items():
+        assert torch.equal(tensor, weights_b[name]), name
+    states = [load_checkpoint(folder.checkpoint)["optimizer"]["state"] for folder in (a, b)]
+    assert states[0]
+    for i, state in states[0].items():
+        assert torch.equal(state["momentum_buffer"], states[1][i]["momentum_buffer"])
+
+
+def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:
+    meta = whole.read_meta()
+    assert recipe_from_dict(meta["recipe"]) == RECIPE
+    assert meta["data"]["fingerprint"] == sets[0].fingerprint()
+    assert meta["test_data"]["fingerprint"] == sets[1].fingerprint()
+    assert meta["initial_weights"] is None
+
+    events = whole.read_events()
+    trained = [(e["step"], e["phase"][0], e["lr"]) for e in events if e["split"] == "train"]
+    # Windows end with a phase, too.
+    assert trained == [(2, "1", 0.001), (3, "2", 0.001), (4, "2", 0.001), (6, "3", 0.001),
+                       (8, "4", 0.001)]  # fmt: skip
+    parts = [{key[5:] for key in e if key.startswith("loss_")} for e in events if "loss" in e]
+    rpn, regions = {"objectness", "rpn_box_reg"}, {"classifier", "box_reg"}
+    assert parts == [rpn, regions, regions, rpn, regions]
+    for event in (event for event in events if "loss" in event):
+        assert event["loss"] == pytest.approx(
+            sum(value for key, value in event.items() if key.startswith("loss_"))
+        )
+    # In phases 1 and 2 there are two networks, and no detector to test.
+    assert [(e["step"], e["split"]) for e in events if "loss" not in e] == [
+        *((6, "val"), (8, "test"))
+    ]
+
+    result = json.loads(whole.result.read_text())
+    detector = load_detector(whole.path)
+    scores = find_objects([detector], sets[1], device=CPU, workers=0).scores()
+    (noted,) = json.loads((whole.path / "evaluations.json").read_text())
+    assert scores["map_50_pct"] == result["test_map_50_pct"] == noted["map_50_pct"]
+    assert (noted["set"], noted["images"], noted["rule"]) == (sets[1].name, 3, "area")
+    assert detector.classes == ("cat",)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5, 7])
+def test_a_run_stopped_in_any_phase_resumes_to_the_same_bits(
+    tmp_path: Path, sets: Sets, whole: RunFolder, interrupt_after, stop: int
+) -> None:
+    interrupt_after(stop)
+    command = f"deepres detect train --resume {tmp_path / 'run'}"
+    with pytest.raises(Interrupted, match=f"stopped at step {stop}; go on with: {command}"):
+        run(tmp_path / "run", sets)
+    torch.manual_seed(99)  # the caller's random state must not matter
+    assert_same_bits(whole, resumed(tmp_path / "run", sets))
+
+
+def test_it_leaves_the_callers_random_state_alone(tmp_path: Path, sets: Sets) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(tmp_path / "run", sets, tiny_recipe(1, "joint"))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def tensors_of(detector: Detector) -> dict[str, dict[str, torch.Tensor]]:
+    return {
+        part: {k: v.clone() for k, v in detector.get_submodule(name).state_dict().items()}
+        for part, name in PARTS.items()
+    }
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(tensor, b[name]) for name, tensor in a.items())
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "trained"])
+def test_each_phase_trains_its_parts_alone(sets: Sets, batch_norm: str) -> None:
+    recipe = tiny_recipe(8, "4-step", f"batch_norm={batch_norm}", "lr=0.01")
+    detector = initial_detector(recipe, sets[0].classes, None, seed=0)
+    initial = tensors_of(detector)
+    state = DetectorState(detector, recipe, CPU, ALONE)
+    options = {"batch_size": 2, "flip": True, "masks": False, "steps": 1, "seed": 0, "workers": 0}
+    images, targets = DetectionBatches(sets[0], device=CPU, **options)(0)
+    before: dict[str, dict[str, torch.Tensor]] = {}
+    for number, trained in enumerate(
+        [{"shared", "rpn"}, {"shared", "region"}, {"rpn"}, {"region"}]
+    ):
+        if number:
+            state.begin_phase(number)
+        now = tensors_of(detector)
+        if number == 1:  # from the weights of the classifier again
+            assert equal(now["shared"], initial["shared"])
+            assert equal(now["region"], initial["region"])
+        if number == 2:  # the detector's shared layers, with a new RPN
+            assert equal(now["shared"], before["shared"])
+            assert equal(now["rpn"], initial["rpn"])
+        if number == 3:
+            assert all(equal(now[part], before[part]) for part in PARTS)
+        if number in (1, 3):
+            assert equal(state.proposer.backbone.state_dict(), before["shared"])
+            assert equal(state.proposer.rpn.state_dict(), before["rpn"])
+        torch.manual_seed(number)
+        state.network.eval()  # as for an evaluation
+        state.network.train()
+        training_step(state.network, state.optimizer, images, targets, state.proposer)
+        before = tensors_of(detector)
+        assert {part for part in PARTS if not equal(before[part], now[part])} == trained
+    assert not state.initial
+
+
+def test_biases_learn_at_twice_the_rate_through_every_drop(sets: Sets) -> None:
+    recipe = tiny_recipe(16, "4-step", "lr_divisor=10")
+    state = DetectorState(
+        initial_detector(recipe, sets[0].classes, None, seed=0), recipe, CPU, ALONE
+    )
+    rates = []
+    for step in range(16):
+        if recipe.phase_of(step) != state.number:
+            state.begin_phase(recipe.phase_of(step))
+        set_learning_rate(state.optimizer, recipe.learning_rate(step))
+        rates.append(tuple(group["lr"] for group in state.optimizer.param_groups))
+    assert rates == 4 * [*3 * [(0.001, 0.002)], (0.0001, 0.0002)]
+    weights, biases = (group["params"] for group in state.optimizer.param_groups)
+    assert all(weight.ndim > 1 for weight in weights)
+    assert all(bias.ndim == 1 for bias in biases)
+
+
+def classifier_file(path: Path, name: str = "resnet18") -> Path:
+    torch.manual_seed(1)
+    network = create_model(name, num_classes=3)
+    mean, std = torch.rand(3, 8, 8), torch.tensor([0.2, 0.3, 0.25])[:, None, None]
+    save_weights(path, Classifier(network, mean, ("a", "b", "c"), std=std, crop=8), {})
+    return path
+
+
+def test_weights_bring_their_preparation_along(tmp_path: Path, sets: Sets) -> None:
+    file = classifier_file(tmp_path / "classifier.safetensors")
+    classifier = load_file(file)
+    recipe = tiny_recipe(1, "joint", "frozen_stages=4")
+    folder = run(tmp_path / "run", sets, recipe, weights=file)
+    detector = load_detector(folder.path)
+    torch.testing.assert_close(detector.mean, classifier["input_mean"].mean((1, 2)))
+    torch.testing.assert_close(detector.std, torch.tensor([0.2, 0.3, 0.25]))
+    own = detector.state_dict()
+    for name, tensor in classifier.items():
+        if name.startswith(("conv1", "layer1", "layer2", "layer3")) and "num_batches" not in name:
+            assert torch.equal(own[f"backbone.{name}"], tensor), name
+    assert folder.read_meta()["initial_weights"]["file"] == str(file)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path, sets: Sets) -> None:
+    file = classifier_file(tmp_path / "other.safetensors", "plain18")
+    with pytest.raises(UserError, match="holds plain18, but the recipe is for resnet18"):
+        run(tmp_path / "run", sets, weights=file)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_never_saved_needs_its_weights_again(tmp_path: Path, sets: Sets) -> None:
+    file = classifier_file(tmp_path / "classifier.safetensors")
+    recipe = tiny_recipe(2, "joint")
+    folder = run(tmp_path / "run", sets, recipe, weights=file)
+    first = load_file(folder.weights)
+    folder.checkpoint.unlink()
+    for name, tensor in load_file(resumed(folder.path, sets).weights).items():
+        assert torch.equal(tensor, first[name])
+    folder.checkpoint.unlink()
+    (tmp_path / "run/checkpoint.previous.pt").unlink(missing_ok=True)
+    torch.manual_seed(2)
+    save_weights(file, Classifier(create_model("resnet18"), torch.zeros(3, 1, 1), ("a",)), {})
+    with pytest.raises(UserError, match="is not what this run began with"):
+        resumed(folder.path, sets)
+
+
+def test_without_a_test_set_there_is_no_test(tmp_path: Path, sets: Sets) -> None:
+    folder = run(tmp_path / "run", (sets[0], None), tiny_recipe(2, "joint"))
+    assert {event["split"] for event in folder.read_events()} == {"train"}
+    assert "test_map_50_pct" not in json.loads(folder.result.read_text())
+    with pytest.raises(UserError, match="began with no test set, but this is"):
+        resumed(folder.path, sets)
+
+
+def test_other_images_are_refused(tmp_path: Path, sets: Sets, whole: RunFolder) -> None:
+    others = tiny_sets(tmp_path / "others", images=3)
+    with pytest.raises(UserError, match="give the same data by --data"):
+        resumed(whole.path, others)
+
+
+def test_a_finished_run_can_be_extended(tmp_path: Path, sets: Sets) -> None:
+    folder = run(tmp_path / "run", sets, tiny_recipe(2, "joint"))
+    resumed(folder.path, sets, steps=3)
+    straight = run(tmp_path / "straight", sets, tiny_recipe(2, "joint").extended(3))
+    weights = load_file(straight.weights)
+    for name, tensor in load_file(folder.weights).items():
+        assert torch.equal(tensor, weights[name])
+
+
+def test_divergence_ends_the_run(tmp_path: Path, sets: Sets) -> None:
+    with pytest.raises(Diverged, match=r"training diverged: the loss is .* after step"):
+        run(tmp_path / "run", sets, tiny_recipe(6, "joint", "lr=1e12", "log_every=6"))
+
+
+def test_training_and_test_classes_must_agree(tmp_path: Path, sets: Sets) -> None:
+    other = dataclasses.replace(sets[1], classes=("dog",))
+    with pytest.raises(UserError, match=r"other classes: 1 \(cat, …\) and 1 \(dog, …\)"):
+        run(tmp_path / "run", (sets[0], other))
