@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from deepres.errors import UserError
 from deepres.recipes.schema import Recipe
 
 
@@ -83,3 +84,14 @@ def localization_departures(recipe: LocalizationRecipe) -> dict[str, Any]:
         paper = paper.shortened(recipe.steps)
     papers = paper.to_dict()
     return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}
+
+
+def localization_recipe_from_dict(fields: dict[str, Any]) -> LocalizationRecipe:
+    """Return the recipe that its ``to_dict`` gave.
+
+    Raises:
+        UserError: it is of another kind, or was written by another version.
+    """
+    if fields.get("kind") != LocalizationRecipe.kind:
+        raise UserError("this run trains no localization network; leave out localize")
+    return LocalizationRecipe.from_dict(fields)

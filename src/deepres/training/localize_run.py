@@ -1,7 +1,6 @@
 """A run that trains a localization network from its first step to its result."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,11 @@ from deepres.distributed import World, join_world
 from deepres.errors import UserError
 from deepres.files import write_json
 from deepres.models.weights import load_model, weights_file
-from deepres.recipes.localization import LocalizationRecipe, localization_departures
+from deepres.recipes.localization import (
+    LocalizationRecipe,
+    localization_departures,
+    localization_recipe_from_dict,
+)
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
@@ -33,20 +36,6 @@ from deepres.training.localize import LocalizerTraining, run_steps
 from deepres.training.state import TrainingState, latest_state
 
 
-@dataclass(frozen=True)
-class Means:
-    """With what a run is carried out; none of it changes its outcome."""
-
-    device: str = "auto"
-    """``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``."""
-    workers: int | None = None
-    """How many processes decode image files; by default one a core, up to 8."""
-    save_every_s: float = SAVE_EVERY_S
-    """Seconds between checkpoints."""
-    say: Callable[[str], None] = print
-    """Receives lines for the user."""
-
-
 def train_localizer(
     recipe: LocalizationRecipe,
     run: Path,
@@ -54,7 +43,9 @@ def train_localizer(
     weights: Path,
     *,
     seed: int = 0,
-    means: Means = Means(),
+    device: str = "auto",
+    workers: int | None = None,
+    save_every_s: float = SAVE_EVERY_S,
 ) -> dict[str, Any]:
     """Train a localization network and leave a run folder with its curves, weights and result.
 
@@ -66,7 +57,9 @@ def train_localizer(
         data: images with boxes, of the classes that the weights know.
         weights: a run's folder, or a file of weights, of the recipe's network for classification.
         seed: of the new layers and of all random draws.
-        means: with what.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        workers: how many processes decode image files; by default one a core, up to 8.
+        save_every_s: seconds between checkpoints.
 
     Returns:
         The content of the run's result.json.
@@ -80,7 +73,7 @@ def train_localizer(
     """
     folder = RunFolder(run)
     folder.check_absent()
-    world, device = join_world(means.device)
+    world, target = join_world(device)
     classifier = load_model(weights)
     architecture = classifier.network.architecture
     if architecture["name"] != recipe.model:
@@ -106,9 +99,9 @@ def train_localizer(
             "mean": classifier.mean.mean((1, 2)).tolist(),
             "std": classifier.std.flatten().tolist(),
         },
-        "provenance": run_provenance(device, world),
+        "provenance": run_provenance(target, world),
     }
-    training = _prepare(folder, recipe, data, meta, world, device, means)
+    training = _prepare(folder, recipe, data, meta, world, target, workers, save_every_s)
     kept = training.localizer.network.network
     known = classifier.network.state_dict()
     kept.load_state_dict({name: known[name] for name in kept.state_dict()})
@@ -122,7 +115,14 @@ def train_localizer(
 
 
 def resume_localizer(
-    run: Path, data: LocalizationData, *, steps: int | None = None, means: Means = Means()
+    run: Path,
+    data: LocalizationData,
+    *,
+    steps: int | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    save_every_s: float = SAVE_EVERY_S,
+    say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Go on with a run from its latest whole checkpoint, as if it had never stopped.
 
@@ -130,7 +130,10 @@ def resume_localizer(
         run: its folder.
         data: the same images that it began with.
         steps: a new last step, to extend a run; drops of the learning rate stay where they are.
-        means: with what.
+        device: as in ``train_localizer``.
+        workers: as in ``train_localizer``.
+        save_every_s: as in ``train_localizer``.
+        say: receives lines for the user.
 
     Returns:
         The content of the run's result.json.
@@ -140,7 +143,7 @@ def resume_localizer(
     """
     folder = RunFolder(run)
     meta = folder.read_meta()
-    recipe = localization_recipe_of(folder)
+    recipe = localization_recipe_from_dict(meta["recipe"])
     if data.fingerprint() != meta["data"]["fingerprint"]:
         raise UserError(
             f"{run} was trained on {meta['data']['source']} ({meta['data']['fingerprint']}), but "
@@ -148,35 +151,23 @@ def resume_localizer(
         )
     if steps is not None:
         recipe = recipe.extended(steps)
-    world, device = join_world(means.device)
-    say = means.say if world.leader else say_nothing
+    world, target = join_world(device)
+    say = say if world.leader else say_nothing
     with locked(folder, world):
         state = world.leaders(latest_state(folder, say) if world.leader else None)
         if state is None:
             raise UserError(f"{run} has no checkpoint; delete it and start the run again")
-        training = _prepare(folder, recipe, data, meta, world, device, means)
+        training = _prepare(folder, recipe, data, meta, world, target, workers, save_every_s)
         done = training.state
         done.load(state, folder)
         training.logged_step, training.logged_seconds = done.step, done.seconds
         say(f"going on from step {done.step:,} of {recipe.steps:,}")
         meta |= {"recipe": recipe.to_dict(), "departures": localization_departures(recipe)}
-        note_resumption(meta, run_provenance(device, world), done.step, say)
+        note_resumption(meta, run_provenance(target, world), done.step, say)
         if world.leader:
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)
-
-
-def localization_recipe_of(folder: RunFolder) -> LocalizationRecipe:
-    """Return the recipe of a run.
-
-    Raises:
-        UserError: there is no run, or it trains no localization network.
-    """
-    fields = folder.read_meta()["recipe"]
-    if fields.get("kind") != LocalizationRecipe.kind:
-        raise UserError(f"{folder.path} trains no localization network; leave out localize")
-    return LocalizationRecipe.from_dict(fields)
 
 
 def _prepare(
@@ -186,10 +177,11 @@ def _prepare(
     meta: dict[str, Any],
     world: World,
     device: torch.device,
-    means: Means,
+    workers: int | None,
+    save_every_s: float,
 ) -> LocalizerTraining:
     """Set up a run at step 0; the layers before the new ones have no weights yet."""
-    check_save_every(means.save_every_s)
+    check_save_every(save_every_s)
     if recipe.batch_size % world.size:
         raise UserError(
             f"batch_size={recipe.batch_size} cannot be shared evenly by {world.size} processes"
@@ -209,7 +201,7 @@ def _prepare(
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
     )
-    workers = number_of_workers(means.workers)
+    decoding = number_of_workers(workers)
     batches = CropBatches(
         BoxedImages.of(data.train),
         recipe,
@@ -217,7 +209,7 @@ def _prepare(
         std,
         seed=seed,
         device=device,
-        workers=workers,
+        workers=decoding,
         world=world,
     )
     return LocalizerTraining(
@@ -231,8 +223,8 @@ def _prepare(
         world=world,
         device=device,
         seed=seed,
-        workers=workers,
-        save_every_s=means.save_every_s,
+        workers=decoding,
+        save_every_s=save_every_s,
     )
 
 

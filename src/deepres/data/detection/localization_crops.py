@@ -89,7 +89,8 @@ class CropStream(Dataset[Crops]):
             try:
                 image = open_image(self._images.paths[i])
             except BadImage as error:
-                return Crops(*torch.empty(5, 0), bad=str(error))
+                nothing = torch.empty(0)
+                return Crops(nothing, nothing, nothing, nothing, nothing, str(error))
             pixels.append(crop_of_scaled(image, side, top, left, crop, flip))
             size = scaled_size(image.size, side)
             corner = crop_corner(size, top, left, crop)
@@ -148,6 +149,9 @@ class CropBatches:
         if crops.bad:
             raise BadImage(crops.bad)
         self._next_step = step + 1
-        crops = Crops(*(column.to(self._device, non_blocking=True) for column in crops[:-1]))
-        images = prepare(crops.images.permute(0, 3, 1, 2), self._mean, self._std)
-        return crops._replace(images=images.add_(crops.shifts[:, :, None, None] / self._std))
+        pixels, classes, shifts, boxes, counts = (
+            column.to(self._device, non_blocking=True) for column in crops[:-1]
+        )
+        images = prepare(pixels.permute(0, 3, 1, 2), self._mean, self._std)
+        images.add_(shifts[:, :, None, None] / self._std)
+        return Crops(images, classes, shifts, boxes, counts)

@@ -49,7 +49,7 @@ class View(NamedTuple):
         )
 
 
-VIEWS = ("1-crop", "dense", "multi-scale")
+LOCALIZATION_VIEWS = ("1-crop", "dense", "multi-scale")
 
 
 def views_called(name: str, crop: int, shorter_side: int) -> tuple[View, ...]:
@@ -70,7 +70,7 @@ def views_called(name: str, crop: int, shorter_side: int) -> tuple[View, ...]:
         return (View(shorter_side, None),)
     if name == "multi-scale":
         return tuple(View(round(side * crop / 224), None) for side in SCALES)
-    raise unknown_name("view", name, VIEWS)
+    raise unknown_name("view", name, LOCALIZATION_VIEWS)
 
 
 class Seen(NamedTuple):

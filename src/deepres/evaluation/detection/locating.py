@@ -70,11 +70,6 @@ def locate(
     return world.sum(boxes)
 
 
-def whole_images(images: BoxedImages, classes: Tensor) -> Tensor:
-    """Return each whole image as its only guess, in the form of ``locate``."""
-    return same_box(images, classes, torch.tensor([0.0, 0, 1, 1]))
-
-
 def same_box(images: BoxedImages, classes: Tensor, box: Tensor) -> Tensor:
     """Return one box, in shares of width and height (4,), for every image and class."""
     of_images = box * images.sizes.repeat(1, 2)
