@@ -43,7 +43,7 @@ class PerClassRPN(nn.Module):
         network: it is taken over: the stages after ``stage`` are removed, and BN is frozen.
         stage: the last stage to keep, conv4_x or conv5_x.
         classes: how many there are.
-        anchor_sides: square roots of the anchors' areas, in pixels.
+        anchor_sizes: square roots of the anchors' areas, in pixels.
         anchors_per_image: how many of an image are drawn for the losses, up to half of them
             positive.
     """
@@ -53,7 +53,7 @@ class PerClassRPN(nn.Module):
         network: StagedNetwork,
         stage: str,
         classes: int,
-        anchor_sides: Sequence[int],
+        anchor_sizes: Sequence[int],
         anchors_per_image: int = 8,
     ) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class PerClassRPN(nn.Module):
             probe = next(network.parameters()).new_zeros(1, 3, 64, 64)
             _, channels, _, width = network.feature_map(probe).shape
         self.stride = 64 // width
-        generator = AnchorGenerator((tuple(anchor_sides),), (ASPECT_RATIOS,))
+        generator = AnchorGenerator((tuple(anchor_sizes),), (ASPECT_RATIOS,))
         self.anchors_at_each = generator.num_anchors_per_location()[0]
         self.rpn = RegionProposalNetwork(
             generator,

@@ -40,7 +40,7 @@ def build_localizer(
         create_model(**architecture),
         recipe.stage,
         len(classes),
-        recipe.anchor_sides,
+        recipe.anchor_sizes,
         recipe.anchors_per_image,
     )
     side = recipe.test_shorter_side

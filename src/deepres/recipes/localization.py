@@ -19,7 +19,7 @@ class LocalizationRecipe(Recipe):
     """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
     crop: int
     """The side, in pixels, of the random crop."""
-    anchor_sides: tuple[int, ...]
+    anchor_sizes: tuple[int, ...]
     """Square roots, in pixels, of the anchors' areas; each has the aspect ratios 1:2, 1:1, 2:1."""
     anchors_per_image: int
     """How many anchors of an image are drawn to learn from, half of them on the object."""
@@ -37,9 +37,9 @@ class LocalizationRecipe(Recipe):
         self._check_least(1, "crop", "eval_images")
         self._check_least(2, "anchors_per_image")
         self._check_least(0, "colour_std")
-        sides = self.anchor_sides
+        sides = self.anchor_sizes
         rising = bool(sides) and sides[0] > 0 and list(sides) == sorted(set(sides))
-        self._check("anchor_sides", "rising numbers of pixels", rising)
+        self._check("anchor_sizes", "rising numbers of pixels", rising)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of step ``step``, the first being 0."""
@@ -69,7 +69,7 @@ def localization_recipe(model: str) -> LocalizationRecipe:
         stage="conv4_x",
         shorter_side=(256, 480),
         crop=224,
-        anchor_sides=(56, 112, 224),
+        anchor_sizes=(56, 112, 224),
         anchors_per_image=8,
         flip=True,
         colour_std=0.1,
