@@ -161,15 +161,17 @@ def make_localization_run(
     errors_pct: dict[tuple[str, str], float],
     source: str | None = None,
     tested_on: tuple[int, str] = (50_000, "ImageNet val"),
+    class_views: str = "multi-scale",
 ) -> Run:
     """Make the folder of a localizer's run and read it.
 
     Args:
         folder: which to make.
         seed: its seed.
-        errors_pct: of each testing and kind of classes, as in the published table.
+        errors_pct: by views and kind of classes, as in the published table.
         source: the name of its data; None: the paper's.
         tested_on: how many images of what.
+        class_views: what the classifier sees of an image.
     """
     recipe = localization_recipe("resnet101")
     run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, {})
@@ -177,11 +179,12 @@ def make_localization_run(
     _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})
     entries = [
         {
-            **{"kind": "localization", "testing": testing, "classes": classes},
+            **({"class_views": class_views} if classes == "predicted" else {}),
+            **{"kind": "localization", "views": views, "classes": classes},
             **{"images": tested_on[0], "set": tested_on[1], "provenance": PROVENANCE},
             **{"top5_error_pct": error, "top1_error_pct": error + 10},
         }
-        for (testing, classes), error in errors_pct.items()
+        for (views, classes), error in errors_pct.items()
     ]
     (folder / "evaluations.json").write_text(json.dumps(entries))
     return read_run(folder)

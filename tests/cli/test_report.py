@@ -38,7 +38,7 @@ def test_given_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_detection_and_localization_stand_beside_classification(folder: Path) -> None:
     make_run(folder / "runs/a", "resnet101")
     make_detection_run(folder / "runs/b", map_50_pct=76.12)
-    make_localization_run(folder / "runs/c", errors_pct={("dense", "predicted"): 14.56})
+    make_localization_run(folder / "runs/c", errors_pct={("multi-scale", "predicted"): 14.56})
     assert main(["report"]) == 0
     page = Path("report.html").read_text()
     assert '<h2 id="table7">Table 7: Faster R-CNN on PASCAL VOC' in page

@@ -146,7 +146,9 @@ def test_detectors_show_their_tests_and_pictures(tmp_path: Path) -> None:
     )
     Image.new("RGB", (3_000, 200), "red").save(shown.path / "detections.png")
     bare = make_detection_run(tmp_path / "b", "vgg16", stopped_at=0)
-    localizer = make_localization_run(tmp_path / "c", errors_pct={("dense", "predicted"): 15.25})
+    localizer = make_localization_run(
+        tmp_path / "c", errors_pct={("multi-scale", "predicted"): 15.25}
+    )
     page = render_page([shown, bare, localizer, make_run(tmp_path / "d", "resnet101")])
     outline = Outline(page)
     assert len(outline.ids) == len(set(outline.ids))
@@ -158,7 +160,7 @@ def test_detectors_show_their_tests_and_pictures(tmp_path: Path) -> None:
     assert cells[at - 2 : at + 2] == ["VOC 2007 test", "4,952", "box refinement", "77.70"]
     assert "tvmonitor" in text
     assert "Test error 12.00 %, training error 11.00 %, after 60,000 steps" in text
-    assert "dense, predicted classes" in text
+    assert "multi-scale, predicted classes" in text
     (picture,) = re.findall('src="data:image/webp;base64,([^"]+)"', page)
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
         assert image.size == (1_600, 107)

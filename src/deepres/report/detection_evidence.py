@@ -39,7 +39,7 @@ def _tests(tests: list[dict[str, object]]) -> Table:
     keys = [key for key in NUMBERS if any(key in test for test in tests)]
     rows = []
     for test in tests:
-        with_what = [*_words(test, "improvements"), *_words(test, "testing")]
+        with_what = [*_words(test, "improvements"), *_words(test, "views")]
         with_what += [f"{each} classes" for each in _words(test, "classes")]
         if members := _words(test, "members"):
             with_what.append(f"ensemble of {len(members)}")

@@ -93,8 +93,8 @@ class LocalizationResult:
     """An error of localization on ImageNet, over the five likeliest classes or for the true one."""
 
     label: str
-    testing: str
-    """What is seen of an image: "1-crop" or "dense"."""
+    views: str
+    """What is seen of an image: "1-crop", or "multi-scale", all of it at several scales."""
     classes: str
     """Whose: "ground truth" or "predicted"."""
     error_pct: float
@@ -104,10 +104,11 @@ class LocalizationResult:
 TABLE_13 = (
     LocalizationResult("VGG's, VGG-16", "1-crop", "ground truth", 33.1),
     LocalizationResult("RPN, ResNet-101", "1-crop", "ground truth", 13.3, "resnet101"),
-    LocalizationResult("RPN, ResNet-101", "dense", "ground truth", 11.7, "resnet101"),
-    LocalizationResult("RPN, ResNet-101", "dense", "predicted", 14.4, "resnet101"),
-    LocalizationResult("RPN + R-CNN, ResNet-101", "dense", "predicted", 10.6),
-    LocalizationResult("RPN + R-CNN, ensemble", "dense", "predicted", 8.9),
-    LocalizationResult("RPN + R-CNN, ensemble, test images", "dense", "predicted", 9.0),
+    LocalizationResult("RPN, ResNet-101", "multi-scale", "ground truth", 11.7, "resnet101"),
+    LocalizationResult("RPN, ResNet-101", "multi-scale", "predicted", 14.4, "resnet101"),
+    LocalizationResult("RPN + R-CNN, ResNet-101", "multi-scale", "predicted", 10.6),
+    LocalizationResult("RPN + R-CNN, ensemble", "multi-scale", "predicted", 8.9),
+    LocalizationResult("RPN + R-CNN, ensemble, test images", "multi-scale", "predicted", 9.0),
 )
-"""Appendix C: errors on ImageNet's validation images; the last, of Table 14, on its test images."""
+"""Appendix C: errors on ImageNet's validation images; the last, of Table 14, on its test images.
+The predicted classes are those of a network tested at several scales."""

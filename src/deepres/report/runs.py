@@ -12,7 +12,7 @@ from deepres.run_folder import Event, RunFolder
 PAPERS_DATA = {
     **{"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"},
     **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
-    "localization": "ImageNet train",
+    "localization": "imagenet (1000 classes, boxes)",
 }
 """What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
 (detection) or kind."""
