@@ -175,8 +175,9 @@ def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> R
 
 
 def _detection_command(entry: DetectionResult, state: str) -> str:
-    context = " --set global_context=true" if CONTEXT in entry.improvements else ""
-    train = f"deepres detect train {entry.network} --on {entry.test.dataset}{context}"
+    train = f"deepres detect train {entry.network} --on {entry.test.dataset}"
+    if CONTEXT in entry.improvements:
+        train += f" --set global_context=true --out runs/{entry.network}-coco-context-s0"
     options = "".join(f" {OPTIONS[each]}" for each in entry.improvements if each in OPTIONS)
     if entry.test is VOC12_TEST:  # what is on its images is not public
         options = " --on voc2012-test --save-results DIR, for VOC's server"
