@@ -10,11 +10,13 @@ from deepres.report.detection_figures import precision_recall
 from deepres.report.embed import figure_html
 from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
-from deepres.report.runs import OUTCOMES, Run
+from deepres.report.runs import PRECISIONS, Run
 from deepres.run_folder import EVALUATIONS
 
 PICTURES, CURVES = "detections.png", "pr_curves.json"
 """What a test of a detector leaves beside its run."""
+NUMBERS = PRECISIONS | {"top5_error_pct": "top-5 error", "top1_error_pct": "top-1 error"}
+"""What a test finds, in words."""
 WIDTH = 1600
 """Pixels across, at most, of the pictures on the page."""
 
@@ -34,10 +36,10 @@ def evidence(run: Run) -> str:
 
 
 def _tests(tests: list[dict[str, object]]) -> Table:
-    keys = [key for key in OUTCOMES if any(key in test for test in tests)]
+    keys = [key for key in NUMBERS if any(key in test for test in tests)]
     rows = []
     for test in tests:
-        with_what = [*_words(test, "improvements"), *_words(test, "testing")]
+        with_what = [*_words(test, "improvements"), *_words(test, "views")]
         with_what += [f"{each} classes" for each in _words(test, "classes")]
         if members := _words(test, "members"):
             with_what.append(f"ensemble of {len(members)}")
@@ -45,7 +47,7 @@ def _tests(tests: list[dict[str, object]]) -> Table:
         rows.append(
             [str(test["set"]), f"{test['images']:,}", ", ".join(with_what) or "–", *numbers]
         )
-    columns = ["tested on", "images", "with", *(f"{OUTCOMES[key]} (%)" for key in keys)]
+    columns = ["tested on", "images", "with", *(f"{NUMBERS[key]} (%)" for key in keys)]
     numbers_at = frozenset({1, *range(3, len(columns))})
     return Table("Tests", columns, rows, numbers=numbers_at)
 
