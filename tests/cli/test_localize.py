@@ -62,8 +62,9 @@ def test_errors_are_printed_beside_trivial_boxes_and_noted(
 
 def test_classes_may_be_predicted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Of two classes both are guessed, so that the class is always among the five."""
+    views = ["--class-views", "10-crop"]
     assert evaluate(run, "--views", "1-crop") == 0
-    assert evaluate(run, "--views", "1-crop", "--classes", "predicted") == 0
+    assert evaluate(run, "--views", "1-crop", "--classes", "predicted", *views) == 0
     assert "classes predicted by" in capsys.readouterr().out
     truth, predicted = json.loads((run / "evaluations.json").read_text())[-2:]
     assert predicted["classes"] == "predicted"
