@@ -36,8 +36,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--class-views",
         choices=VIEWS,
-        default="10-crop",
-        help="what the classifier sees of an image (default: %(default)s)",
+        default="multi-scale",
+        help="what the classifier sees of an image (default: %(default)s, as in the paper)",
     )
     parser.add_argument(
         "--views",

@@ -26,7 +26,7 @@ from deepres.training.interrupt import Interrupted, stop_on_signals
 from deepres.training.optim import set_learning_rate
 from deepres.training.state import TrainingState
 
-COMMAND = "localize train"
+COMMAND = "deepres localize train"
 
 
 @dataclass

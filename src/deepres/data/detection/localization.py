@@ -40,8 +40,8 @@ class LocalizationData:
 
     @property
     def source(self) -> str:
-        """What they are, in words, for people."""
-        return f"{Path(self.location).name} ({len(self.classes)} classes, boxes)"
+        """What is trained on, in words, for people."""
+        return self.train.name
 
     def fingerprint(self) -> str:
         """Return a checksum of all ids, sizes, boxes and labels."""
