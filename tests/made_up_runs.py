@@ -10,7 +10,7 @@ from deepres.recipes import detection_recipe, get_recipe
 from deepres.recipes.localization import localization_recipe
 from deepres.recipes.schema import Recipe
 from deepres.report.published_detection import TABLE_7, TABLE_8
-from deepres.report.runs import PAPERS_DATA, Run, read_run
+from deepres.report.runs import PAPERS_DATA, TRAINING_IMAGES, Run, read_run
 from deepres.run_folder import RunFolder
 
 PROVENANCE = {
@@ -93,6 +93,8 @@ def make_detection_run(
     steps: int | None = None,
     stopped_at: int | None = None,
     source: str | None = None,
+    images: int | None = None,
+    pretrained_on: int | None = 1_000,
     settings: tuple[str, ...] = (),
     tests: tuple[dict[str, Any], ...] = ({},),
     **side_files: Any,
@@ -109,6 +111,8 @@ def make_detection_run(
         steps: its length, if shortened; None: the paper's.
         stopped_at: the last step logged, if it is not finished.
         source: the name of its data; None: the paper's.
+        images: how many; None: as the paper.
+        pretrained_on: how many classes; None: it starts from random weights.
         settings: fields of the recipe, each ``field=value``.
         tests: entries of evaluations.json, each by what differs from the paper's test.
         side_files: the contents of further JSON files beside it.
@@ -116,7 +120,13 @@ def make_detection_run(
     recipe = detection_recipe(dataset, model)
     recipe = (recipe.shortened(steps) if steps else recipe).changed(list(settings))
     source = source or PAPERS_DATA[dataset]
-    run, length = _begin(folder, recipe, departures_of(recipe), seed, source), recipe.steps
+    more = {
+        "initial_weights": {"file": "weights.safetensors"} if pretrained_on else None,
+        "detector": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
+    }
+    data = {"images": images or TRAINING_IMAGES.get(source, 300)}
+    run = _begin(folder, recipe, departures_of(recipe), seed, source, data, more)
+    length = recipe.steps
     precisions = {"map_50_pct": map_50_pct} | ({} if map_pct is None else {"map_pct": map_pct})
     parts = (("objectness", "rpn_box_reg"), ("classifier", "box_reg"))
     for i in range(1, 41):
@@ -131,7 +141,7 @@ def make_detection_run(
             found = {key: value * risen for key, value in precisions.items()}
             run.append_event({"step": step, "split": split, **found})
     if stopped_at is None:
-        _finish(run, recipe, seed, precisions)
+        _finish(run, recipe, seed, {f"test_{key}": value for key, value in precisions.items()})
         entries = {entry.test.dataset: entry.test for entry in (*TABLE_7, *TABLE_8)}
         test = entries.get(dataset, TABLE_7[0].test)
         usual = {
@@ -151,41 +161,51 @@ def make_localization_run(
     errors_pct: dict[tuple[str, str], float],
     source: str | None = None,
     tested_on: tuple[int, str] = (50_000, "ImageNet val"),
+    class_views: str = "multi-scale",
 ) -> Run:
     """Make the folder of a localizer's run and read it.
 
     Args:
         folder: which to make.
         seed: its seed.
-        errors_pct: of each testing and kind of classes, as in the published table.
+        errors_pct: by views and kind of classes, as in the published table.
         source: the name of its data; None: the paper's.
         tested_on: how many images of what.
+        class_views: what the classifier sees of an image.
     """
     recipe = localization_recipe("resnet101")
-    run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"])
-    run.append_event({"step": recipe.steps, "split": "train", "loss": 0.5})
-    _finish(run, recipe, seed, {})
+    run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, {})
+    run.append_event({"step": recipe.steps, "split": "train", "error_pct": 11.0})
+    _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})
     entries = [
         {
-            **{"kind": "localization", "testing": testing, "classes": classes},
+            **({"class_views": class_views} if classes == "predicted" else {}),
+            **{"kind": "localization", "views": views, "classes": classes},
             **{"images": tested_on[0], "set": tested_on[1], "provenance": PROVENANCE},
             **{"top5_error_pct": error, "top1_error_pct": error + 10},
         }
-        for (testing, classes), error in errors_pct.items()
+        for (views, classes), error in errors_pct.items()
     ]
     (folder / "evaluations.json").write_text(json.dumps(entries))
     return read_run(folder)
 
 
 def _begin(
-    folder: Path, recipe: Recipe, departures: dict[str, Any], seed: int, source: str
+    folder: Path,
+    recipe: Recipe,
+    departures: dict[str, Any],
+    seed: int,
+    source: str,
+    data: dict[str, Any],
+    more: dict[str, Any],
 ) -> RunFolder:
     run = RunFolder(folder)
-    data = {"source": source, "location": "data", "fingerprint": source}
+    data = {"source": source, "location": "data", "fingerprint": source} | data
     run.write_meta(
         {
             **{"recipe": recipe.to_dict(), "departures": departures, "seed": seed},
             **{"data": data, "provenance": PROVENANCE},
+            **more,
         }
     )
     return run

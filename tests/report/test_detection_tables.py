@@ -35,7 +35,7 @@ def test_published_numbers_are_the_papers() -> None:
         *(("55.7", "34.9"), ("59.0", "37.4")),
     ]
     assert [cells[2] for cells in table12([]).rows] == ["58.8", "62.1"]
-    assert row(table13([]), "RPN, ResNet-101", "dense", "predicted")["published"] == "14.4"
+    assert row(table13([]), "RPN, ResNet-101", "multi-scale", "predicted")["published"] == "14.4"
 
 
 def test_without_runs_there_are_gaps() -> None:
@@ -48,7 +48,7 @@ def test_without_runs_there_are_gaps() -> None:
 def test_of_several_seeds_the_best_is_the_most_precise(tmp_path: Path) -> None:
     for seed, precision in enumerate((75.4, 76.0, 76.6)):
         make_detection_run(tmp_path / str(seed), seed=seed, map_50_pct=precision)
-    make_detection_run(tmp_path / "again", seed=1, map_50_pct=99.0, stopped_at=8_000)
+    make_detection_run(tmp_path / "again", seed=1, map_50_pct=99.0)
     found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC07 test")
     assert found["ours"] == "76.60 (76.00 ± 0.60)"
     assert (found["difference"], found["n"]) == ("−0.40", "3")
@@ -73,6 +73,9 @@ def test_coco_has_two_measures(tmp_path: Path) -> None:
         ),
         ({"tests": ({"rule": "area"},)}, "ResNet-101, rule area"),
         ({"source": "VOC 2012 train"}, "ResNet-101, VOC 2012 train"),
+        ({"images": 60}, "ResNet-101, 60 images of VOC 07+12"),
+        ({"pretrained_on": None}, "ResNet-101, random initial weights"),
+        ({"pretrained_on": 200}, "ResNet-101, pre-trained on 200 classes"),
         (
             {"tests": ({"improvements": ["box refinement"]},)},
             "ResNet-101, VOC 07+12, box refinement, tested on 4,952 images of VOC 2007 test",
@@ -150,22 +153,40 @@ def test_of_a_test_done_twice_the_later_one_counts(tmp_path: Path) -> None:
     assert (found["ours"], found["n"]) == ("71.00", "1")
 
 
+def test_what_a_server_answered_may_be_noted_by_hand(tmp_path: Path) -> None:
+    noted = {
+        **{"kind": "detection", "set": "VOC 2012 test", "images": 10_991, "rule": "area"},
+        **{"map_50_pct": 73.5, "improvements": [], "provenance": {}},
+    }
+    make_detection_run(tmp_path / "a", dataset="voc07++12", evaluations=[noted])
+    found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC12 test")
+    assert (found["ours"], found["difference"]) == ("73.50", "−0.30")
+
+
 def test_localization(tmp_path: Path) -> None:
-    errors = {("dense", "predicted"): 14.0, ("dense", "ground truth"): 12.0}
+    errors = {("multi-scale", "predicted"): 14.0, ("multi-scale", "ground truth"): 12.0}
     make_localization_run(tmp_path / "a", errors_pct=errors)
-    make_localization_run(tmp_path / "b", 1, errors_pct={("dense", "predicted"): 15.0})
+    make_localization_run(tmp_path / "b", 1, errors_pct={("multi-scale", "predicted"): 15.0})
     tiny = {"source": "Tiny-ImageNet train", "tested_on": (10_000, "Tiny-ImageNet val")}
-    make_localization_run(tmp_path / "c", errors_pct={("dense", "predicted"): 35.0}, **tiny)
+    make_localization_run(tmp_path / "c", errors_pct={("multi-scale", "predicted"): 35.0}, **tiny)
     table = table13(find_runs([tmp_path]))
-    found = row(table, "RPN, ResNet-101", "dense", "predicted")
+    found = row(table, "RPN, ResNet-101", "multi-scale", "predicted")
     assert found["ours"] == "14.00 (14.50 ± 0.71)"  # of errors the lowest is the best
     assert found["difference"] == "+0.10"
-    assert row(table, "RPN, ResNet-101", "dense", "ground truth")["ours"] == "12.00"
+    assert row(table, "RPN, ResNet-101", "multi-scale", "ground truth")["ours"] == "12.00"
     ours = row(table, "RPN, ResNet-101", "1-crop", "ground truth")["ours"]
     assert ours == "trained, test missing"
     assert others(table) == {
-        "ResNet-101, Tiny-ImageNet train, dense, predicted, tested on 10,000 images of "
-        "Tiny-ImageNet val": "35.00"
+        "ResNet-101, Tiny-ImageNet train, multi-scale, predicted classes, tested on 10,000 images "
+        "of Tiny-ImageNet val": "35.00"
+    }
+
+
+def test_the_predicted_classes_are_those_of_several_scales(tmp_path: Path) -> None:
+    errors = {("multi-scale", "predicted"): 14.0}
+    make_localization_run(tmp_path / "a", errors_pct=errors, class_views="10-crop")
+    assert others(table13(find_runs([tmp_path]))) == {
+        "RPN, ResNet-101, classes by 10-crop": "14.00"
     }
 
 
@@ -174,3 +195,22 @@ def test_classifiers_are_no_detectors(tmp_path: Path) -> None:
     runs = find_runs([tmp_path])
     for table in (table7, table8, table9, table12, table13):
         assert table(runs) == table([])
+
+
+def test_below_the_table_is_what_fills_its_gaps(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "a", "vgg16")
+    make_detection_run(tmp_path / "b", "resnet101", steps=3_200)
+    missing = [note for note in table7(find_runs([tmp_path])).notes if "Missing" in note]
+    assert len(missing) == 3
+    assert missing[0] == (
+        "Missing: ResNet-101, VOC07 test: deepres detect train resnet101 --on voc07+12 "
+        "--weights WEIGHTS"
+    )
+    make_detection_run(tmp_path / "c", "resnet101", "coco", map_50_pct=48, map_pct=27)
+    missing = [note for note in table9(find_runs([tmp_path])).notes if "Missing" in note]
+    assert [note.split(":")[1].strip() for note in missing] == [
+        *("+ box refinement, COCO val", "+ global context, COCO val"),
+        "+ multi-scale testing, COCO val",
+    ]
+    assert "train" not in missing[0]  # there is a detector, and only the test is missing
+    assert "--set global_context=true" in missing[1]

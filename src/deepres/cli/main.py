@@ -19,6 +19,7 @@ from deepres.cli import (
     evaluate,
     export_weights,
     import_weights,
+    localize,
     models,
     predict,
     report,
@@ -69,8 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in (
-        *(models, data, train, evaluate, predict, detect, batchnorm, compare, reproduce, report),
-        *(import_weights, export_weights, responses, signals, bench),
+        *(models, data, train, evaluate, predict, detect, localize, batchnorm, compare),
+        *(reproduce, report, import_weights, export_weights, responses, signals, bench),
     ):
         command.add_to(commands)
 

@@ -1,8 +1,9 @@
 """Appendix C: how the paper trains its localization network."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from deepres.errors import UserError
 from deepres.recipes.schema import Recipe
 
 
@@ -18,23 +19,32 @@ class LocalizationRecipe(Recipe):
     """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
     crop: int
     """The side, in pixels, of the random crop."""
-    anchor_sides: tuple[int, ...]
+    anchor_sizes: tuple[int, ...]
     """Square roots, in pixels, of the anchors' areas; each has the aspect ratios 1:2, 1:1, 2:1."""
     anchors_per_image: int
     """How many anchors of an image are drawn to learn from, half of them on the object."""
     colour_std: float
     """Standard deviation of AlexNet's random shift along the colours' principal components."""
+    bad_boxes: Literal["fail", "drop"] = "fail"
+    """What to do about an annotation that cannot be meant: stop, or leave it out."""
+    eval_images: int = 5_000
+    """How many test images, evenly spread, are watched in training; the last step tests on all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         low, high = self.shorter_side
         self._check("shorter_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
-        self._check("crop", "at least 1", self.crop >= 1)
-        sides = list(self.anchor_sides)
-        rising = bool(sides) and sides[0] >= 1 and sides == sorted(set(sides))
-        self._check("anchor_sides", "rising numbers from 1 up", rising)
-        self._check("anchors_per_image", "at least 2", self.anchors_per_image >= 2)
-        self._check("colour_std", "0 or more", self.colour_std >= 0)
+        self._check_least(1, "crop", "eval_images")
+        self._check_least(2, "anchors_per_image")
+        self._check_least(0, "colour_std")
+        sides = self.anchor_sizes
+        rising = bool(sides) and sides[0] > 0 and list(sides) == sorted(set(sides))
+        self._check("anchor_sizes", "rising numbers of pixels", rising)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of step ``step``, the first being 0."""
+        drops: int = sum(step >= drop for drop in self.lr_drops)
+        return self.lr / self.lr_divisor**drops
 
     @property
     def test_shorter_side(self) -> int:
@@ -59,9 +69,29 @@ def localization_recipe(model: str) -> LocalizationRecipe:
         stage="conv4_x",
         shorter_side=(256, 480),
         crop=224,
-        anchor_sides=(56, 112, 224),
+        anchor_sizes=(56, 112, 224),
         anchors_per_image=8,
         flip=True,
         colour_std=0.1,
         eval_every=5_000,
     )
+
+
+def localization_departures(recipe: LocalizationRecipe) -> dict[str, Any]:
+    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
+    paper = localization_recipe(recipe.model)
+    if recipe.steps < paper.steps:
+        paper = paper.shortened(recipe.steps)
+    papers = paper.to_dict()
+    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}
+
+
+def localization_recipe_from_dict(fields: dict[str, Any]) -> LocalizationRecipe:
+    """Return the recipe that its ``to_dict`` gave.
+
+    Raises:
+        UserError: it is of another kind, or was written by another version.
+    """
+    if fields.get("kind") != LocalizationRecipe.kind:
+        raise UserError("this run trains no localization network; leave out localize")
+    return LocalizationRecipe.from_dict(fields)

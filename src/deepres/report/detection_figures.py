@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from deepres.report.pictures import BLACK, BLUE, LOOKS, VERMILLION
-from deepres.report.runs import Run
+from deepres.report.pictures import BLACK, BLUE, LOOKS, ORANGE, SKY, VERMILLION
+from deepres.report.runs import PRECISIONS, Run
 
 LOSSES = {
     "loss_objectness": "object or not (RPN)",
@@ -20,7 +20,6 @@ LOSSES = {
     "loss_mask": "masks",
 }
 """The parts of the training loss, in words."""
-PRECISIONS = {"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]", "mask_map_pct": "masks, the same"}
 COLUMNS = 5
 POINTS = 150
 """As many of a curve's points as are drawn: more cannot be seen in a small panel."""
@@ -38,7 +37,8 @@ def detection_curves(run: Run) -> Figure:
     _line(losses, run, "train", "loss", phases, color=BLACK, linewidth=1.6, label="sum")
     for (key, label), (color, _) in zip(LOSSES.items(), LOOKS, strict=False):
         _line(losses, run, "train", key, phases, color=color, linewidth=1, label=label)
-    for (key, label), color in zip(PRECISIONS.items(), (VERMILLION, BLUE, BLACK), strict=True):
+    colors = (VERMILLION, BLUE, ORANGE, SKY)
+    for (key, label), color in zip(PRECISIONS.items(), colors, strict=True):
         _line(precisions, run, "val", key, [], color=color, marker=".", label=label)
         _line(precisions, run, "test", key, [], color=color, marker="D", label=f"{label}, test")
     for axes, what in ((losses, "training loss"), (precisions, "mAP (%)")):

@@ -29,7 +29,7 @@ class Test:
     @property
     def what(self) -> tuple[Any, ...]:
         """What two tests of a run have in common if the later one takes the earlier one's place."""
-        keys = ("set", "images", "rule", "testing", "classes")
+        keys = ("set", "images", "rule", "views", "classes", "classifier", "class_views")
         return *(self.found.get(key) for key in keys), self.improvements, self.members
 
     @property
@@ -41,7 +41,8 @@ class Test:
         """Say all that matters, where no published number is like it."""
         detector = f"ensemble of {len(self.members)}" if self.members else title(self.run.model)
         trained_on = "" if self.run.has_foreign_data else self.run.meta["data"]["source"]
-        how = [self.found[key] for key in ("testing", "classes") if key in self.found]
+        of_class = "classes" in self.found  # a localizer's
+        how = [self.found["views"], f"{self.found['classes']} classes"] if of_class else []
         parts = [detector, trained_on, self.run.condition, *self.improvements, *how]
         return ", ".join([*filter(None, parts), f"tested on {self.images}"])
 

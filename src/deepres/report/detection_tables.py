@@ -7,12 +7,15 @@ from deepres.report.detection_runs import Test, tests_of
 from deepres.report.published import VALIDATION_IMAGES
 from deepres.report.published_detection import (
     CONTEXT,
+    MULTI_SCALE,
+    REFINEMENT,
     TABLE_7,
     TABLE_8,
     TABLE_9,
     TABLE_12,
     TABLE_13,
     TABLES_10_11,
+    VOC12_TEST,
     DetectionResult,
     LocalizationResult,
 )
@@ -29,6 +32,12 @@ from deepres.report.rows import (
 )
 from deepres.report.runs import Run
 
+OPTIONS = {REFINEMENT: "--refine", MULTI_SCALE: "--multi-scale"}
+"""Of ``deepres detect evaluate``, for the improvements of testing."""
+CLASS_VIEWS = "multi-scale"
+"""How Table 13's predicted classes are found."""
+UNTESTED = "trained, test missing"
+VOC_RULES = ("11-point", "area")
 NOTES = (
     "{what} in %. Ours: the best run (mean ± sample standard deviation) of n seeds. Difference: "
     "the mean of ours minus the published number.",
@@ -47,6 +56,8 @@ class Row:
     """How many the paper tests on."""
     state: str
     """Why there is no number of ours, if there is none."""
+    command: str
+    """What brings the number about; nothing: it is published only."""
     rule: str | None = None
     """How average precision is computed."""
 
@@ -54,6 +65,8 @@ class Row:
         """Return what sets a test that belongs here apart from the paper's."""
         parts = [test.run.condition, "" if test.found["images"] == self.images else test.images]
         parts.append("" if test.found.get("rule") == self.rule else f"rule {test.found['rule']}")
+        class_views = test.found.get("class_views", CLASS_VIEWS)
+        parts.append("" if class_views == CLASS_VIEWS else f"classes by {class_views}")
         return ", ".join(filter(None, parts))
 
 
@@ -61,7 +74,7 @@ def table7(runs: Iterable[Run]) -> Table:
     """Return §4.3's detectors on PASCAL VOC, and appendix B's."""
     name = "Tables 7, 10 and 11: Faster R-CNN on PASCAL VOC, mAP at an overlap of 0.5"
     entries = (*TABLE_7, *TABLES_10_11)
-    return _detection(name, entries, runs, lambda test: test.found["rule"] != "coco")
+    return _detection(name, entries, runs, lambda test: test.found["rule"] in VOC_RULES)
 
 
 def table8(runs: Iterable[Run]) -> Table:
@@ -84,18 +97,22 @@ def table9(runs: Iterable[Run]) -> Table:
 
 
 def table12(runs: Iterable[Run]) -> Table:
-    """Return appendix B's detectors on ImageNet DET; only its test server can score others."""
+    """Return appendix B's detectors on ImageNet DET."""
     name = "Table 12: ImageNet DET, mAP at an overlap of 0.5"
-    return _detection(name, TABLE_12, runs, lambda test: False)
+    return _detection(name, TABLE_12, runs, lambda test: test.found["rule"] == "imagenet-det")
 
 
 def table13(runs: Iterable[Run]) -> Table:
     """Return appendix C's errors of localization on ImageNet, for five classes or the true one."""
     localizers = [run for run in runs if run.kind == "localization"]
-    rows = [_localization_row(entry, localizers) for entry in TABLE_13]
-    shown = _rows(rows, tests_of(localizers), ["top5_error_pct"], min, lambda test: True)
-    name = "Tables 13 and 14: localization error on ImageNet"
-    return _table(name, ["localizer", "testing", "classes"], [""], shown, "Errors")
+    return _filled(
+        "Tables 13 and 14: localization error on ImageNet",
+        ["localizer", "views", "classes"],
+        [""],
+        [_localization_row(entry, localizers) for entry in TABLE_13],
+        tests_of(localizers),
+        ["top5_error_pct"],
+    )
 
 
 def _detection(
@@ -107,11 +124,16 @@ def _detection(
     """Return a table of ``entries``, and of tests like none of them if they belong in it."""
     detectors = [run for run in runs if run.kind == "detection"]
     coco = any(entry.map_pct is not None for entry in entries)
-    rows = [_detection_row(entry, detectors) for entry in entries]
-    keys = ["map_50_pct", "map_pct"][: 1 + coco]
-    shown = _rows(rows, tests_of(detectors), keys, max, belongs)
-    measures = ["mAP@.5 ", "mAP@[.5, .95] "] if coco else [""]
-    return _table(name, ["detector", "tested on"], measures, shown, "Mean average precision")
+    return _filled(
+        name,
+        ["detector", "tested on"],
+        ["mAP@.5 ", "mAP@[.5, .95] "] if coco else [""],
+        [_detection_row(entry, detectors) for entry in entries],
+        tests_of(detectors),
+        ["map_50_pct", "map_pct"][: 1 + coco],
+        belongs,
+        max,
+    )
 
 
 def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
@@ -121,46 +143,84 @@ def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
         return what == (entry.network, entry.test.dataset, CONTEXT in entry.improvements)
 
     def takes(test: Test) -> bool:
-        how = test.found["set"], test.improvements, test.members
-        return trained(test.run) and how == (entry.test.set, entry.improvements, ())
+        how = test.found["set"], {*test.improvements}, test.members
+        return trained(test.run) and how == (entry.test.set, {*entry.improvements}, ())
 
-    state = state_of([run for run in detectors if trained(run)], "trained, test missing")
+    state = state_of([run for run in detectors if trained(run)], UNTESTED)
     return Row(
         [entry.label, entry.test.label],
         (entry.map_50_pct, *([] if entry.map_pct is None else [entry.map_pct])),
         takes,
         entry.test.images,
         state if entry.network else PUBLISHED_ONLY,
+        _detection_command(entry, state) if entry.network else "",
         entry.test.rule,
     )
 
 
 def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> Row:
     def takes(test: Test) -> bool:
-        how = test.run.model, test.found["testing"], test.found["classes"], test.found["set"]
-        return how == (entry.network, entry.testing, entry.classes, "ImageNet val")
+        how = test.run.model, test.found["views"], test.found["classes"], test.found["set"]
+        return how == (entry.network, entry.views, entry.classes, "ImageNet val")
 
-    state = state_of(
-        [run for run in localizers if run.model == entry.network], "trained, test missing"
-    )
+    state = state_of([run for run in localizers if run.model == entry.network], UNTESTED)
     return Row(
-        [entry.label, entry.testing, entry.classes],
+        [entry.label, entry.views, entry.classes],
         (entry.error_pct,),
         takes,
         VALIDATION_IMAGES,
         state if entry.network else PUBLISHED_ONLY,
+        _localization_command(entry, state) if entry.network else "",
     )
 
 
-def _rows(
+def _detection_command(entry: DetectionResult, state: str) -> str:
+    train = f"deepres detect train {entry.network} --on {entry.test.dataset}"
+    if entry.test.dataset == "coco":  # which has boxes of zero size
+        train += " --set bad_boxes=drop"
+    if CONTEXT in entry.improvements:
+        train += f" --set global_context=true --out runs/{entry.network}-coco-context-s0"
+    options = "".join(f" {OPTIONS[each]}" for each in entry.improvements if each in OPTIONS)
+    if entry.test is VOC12_TEST:  # what is on its images is not public
+        options = " --on voc2012-test --save-results DIR, for VOC's server"
+    test = f"deepres detect evaluate RUN{options}"
+    if state == UNTESTED:
+        return test
+    return f"{train} --weights WEIGHTS" + (f"; {test}" if options else "")
+
+
+def _localization_command(entry: LocalizationResult, state: str) -> str:
+    train = f"deepres localize train {entry.network} --weights WEIGHTS"
+    test = f"deepres localize evaluate RUN --views {entry.views}"
+    if entry.classes == "predicted":
+        test += " --classes predicted"
+    return test if state == UNTESTED else f"{train}; {test}"
+
+
+def _filled(
+    title: str,
+    names: Sequence[str],
+    measures: Sequence[str],
     rows: Iterable[Row],
     tests: Iterable[Test],
     keys: Sequence[str],
-    best: Best,
-    belongs: Callable[[Test], bool],
-) -> list[list[str]]:
-    """Return published rows with our numbers in them, and below them those that are like none."""
+    belongs: Callable[[Test], bool] = lambda test: True,
+    best: Best = min,
+) -> Table:
+    """Return published rows with our numbers in them, and below them those that are like none.
+
+    Args:
+        title: of the table.
+        names: of the columns that say whose numbers they are.
+        measures: what is measured.
+        rows: the published ones.
+        tests: ours.
+        keys: of what is measured, in a test.
+        belongs: which tests are shown if they are like no published row.
+        best: which of several numbers is the best.
+    """
     shown: list[list[str]] = []
+    missing = []
     left = list(tests)
     for row in rows:
         own = [test for test in left if row.takes(test)]
@@ -168,14 +228,14 @@ def _rows(
         measured = [test.measurement(row.condition(test), keys) for test in own]
         printed = [digits(value, 1) for value in row.published_pct]
         shown += result_rows(row.names, printed, row.published_pct, measured, row.state, best)
+        if row.command and not any(each.condition == "" for each in measured):
+            missing.append(f"Missing: {', '.join(row.names)}: {row.command}")
     others: dict[str, list[Measurement]] = {}
     for test in filter(belongs, left):
         others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
-    return [*shown, *(other_row(name, len(shown[0]), each, best) for name, each in others.items())]
-
-
-def _table(
-    name: str, names: list[str], measures: Sequence[str], rows: list[list[str]], what: str
-) -> Table:
+    shown += [other_row(name, len(shown[0]), each, best) for name, each in others.items()]
+    what = "Errors" if best is min else "Mean average precision"
     notes = [note.format(what=what) for note in NOTES]
-    return result_table(name, names, measures, rows, notes)
+    if missing:
+        missing.append("WEIGHTS are the network's, trained to classify ImageNet; RUN the folder.")
+    return result_table(title, [*names], measures, shown, [*notes, *missing])

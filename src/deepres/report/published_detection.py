@@ -17,7 +17,7 @@ class Benchmark:
     """As evaluations.json has it."""
     images: int
     rule: str
-    """How average precision is computed: "11-point", "area" or "coco"."""
+    """How average precision is computed: "11-point", "area", "imagenet-det" or "coco"."""
     dataset: str
     """The recipe whose detectors are tested on it."""
 
@@ -26,7 +26,9 @@ VOC07_TEST = Benchmark("VOC07 test", "VOC 2007 test", 4_952, "11-point", "voc07+
 VOC12_TEST = Benchmark("VOC12 test", "VOC 2012 test", 10_991, "area", "voc07++12")
 COCO_VAL = Benchmark("COCO val", "COCO 2014 val", 40_504, "coco", "coco")
 COCO_TEST_DEV = Benchmark("COCO test-dev", "COCO 2015 test-dev", 20_288, "coco", "coco")
-DET_TEST = Benchmark("ImageNet DET test", "ImageNet DET test", 51_294, "area", "imagenet-det")
+DET_TEST = Benchmark(
+    "ImageNet DET test", "ImageNet DET test", 51_294, "imagenet-det", "imagenet-det"
+)
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ class LocalizationResult:
     """An error of localization on ImageNet, over the five likeliest classes or for the true one."""
 
     label: str
-    testing: str
-    """What is seen of an image: "1-crop" or "dense"."""
+    views: str
+    """What is seen of an image: "1-crop", or "multi-scale", all of it at several scales."""
     classes: str
     """Whose: "ground truth" or "predicted"."""
     error_pct: float
@@ -102,10 +104,11 @@ class LocalizationResult:
 TABLE_13 = (
     LocalizationResult("VGG's, VGG-16", "1-crop", "ground truth", 33.1),
     LocalizationResult("RPN, ResNet-101", "1-crop", "ground truth", 13.3, "resnet101"),
-    LocalizationResult("RPN, ResNet-101", "dense", "ground truth", 11.7, "resnet101"),
-    LocalizationResult("RPN, ResNet-101", "dense", "predicted", 14.4, "resnet101"),
-    LocalizationResult("RPN + R-CNN, ResNet-101", "dense", "predicted", 10.6),
-    LocalizationResult("RPN + R-CNN, ensemble", "dense", "predicted", 8.9),
-    LocalizationResult("RPN + R-CNN, ensemble, test images", "dense", "predicted", 9.0),
+    LocalizationResult("RPN, ResNet-101", "multi-scale", "ground truth", 11.7, "resnet101"),
+    LocalizationResult("RPN, ResNet-101", "multi-scale", "predicted", 14.4, "resnet101"),
+    LocalizationResult("RPN + R-CNN, ResNet-101", "multi-scale", "predicted", 10.6),
+    LocalizationResult("RPN + R-CNN, ensemble", "multi-scale", "predicted", 8.9),
+    LocalizationResult("RPN + R-CNN, ensemble, test images", "multi-scale", "predicted", 9.0),
 )
-"""Appendix C: errors on ImageNet's validation images; the last, of Table 14, on its test images."""
+"""Appendix C: errors on ImageNet's validation images; the last, of Table 14, on its test images.
+The predicted classes are those of a network tested at several scales."""

@@ -16,17 +16,26 @@ PAPERS_DATA = {
 }
 """What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
 (detection) or kind."""
+IMAGENET_CLASSES = 1_000
+TRAINING_IMAGES = {"VOC 07+12": 16_551, "VOC 07++12": 21_503, "COCO 2014 train": 82_783}
+"""How many images detectors are trained on, whole."""
+NO_MATTER = frozenset({"shortened_from", "bad_boxes"})
+"""Fields of which the one is told as steps, and the other the published annotations demand: COCO
+has boxes of zero size."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {"detection": "detector", "localization": "localizer"}
 """What a network becomes part of, by kind of recipe."""
-OUTCOMES = {
-    **{"test_error_pct": "test error", "train_error_pct": "training error"},
+PRECISIONS = {
     **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
     **{"mask_map_50_pct": "masks' mAP@.5", "mask_map_pct": "masks' mAP@[.5, .95]"},
-    **{"top5_error_pct": "top-5 localization error"},
 }
-"""The numbers that result.json may hold, in words."""
+"""What a detector's tests find, in words."""
+OUTCOMES = {
+    **{"test_error_pct": "test error", "train_error_pct": "training error"},
+    **{f"test_{key}": words for key, words in PRECISIONS.items()},
+}
+"""The final numbers that result.json may hold, in words."""
 RESPONSES, SIGNALS = "responses.json", "signals.json"
 
 
@@ -97,12 +106,27 @@ class Run:
         parts += [
             f"{field} {value}"
             for field, value in self.meta["departures"].items()
-            if field != "shortened_from" and (field, self.model) not in ALSO_THE_PAPERS
+            if field not in NO_MATTER and (field, self.model) not in ALSO_THE_PAPERS
         ]
+        parts += self._unlike_papers_start()
         if self.has_foreign_data:
             embedded = self.kind == "cifar10" and "sample" in source
             parts.append("sample" if embedded else source)
         return ", ".join(parts)
+
+    def _unlike_papers_start(self) -> list[str]:
+        """Say what a detector starts from and how many images it sees, if not the paper's."""
+        if self.kind != "detection":
+            return []
+        parts = []
+        if self.meta["initial_weights"] is None:
+            parts.append("random initial weights")
+        elif (classes := self.meta["detector"]["architecture"]["num_classes"]) != IMAGENET_CLASSES:
+            parts.append(f"pre-trained on {classes} classes")
+        data = self.meta["data"]
+        if data["images"] != TRAINING_IMAGES.get(data["source"], data["images"]):
+            parts.append(f"{data['images']:,} images of {data['source']}")
+        return parts
 
     @property
     def has_foreign_data(self) -> bool:

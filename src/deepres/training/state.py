@@ -4,10 +4,10 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepres.checkpoint import (
     DamagedCheckpoint,
@@ -17,7 +17,6 @@ from deepres.checkpoint import (
 )
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
-from deepres.models.classifier import Classifier
 from deepres.run_folder import RunFolder
 from deepres.training.optim import load_optimizer
 
@@ -44,6 +43,18 @@ class Clock:
         self._counted_until = time.monotonic()
 
 
+class Trained(Protocol):
+    """A network with the input preparation that belongs to its weights."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+
+    @property
+    def mean(self) -> Tensor:
+        """What is subtracted from its input."""
+
+
 class TrainingState(Clock):
     """A run between two steps.
 
@@ -54,7 +65,7 @@ class TrainingState(Clock):
 
     def __init__(
         self,
-        model: Classifier,
+        model: Trained,
         optimizer: torch.optim.SGD,
         log_every: int,
         device: torch.device,

@@ -1,0 +1,194 @@
+"""One class and its boxes for each image: ImageNet's localization task, and Tiny-ImageNet."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from deepres.data.detection.checks import BadBoxes, Faults, Say, fault_of, missing_files
+from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
+from deepres.data.detection.voc import ONE_PIXEL, annotated_image
+from deepres.data.folder import ImageFiles, ImageFolder, open_image_folder
+from deepres.errors import UserError
+
+Part = Literal["train", "val"]
+
+XML_FOLDERS: dict[Part, str] = {"train": "ILSVRC2012_bbox_train", "val": "ILSVRC2012_bbox_val"}
+"""Where ImageNet's boxes are unpacked, beside train and val: an XML file an image, at any depth."""
+TINY_SIDE = 64
+"""Width and height, in pixels, of each of Tiny-ImageNet's images."""
+
+
+@dataclass(frozen=True)
+class LocalizationData:
+    """Images to train on and to test on, with their boxes."""
+
+    train: DetectionSet
+    test: DetectionSet
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their folders' names, sorted."""
+        return self.train.classes
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return self.train.location
+
+    @property
+    def source(self) -> str:
+        """What is trained on, in words, for people."""
+        return self.train.name
+
+    def fingerprint(self) -> str:
+        """Return a checksum of all ids, sizes, boxes and labels."""
+        both = self.train.fingerprint() + self.test.fingerprint()
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+
+def open_localization_data(
+    folder: Path, bad_boxes: BadBoxes = "fail", *, say: Say = print
+) -> LocalizationData:
+    """Read the boxes of the images in ``folder``; all objects of an image have its one class.
+
+    The folder is laid out as for classification, ``train/<class>/`` and ``val/<class>/``, with the
+    boxes in ``XML_FOLDERS``; or it is Tiny-ImageNet as published. Of ImageNet's training images
+    less than half have boxes: those are read.
+
+    Args:
+        folder: of ImageNet or Tiny-ImageNet.
+        bad_boxes: what to do with objects that cannot be right. Images that are left without any
+            are left out with them.
+        say: receives lines on what is left out.
+
+    Raises:
+        UserError: there are no boxes, or bad ones that are not to be dropped.
+    """
+    images = open_image_folder(folder)
+    return LocalizationData(
+        train=_read(folder, "train", images, bad_boxes, say),
+        test=_read(folder, "val", images, bad_boxes, say),
+    )
+
+
+def open_localization_test(
+    folder: Path, bad_boxes: BadBoxes = "fail", *, say: Say = print
+) -> DetectionSet:
+    """Read the boxes of the test images alone, as ``open_localization_data`` does."""
+    return _read(folder, "val", open_image_folder(folder), bad_boxes, say)
+
+
+def evenly_spread(dataset: DetectionSet, count: int) -> DetectionSet:
+    """Return ``count`` of the images, evenly spread over all; all if there are no more."""
+    if count >= len(dataset):
+        return dataset
+    kept = tuple(dataset.images[i * len(dataset) // count] for i in range(count))
+    return replace(dataset, images=kept)
+
+
+def _read(
+    folder: Path, part: Part, images: ImageFolder, bad_boxes: BadBoxes, say: Say
+) -> DetectionSet:
+    files = images.train if part == "train" else images.test
+    faults = Faults()
+    if (folder / XML_FOLDERS[part]).is_dir():
+        name, found = f"ImageNet {part}", _read_xml(folder, part, files, images.classes, faults)
+    elif list(folder.glob("train/*/*_boxes.txt")):
+        name, found = f"Tiny-ImageNet {part}", _read_tiny(part, files, images.classes, faults)
+    else:
+        raise UserError(
+            f"{folder} has no boxes; unpack ImageNet's into {folder / XML_FOLDERS[part]}, or give "
+            "Tiny-ImageNet as published"
+        )
+    dropped = faults.settle(name, bad_boxes, say)
+    kept = tuple(image for image in found if len(image.objects.boxes))
+    if len(kept) < len(found):
+        left_out = len(found) - len(kept)
+        say(f"{name}: {left_out:,} of {len(found):,} images have no box and are left out")
+    return DetectionSet(name, images.classes, kept, str(folder.resolve()), dropped=dropped)
+
+
+def image_class(image: AnnotatedImage) -> int:
+    """Return the label of an image's one class."""
+    return int(image.objects.labels[0])
+
+
+def _read_xml(
+    folder: Path, part: Part, files: ImageFiles, classes: tuple[str, ...], faults: Faults
+) -> list[AnnotatedImage]:
+    """Read ImageNet's XML files; its pixels are counted from 0, unlike VOC's."""
+    annotations = {path.stem: path for path in (folder / XML_FOLDERS[part]).rglob("*.xml")}
+    found, missing = [], []
+    for name, label in zip(files.names, files.labels, strict=True):
+        path = files.root / name
+        if path.stem in annotations:
+            labels = {classes[label]: label + 1}
+            annotation = annotations[path.stem]
+            found.append(
+                annotated_image(path.stem, path, annotation, labels, faults, first_pixel=0)
+            )
+        elif part == "val":
+            missing.append(f"{path.stem}.xml")
+    if missing or not found:
+        raise missing_files(missing or ["all"], f"boxes in {folder / XML_FOLDERS[part]}")
+    return found
+
+
+def _read_tiny(
+    part: Part, files: ImageFiles, classes: tuple[str, ...], faults: Faults
+) -> list[AnnotatedImage]:
+    """Read Tiny-ImageNet's text files: a box an image, named by its first and last pixel from 0."""
+    lines: dict[str, tuple[Path, int, list[str]]] = {}
+    sources = (
+        [files.root / name / f"{name}_boxes.txt" for name in classes]
+        if part == "train"
+        else [files.root / "val_annotations.txt"]
+    )
+    for source in sources:
+        for number, line in enumerate(_lines(source), 1):
+            name, *fields = line.split("\t")
+            lines[name] = (source, number, fields[-4:])
+    found = []
+    for name, label in zip(files.names, files.labels, strict=True):
+        path = files.root / name
+        if path.name not in lines:
+            raise UserError(f"{path} has no box; unpack Tiny-ImageNet anew")
+        found.append(_tiny_image(path, label + 1, lines[path.name], faults))
+    return found
+
+
+def _tiny_image(
+    path: Path, label: int, line: tuple[Path, int, list[str]], faults: Faults
+) -> AnnotatedImage:
+    source, number, fields = line
+    try:
+        x1, y1, x2, y2 = map(float, fields)
+    except ValueError as error:
+        raise UserError(
+            f"{source}, line {number}: expected x1 y1 x2 y2 at its end, got {' '.join(fields)!r}"
+        ) from error
+    box = (x1, y1, x2 + 1, y2 + 1)
+    boxes = [box]
+    if wrong := fault_of(box, TINY_SIDE, TINY_SIDE, ONE_PIXEL):
+        faults.note(source, number, wrong, f"{path.name}: {' '.join(fields)}")
+        boxes = []
+    return AnnotatedImage(
+        path.stem,
+        path,
+        TINY_SIDE,
+        TINY_SIDE,
+        Objects(
+            torch.tensor(boxes).view(-1, 4),
+            torch.full((len(boxes),), label),
+            torch.zeros(len(boxes), dtype=torch.bool),
+        ),
+    )
+
+
+def _lines(file: Path) -> list[str]:
+    if not file.is_file():
+        raise UserError(f"{file} is missing; unpack Tiny-ImageNet anew")
+    return file.read_text().splitlines()

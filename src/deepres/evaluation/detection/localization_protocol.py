@@ -1,0 +1,187 @@
+"""The localization test of a run: of its own boxes and of trivial ones, noted beside it."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.records import DetectionSet
+from deepres.data.folder import ImageFiles
+from deepres.data.loading import number_of_workers
+from deepres.detection.localizer_file import load_localizer
+from deepres.distributed import World
+from deepres.errors import UserError
+from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
+from deepres.evaluation.detection.locating import locate, same_box
+from deepres.evaluation.protocol import score_weights
+from deepres.files import read_json, write_json
+from deepres.models import load_model
+from deepres.progress import Progress
+from deepres.provenance import provenance
+from deepres.run_folder import EVALUATIONS
+
+GUESSES = 5
+
+
+class Errors(NamedTuple):
+    """What comes of some boxes."""
+
+    boxes: str
+    """Whose they are."""
+    top1_error_pct: float
+    top5_error_pct: float
+
+
+def evaluate_localizer(
+    run: Path,
+    test: DetectionSet,
+    views: str,
+    *,
+    classifier: Path | None,
+    class_views: str,
+    device: torch.device,
+    world: World,
+    workers: int | None,
+    say: Callable[[str], None],
+) -> list[Errors]:
+    """Return the localization errors of a run's network, the whole image and the mean box.
+
+    The network's are noted in the run's evaluations.json.
+
+    Args:
+        run: the folder of a finished run.
+        test: the images and their boxes.
+        views: ``1-crop``, ``dense`` or ``multi-scale``.
+        classifier: weights that predict five classes for each image; None: the true class is known,
+            and there is one guess.
+        class_views: what the classifier sees of an image.
+        device: where the networks run.
+        world: the processes that share the images.
+        workers: how many processes decode; by default one a core, up to 8.
+        say: receives lines for the user.
+
+    Raises:
+        UserError: the images' classes are not those of the network or of the classifier.
+        BadImage: an image cannot be decoded.
+    """
+    localizer, meta = load_localizer(run, device)
+    check_classes(localizer.classes, test, run)
+    images = BoxedImages.of(test)
+    classes = images.classes[:, None]
+    if classifier is not None:
+        say(f"predicting classes by {classifier}, {class_views}")
+        classes = predicted_classes(
+            classifier, test, class_views, device=device, world=world, workers=workers, say=say
+        )
+    say(f"locating in {len(test):,} images of {test.name}, {views}")
+    with Progress("locate", len(test), shown=world.leader) as bar:
+        boxes = locate(
+            localizer,
+            images,
+            classes,
+            views,
+            device=device,
+            workers=number_of_workers(workers),
+            on_images=bar.update,
+            world=world,
+        )
+    if not world.leader:
+        return []
+    mean_box = torch.tensor(meta["mean_box"])
+    guesses = {
+        str(run): boxes,
+        "the whole image": same_box(images, classes, torch.tensor([0.0, 0, 1, 1])),
+        "the training boxes' mean": same_box(images, classes, mean_box),
+    }
+    truth = [image.objects for image in test.images]
+    errors = []
+    for name, each in guesses.items():
+        right = right_guesses(classes + 1, each, truth)
+        top1, top5 = (localization_error_pct(right, top) for top in (1, GUESSES))
+        errors.append(Errors(name, top1, top5))
+    entry = {
+        "kind": "localization",
+        "set": test.name,
+        "images": len(test),
+        "classes": "ground truth" if classifier is None else "predicted",
+        "views": views,
+        **(
+            {}
+            if classifier is None
+            else {"classifier": classifier.name, "class_views": class_views}
+        ),
+        "top1_error_pct": errors[0].top1_error_pct,
+        "top5_error_pct": errors[0].top5_error_pct,
+        "provenance": provenance(device),
+    }
+    note_localization(run, entry)
+    return errors
+
+
+def predicted_classes(
+    weights: Path,
+    test: DetectionSet,
+    views: str,
+    *,
+    device: torch.device,
+    world: World,
+    workers: int | None,
+    say: Callable[[str], None],
+) -> Tensor:
+    """Return the five likeliest classes of each image, the likeliest first, (N, 5) from 0.
+
+    The scores are those of ``deepres evaluate``, and kept as its are.
+    """
+    classifier = load_model(weights, device)
+    check_classes(classifier.classes, test, weights)
+    root = Path(test.location)
+    scores = score_weights(
+        weights,
+        classifier,
+        ImageFiles(
+            root,
+            tuple(str(image.path.relative_to(root)) for image in test.images),
+            tuple(BoxedImages.of(test).classes.tolist()),
+        ),
+        views,
+        source=test.name,
+        device=device,
+        world=world,
+        workers=workers,
+        say=say,
+        progress=partial(Progress, shown=world.leader),
+    )
+    best = scores.probabilities.topk(min(GUESSES, len(test.classes))).indices
+    return world.leaders(best)
+
+
+def check_classes(known: tuple[str, ...], test: DetectionSet, weights: Path) -> None:
+    """Make sure that a network knows the classes of a data set.
+
+    Raises:
+        UserError: it knows others.
+    """
+    if known != test.classes:
+        raise UserError(
+            f"{weights} knows other classes than those of {test.location}; give the data that it "
+            "was trained on by --data"
+        )
+
+
+def note_localization(run: Path, entry: dict[str, Any]) -> None:
+    """Note errors in the evaluations.json of the run's folder.
+
+    What was noted of the same images, classes and views is replaced. A folder that cannot be
+    written to is left as it is.
+    """
+    path = run / EVALUATIONS
+    key = ("kind", "set", "classes", "views", "classifier", "class_views")
+    earlier = read_json(path) if path.exists() else []
+    kept = [each for each in earlier if any(each.get(k) != entry.get(k) for k in key)]
+    with suppress(UserError):
+        write_json(path, [*kept, entry])

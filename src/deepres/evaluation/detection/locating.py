@@ -1,0 +1,76 @@
+"""Where a localization network says that the objects of given classes are."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.localization_views import (
+    SeenImages,
+    batches_of_one_size,
+    views_called,
+)
+from deepres.data.images import BadImage
+from deepres.data.loading import load
+from deepres.detection.localization import Localizer
+from deepres.distributed import ALONE, World
+
+
+def locate(
+    localizer: Localizer,
+    images: BoxedImages,
+    classes: Tensor,
+    views: str,
+    *,
+    device: torch.device,
+    workers: int = 0,
+    on_images: Callable[[int], None] = lambda done: None,
+    world: World = ALONE,
+) -> Tensor:
+    """Return the best box of each image for each of its classes, (N, K, 4) in the image's pixels.
+
+    Of several views, the box with the highest score is taken.
+
+    Args:
+        localizer: in evaluation mode, on ``device``.
+        images: N of them.
+        classes: K for each image, (N, K) int64 from 0.
+        views: ``1-crop``, ``dense`` or ``multi-scale``.
+        device: where the network runs.
+        workers: how many processes decode; 0: this one.
+        on_images: is told how many images are done.
+        world: the processes that share the images; each gets the boxes of all.
+
+    Raises:
+        BadImage: an image cannot be decoded.
+    """
+    looks = views_called(views, localizer.crop, localizer.shorter_side)
+    own = range(world.rank, len(images), world.size)
+    batches = batches_of_one_size(images, own, looks)
+    seen = SeenImages(images, batches, looks)
+    boxes = torch.zeros(*classes.shape, 4)
+    done = 0
+    for places, of_views, bad in load(seen, range(len(batches)), workers, device):
+        if bad:
+            raise BadImage(bad)
+        width, height = images.sizes[places[0]].tolist()
+        highest = torch.full((len(places), classes.shape[1]), -1.0)
+        for view, pixels in zip(looks, of_views, strict=True):
+            inputs = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+            found, scores = (each.cpu() for each in localizer(inputs, classes[places].to(device)))
+            x1, y1, x2, y2 = view.window(width, height)
+            across, down = ((x2 - x1) / inputs.shape[3], (y2 - y1) / inputs.shape[2])
+            found = found * torch.tensor([across, down] * 2) + torch.tensor([x1, y1] * 2)
+            better = scores > highest
+            boxes[places] = torch.where(better[..., None], found, boxes[places])
+            highest = torch.maximum(scores, highest)
+        done += len(places) * world.size
+        on_images(min(done, len(images)))
+    return world.sum(boxes)
+
+
+def same_box(images: BoxedImages, classes: Tensor, box: Tensor) -> Tensor:
+    """Return one box, in shares of width and height (4,), for every image and class."""
+    of_images = box * images.sizes.repeat(1, 2)
+    return of_images[:, None].expand(*classes.shape, 4)

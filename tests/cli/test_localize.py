@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import pytest
+from small_localization import SETTINGS, tiny_weights, two_classes
+
+from deepres.cli.main import main
+
+TRAIN = ["localize", "train"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps on a few pictures, beside its data and weights."""
+    folder = tmp_path_factory.mktemp("localize")
+    weights = tiny_weights(folder / "weights.safetensors")
+    data = two_classes(folder / "tiny")
+    settings = [part for each in SETTINGS for part in ("--set", each)]
+    given = ["--weights", str(weights), "--data", str(data), "--out", str(folder / "run")]
+    common = ["--steps", "3", "--device", "cpu", "--workers", "0"]
+    assert main([*TRAIN, "resnet8", *given, *settings, *common]) == 0
+    return folder / "run"
+
+
+def evaluate(run: Path, *options: str) -> int:
+    return main(["localize", "evaluate", str(run), "--device", "cpu", "--workers", "0", *options])
+
+
+def test_a_finished_run_is_found_finished(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*TRAIN, "--resume", str(run), "--device", "cpu", "--workers", "0"]) == 0
+    captured = capsys.readouterr()
+    assert "going on from step 3 of 3" in captured.err
+    assert "resnet8: localization error" in captured.out
+    assert "3 steps, shortened from 60,000" in captured.out
+    assert "not the paper's: " in captured.out
+
+
+def test_errors_are_printed_beside_trivial_boxes_and_noted(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "evaluations.json").unlink(missing_ok=True)
+    for _ in range(2):  # the second takes the place of the first
+        assert evaluate(run) == 0
+    table = capsys.readouterr().out
+    assert "Tiny-ImageNet val, the true class" in table
+    # The largest of the rectangles covers 800 of 4,096 pixels.
+    whole = next(line for line in table.splitlines() if line.startswith("the whole image"))
+    assert whole.split()[-2:] == ["100.00", "100.00"]
+    (noted,) = json.loads((run / "evaluations.json").read_text())
+    result = json.loads((run / "result.json").read_text())
+    assert noted.pop("provenance")["device"] == "cpu"
+    assert noted == {
+        "kind": "localization",
+        "set": "Tiny-ImageNet val",
+        "images": 5,
+        "classes": "ground truth",
+        "views": "dense",
+        "top1_error_pct": result["test_error_pct"],
+        "top5_error_pct": result["test_error_pct"],
+    }
+
+
+def test_classes_may_be_predicted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two classes both are guessed, so that the class is always among the five."""
+    views = ["--class-views", "10-crop"]
+    assert evaluate(run, "--views", "1-crop") == 0
+    assert evaluate(run, "--views", "1-crop", "--classes", "predicted", *views) == 0
+    assert "classes predicted by" in capsys.readouterr().out
+    truth, predicted = json.loads((run / "evaluations.json").read_text())[-2:]
+    assert predicted["classes"] == "predicted"
+    assert (predicted["classifier"], predicted["class_views"]) == ("weights.safetensors", "10-crop")
+    assert predicted["top5_error_pct"] == truth["top5_error_pct"]
+    assert predicted["top1_error_pct"] >= truth["top1_error_pct"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name either a network"),
+        (["resnet8"], "give its run's folder or .safetensors file by --weights"),
+        (["resnet8", "--resume", "run"], "name either a network"),
+        (["--resume", "run", "--seed", "1"], "--seed is for new runs"),
+        (["--resume", "run", "--set", "lr=1"], "--set is for new runs"),
+        (["--resume", "nowhere"], "is not a run folder"),
+    ],
+)
+def test_mistakes_get_one_line(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TRAIN, *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "recipe.json").write_text('{"recipe": {"kind": "imagenet"}}')
+    assert evaluate(tmp_path) == 2
+    assert "trains no localization network" in capsys.readouterr().err

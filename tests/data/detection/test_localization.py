@@ -1,0 +1,177 @@
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+from small_localization import imagenet, tiny_imagenet, two_classes
+
+from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.localization import (
+    evenly_spread,
+    image_class,
+    open_localization_data,
+    open_localization_test,
+)
+from deepres.data.detection.records import AnnotatedImage
+from deepres.errors import UserError
+
+
+def boxes(image: AnnotatedImage) -> list[list[float]]:
+    return image.objects.boxes.tolist()
+
+
+def test_tiny_imagenet_counts_pixels_from_zero_and_includes_the_last(tmp_path: Path) -> None:
+    folder = tiny_imagenet(
+        tmp_path, {"n01": [(0, 10, 63, 58)], "n02": [(3, 4, 5, 6)]}, [("n02", (1, 2, 10, 20))]
+    )
+    data = open_localization_data(folder)
+    assert data.classes == ("n01", "n02")
+    first, second = data.train.images
+    assert (first.id, first.width, first.height) == ("n01_0", 64, 64)
+    assert boxes(first) == [[0, 10, 64, 59]]
+    assert boxes(second) == [[3, 4, 6, 7]]
+    assert [image_class(image) for image in data.train.images] == [1, 2]
+    (tested,) = data.test.images
+    assert (tested.id, image_class(tested)) == ("val_0", 2)
+    assert boxes(tested) == [[1, 2, 11, 21]]
+    assert open_localization_test(folder).fingerprint() == data.test.fingerprint()
+
+
+BAD = {"zero size": (12, 0, 34, 0), "reversed": (34, 5, 12, 9), "outside": (3, 3, 70, 20)}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_boxes_that_cannot_be_right_stop_the_reading(tmp_path: Path, fault: str) -> None:
+    folder = tiny_imagenet(tmp_path, {"n01": [(1, 1, 5, 5), BAD[fault]]}, [("n01", (1, 2, 10, 20))])
+    with pytest.raises(UserError, match=f"n01_boxes.txt, object 2: .*{fault}.*n01_1.JPEG"):
+        open_localization_data(folder)
+
+
+def test_or_are_left_out_with_their_images_and_counted(tmp_path: Path) -> None:
+    good = (1.0, 1.0, 5.0, 5.0)
+    folder = tiny_imagenet(tmp_path, {"n01": [good, *BAD.values(), good]}, [("n01", good)])
+    lines: list[str] = []
+    data = open_localization_data(folder, "drop", say=lines.append)
+    assert [image.id for image in data.train.images] == ["n01_0", "n01_4"]
+    assert (data.train.dropped, data.test.dropped) == (3, 0)
+    assert len(data.test) == 1
+    assert any("1 object of zero size left out" in line for line in lines)
+    assert lines[-1] == "Tiny-ImageNet train: 3 of 5 images have no box and are left out"
+
+
+def test_a_malformed_line_is_named(tmp_path: Path) -> None:
+    folder = two_classes(tmp_path)
+    file = folder / "train/n02/n02_boxes.txt"
+    file.write_text(file.read_text().replace("20\t7", "20\tseven"))
+    with pytest.raises(UserError, match=r"n02_boxes.txt, line 2: expected x1 y1 x2 y2"):
+        open_localization_data(folder)
+    file.write_text("")
+    with pytest.raises(UserError, match=r"n02_0.JPEG has no box"):
+        open_localization_data(folder)
+    file.unlink()
+    with pytest.raises(UserError, match=r"n02_boxes.txt is missing"):
+        open_localization_data(folder)
+
+
+def test_imagenets_boxes_come_from_xml_and_several_may_be_on_an_image(tmp_path: Path) -> None:
+    folder = imagenet(
+        tmp_path,
+        {
+            "train/n01/n01_1": ((500, 375), [("n01", (0, 0, 499, 374)), ("n01", (10, 20, 30, 40))]),
+            "train/n01/n01_2": None,
+            "train/n02/n02_7": ((100, 50), [("n02", (0, 11, 50, 49))]),
+            "val/n01/ILSVRC2012_val_00000002": ((20, 30), [("n01", (4, 5, 9, 9))]),
+            "val/n02/ILSVRC2012_val_00000001": ((20, 30), [("n02", (0, 0, 19, 29))]),
+        },
+    )
+    data = open_localization_data(folder)
+    first, second = data.train.images  # less than half of the training images have boxes
+    assert (first.id, first.width, first.height) == ("n01_1", 500, 375)
+    assert boxes(first) == [[0, 0, 500, 375], [10, 20, 31, 41]]
+    assert first.objects.labels.tolist() == [1, 1]
+    assert boxes(second) == [[0, 11, 51, 50]]
+    assert [(image.id[-1], image_class(image)) for image in data.test.images] == [
+        ("2", 1),
+        ("1", 2),
+    ]
+    assert data.train.images[0].path == folder / "train/n01/n01_1.JPEG"
+
+
+def test_every_image_for_validation_must_have_boxes(tmp_path: Path) -> None:
+    one = ((20, 30), [("n01", (4.0, 5.0, 9.0, 9.0))])
+    folder = imagenet(
+        tmp_path, {"train/n01/n01_1": one, "val/n01/val_1": one, "val/n01/val_2": None}
+    )
+    with pytest.raises(UserError, match=r"1 file is missing: val_2.xml"):
+        open_localization_test(folder)
+
+
+def test_an_object_of_another_class_is_a_fault(tmp_path: Path) -> None:
+    one = ((20, 30), [("n01", (4.0, 5.0, 9.0, 9.0)), ("n02", (4.0, 5.0, 9.0, 9.0))])
+    folder = imagenet(tmp_path, {"train/n01/n01_1": one, "val/n01/val_1": one})
+    with pytest.raises(UserError, match=r"n01_1.xml, object 2: of unknown class \('n02'\)"):
+        open_localization_data(folder)
+    assert len(open_localization_test(folder, "drop").images[0].objects.boxes) == 1
+
+
+def test_a_folder_without_boxes_is_refused(tmp_path: Path) -> None:
+    folder = imagenet(tmp_path, {"train/n01/n01_1": None, "val/n01/val_1": None})
+    with pytest.raises(UserError, match="missing"):
+        open_localization_data(folder)
+    for part in ("train", "val"):
+        for place in sorted(folder.glob(f"ILSVRC2012_bbox_{part}/**/"), reverse=True):
+            place.rmdir()
+    with pytest.raises(UserError, match=r"has no boxes; unpack ImageNet's into"):
+        open_localization_data(folder)
+
+
+def test_images_are_spread_evenly(tmp_path: Path) -> None:
+    dataset = open_localization_data(two_classes(tmp_path)).train
+    assert [image.id for image in evenly_spread(dataset, 4).images] == [
+        *("n01_0", "n01_2", "n02_0", "n02_2"),
+    ]
+    assert evenly_spread(dataset, 8) is dataset
+
+
+def test_boxes_are_shares_of_their_images(tmp_path: Path) -> None:
+    folder = imagenet(
+        tmp_path,
+        {
+            "train/n01/n01_1": ((200, 100), [("n01", (0, 0, 99, 49)), ("n01", (50, 50, 199, 99))]),
+            "train/n02/n02_1": ((10, 10), [("n02", (0, 0, 9, 9))]),
+            "val/n01/val_1": ((20, 30), [("n01", (4, 5, 9, 9))]),
+            "val/n02/val_2": ((20, 30), [("n02", (4, 5, 9, 9))]),
+        },
+    )
+    images = BoxedImages.of(open_localization_data(folder).train)
+    assert images.sizes.tolist() == [[200, 100], [10, 10]]
+    assert images.classes.tolist() == [0, 1]
+    torch.testing.assert_close(
+        images.boxes_of(0), torch.tensor([[0, 0, 0.5, 0.5], [0.25, 0.5, 1, 1]])
+    )
+    assert images.boxes_of(1).tolist() == [[0, 0, 1, 1]]
+    torch.testing.assert_close(
+        images.mean_box(), torch.tensor([0.25 / 3, 0.5 / 3, 2.5 / 3, 2.5 / 3])
+    )
+
+
+def test_tiny_imagenets_published_boxes(tmp_path: Path) -> None:
+    """41 of the 10,000 for validation are of zero size."""
+    given = Path(os.environ.get("DEEPRES_TEST_DATA", "")) / "tiny-imagenet-sample.tar"
+    if not given.is_file():
+        pytest.skip("set DEEPRES_TEST_DATA to a folder with tiny-imagenet-sample.tar")
+    folder = tmp_path / "tiny-imagenet-200"
+    with tarfile.open(given) as tar:
+        tar.extract("tiny-imagenet-200/val/val_annotations.txt", tmp_path, filter="data")
+    lines = (folder / "val/val_annotations.txt").read_text().splitlines()
+    for wnid in {line.split("\t")[1] for line in lines}:  # without the pixels, which are not read
+        (folder / "train" / wnid).mkdir(parents=True)
+    (folder / "train" / wnid / "any.JPEG").touch()
+    (folder / "train" / wnid / f"{wnid}_boxes.txt").touch()
+    with pytest.raises(UserError, match=r"41 objects that cannot be right: .*object 38: of zero"):
+        open_localization_test(folder)
+    data = open_localization_test(folder, "drop")
+    assert len(data.classes) == 200
+    assert (len(data), data.dropped) == (9_959, 41)
+    assert boxes(data.images[0]) == [[0, 32, 45, 63]]

@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from small_localization import tiny_recipe, tiny_weights
+
+from deepres.detection.localizer_file import build_localizer, load_localizer, save_localizer
+from deepres.errors import UserError
+
+ARCHITECTURE = {"name": "resnet8", "num_classes": 2}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    mean, std = torch.full((3, 1, 1), 0.25), torch.full((3, 1, 1), 0.5)
+    recipe = tiny_recipe(5)
+    localizer = build_localizer(ARCHITECTURE, recipe, ("n01", "n02"), mean, std)
+    file = tmp_path / "model.safetensors"
+    save_localizer(file, localizer, ARCHITECTURE, recipe, {"mean_box": [0, 0, 1, 1]})
+    return file
+
+
+def test_a_file_holds_all_that_is_needed(saved: Path) -> None:
+    torch.manual_seed(0)
+    mean, std = torch.full((3, 1, 1), 0.25), torch.full((3, 1, 1), 0.5)
+    expected = build_localizer(ARCHITECTURE, tiny_recipe(5), ("n01", "n02"), mean, std)
+    for path in (saved, saved.parent):  # the file, or its run's folder
+        loaded, meta = load_localizer(path)
+        assert meta["mean_box"] == [0, 0, 1, 1]
+        assert (loaded.classes, loaded.crop, loaded.shorter_side) == (("n01", "n02"), 28, 32)
+        images = torch.randint(256, (1, 3, 32, 40), dtype=torch.uint8)
+        classes = torch.tensor([[1, 0]])
+        for ours, theirs in zip(loaded(images, classes), expected(images, classes), strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+def test_a_classifiers_weights_are_refused(tmp_path: Path) -> None:
+    file = tiny_weights(tmp_path / "weights.safetensors")
+    with pytest.raises(UserError, match="is no localization network; train one"):
+        load_localizer(file)
+
+
+def test_damage_is_noticed(saved: Path) -> None:
+    saved.write_bytes(saved.read_bytes()[:-9])
+    with pytest.raises(UserError, match="damaged"):
+        load_localizer(saved)
+    saved.unlink()
+    with pytest.raises(UserError, match="no such file"):
+        load_localizer(saved.parent)
+
+
+def test_weights_must_fit(saved: Path) -> None:
+    content = saved.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    described = json.loads(header["__metadata__"]["deepres"])
+    described["localizer"]["classes"] = ["n01", "n02", "n03"]
+    header["__metadata__"]["deepres"] = json.dumps(described)
+    changed = json.dumps(header).encode()
+    saved.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
+    with pytest.raises(UserError, match=r"does not fit the network: rpn.head.cls_logits.weight"):
+        load_localizer(saved)

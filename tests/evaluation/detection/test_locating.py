@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+import torch
+from small_localization import tiny_imagenet
+from torch import Tensor, nn
+
+from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.localization import open_localization_test
+from deepres.data.images import BadImage
+from deepres.evaluation.detection.locating import locate, same_box
+
+CPU = torch.device("cpu")
+
+
+class BrightParts(nn.Module):
+    """Finds the bright rectangle, the larger the surer; for class 1 its left half."""
+
+    crop, shorter_side = 56, 64
+
+    def forward(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        boxes = torch.zeros(*classes.shape, 4)
+        for i, image in enumerate(images):
+            rows, columns = (image[0] > 127).nonzero(as_tuple=True)
+            for k, c in enumerate(classes[i].tolist()):
+                x1, x2 = columns.min(), columns.max() + 1
+                right = (x1 + x2) / 2 if c else x2
+                boxes[i, k] = torch.tensor([x1, rows.min(), right, rows.max() + 1])
+        return boxes, (boxes[..., 2] - boxes[..., 0]) / 1000
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> BoxedImages:
+    boxes = [(16.0, 8.0, 47.0, 39.0), (20.0, 24.0, 35.0, 55.0), (0.0, 0.0, 63.0, 31.0)]
+    tested = [("n01", box) for box in boxes]
+    folder = tiny_imagenet(tmp_path, {"n01": boxes[:1]}, tested)
+    return BoxedImages.of(open_localization_test(folder))
+
+
+def found(images: BoxedImages, views: str, workers: int = 0) -> Tensor:
+    classes = torch.tensor([[0, 1]]).repeat(len(images), 1)
+    done: list[int] = []
+    boxes = locate(
+        BrightParts(), images, classes, views, device=CPU, workers=workers, on_images=done.append
+    )
+    assert done[-1] == len(images)
+    return boxes
+
+
+def test_boxes_are_found_for_each_class_on_the_whole_image(images: BoxedImages) -> None:
+    expected = [
+        [[16, 8, 48, 40], [16, 8, 32, 40]],
+        [[20, 24, 36, 56], [20, 24, 28, 56]],
+        [[0, 0, 64, 32], [0, 0, 32, 32]],
+    ]
+    assert found(images, "dense").tolist() == expected
+    assert found(images, "dense", workers=1).tolist() == expected
+
+
+def test_in_the_centre_they_have_their_place_in_the_image(images: BoxedImages) -> None:
+    """Four pixels are cut off on each side."""
+    assert found(images, "1-crop")[:, 0].tolist() == [
+        [16, 8, 48, 40],
+        [20, 24, 36, 56],
+        [4, 4, 60, 32],
+    ]
+
+
+def test_of_several_scales_the_surest_box_is_taken(images: BoxedImages) -> None:
+    """At the largest scale, 160 pixels, edges lie within a pixel of 0.4."""
+    expected = torch.tensor([[16.0, 8, 48, 40], [20, 24, 36, 56], [0, 0, 64, 32]])
+    boxes = found(images, "multi-scale")[:, 0]
+    assert (boxes - expected).abs().max() < 0.8
+    assert ((boxes / 0.4).frac().abs() < 0.01).all()
+
+
+def test_images_that_cannot_be_decoded_are_named(images: BoxedImages) -> None:
+    images.paths[1].unlink()
+    with pytest.raises(BadImage, match=r"val_1.JPEG: no such file"):
+        found(images, "dense")
+
+
+def test_one_box_for_all(images: BoxedImages) -> None:
+    classes = torch.zeros(3, 2, dtype=torch.int64)
+    boxes = same_box(images, classes, torch.tensor([0.0, 0.25, 1, 0.5]))
+    assert boxes.shape == (3, 2, 4)
+    assert boxes[1, 1].tolist() == [0, 16, 64, 32]
