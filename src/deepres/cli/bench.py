@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,7 +63,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help=f"at a time (default: the recipe's for training, {VIEWS_AT_ONCE} for inference; for "
         f"ImageNet's networks on a CPU {PHOTOGRAPHS_ON_CPU})",
     )
-    parser.add_argument("--precision", choices=list(DTYPES), default="fp32")
+    parser.add_argument(
+        "--precision",
+        choices=list(DTYPES),
+        default="fp32",
+        help="of training and inference (default: %(default)s)",
+    )
     parser.add_argument("--only", choices=get_args(Kind), help="measure one of the two")
     parser.add_argument(
         "--set",
@@ -95,7 +101,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def call(options: argparse.Namespace) -> int:
     """Measure each network, each in a process of its own, and print the table."""
-    if options.turn_seconds < 0:
+    if not 0 <= options.turn_seconds < math.inf:
         raise UserError(f"--turn-seconds must be 0 or more, got {options.turn_seconds:g}")
     for name in ("batch", "threads", "turns"):
         if (value := getattr(options, name)) is not None and value < 1:
