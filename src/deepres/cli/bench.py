@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,7 +98,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def call(options: argparse.Namespace) -> int:
     """Measure each network, each in a process of its own, and print the table."""
-    if options.turn_seconds < 0:
+    if not 0 <= options.turn_seconds < math.inf:
         raise UserError(f"--turn-seconds must be 0 or more, got {options.turn_seconds:g}")
     for name in ("batch", "threads", "turns"):
         if (value := getattr(options, name)) is not None and value < 1:

@@ -65,9 +65,7 @@ class Work:
 def _training(work: Work, device: torch.device) -> Call:
     """CIFAR-10's batches are made as in a run. ImageNet's would come from files: one stands in."""
     assert work.recipe is not None
-    recipe = dataclasses.replace(
-        work.recipe, batch_size=work.batch, precision=work.precision, shortened_from=None
-    )
+    recipe = dataclasses.replace(work.recipe, batch_size=work.batch, precision=work.precision)
     of_cifar = isinstance(recipe, CifarRecipe)
     network = initial_network(recipe, 10 if of_cifar else 1000, seed=0)
     network.train().to(device).to(memory_format=torch.channels_last)

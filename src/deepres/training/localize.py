@@ -23,7 +23,7 @@ from deepres.recipes.localization import LocalizationRecipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed
 from deepres.training.interrupt import Interrupted, stop_on_signals
-from deepres.training.optim import set_learning_rate
+from deepres.training.optim import RATE, set_learning_rate
 from deepres.training.state import TrainingState
 
 COMMAND = "deepres localize train"
@@ -68,7 +68,7 @@ def run_steps(run: LocalizerTraining) -> None:
             places = range(recipe.batch_size)[world.share(recipe.batch_size)]
             seeds = [derive_seed(run.seed, "anchors", state.step, place) for place in places]
             crops = run.batches(state.step)
-            state.record(*training_step(run.network, state.optimizer, crops, seeds))
+            state.record(training_step(run.network, state.optimizer, crops, seeds))
 
             last = state.step == recipe.steps
             if last or state.step % recipe.log_every == 0:
@@ -84,12 +84,12 @@ def run_steps(run: LocalizerTraining) -> None:
                 state.save(run.folder)
                 saved_at = time.monotonic()
             if signal_number and not last:
-                raise Interrupted(signal_number, state.step, run.folder.path, COMMAND)
+                raise Interrupted(signal_number, state.step, run.folder.path, command=COMMAND)
 
 
 def training_step(
     network: nn.Module, optimizer: torch.optim.Optimizer, crops: Crops, seeds: list[int]
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Take one step of SGD.
 
     Args:
@@ -99,8 +99,8 @@ def training_step(
         seeds: from which each crop's sampled anchors are drawn.
 
     Returns:
-        The loss, and the share of crops whose best box misses all of their objects; crops without
-        an object do not count.
+        (2,): the loss, and the share of crops whose best box misses all of their objects; crops
+        without an object do not count.
     """
     counts = crops.counts.tolist()
     losses, best = network(crops.images, crops.classes, crops.boxes.split(counts), seeds)
@@ -111,7 +111,8 @@ def training_step(
     overlaps = box_iou(best, crops.boxes).cpu()  # of all crops with all boxes; few are wanted
     own = zip(overlaps, torch.arange(len(crops.boxes)).split(counts), strict=True)
     missed = [bool((row[places] < LEAST_OVERLAP).all()) for row, places in own if len(places)]
-    return loss.detach(), torch.tensor(missed or [False]).float().mean()
+    error = torch.tensor(missed or [False], device=loss.device).float().mean()
+    return torch.stack([loss.detach(), error])
 
 
 def _log_training(run: LocalizerTraining) -> str:
@@ -120,7 +121,7 @@ def _log_training(run: LocalizerTraining) -> str:
     loss, error_pct = state.window()
     state.count_time()
     images = (state.step - run.logged_step) * run.recipe.batch_size
-    lr = state.optimizer.param_groups[0]["lr"]
+    lr = state.optimizer.param_groups[0][RATE]
     event = {
         "step": state.step,
         "split": "train",

@@ -33,6 +33,7 @@ from deepres.training.beginning import (
     sharing_gradients,
 )
 from deepres.training.localize import LocalizerTraining, run_steps
+from deepres.training.optim import make_optimizer
 from deepres.training.state import TrainingState, latest_state
 
 
@@ -195,12 +196,7 @@ def _prepare(
         localizer = build_localizer(source["architecture"], recipe, data.classes, mean, std)
     localizer.to(device).to(memory_format=torch.channels_last)
     network = localizer.network
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=recipe.learning_rate(0),
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    optimizer = make_optimizer(network, recipe)
     decoding = number_of_workers(workers)
     batches = CropBatches(
         BoxedImages.of(data.train),

@@ -25,10 +25,9 @@ def learning_rate(
     return recipe.lr / recipe.lr_divisor**drops
 
 
-def make_optimizer(model: nn.Module, recipe: ClassificationRecipe) -> torch.optim.SGD:
+def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     """SGD with momentum; every parameter decays, BN's and biases too, as in Caffe by default."""
-    lr = learning_rate(recipe, 0, warming_up=True)
-    return _sgd([(list(model.parameters()), 1.0)], lr, recipe)
+    return _sgd([(list(model.parameters()), 1.0)], recipe.lr, recipe)
 
 
 def detector_optimizer(model: nn.Module, recipe: DetectionRecipe, step: int) -> torch.optim.SGD:
