@@ -132,6 +132,18 @@ def test_perfect_results_score_100(tmp_path: Path, capsys: pytest.CaptureFixture
     assert ["cat", "100.0"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
+def test_annotations_that_cannot_be_right_are_left_out_if_asked(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objects = [("cat", (4, 5, 40, 34)), ("cat", (7, 7, 7, 7))]
+    voc_folder(tmp_path / "flawed", {"test": {"b0": voc_xml(60, 40, objects)}})
+    command = ["detect", "evaluate", str(place / "plain"), "--data", str(tmp_path / "flawed"), *CPU]
+    assert main(command) == 2
+    assert "object 2: of zero size" in capsys.readouterr().err
+    assert main([*command, "--bad-boxes", "drop"]) == 0
+    assert "1 object of zero size left out" in capsys.readouterr().err
+
+
 def test_masks_go_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """COCO's layout: masks are trained, tested, drawn, written, and scored from the file."""
     outline = [[10, 5, 30, 5, 30, 20, 10, 20]]

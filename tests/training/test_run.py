@@ -235,7 +235,7 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     with pytest.raises(Interrupted, match="stopped at step 12; go on with: deepres train --resume"):
         run(tmp_path / "run", data)
     now = {**provenance(torch.device("cpu")), "torch": "9.9"}
-    monkeypatch.setattr("deepres.training.run.provenance", lambda device: now)
+    monkeypatch.setattr("deepres.training.beginning.provenance", lambda device: now)
     said: list[str] = []
     result = resume(tmp_path / "run", data, device="cpu", say=said.append)
     assert said[0] == "going on from step 12 of 24"

@@ -57,6 +57,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--data", type=Path, help="where the data set was unpacked (default: as in training)"
     )
+    parser.add_argument(
+        "--bad-boxes",
+        choices=["fail", "drop"],
+        help="stop at annotations that cannot be right, or leave them out and say so (default: as "
+        "in training, else stop)",
+    )
     add_improvements(parser)
     parser.add_argument(
         "--ablation",
@@ -98,7 +104,7 @@ def call(options: argparse.Namespace) -> int:
     make_repeatable(device)
     meta = read_run(options.runs[0])
     detectors = [load_detector(run, device) for run in options.runs]
-    data, name = open_test_set(options.on, options.data, meta)
+    data, name = open_test_set(options.on, options.data, meta, options.bad_boxes)
     for run, detector in zip(options.runs, detectors, strict=True):
         if detector.classes != data.classes:
             raise UserError(
@@ -232,7 +238,7 @@ def _leave_evidence(
 def _score_file(options: argparse.Namespace) -> int:
     from deepres.evaluation.detection.finding import read_found
 
-    data, _ = open_test_set(options.on, options.data, None)
+    data, _ = open_test_set(options.on, options.data, None, options.bad_boxes)
     scores = read_found(options.results, data).scores()
     print_precisions(f"{len(data):,} images of {data.name}", [(str(options.results), scores)])
     return 0

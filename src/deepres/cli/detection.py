@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import print_table, say
+from deepres.data.detection.checks import BadBoxes
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
@@ -62,7 +63,7 @@ def read_run(path: Path) -> dict[str, Any] | None:
 
 
 def open_test_set(
-    on: str | None, data: Path | None, meta: dict[str, Any] | None
+    on: str | None, data: Path | None, meta: dict[str, Any] | None, bad_boxes: BadBoxes | None
 ) -> tuple[DetectionSet, str]:
     """Open what is to be found.
 
@@ -70,6 +71,8 @@ def open_test_set(
         on: a set's name; None: the test set of the run.
         data: the folder; None: where the run's data are.
         meta: the run's recipe.json.
+        bad_boxes: whether annotations that cannot be right stop the reading or are left out; None:
+            as in the run, else they stop it.
 
     Returns:
         The set, and its name as ``open_detection_set`` knows it.
@@ -84,7 +87,8 @@ def open_test_set(
     if data is None and meta is None:
         raise UserError(f"where is {name}? Give its folder by --data")
     folder = data or Path(meta["data"]["location"] if meta else "")
-    return open_detection_set(name, folder, recipe.bad_boxes if recipe else "fail", say), name
+    policy = bad_boxes or (recipe.bad_boxes if recipe else "fail")
+    return open_detection_set(name, folder, policy, say), name
 
 
 def print_precisions(title: str, rows: list[tuple[str, dict[str, Any]]]) -> None:
