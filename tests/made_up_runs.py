@@ -5,8 +5,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from deepres.recipes import get_recipe
-from deepres.report.runs import Run, read_run
+from deepres.recipes import departures as departures_of
+from deepres.recipes import detection_recipe, get_recipe
+from deepres.recipes.localization import localization_recipe
+from deepres.recipes.schema import Recipe
+from deepres.report.published_detection import TABLE_7, TABLE_8
+from deepres.report.runs import PAPERS_DATA, TRAINING_IMAGES, Run, read_run
 from deepres.run_folder import RunFolder
 
 PROVENANCE = {
@@ -76,3 +80,140 @@ def make_run(
     for name, content in side_files.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
     return read_run(folder)
+
+
+def make_detection_run(
+    folder: Path,
+    model: str = "resnet101",
+    dataset: str = "voc07+12",
+    seed: int = 0,
+    *,
+    map_50_pct: float = 75.0,
+    map_pct: float | None = None,
+    steps: int | None = None,
+    stopped_at: int | None = None,
+    source: str | None = None,
+    images: int | None = None,
+    pretrained_on: int | None = 1_000,
+    settings: tuple[str, ...] = (),
+    tests: tuple[dict[str, Any], ...] = ({},),
+    **side_files: Any,
+) -> Run:
+    """Make the folder of a detector's run, whose precision rises to its final one, and read it.
+
+    Args:
+        folder: which to make.
+        model: the network it is built on.
+        dataset: its recipe's.
+        seed: its seed.
+        map_50_pct: where its precision ends.
+        map_pct: the same by COCO's measure.
+        steps: its length, if shortened; None: the paper's.
+        stopped_at: the last step logged, if it is not finished.
+        source: the name of its data; None: the paper's.
+        images: how many; None: as the paper.
+        pretrained_on: how many classes; None: it starts from random weights.
+        settings: fields of the recipe, each ``field=value``.
+        tests: entries of evaluations.json, each by what differs from the paper's test.
+        side_files: the contents of further JSON files beside it.
+    """
+    recipe = detection_recipe(dataset, model)
+    recipe = (recipe.shortened(steps) if steps else recipe).changed(list(settings))
+    source = source or PAPERS_DATA[dataset]
+    more = {
+        "initial_weights": {"file": "weights.safetensors"} if pretrained_on else None,
+        "detector": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
+    }
+    data = {"images": images or TRAINING_IMAGES.get(source, 300)}
+    run = _begin(folder, recipe, departures_of(recipe), seed, source, data, more)
+    length = recipe.steps
+    precisions = {"map_50_pct": map_50_pct} | ({} if map_pct is None else {"map_pct": map_pct})
+    parts = (("objectness", "rpn_box_reg"), ("classifier", "box_reg"))
+    for i in range(1, 41):
+        step = length * i // 40
+        if step > (length if stopped_at is None else stopped_at):
+            break
+        risen = 1 - math.exp(-i / 8)
+        losses = {f"loss_{part}": 1.5 - risen for part in parts[(i - 1) // 10 % 2]}
+        run.append_event({"step": step, "split": "train", "loss": sum(losses.values()), **losses})
+        if i > 20:
+            split = "test" if i == 40 else "val"
+            found = {key: value * risen for key, value in precisions.items()}
+            run.append_event({"step": step, "split": split, **found})
+    if stopped_at is None:
+        _finish(run, recipe, seed, {f"test_{key}": value for key, value in precisions.items()})
+        entries = {entry.test.dataset: entry.test for entry in (*TABLE_7, *TABLE_8)}
+        test = entries.get(dataset, TABLE_7[0].test)
+        usual = {
+            **{"kind": "detection", "set": test.set, "images": test.images, "rule": test.rule},
+            **{**precisions, "improvements": [], "provenance": PROVENANCE},
+        }
+        side_files = {"evaluations": [usual | each for each in tests]} | side_files
+    for name, content in side_files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return read_run(folder)
+
+
+def make_localization_run(
+    folder: Path,
+    seed: int = 0,
+    *,
+    errors_pct: dict[tuple[str, str], float],
+    source: str | None = None,
+    tested_on: tuple[int, str] = (50_000, "ImageNet val"),
+    class_views: str = "multi-scale",
+) -> Run:
+    """Make the folder of a localizer's run and read it.
+
+    Args:
+        folder: which to make.
+        seed: its seed.
+        errors_pct: by views and kind of classes, as in the published table.
+        source: the name of its data; None: the paper's.
+        tested_on: how many images of what.
+        class_views: what the classifier sees of an image.
+    """
+    recipe = localization_recipe("resnet101")
+    run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, {})
+    run.append_event({"step": recipe.steps, "split": "train", "error_pct": 11.0})
+    _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})
+    entries = [
+        {
+            **({"class_views": class_views} if classes == "predicted" else {}),
+            **{"kind": "localization", "views": views, "classes": classes},
+            **{"images": tested_on[0], "set": tested_on[1], "provenance": PROVENANCE},
+            **{"top5_error_pct": error, "top1_error_pct": error + 10},
+        }
+        for (views, classes), error in errors_pct.items()
+    ]
+    (folder / "evaluations.json").write_text(json.dumps(entries))
+    return read_run(folder)
+
+
+def _begin(
+    folder: Path,
+    recipe: Recipe,
+    departures: dict[str, Any],
+    seed: int,
+    source: str,
+    data: dict[str, Any],
+    more: dict[str, Any],
+) -> RunFolder:
+    run = RunFolder(folder)
+    data = {"source": source, "location": "data", "fingerprint": source} | data
+    run.write_meta(
+        {
+            **{"recipe": recipe.to_dict(), "departures": departures, "seed": seed},
+            **{"data": data, "provenance": PROVENANCE},
+            **more,
+        }
+    )
+    return run
+
+
+def _finish(run: RunFolder, recipe: Recipe, seed: int, numbers: dict[str, float]) -> None:
+    result = {
+        **{"model": recipe.model, "steps": recipe.steps, "seed": seed, "training_s": 12.5},
+        **{**numbers, "provenance": PROVENANCE, "resumed": []},
+    }
+    run.result.write_text(json.dumps(result))

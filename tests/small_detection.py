@@ -13,7 +13,7 @@ from torch import nn
 
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
-from deepres.models import create
+from deepres.models import create, vgg
 from deepres.models.blocks import Bottleneck
 from deepres.models.resnet import IMAGENET, ResNet
 from deepres.models.vgg import VGG
@@ -49,6 +49,7 @@ def narrow_networks() -> Iterator[None]:
     """Make ``create_model`` build ImageNet's networks with few channels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(create, "imagenet_resnet", narrow_resnet)
+        patch.setattr(vgg, "WIDTHS", (8, 8, 16, 16, 16))
         patch.setattr(create, "VGG", NarrowVGG)
         yield
 
@@ -69,7 +70,7 @@ class NarrowVGG(VGG):
     def __init__(self, depth: int, num_classes: int) -> None:
         with torch.device("meta"):  # the fully connected layers would take half a gigabyte
             super().__init__(depth, num_classes)
-        widths = (512 * 7 * 7, 16, 16, num_classes)
+        widths = (16 * 7 * 7, 16, 16, num_classes)
         fc6, fc7, fc8 = (nn.Linear(*pair) for pair in itertools.pairwise(widths))
         dropout = nn.Dropout()
         self.classifier = nn.Sequential(fc6, nn.ReLU(), dropout, fc7, nn.ReLU(), dropout, fc8)

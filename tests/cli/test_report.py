@@ -2,7 +2,7 @@ import webbrowser
 from pathlib import Path
 
 import pytest
-from made_up_runs import make_run
+from made_up_runs import make_detection_run, make_localization_run, make_run
 
 from deepres.cli.main import main
 
@@ -33,6 +33,17 @@ def test_given_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "<small>one</small>" in page
     assert "<small>two</small>" in page
     assert "not-asked-for" not in page
+
+
+def test_detection_and_localization_stand_beside_classification(folder: Path) -> None:
+    make_run(folder / "runs/a", "resnet101")
+    make_detection_run(folder / "runs/b", map_50_pct=76.12)
+    make_localization_run(folder / "runs/c", errors_pct={("multi-scale", "predicted"): 14.56})
+    assert main(["report"]) == 0
+    page = Path("report.html").read_text()
+    assert '<h2 id="table7">Table 7: Faster R-CNN on PASCAL VOC' in page
+    assert '<td class="number">76.12</td>' in page
+    assert '<td class="number">14.56</td>' in page
 
 
 def test_of_two_copies_the_one_in_the_folder_named_first_is_shown(folder: Path) -> None:

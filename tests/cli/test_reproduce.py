@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from made_up_runs import make_run
+from made_up_runs import make_detection_run, make_run
 from svg import texts_of
 
 from deepres.cli.main import main
@@ -64,6 +64,22 @@ def test_the_list_says_what_is_missing_and_what_it_would_take(
     shown = capsys.readouterr().out
     assert re.search(r"^table1 .* none needed +–$", shown, re.MULTILINE)
     assert re.search(r"^figure1 .* 0 of 2 +[\d.]+ (hours|days)$", shown, re.MULTILINE)
+
+
+def test_detection_is_drawn_from_the_runs_there_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_detection_run(folder / "runs/anything", "vgg16", map_50_pct=73.1)
+    make_run(folder / "runs/resnet101-s0", "resnet101")
+    assert main(["reproduce", "table7"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^VGG-16 +VOC07 test +73\.2 +73\.10 +−0\.10 ", shown, re.MULTILINE)
+    assert (
+        "\nMissing: ResNet-101, VOC07 test: deepres detect train resnet101 --on voc07+12" in shown
+    )
+    assert (folder / "reproduced/table7.tex").exists()
+    assert main(["reproduce", "table7", "--list", "--device", "cpu"]) == 0
+    assert re.search(r"^table7 .* by hand +–$", capsys.readouterr().out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,20 @@ def test_trained_bn_is_that_of_the_stages_that_are_trained() -> None:
     assert stages == {"backbone.layer2", "backbone.layer3", "roi_heads.box_head.layer4"}
 
 
+def test_bn_of_parts_that_are_not_trained_stays_as_it_is() -> None:
+    """The third and fourth of the alternating steps leave the shared layers alone."""
+    detector = small_detector(batch_norm="trained").train()
+    before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
+    proposals = detector.eval().propose(images(), for_training=True)
+    detector.train_parts("rpn")
+    detector.train().rpn_losses(images(), targets())
+    detector.train_parts("region")
+    detector.region_losses(images(), targets(), proposals)
+    changed = {n for n, tensor in detector.state_dict().items() if not tensor.equal(before[n])}
+    assert changed
+    assert all(name.startswith("roi_heads.box_head.layer4") for name in changed)
+
+
 @torch.inference_mode()
 def test_frozen_bn_detects_as_bn_does_in_evaluation() -> None:
     frozen, trained = small_detector(), small_detector(batch_norm="trained")
@@ -82,13 +96,24 @@ def test_the_parts_losses_are_those_of_the_whole() -> None:
     detector = small_detector(rpn_sampled=10_000, regions_sampled=10_000).train()
     both = detector(images(), targets())
     proposals = detector.eval().propose(images(), for_training=True)
-    assert all(len(boxes) > SETTINGS.proposals_test for boxes in proposals)
+    assert all(len(boxes) > SETTINGS.proposals_before_nms_test for boxes in proposals)
     detector.train()
     parts = detector.rpn_losses(images(), targets())
     assert parts.keys() == {"loss_objectness", "loss_rpn_box_reg"}
     parts |= detector.region_losses(images(), targets(), proposals)
     torch.testing.assert_close(parts, {name: both[name] for name in parts})
     assert parts.keys() == both.keys()
+
+
+def test_images_without_objects_are_background() -> None:
+    detector = small_detector(masks=True).train()
+    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    empty = [nothing | {"masks": torch.zeros(0, *i.shape[1:], dtype=torch.uint8)} for i in images()]
+    losses = detector(images(), empty)
+    sum(losses.values()).backward()
+    assert {name for name, loss in losses.items() if loss > 0} == {
+        *("loss_classifier", "loss_objectness")
+    }
 
 
 @torch.inference_mode()

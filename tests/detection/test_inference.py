@@ -100,6 +100,11 @@ def test_members_must_find_the_same() -> None:
         detect([], images())
 
 
+def test_a_scale_of_no_pixels_is_refused() -> None:
+    with pytest.raises(UserError, match="at least 1; got 200, 0"):
+        Improvements(scales=(200, 0))
+
+
 def test_multi_scale_testing_sees_other_features() -> None:
     detector = small_detector().eval()
     (plain,) = detect([detector], images()[:1])

@@ -2,9 +2,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import SAMPLE, make_run
+from made_up_runs import SAMPLE, make_detection_run, make_run
 
-from deepres.recipes import get_recipe
+from deepres.models import list_models
 from deepres.report.claims import CLAIMS, Claim, Judgement, comparable, judge, network_of
 from deepres.report.runs import Run
 
@@ -38,9 +38,7 @@ def papers(claim: str, runs: list[Run]) -> Judgement:
 def test_claims_are_told_apart_and_their_networks_exist() -> None:
     assert len(BY_ID) == len(CLAIMS)
     assert len({claim.sentence for claim in CLAIMS}) == len(CLAIMS)
-    for network in {name.split()[0] for claim in CLAIMS for name in claim.networks}:
-        if not network.startswith("highway"):
-            get_recipe(network)
+    assert {name.split()[0] for claim in CLAIMS for name in claim.networks} <= {*list_models()}
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
@@ -181,3 +179,45 @@ def test_shortcut_options_are_networks_of_their_own(runs: Runs) -> None:
     runs.add("plain34", 28.5)
     assert [network_of(run) for run in runs[:3]] == ["resnet34", "resnet34 B", "resnet34 C"]
     assert papers("options-beat-plain", runs).verdict == "holds"
+
+
+def detectors(folder: Path, dataset: str, *precisions: tuple[str, float, float]) -> list[Run]:
+    return [
+        make_detection_run(
+            folder / f"{dataset}-{model}-{seed}",
+            *(model, dataset, seed),
+            map_50_pct=map_50 + seed / 10,
+            map_pct=map_all + seed / 10,
+        )
+        for model, map_50, map_all in precisions
+        for seed in range(3)
+    ]
+
+
+def test_depth_transfers_to_detection(tmp_path: Path) -> None:
+    coco = detectors(tmp_path, "coco", ("resnet101", 48.4, 27.2), ("vgg16", 41.5, 28.0))
+    voc = detectors(tmp_path, "voc07+12", ("resnet101", 76.4, 0), ("vgg16", 73.2, 0))
+    assert papers("depth-transfers-to-voc07", voc + coco).verdict == "holds"
+    assert papers("depth-transfers-to-voc12", voc + coco).verdict == "no run yet"
+    judgement = papers("depth-transfers-to-coco", voc + coco)
+    assert [each.verdict for each in judgement.evidence] == ["holds", "does not hold"]
+    assert judgement.verdict == "does not hold"
+
+
+def test_single_detectors_decide_nothing(tmp_path: Path) -> None:
+    voc = detectors(tmp_path, "voc07+12", ("resnet101", 76.4, 0), ("vgg16", 73.2, 0))
+    judgement = papers("depth-transfers-to-voc07", [voc[0], voc[3]])
+    assert judgement.verdict == "undecided"
+    assert "too few to know the uncertainty" in judgement.evidence[0].remark
+
+
+def test_only_tests_on_all_images_and_without_improvements_count(tmp_path: Path) -> None:
+    for name, test in (("a", {"images": 10}), ("b", {"improvements": ["box refinement"]})):
+        runs = [make_detection_run(tmp_path / name, tests=(test,))]
+        judgement = papers("depth-transfers-to-voc07", runs)
+        assert judgement.is_empty
+
+
+def test_a_detector_decides_nothing_about_classification(runs: Runs, tmp_path: Path) -> None:
+    runs += detectors(tmp_path, "voc07+12", ("resnet50", 70.0, 0), ("resnet101", 76.4, 0))
+    assert papers("bottlenecks-go-deeper", runs).is_empty

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from made_up_runs import SAMPLE, make_run
+from made_up_runs import SAMPLE, make_detection_run, make_run
 from matplotlib.axes import Axes
 from svg import texts
 
@@ -120,3 +120,8 @@ def test_runs_of_several_kinds_are_each_labelled(tmp_path: Path) -> None:
     left, _ = figure1(find_runs([tmp_path])).axes
     assert legend(left) == ["plain-20", "plain-56, 2,000 of 64,000 steps, lr 0.05"]
     assert left.get_ylim() == (0, 80)
+
+
+def test_detectors_are_not_drawn_as_classifiers(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "a", "resnet34", "folder", source="BCCD trainval")
+    assert texts(figure4(find_runs([tmp_path]))) == texts(figure4([]))

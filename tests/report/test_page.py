@@ -1,10 +1,13 @@
+import base64
+import io
 import re
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_up_runs import SAMPLE, make_run
+from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
+from PIL import Image
 
 from deepres.errors import UserError
 from deepres.report.claims import CLAIMS
@@ -133,3 +136,38 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path, runs: list[Run]) -> N
     with pytest.raises(UserError, match="cannot write"):
         write_page(tmp_path / "file" / "report.html", runs)
     assert [path.name for path in page.parent.iterdir()] == ["report.html"]
+
+
+def test_detectors_show_their_tests_and_pictures(tmp_path: Path) -> None:
+    curve = {"recall": [0.0, 0.5], "precision": [1.0, 0.9], "ap_pct": 48.7}
+    tests = ({}, {"improvements": ["box refinement"], "map_50_pct": 77.7})
+    shown = make_detection_run(
+        tmp_path / "a", map_50_pct=76.4, tests=tests, pr_curves={"tvmonitor": curve}
+    )
+    Image.new("RGB", (3_000, 200), "red").save(shown.path / "detections.png")
+    bare = make_detection_run(tmp_path / "b", "vgg16", stopped_at=0)
+    localizer = make_localization_run(
+        tmp_path / "c", errors_pct={("multi-scale", "predicted"): 15.25}
+    )
+    page = render_page([shown, bare, localizer, make_run(tmp_path / "d", "resnet101")])
+    outline = Outline(page)
+    assert len(outline.ids) == len(set(outline.ids))
+    text = text_of(page)
+    assert "ResNet-101 detector on VOC 07+12, seed 0" in text
+    assert "mAP@.5 76.40 %, after 320,000 steps" in text
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", page)
+    at = cells.index("box refinement")
+    assert cells[at - 2 : at + 2] == ["VOC 2007 test", "4,952", "box refinement", "77.70"]
+    assert "tvmonitor" in text
+    assert "Test error 12.00 %, training error 11.00 %, after 60,000 steps" in text
+    assert "multi-scale, predicted classes" in text
+    (picture,) = re.findall('src="data:image/webp;base64,([^"]+)"', page)
+    with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
+        assert image.size == (1_600, 107)
+
+
+def test_a_network_and_a_detector_on_it_are_never_compared(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "a", "resnet101", test_error_pct=21.75)]
+    runs.append(make_detection_run(tmp_path / "b", "resnet101"))
+    rows = re.findall(r'<tr><th scope="row">paper-length</th><td>(.*?)</td>', render_page(runs))
+    assert rows == ["ResNet-101", "ResNet-101 detector on VOC 07+12"]

@@ -1,7 +1,8 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
-from made_up_runs import SAMPLE, make_run
+from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
 
 from deepres.report.runs import alike, find_runs, title
 
@@ -60,3 +61,34 @@ def test_names_are_the_papers() -> None:
     assert [*map(title, names)] == [
         *("plain-20", "ResNet-110", "VGG-19", "Highway-32", "ResNet-50-cifar", "other")
     ]
+
+
+@pytest.mark.parametrize(
+    ("what", "condition"),
+    [
+        ({}, ""),
+        ({"settings": ("global_context=true",)}, ""),  # Table 9 has it
+        ({"settings": ("masks=true",)}, "masks True"),
+        ({"images": 60}, "60 images of VOC 07+12"),
+        ({"pretrained_on": None}, "random initial weights"),
+        (
+            {"pretrained_on": 200, "steps": 3_200},
+            "3,200 of 320,000 steps, pre-trained on 200 classes",
+        ),
+        ({"dataset": "folder", "source": "BCCD trainval"}, "BCCD trainval"),
+        ({"dataset": "coco"}, ""),
+    ],
+)
+def test_what_sets_a_detector_apart(tmp_path: Path, what: dict[str, Any], condition: str) -> None:
+    run = make_detection_run(tmp_path / "run", **what)
+    assert run.condition == condition
+
+
+def test_what_is_built_on_a_network_is_no_classifier(tmp_path: Path) -> None:
+    detector = make_detection_run(tmp_path / "a", settings=("global_context=true",))
+    assert not detector.is_classifier
+    assert detector.label == "ResNet-101 detector with global context on VOC 07+12"
+    localizer = make_localization_run(tmp_path / "b", errors_pct={})
+    assert localizer.label == "ResNet-101 localizer on imagenet (1000 classes, boxes)"
+    assert localizer.is_papers
+    assert make_run(tmp_path / "c", "resnet101").label == "ResNet-101"

@@ -1,11 +1,12 @@
 from pathlib import Path
 
 import pytest
-from made_up_runs import PROVENANCE, SAMPLE, make_run
+from made_up_runs import PROVENANCE, SAMPLE, make_detection_run, make_run
 
 from deepres.report.render import Table
+from deepres.report.rows import spread
 from deepres.report.runs import find_runs
-from deepres.report.tables import spread, table2, table3, table4, table5, table6
+from deepres.report.tables import table2, table3, table4, table5, table6
 
 VAL = "50,000 images of data/imagenet/val"
 
@@ -153,3 +154,11 @@ def test_ensembles_on_val_are_not_the_papers(tmp_path: Path) -> None:
     assert (found["ours"], found["difference"]) == ("3.90", "+0.33")
     foreign = row(table5([], [on_test]), "ResNet (ILSVRC'15)")  # whose members are unknown
     assert foreign["ours"] == "no run yet"
+
+
+def test_detectors_are_no_classifiers(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "a", "resnet101")
+    make_detection_run(tmp_path / "b", "resnet20", "folder", source="BCCD trainval")
+    runs = find_runs([tmp_path])
+    for table in (table2, table3, table4, table5, table6):
+        assert table(runs) == table([])

@@ -2,7 +2,7 @@
 
 import argparse
 
-from deepres.cli import Commands, detect_train
+from deepres.cli import Commands, detect_evaluate, detect_predict, detect_train
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -12,5 +12,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     # Known by the name of its own command when it fails: training can be gone on with.
     own = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command in (detect_train,):
+    for command in (detect_train, detect_evaluate, detect_predict):
         command.add_to(own)

@@ -88,13 +88,16 @@ def call(options: argparse.Namespace) -> int:
     if not is_leader():
         return 0
     for artefact in artefacts:
-        folders = [run.folder for run in planned([artefact])]
         ensembles = []
+        if artefact.by_hand:
+            own = find_runs([options.runs])
+        else:
+            own = [read_run(run.folder) for run in planned([artefact])]
         if artefact.name == "table5":
             six = [run.folder for run in planned([artefact], seeds=1)]
             images = data(ImageNetRecipe.kind)
             ensembles = [measure_ensemble(six, images, "multi-scale", device)]
-        drawn = draw(artefact.name, [read_run(folder) for folder in folders], ensembles)
+        drawn = draw(artefact.name, own, ensembles)
         if isinstance(drawn, Table):
             print(as_text(drawn))
         files = save(drawn, artefact.name, options.out)
@@ -113,6 +116,8 @@ def show_list(
     for artefact, needed in planned.items():
         missing = [run.folder for run in needed if run.folder in seconds]
         done = f"{len(needed) - len(missing)} of {len(needed)}" if needed else "none needed"
+        if artefact.by_hand:
+            done = "by hand"
         took = in_words(sum(map(seconds.__getitem__, missing))) if missing else "–"
         rows.append([artefact.name, artefact.shows, done, took])
     done = f"{len(runs) - len(unfinished)} of {len(runs)}"

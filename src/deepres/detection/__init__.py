@@ -4,11 +4,6 @@ Raises:
     UserError: torchvision, whose parts it is built from, is not installed.
 """
 
-from deepres.errors import UserError
+from deepres.data.detection.packages import detection_package
 
-try:
-    import torchvision as torchvision
-except ImportError as error:
-    raise UserError(
-        "detection needs the package torchvision; run: pip install 'deepres[detection]'"
-    ) from error
+detection_package("torchvision")

@@ -59,21 +59,23 @@ def split(network: StagedNetwork) -> Halves:
     """
     if isinstance(network, VGG):
         # Without the last max pool, in whose place regions are pooled; without the last layer.
-        fc6_fc7 = network.classifier[:-1]
+        *fc6_fc7, fc8 = network.classifier
+        assert isinstance(fc8, nn.Linear)
+        region = {"flatten": network.flatten, "classifier": nn.Sequential(*fc6_fc7)}
         return Halves(
             _sequence({"features": network.features[:-1]}),
-            512,
-            RegionLayers(_named({"flatten": network.flatten, "classifier": fc6_fc7})),
-            4096,
+            _width(network.features),
+            RegionLayers(_named(region)),
+            fc8.in_features,
             region_size=7,
         )
     if isinstance(network, ResNet) and hasattr(network, "layer4"):
         names = first_stages(network, 4)
-        region = ("layer4", "avgpool", "flatten")
+        own = ("layer4", "avgpool", "flatten")
         return Halves(
             _sequence({name: network.get_submodule(name) for name in names}),
             _width(network.get_submodule("layer3")),
-            RegionLayers(_named({name: network.get_submodule(name) for name in region})),
+            RegionLayers(_named({name: network.get_submodule(name) for name in own})),
             network.fc.in_features,
             region_size=14,  # conv5_1 halves it to 7
         )
@@ -105,10 +107,9 @@ def first_stages(network: StagedNetwork, count: int) -> tuple[str, ...]:
     return tuple(name for stage in stages for name in stage)
 
 
-def _width(layer: nn.Module) -> int:
-    """Return how many channels a stage of residual blocks puts out."""
-    convolutions = [m for m in layer[-1].children() if isinstance(m, nn.Conv2d)]  # type: ignore[index]
-    return convolutions[-1].out_channels
+def _width(layers: nn.Module) -> int:
+    """Return how many channels come out of the last convolution."""
+    return [m for m in layers.modules() if isinstance(m, nn.Conv2d)][-1].out_channels
 
 
 def _named(modules: dict[str, nn.Module]) -> OrderedDict[str, nn.Module]:

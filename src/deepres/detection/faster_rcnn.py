@@ -1,7 +1,7 @@
 """Faster R-CNN on a classification network: the detector as one module."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -76,11 +76,23 @@ class Detector(GeneralizedRCNN):  # type: ignore[misc]
         return torch.tensor(self.transform.image_std)
 
     def train_parts(self, *parts: str) -> None:
-        """Let only ``parts`` (of ``PARTS``) take gradients, and no stage that is frozen."""
+        """Let only ``parts`` (of ``PARTS``) be trained, and no stage that is frozen.
+
+        The others take no gradients, and stay in evaluation mode, BN's averages as they are.
+        """
+        self._trained = parts
         for part, name in PARTS.items():
             self.get_submodule(name).requires_grad_(part in parts)
         for stage in self._frozen:
             self.backbone.get_submodule(stage).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode: in training mode, that of the parts that are trained."""
+        super().train(mode)
+        for part, name in PARTS.items():
+            self.get_submodule(name).train(mode and part in self._trained)
+        return self
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Iterate over the parameters that take gradients, by name."""

@@ -15,6 +15,7 @@ from deepres.detection.faster_rcnn import Detector
 from deepres.detection.multi_scale import View, maxout
 from deepres.detection.refine import refine, vote
 from deepres.detection.scored import Scored
+from deepres.errors import UserError
 from deepres.recipes.detector import DetectorSettings
 
 
@@ -24,13 +25,21 @@ class Improvements:
 
     Global context is one of training, ``DetectorSettings.global_context``; an ensemble is more
     than one detector.
+
+    Raises:
+        UserError: a scale of no pixels.
     """
 
     box_refinement: bool = False
     """With box voting."""
     scales: tuple[int, ...] = ()
-    """Shorter sides in pixels for multi-scale testing, rising; none: the detector's own alone.
+    """Shorter sides in pixels for multi-scale testing; none: the detector's own alone.
     The published ones are ``multi_scale.PUBLISHED_SCALES``."""
+
+    def __post_init__(self) -> None:
+        if any(side < 1 for side in self.scales):
+            given = ", ".join(map(str, self.scales))
+            raise UserError(f"scales are shorter sides in pixels, at least 1; got {given}")
 
 
 PLAIN = Improvements()

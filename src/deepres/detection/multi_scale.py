@@ -63,7 +63,7 @@ def two_scales(boxes: Tensor, magnifications: Sequence[float]) -> Tensor:
 
     Args:
         boxes: in the image's own pixels.
-        magnifications: how many pixels each scale makes of one, in rising order.
+        magnifications: how many pixels each scale makes of one.
     """
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     pixels = areas[:, None] * areas.new_tensor(magnifications)
@@ -75,7 +75,7 @@ def maxout(boxes: Tensor, views: Sequence[View]) -> Tensor:
 
     Args:
         boxes: (R, 4), in the image's own pixels.
-        views: the image in scales of rising order; with a single one there is nothing to merge.
+        views: the image in several scales; with a single one there is nothing to merge.
     """
     chosen = two_scales(boxes, [view.magnification for view in views])
     length = views[0].detector.roi_heads.vector_length

@@ -100,6 +100,7 @@ class DetectorSettings:
         self._check("box_weights", "four numbers", len(self.box_weights) == 4)
         self._check("box_loss_beta", "above 0", self.box_loss_beta > 0)
         self._check("long_side", "at least short_side", self.long_side >= self.short_side)
+        self._check("proposal_min_size", "0 or more", self.proposal_min_size >= 0)
         self._check("frozen_stages", "0 to 4", 0 <= self.frozen_stages <= 4)
         for part, low, high in (
             ("rpn", self.rpn_background_iou, self.rpn_foreground_iou),

@@ -9,11 +9,13 @@ from deepres.report.measures import (
     BACKWARD,
     EARLY_TRAINING,
     FORWARD,
+    MAP,
+    MAP_50,
     RESPONSE,
     TEST,
     TRAINING,
 )
-from deepres.report.runs import Run, alike
+from deepres.report.runs import PAPERS_DATA, Run, alike, on_data
 
 PAPER_LENGTH = "paper-length"
 VANISHED = 0.001
@@ -74,6 +76,11 @@ class Judgement:
 def falling(measure: Measure, *networks: str) -> tuple[Above, ...]:
     """Return the comparisons that ``measure`` falls from each network to the next."""
     return tuple(Above(measure, a, b) for a, b in itertools.pairwise(networks))
+
+
+def _better_detector(network: str, other: str, data: str, *measures: Measure) -> tuple[Above, ...]:
+    sides = [f"{each} detector on {data}" for each in (network, other)]
+    return tuple(Above(measure, *sides) for measure in measures)
 
 
 def _signals_kept(*networks: str) -> tuple[Above, ...]:
@@ -185,6 +192,27 @@ CLAIMS = (
         "than the one before.",
         falling(TEST, "resnet34", "resnet50", "resnet101", "resnet152"),
     ),
+    Claim(
+        "depth-transfers-to-voc07",
+        "§4.3, Table 7",
+        "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: PASCAL VOC "
+        "2007.",
+        _better_detector("resnet101", "vgg16", PAPERS_DATA["voc07+12"], MAP_50),
+    ),
+    Claim(
+        "depth-transfers-to-voc12",
+        "§4.3, Table 7",
+        "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: PASCAL VOC "
+        "2012.",
+        _better_detector("resnet101", "vgg16", PAPERS_DATA["voc07++12"], MAP_50),
+    ),
+    Claim(
+        "depth-transfers-to-coco",
+        "§4.3, Table 8",
+        "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: COCO, by "
+        "both measures.",
+        _better_detector("resnet101", "vgg16", PAPERS_DATA["coco"], MAP_50, MAP),
+    ),
 )
 
 
@@ -237,6 +265,8 @@ def comparable(runs: Iterable[Run]) -> list[Runs]:
 
 
 def network_of(run: Run) -> str:
-    """Return the run's network, with the shortcut option where Table 3 tells several apart."""
+    """Return the run's network, with what tells several apart: Table 3's option, or the data."""
+    if not run.is_classifier:
+        return on_data(run)
     several = run.model == "resnet34" and run.shortcut != "A"
     return f"{run.model} {run.shortcut}" if several else run.model

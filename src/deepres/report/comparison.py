@@ -7,16 +7,30 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from deepres.errors import UserError
 from deepres.report.curves import BOLD, THIN, Curve, Styles, curve_label, draw_curve, set_axes
 from deepres.report.pictures import nth_look
 from deepres.report.render import Table
-from deepres.report.runs import Run
+from deepres.report.runs import OUTCOMES, Run
 
 NOTHING = "–"
 
 
 def comparison(runs: Sequence[Run]) -> Figure:
-    """Draw the training and test errors of ``runs`` over each other."""
+    """Draw the training and test errors of ``runs`` over each other; of detectors, losses and mAP.
+
+    Raises:
+        UserError: only some are detectors.
+    """
+    detectors = [run for run in runs if run.kind == "detection"]
+    if detectors and len(detectors) < len(runs):
+        other = next(run for run in runs if run.kind != "detection")
+        raise UserError(
+            f"{detectors[0].path} is a detector's run and {other.path} is not; compare runs of one "
+            "kind"
+        )
+    if detectors:
+        return _detectors(runs)
     figure = Figure(figsize=(7, 4.8 + 0.2 * len(runs)), layout="constrained")
     axes = figure.add_subplot()
     for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
@@ -32,6 +46,25 @@ def comparison(runs: Sequence[Run]) -> Figure:
     return figure
 
 
+def _detectors(runs: Sequence[Run]) -> Figure:
+    figure = Figure(figsize=(7, 6.5 + 0.2 * len(runs)), layout="constrained")
+    losses, precisions = figure.subplots(2, 1, sharex=True)
+    for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
+        color, marker = nth_look(i)
+        losses.plot(*run.curve("train", "loss"), color=color, **THIN)
+        line = BOLD | {"color": color, "marker": marker}
+        precisions.plot(*run.curve("val", "map_50_pct"), label=label, **line)
+    losses.set_ylabel("training loss")
+    precisions.set_ylabel("mAP@.5 on watched images (%)")
+    precisions.set_xlabel("steps")
+    for axes in (losses, precisions):
+        axes.set_xlim(0, max(run.steps for run in runs))
+        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
+        axes.grid(axis="y", color="0.92")
+    figure.legend(loc="outside lower center", frameon=False)
+    return figure
+
+
 def recipe_differences(runs: Sequence[Run]) -> Table:
     """Return the fields in which the recipes, the seeds or the data of ``runs`` differ."""
     fields = [
@@ -43,20 +76,23 @@ def recipe_differences(runs: Sequence[Run]) -> Table:
 
 def result_differences(runs: Sequence[Run]) -> Table:
     """Return the results of ``runs`` side by side, and in what their provenance differs."""
+    known = [key for key in OUTCOMES if any(key in (run.result or {}) for run in runs)]
     numbers: dict[str, Callable[[Any], str]] = {
-        "test_error_pct": "{:.2f}".format,
-        "train_error_pct": "{:.2f}".format,
+        **dict.fromkeys(known, "{:.2f}".format),
         "training_s": "{:,.0f}".format,
     }
     rows = [
         ["steps done", *(f"{run.last_step:,}" for run in runs)],
-        *(
-            [key, *(form(run.result[key]) if run.result else "not finished" for run in runs)]
-            for key, form in numbers.items()
-        ),
+        *([key, *(_number(run, key, form) for run in runs)] for key, form in numbers.items()),
         *_differing([run.meta["provenance"] for run in runs]),
     ]
     return _table("Result", runs, rows)
+
+
+def _number(run: Run, key: str, form: Callable[[Any], str]) -> str:
+    if run.result is None:
+        return "not finished"
+    return form(run.result[key]) if key in run.result else NOTHING
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

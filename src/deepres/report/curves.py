@@ -114,8 +114,9 @@ def _draw(
 def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
     """Return what stands for each of the ``networks``: the paper's runs, or the nearest to them."""
     curves = []
+    classifiers = [run for run in runs if run.is_classifier and run.events]
     for network in networks:
-        groups = alike(run for run in runs if run.model == network and run.events)
+        groups = alike(run for run in classifiers if run.model == network)
         if groups:
             nearest = next(iter(groups.values()))
             curves.append(Curve(title(network), look_of(network), nearest))

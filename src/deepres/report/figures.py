@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from deepres.report.detection_figures import detection_curves
 from deepres.report.pictures import BLUE, VERMILLION, save_picture
 from deepres.report.runs import Run, read_run
 from deepres.run_folder import RunFolder
@@ -16,13 +17,13 @@ HELD_OUT = {"test": "test", "val": "validation"}
 
 
 def learning_curves(folder: RunFolder) -> Path:
-    """Draw a run's training and test error against its steps, as in Figure 6, into curves.png.
+    """Draw a run's errors, or a detector's losses and precision, against steps into curves.png.
 
-    A run shorter than the paper's says so in its title.
+    As in Figure 6. A run shorter than the paper's says so in its title.
     """
     run = read_run(folder.path)
     figure = curves_figure(run)
-    figure.set_size_inches(7, 4.5)
+    figure.set_size_inches(7, 7 if run.kind == "detection" else 4.5)
     length = f"{run.steps:,} steps"
     if run.meta["recipe"]["shortened_from"]:
         length += f", shortened from the paper's {run.papers_steps:,}"
@@ -34,7 +35,12 @@ def learning_curves(folder: RunFolder) -> Path:
 
 
 def curves_figure(run: Run) -> Figure:
-    """Return a run's training and test error against its steps, without a title."""
+    """Return a run's training and test error against its steps, without a title.
+
+    A detector has no errors: its losses and its precision stand in their place.
+    """
+    if run.kind == "detection":
+        return detection_curves(run)
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.add_subplot()
     _curve(axes, run, "train", color=BLUE, linestyle="--", linewidth=1, label="training")

@@ -2,11 +2,14 @@
 
 import math
 import statistics
+from functools import partial
 from typing import Any
 
 from deepres.errors import UserError
+from deepres.report.detection_runs import tests_of
 from deepres.report.judging import Measure, Value
 from deepres.report.published import VALIDATION_IMAGES
+from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import PAPERS_DATA, RESPONSES, SIGNALS, Run
 
 TEST_IMAGES = {
@@ -27,6 +30,20 @@ def test_error(run: Run) -> Value | None:
     images = TEST_IMAGES.get(run.meta["data"]["source"])
     share = error_pct / 100
     return Value(error_pct, 100 * math.sqrt(share * (1 - share) / images) if images else None)
+
+
+def precision(run: Run, key: str) -> Value | None:
+    """Return the mean average precision in % on the benchmark that the paper has for the data.
+
+    Without the improvements of appendix B. Nothing is known of a single run's uncertainty.
+    """
+    for entry in (*TABLE_7, *TABLE_8):
+        if run.kind == "detection" and run.meta["recipe"]["dataset"] == entry.test.dataset:
+            for test in tests_of([run]):
+                how = test.found["set"], test.found["images"], test.improvements, test.members
+                if how == (entry.test.set, entry.test.images, (), ()) and key in test.found:
+                    return Value(float(test.found[key]), None)
+    return None
 
 
 def training_error(run: Run) -> Value | None:
@@ -75,6 +92,8 @@ def backward_signal(run: Run) -> Value | None:
 TEST = Measure("test error (%)", test_error)
 TRAINING = Measure("training error (%)", training_error)
 EARLY_TRAINING = Measure("training error half-way to the first drop (%)", early_training_error)
+MAP_50 = Measure("mAP@.5 (%)", partial(precision, key="map_50_pct"), decimals=1)
+MAP = Measure("mAP@[.5, .95] (%)", partial(precision, key="map_pct"), decimals=1)
 RESPONSE = Measure("mean response (std)", response, decimals=3)
 FORWARD = Measure("forward signal, weakest layer to first", forward_signal, decimals=4)
 BACKWARD = Measure("gradient norm, weakest layer to last", backward_signal, decimals=4)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from deepres.files import atomic_write
 from deepres.report.claims import CLAIMS, Claim, Judgement, comparable, judge, what_it_is
+from deepres.report.detection_evidence import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
 from deepres.report.judging import RULE, Sample, Verdict
@@ -101,14 +102,17 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         },
         sections=[(s, Markup(embed(s.html, s.id, s.title))) for s in sections],
         curves=[_curves(run, f"run-{i}") for i, run in enumerate(shown, start=1)],
+        evidence=[_evidence(run, f"evidence-{i}") for i, run in enumerate(shown, start=1)],
         recipes=[_recipe(run) for run in shown],
     )
 
 
-def _place(run: Run) -> tuple[str, int, bool, str, int]:
-    """Where a run stands among others: by network, depth, and nearness to the paper's."""
-    kind, depth = re.fullmatch(r"(\D*)(\d*).*", run.model).groups()  # type: ignore[union-attr]
-    return kind, int(depth or 0), not run.is_papers, run.condition, run.meta["seed"]
+def _place(run: Run) -> tuple[str, str, int, str, bool, str, int]:
+    """Where a run stands among others: by task, network, depth, and nearness to the paper's."""
+    family, depth = re.fullmatch(r"(\D*)(\d*).*", run.model).groups()  # type: ignore[union-attr]
+    task = "" if run.is_classifier else run.kind
+    network = family, int(depth or 0), run.label
+    return task, *network, not run.is_papers, run.condition, run.meta["seed"]
 
 
 def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
@@ -116,7 +120,7 @@ def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
     parts = []
     for runs in sorted(networks, key=lambda same: _place(same[0])):
         unfinished = sum(run.result is None for run in runs)
-        name = title(runs[0].model) + (f" × {len(runs)}" if len(runs) > 1 else "")
+        name = runs[0].label + (f" × {len(runs)}" if len(runs) > 1 else "")
         parts.append(name + (f" ({unfinished} unfinished)" if unfinished else ""))
     return what_it_is(networks[0][0]), ", ".join(parts)
 
@@ -125,11 +129,23 @@ def _curves(run: Run, name: str) -> Markup | None:
     """Return a run's curves; None: nothing is logged yet."""
     if not run.events:
         return None
-    split = "validation" if run.curve("val")[0] else "test"
-    words = f"{title(run.model)}, seed {run.meta['seed']}: training and {split} error against steps"
-    caption = f"Dashed: training error; bold: {split} error."
+    if run.kind == "detection":
+        what = "training losses and precision"
+        caption = "Above: training losses; below: precision on the images that are watched."
+    else:
+        split = "validation" if run.curve("val")[0] else "test"
+        what = f"training and {split} error"
+        caption = f"Dashed: training error; bold: {split} error."
+    words = f"{run.label}, seed {run.meta['seed']}: {what} against steps"
     picture = figure_html(svg_text(curves_figure(run)), caption)
     return Markup(embed(picture, name, words))
+
+
+def _evidence(run: Run, name: str) -> Markup | None:
+    """Return what a detector's or localizer's tests have left; None: nothing."""
+    if run.is_classifier:
+        return None
+    return Markup(embed(evidence(run), name, f"{run.label}, seed {run.meta['seed']}: tests"))
 
 
 def _recipe(run: Run) -> list[tuple[str, Any, str]]:
@@ -153,7 +169,7 @@ def _number(value: float | None, decimals: int, sign: str = "") -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]  # mAP stays mAP
 
 
 def _listed(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""The paper's own numbers.
+"""The paper's own numbers: classification. Those of detection are in published_detection.py.
 
-Errors and mean average precisions are in percent. What stands in a table but is not trained here
+Errors are in percent. What stands in a table but is not trained here
 has no ``network``: it is published only.
 """
 
@@ -132,40 +132,3 @@ WARM_UP_STEPS = 400
 """About how long ResNet-110 warms up (§4.2)."""
 RESNET_1202_TRAINING_ERROR_BELOW_PCT = 0.1
 """§4.2; its test error is nevertheless above ResNet-110's."""
-
-
-@dataclass(frozen=True)
-class DetectionResult:
-    """Mean average precision of Faster R-CNN, %, in one column of Tables 7 to 9."""
-
-    label: str
-    data: str
-    map_50_pct: float
-    """At an overlap of 0.5."""
-    map_50_95_pct: float | None = None
-    """The mean over overlaps from 0.5 to 0.95; None: VOC does not use it."""
-
-
-TABLE_7 = (
-    DetectionResult("VGG-16", "VOC07 test", 73.2),
-    DetectionResult("VGG-16", "VOC12 test", 70.4),
-    DetectionResult("ResNet-101", "VOC07 test", 76.4),
-    DetectionResult("ResNet-101", "VOC12 test", 73.8),
-)
-"""§4.3: PASCAL VOC."""
-
-TABLE_8 = (
-    DetectionResult("VGG-16", "COCO val", 41.5, 21.2),
-    DetectionResult("ResNet-101", "COCO val", 48.4, 27.2),
-)
-"""§4.3: COCO."""
-
-TABLE_9 = (
-    DetectionResult("ResNet-101", "COCO val", 48.4, 27.2),
-    DetectionResult("+ box refinement", "COCO val", 49.9, 29.9),
-    DetectionResult("+ global context", "COCO val", 51.1, 30.0),
-    DetectionResult("+ multi-scale testing", "COCO val", 53.8, 32.5),
-    DetectionResult("+ multi-scale testing", "COCO test-dev", 55.7, 34.9),
-    DetectionResult("ensemble of three", "COCO test-dev", 59.0, 37.4),
-)
-"""Appendix B: improvements, each on top of those above it."""

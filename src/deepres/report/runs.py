@@ -9,8 +9,30 @@ from typing import Any
 from deepres.files import read_json
 from deepres.run_folder import Event, RunFolder
 
-PAPERS_DATA = {"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"}
-"""What recipe.json calls the data of each kind of the paper's recipes."""
+PAPERS_DATA = {
+    **{"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"},
+    **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
+    "localization": "imagenet (1000 classes, boxes)",
+}
+"""What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
+(detection) or kind."""
+IMAGENET_CLASSES = 1_000
+TRAINING_IMAGES = {"VOC 07+12": 16_551, "VOC 07++12": 21_503, "COCO 2014 train": 82_783}
+"""How many images detectors are trained on, whole."""
+ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
+"""Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
+PARTS = {"detection": "detector", "localization": "localizer"}
+"""What a network becomes part of, by kind of recipe."""
+PRECISIONS = {
+    **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
+    **{"mask_map_50_pct": "masks' mAP@.5", "mask_map_pct": "masks' mAP@[.5, .95]"},
+}
+"""What a detector's tests find, in words."""
+OUTCOMES = {
+    **{"test_error_pct": "test error", "train_error_pct": "training error"},
+    **{f"test_{key}": words for key, words in PRECISIONS.items()},
+}
+"""The final numbers that result.json may hold, in words."""
 RESPONSES, SIGNALS = "responses.json", "signals.json"
 
 
@@ -36,6 +58,21 @@ class Run:
         return str(self.meta["recipe"]["model"])
 
     @property
+    def kind(self) -> str:
+        """What its recipe trains: "cifar10", "imagenet", "detection" or "localization"."""
+        return str(self.meta["recipe"].get("kind", ""))
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether it is trained to classify whole images."""
+        return self.kind not in PARTS
+
+    @property
+    def label(self) -> str:
+        """What it trains, for people: "ResNet-20", "ResNet-101 detector on VOC 07+12"."""
+        return title(self.model if self.is_classifier else on_data(self))
+
+    @property
     def steps(self) -> int:
         """The length that its recipe gives it."""
         return int(self.meta["recipe"]["steps"])
@@ -57,7 +94,7 @@ class Run:
     def condition(self) -> str:
         """What sets it apart from the paper's run, in words; nothing: it is the paper's.
 
-        Length, recipe and data count. All options of ResNet-34's shortcuts are the paper's.
+        Length, recipe and data count.
         """
         recipe, source = self.meta["recipe"], self.meta["data"]["source"]
         parts = []
@@ -66,13 +103,34 @@ class Run:
         parts += [
             f"{field} {value}"
             for field, value in self.meta["departures"].items()
-            if field != "shortened_from" and (field, self.model) != ("shortcut", "resnet34")
+            if field != "shortened_from" and (field, self.model) not in ALSO_THE_PAPERS
         ]
-        if "sample" in source:
-            parts.append("sample")
-        elif source != PAPERS_DATA[recipe["kind"]]:
-            parts.append(source)
+        parts += self._unlike_papers_start()
+        if self.has_foreign_data:
+            embedded = self.kind == "cifar10" and "sample" in source
+            parts.append("sample" if embedded else source)
         return ", ".join(parts)
+
+    def _unlike_papers_start(self) -> list[str]:
+        """Say what a detector starts from and how many images it sees, if not the paper's."""
+        if self.kind != "detection":
+            return []
+        parts = []
+        if self.meta["initial_weights"] is None:
+            parts.append("random initial weights")
+        elif (classes := self.meta["detector"]["architecture"]["num_classes"]) != IMAGENET_CLASSES:
+            parts.append(f"pre-trained on {classes} classes")
+        data = self.meta["data"]
+        if data["images"] != TRAINING_IMAGES.get(data["source"], data["images"]):
+            parts.append(f"{data['images']:,} images of {data['source']}")
+        return parts
+
+    @property
+    def has_foreign_data(self) -> bool:
+        """Whether it is trained on other data than the paper's."""
+        recipe = self.meta["recipe"]
+        papers = PAPERS_DATA.get(recipe.get("dataset", self.kind))
+        return bool(self.meta["data"]["source"] != papers)
 
     @property
     def is_papers(self) -> bool:
@@ -83,6 +141,13 @@ class Run:
     def last_step(self) -> int:
         """The last step that it has logged; less than ``steps``: it is not finished."""
         return max((int(event["step"]) for event in self.events), default=0)
+
+    @property
+    def outcome(self) -> dict[str, float]:
+        """What its final numbers, in %, are called for people, the most telling first."""
+        result = self.result or {}
+        found = {words: result.get(key) for key, words in OUTCOMES.items()}
+        return {words: float(value) for words, value in found.items() if value is not None}
 
     def curve(self, split: str, key: str = "error_pct") -> tuple[list[int], list[float]]:
         """Return steps and values of what was logged of ``split`` (train, val or test)."""
@@ -114,6 +179,12 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
     return sorted(map(read_run, found), key=lambda run: run.name)
 
 
+def on_data(run: Run) -> str:
+    """Return what tells a detector's runs from others of its network: "vgg16 detector on VOC"."""
+    context = " with global context" if run.meta["recipe"].get("global_context") else ""
+    return f"{run.model} {PARTS[run.kind]}{context} on {run.meta['data']['source']}"
+
+
 def title(model: str) -> str:
     """Return a network's name as the paper prints it: "ResNet-20"."""
     kinds = {"plain": "plain", "resnet": "ResNet", "vgg": "VGG", "highway": "Highway"}
@@ -137,6 +208,12 @@ def alike(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, int]:
     """A key to sort by; of two runs alike, the one that is finished or further comes first."""
-    foreign = run.meta["data"]["source"] != PAPERS_DATA[run.meta["recipe"]["kind"]]
     unfinished = run.result is None
-    return not run.is_papers, foreign, -run.steps, run.condition, unfinished, -run.last_step
+    return (
+        not run.is_papers,
+        run.has_foreign_data,
+        -run.steps,
+        run.condition,
+        unfinished,
+        -run.last_step,
+    )

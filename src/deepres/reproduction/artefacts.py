@@ -32,6 +32,9 @@ class Artefact:
     shows: str
     studies: tuple[Study, ...] = ()
     """None for what is drawn from the networks themselves."""
+    by_hand: bool = False
+    """Whether its runs are started one by one, by commands that stand below the table, since they
+    need data and weights that a user has to get; it is drawn from all runs that there are."""
 
     @property
     def title(self) -> str:
@@ -95,6 +98,11 @@ ARTEFACTS = (
             *("highway19", "highway32"),
         ),
     ),
+    Artefact("table7", "Faster R-CNN on PASCAL VOC: VGG-16 against ResNet-101", by_hand=True),
+    Artefact("table8", "Faster R-CNN on COCO: VGG-16 against ResNet-101", by_hand=True),
+    Artefact("table9", "Faster R-CNN on COCO: improvements", by_hand=True),
+    Artefact("table12", "detection on ImageNet DET", by_hand=True),
+    Artefact("table13", "localization on ImageNet", by_hand=True),
     Artefact("architecture", "CIFAR-10's networks (§4.2), stage by stage"),
     Artefact("figure1", "degradation: plain-20 and plain-56", _studies("plain20", "plain56")),
     Artefact("figure3", "VGG-19, plain-34 and ResNet-34, layer by layer"),

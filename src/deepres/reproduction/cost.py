@@ -52,7 +52,9 @@ def logged_speed(model: str, runs: Iterable[Run], device: torch.device) -> float
     speeds = [
         speed
         for run in runs
-        if run.model == model and run.meta["provenance"]["hardware"] == hardware
+        if run.is_classifier
+        and run.model == model
+        and run.meta["provenance"]["hardware"] == hardware
         for speed in run.curve("train", "images_per_s")[1]
     ]
     return statistics.median(speeds) if speeds else None

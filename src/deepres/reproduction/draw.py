@@ -13,6 +13,7 @@ from deepres.models.create import build_empty
 from deepres.models.diagram import diagram
 from deepres.report.architecture import MapSize, Stage, cifar_architecture, table1
 from deepres.report.curves import figure1, figure4, figure6
+from deepres.report.detection_tables import table7, table8, table9, table12, table13
 from deepres.report.diagrams import figure3, figure5
 from deepres.report.pictures import save_picture
 from deepres.report.render import FORMS, Table, save_table
@@ -27,6 +28,8 @@ CIFAR = ("resnet20", "resnet56", "resnet110")
 
 FROM_RUNS: dict[str, Callable[[Sequence[Run]], Table | Figure]] = {
     **{"table2": table2, "table3": table3, "table4": table4, "table6": table6},
+    **{"table7": table7, "table8": table8, "table9": table9},
+    **{"table12": table12, "table13": table13},
     **{"figure1": figure1, "figure4": figure4, "figure6": figure6, "figure7": figure7},
 }
 FROM_NETWORKS: dict[str, Callable[[], Table | Figure]] = {

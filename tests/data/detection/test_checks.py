@@ -52,6 +52,7 @@ def test_bad_boxes_of_voc_stop_or_are_left_out(
         ([5, 5, -1, 4], "reversed"),
         ([5, 5, 57, 4], "outside the image"),
         ([-1.5, 5, 7, 4], "outside the image"),
+        ([60.2, 5, 0.5, 4], "outside the image"),
         ([5, NAN, 7, 4], "not numbers"),
         ([5, None, 7, 4], "not numbers"),
     ],

@@ -19,7 +19,7 @@ def ilsvrc(tmp_path: Path) -> Path:
     negative = "ILSVRC2013_train_extra0/b_2"
     lists = {
         "train_1": f"{positive} 1\n{partial} 0\n{negative} -1\n",
-        "train_2": f"{positive} -1\n",
+        "train_2": f"{positive} -1\nILSVRC2014_train_0000/d_4 1\n",
         "train_10": "ILSVRC2014_train_0000/c_3 1\n",
         "val": "ILSVRC2012_val_1 1\nILSVRC2012_val_2 2\n",
         "test": "ILSVRC2012_test_1 1\n",
@@ -54,7 +54,7 @@ def test_training_images_are_those_listed_for_what_they_show(ilsvrc: Path) -> No
     data = open_detection_set("imagenet-det-train", ilsvrc)
     assert [image.id for image in data.images] == [
         *("ILSVRC2013_train/n02672831/n02672831_7", "ILSVRC2014_train_0000/a_1"),
-        "ILSVRC2014_train_0000/c_3",
+        *("ILSVRC2014_train_0000/d_4", "ILSVRC2014_train_0000/c_3"),
     ]
 
 

@@ -48,6 +48,10 @@ def test_precision_is_averaged_over_ten_overlaps(brushes: DetectionSet) -> None:
     assert result.ap_50_pct == {"toothbrush": pytest.approx(100)}
     assert result.noted["ap_pct"] == result.ap_pct
     assert {*result.noted} == {"rule", "map_50_pct", "map_pct", "ap_pct"}
+    half = detections((0.9, 3, (0, 0, 100, 52)))  # enough for one of them
+    result = evaluate_coco(brushes, {"4": half, "2": half})
+    assert (result.map_pct, result.map_50_pct) == pytest.approx((10, 100))
+    assert result.ap_50_pct == {"toothbrush": pytest.approx(100)}
 
 
 def test_detections_in_a_crowd_do_not_count(brushes: DetectionSet) -> None:

@@ -148,7 +148,7 @@ def coco(tmp_path: Path) -> DetectionSet:
 def entries() -> list[CocoDetection]:
     mask = torch.zeros(1, 12, 20, dtype=torch.bool)
     mask[:, :10, :6] = True
-    found = replace(detections((0.75, 2, (0, 0, 6, 10))), masks=mask)
+    found = replace(detections((0.75, 2, (0, 0, 8.5, 10))), masks=mask)
     return as_coco("3", found, [1, 90])
 
 
@@ -158,7 +158,7 @@ def test_cocos_file_has_corners_and_sizes(
     write_coco(tmp_path / "results.json", entries)
     (written,) = json.loads((tmp_path / "results.json").read_text())
     outline = written.pop("segmentation")
-    assert written == {"image_id": 3, "category_id": 90, "score": 0.75, "bbox": [0, 0, 6, 10]}
+    assert written == {"image_id": 3, "category_id": 90, "score": 0.75, "bbox": [0, 0, 8.5, 10]}
     assert outline["size"] == [12, 20]
     assert read_coco(tmp_path / "results.json", coco) == entries
 
@@ -218,14 +218,14 @@ def test_imagenets_file_scores_as_what_was_written(tmp_path: Path) -> None:
 def test_cocos_file_scores_boxes_and_masks(
     tmp_path: Path, coco: DetectionSet, entries: list[CocoDetection]
 ) -> None:
-    """Both cover six tenths of the object, which is enough for three of ten overlaps."""
+    """Overlaps of 0.85 and 0.6 are enough for eight and for three of ten."""
     write_coco(tmp_path / "results.json", entries)
-    for masks in (False, True):
+    for masks, pct in ((False, 80), (True, 30)):
         read = evaluate_result_files(coco, tmp_path / "results.json", "coco", masks=masks)
         assert isinstance(read, CocoResult)
-        assert read.map_pct == pytest.approx(30)
+        assert read.map_pct == pytest.approx(pct)
         assert read.map_50_pct == pytest.approx(100)
-    found = {"3": detections((0.75, 2, (0, 0, 6, 10)))}
+    found = {"3": detections((0.75, 2, (0, 0, 8.5, 10)))}
     assert evaluate_detections(coco, found, "coco") == evaluate_coco(coco, found)
 
 

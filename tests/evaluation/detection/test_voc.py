@@ -189,7 +189,7 @@ def continuous(box: Pixels) -> Corners:
     return box[0] - 1, box[1] - 1, box[2], box[3]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(some_objects, some_found, st.sampled_from(["11-point", "area"]))
 def test_against_the_rule_written_out(
     objects: list[Object], found: list[Found], rule: VocRule

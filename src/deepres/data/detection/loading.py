@@ -39,14 +39,19 @@ def image_tensor(image: AnnotatedImage) -> Tensor:
         BadImage: it is damaged or no image.
         UserError: it is not of the size that its annotation says.
     """
-    pixels = np.array(open_image(image.path))
-    height, width, _ = pixels.shape
-    if (width, height) != (image.width, image.height):
+    picture = open_image(image.path)
+    if picture.size != (image.width, image.height):
         raise UserError(
-            f"{image.path} is {width}×{height} pixels (upright, as its EXIF data say), but its "
-            f"annotation says {image.width}×{image.height}: the boxes are of another picture"
+            f"{image.path} is {picture.width}×{picture.height} pixels (upright, as its EXIF data "
+            f"say), but its annotation says {image.width}×{image.height}: the boxes are of another "
+            "picture"
         )
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float() / 255
+    return as_tensor(picture)
+
+
+def as_tensor(picture: Image.Image) -> Tensor:
+    """Return an RGB image's pixels, (3, height, width) float32 in [0, 1]."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float() / 255
 
 
 def target(image: AnnotatedImage, masks: bool = False) -> dict[str, Tensor]:

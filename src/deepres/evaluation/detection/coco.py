@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from deepres.data.detection.coco import category_ids
 from deepres.data.detection.packages import detection_package
@@ -108,12 +109,16 @@ def as_coco(image: str, found: Detections, categories: Sequence[int]) -> list[Co
         )
     ]
     if found.masks is not None:
-        coco = detection_package("pycocotools.mask")
-        for entry, mask in zip(entries, found.masks.cpu().numpy(), strict=True):
-            outline = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
-            counts = outline["counts"].decode("ascii")
-            entry["segmentation"] = {"size": list(outline["size"]), "counts": counts}
+        for entry, mask in zip(entries, found.masks, strict=True):
+            entry["segmentation"] = compressed(mask)
     return entries
+
+
+def compressed(mask: Tensor) -> dict[str, Any]:
+    """Return a mask (height, width) bool as COCO's compressed run lengths, in plain JSON values."""
+    coco = detection_package("pycocotools.mask")
+    outline = coco.encode(np.asfortranarray(mask.cpu().numpy(), dtype=np.uint8))
+    return {"size": list(outline["size"]), "counts": outline["counts"].decode("ascii")}
 
 
 def evaluate_coco_results(

@@ -17,11 +17,20 @@ from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.detection.coco import (
     CocoDetection,
+    CocoResult,
     as_coco,
     coco_categories,
     evaluate_coco_results,
 )
-from deepres.evaluation.detection.result_files import write_coco, write_imagenet_det, write_voc
+from deepres.evaluation.detection.precision import AveragePrecision
+from deepres.evaluation.detection.result_files import (
+    read_coco,
+    read_imagenet_det,
+    read_voc,
+    write_coco,
+    write_imagenet_det,
+    write_voc,
+)
 from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
 
 
@@ -36,15 +45,23 @@ class Found:
     entries: list[CocoDetection]
     """… but these, with masks as run lengths."""
 
-    def scores(self) -> dict[str, Any]:
-        """Return what evaluations.json has on them: ``rule``, ``map_50_pct``, ``ap_pct`` and so on.
+    def result(self) -> AveragePrecision | CocoResult:
+        """Score the boxes.
 
         Raises:
             UserError: it is not known what is on the images, or nothing is.
         """
-        if self.rule != "coco":
-            return evaluate_detections(self.data, self.detections, self.rule).noted
-        noted = evaluate_coco_results(self.data, self.entries).noted
+        if self.rule == "coco":
+            return evaluate_coco_results(self.data, self.entries)
+        return evaluate_detections(self.data, self.detections, self.rule)
+
+    def scores(self) -> dict[str, Any]:
+        """Return what evaluations.json has on boxes and masks: ``rule``, ``map_50_pct`` and so on.
+
+        Raises:
+            UserError: as by ``result``.
+        """
+        noted = self.result().noted
         if any("segmentation" in entry for entry in self.entries):
             noted |= evaluate_coco_results(self.data, self.entries, masks=True).noted
         return noted
@@ -66,6 +83,24 @@ class Found:
             path = folder
             write_voc(path, self.data, self.detections, split)
         return path
+
+
+def read_found(path: Path, data: DetectionSet) -> Found:
+    """Read a results file in the official format of the benchmark of ``data``.
+
+    Args:
+        path: VOC: the folder of comp4_det_<set>_<class>.txt; ImageNet DET: a text file; COCO: a
+            JSON file.
+        data: the images that it is about.
+
+    Raises:
+        UserError: a file is missing or malformed.
+    """
+    rule = benchmark_rule(data)
+    if rule == "coco":
+        return Found(data, rule, {}, read_coco(path, data))
+    read = read_imagenet_det if rule == "imagenet-det" else read_voc
+    return Found(data, rule, read(path, data), [])
 
 
 def find_objects(

@@ -1,0 +1,244 @@
+"""deepres detect evaluate: detectors by the benchmarks' rules, with the appendix's improvements."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepres.cli import Commands
+from deepres.cli.detection import (
+    add_improvements,
+    improvements_of,
+    open_test_set,
+    print_precisions,
+    read_run,
+    scales_for,
+)
+from deepres.cli.terminal import say
+from deepres.data.detection.records import DetectionSet
+from deepres.data.loading import number_of_workers
+from deepres.distributed import World, join_world
+from deepres.errors import UserError
+from deepres.models.weights import weights_file
+from deepres.progress import Progress
+from deepres.runtime import keep_freed_memory, make_repeatable
+
+if TYPE_CHECKING:  # not everyone has torchvision
+    from deepres.detection.faster_rcnn import Detector
+    from deepres.detection.inference import Improvements
+    from deepres.evaluation.detection.finding import Found
+
+Scores = dict[str, Any]
+
+EPILOG = """Table 9, with two runs of COCO's recipe, the second with --set global_context=true:
+  deepres detect evaluate runs/resnet101-coco-s0 runs/resnet101-coco-context-s0 --ablation
+A results file in VOC's, ImageNet DET's or COCO's format, whoever made it:
+  deepres detect evaluate --results results/VOC2007/Main --on voc2007-test --data VOCdevkit"""
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "evaluate",
+        help="test a detector, an ensemble of several, or a results file",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="*", metavar="RUN", help="run folders or .safetensors files"
+    )
+    parser.add_argument(
+        "--on",
+        metavar="SET",
+        help="voc2007-test, coco2017-val, imagenet-det-val, or a list of images in a folder of "
+        "one's own (default: the test set of the first run)",
+    )
+    parser.add_argument(
+        "--data", type=Path, help="where the data set was unpacked (default: as in training)"
+    )
+    add_improvements(parser)
+    parser.add_argument(
+        "--ablation",
+        action="store_true",
+        help="the rows of Table 9, each with one improvement more; runs with global context and "
+        "more than one of them add theirs",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE|DIR",
+        help="score this results file of the benchmark's official format, without a detector",
+    )
+    parser.add_argument(
+        "--save-results",
+        type=Path,
+        metavar="DIR",
+        help="write what is found in the benchmark's official format, for its server",
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Test, print the precisions, and note them beside the run."""
+    if bool(options.runs) == bool(options.results):
+        raise UserError("name either runs to test, or a results file by --results")
+    if options.ablation and (options.refine or options.multi_scale or options.save_results):
+        raise UserError("--ablation chooses the improvements itself; leave out the other switches")
+    if options.results:
+        return _score_file(options)
+    from deepres.detection.weights import load_detector
+
+    world, device = join_world(options.device)
+    keep_freed_memory()
+    make_repeatable(device)
+    meta = read_run(options.runs[0])
+    detectors = [load_detector(run, device) for run in options.runs]
+    data, name = open_test_set(options.on, options.data, meta)
+    for run, detector in zip(options.runs, detectors, strict=True):
+        if detector.classes != data.classes:
+            raise UserError(
+                f"{run} finds {len(detector.classes)} classes ({', '.join(detector.classes[:3])}, "
+                f"…), but {data.name} has {len(data.classes)} ({', '.join(data.classes[:3])}, …)"
+            )
+    if not data.annotated and not options.save_results:
+        raise UserError(
+            f"what is on the images of {data.name} is not public; give --save-results, and submit "
+            "the files to the benchmark's server"
+        )
+    tests = Tests(options.runs, detectors, data, world, number_of_workers(options.workers))
+    if options.ablation:
+        rows = tests.ablation(scales_for(detectors[0]))
+    else:
+        improvements = improvements_of(options, detectors[0])
+        title, found, scores = tests.run(list(range(len(detectors))), improvements)
+        rows = [(title, scores)]
+        if world.leader:
+            if options.save_results:
+                print(f"results: {found.write(options.save_results, official_split(name))}")
+            if data.annotated:
+                _leave_evidence(options.runs[0], found, detectors, improvements)
+    if world.leader and data.annotated:
+        print_precisions(f"{len(data):,} images of {data.name}", rows)
+    return 0
+
+
+class Tests:
+    """The tests of some detectors on one data set.
+
+    Args:
+        paths: of the runs or weight files.
+        detectors: these, on one device.
+        data: what to test on.
+        world: the processes that share the work.
+        workers: how many processes decode images.
+    """
+
+    def __init__(
+        self,
+        paths: list[Path],
+        detectors: "list[Detector]",
+        data: DetectionSet,
+        world: World,
+        workers: int,
+    ) -> None:
+        self.paths, self.detectors, self.data = paths, detectors, data
+        self.world, self.workers = world, workers
+        self.device = next(detectors[0].parameters()).device
+
+    def ablation(self, scales: tuple[int, ...]) -> list[tuple[str, Scores]]:
+        """Run Table 9's tests, as far as there are detectors for them; return its rows."""
+        from deepres.detection.inference import PLAIN, Improvements
+
+        with_context = [
+            i for i, detector in enumerate(self.detectors) if detector.settings.global_context
+        ]
+        without = [i for i in range(len(self.detectors)) if i not in with_context]
+        refined = Improvements(box_refinement=True)
+        everything = Improvements(box_refinement=True, scales=scales)
+        tests = []
+        if without:
+            tests += [(without[:1], PLAIN), (without[:1], refined)]
+        if with_context:
+            tests.append((with_context[:1], refined))
+        else:
+            say("no row for global context: no run was trained with --set global_context=true")
+        best = with_context or without
+        tests.append((best[:1], everything))
+        if len(best) > 1:
+            tests.append((best, everything))
+        outcomes = [self.run(members, improvements) for members, improvements in tests]
+        return [(title, scores) for title, _, scores in outcomes]
+
+    def run(self, members: list[int], improvements: "Improvements") -> "tuple[str, Found, Scores]":
+        """Test a detector or an ensemble, and note it beside the first one's run.
+
+        Returns:
+            What was tested, what it found, and its scores; only the leader has any, and only of
+            images of which it is known what is on them.
+        """
+        from deepres.detection.inference import improvements_in_use
+        from deepres.evaluation.detection.finding import find_objects
+        from deepres.evaluation.detection.noting import detection_entry, note_detection
+        from deepres.training.beginning import run_provenance
+
+        detectors = [self.detectors[i] for i in members]
+        used = improvements_in_use(detectors, improvements)
+        names = [self.paths[i].resolve().name for i in members]
+        title = " + ".join([names[0] if len(names) == 1 else f"ensemble of {len(names)}", *used])
+        say(f"testing {title}")
+        with Progress("images", len(self.data), shown=self.world.leader) as bar:
+            found = find_objects(
+                detectors,
+                self.data,
+                improvements,
+                device=self.device,
+                workers=self.workers,
+                world=self.world,
+                on_image=bar.update,
+            )
+        if not self.world.leader or not self.data.annotated:
+            return title, found, {}
+        scores = found.scores()
+        first = self.paths[members[0]]
+        if read_run(first):
+            now = run_provenance(self.device, self.world)
+            together = names if len(names) > 1 else []
+            entry = detection_entry(self.data, scores, now, used, together)
+            note_detection(weights_file(first).parent, entry)
+        return title, found, scores
+
+
+def _leave_evidence(
+    run: Path, found: "Found", detectors: "list[Detector]", improvements: "Improvements"
+) -> None:
+    """Write the curves and pictures of a test beside the run, if it is one."""
+    from deepres.evaluation.detection.evidence import write_curves, write_pictures
+    from deepres.evaluation.detection.precision import AveragePrecision
+
+    folder = weights_file(run).parent
+    if read_run(run) is None or not os.access(folder, os.W_OK):
+        return
+    result = found.result()
+    if isinstance(result, AveragePrecision):
+        write_curves(folder, result)
+    print(f"pictures: {write_pictures(folder, detectors, found.data, improvements)}")
+
+
+def _score_file(options: argparse.Namespace) -> int:
+    from deepres.evaluation.detection.finding import read_found
+
+    data, _ = open_test_set(options.on, options.data, None)
+    scores = read_found(options.results, data).scores()
+    print_precisions(f"{len(data):,} images of {data.name}", [(str(options.results), scores)])
+    return 0
+
+
+def official_split(name: str) -> str:
+    """Return what a benchmark calls a set in the names of result files: test, val2017."""
+    match = re.fullmatch(r"coco(\d{4})-(\w+)", name)
+    return f"{match[2]}{match[1]}" if match else name.rpartition("-")[2]

@@ -1,0 +1,125 @@
+"""deepres detect predict: what a trained detector finds in image files."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepres.cli import Commands
+from deepres.cli.detection import add_improvements, improvements_of
+from deepres.cli.terminal import print_table, say
+from deepres.data.images import open_image
+from deepres.errors import UserError
+from deepres.files import atomic_write
+from deepres.runtime import make_repeatable, resolve_device
+
+if TYPE_CHECKING:  # not everyone has torchvision
+    from deepres.data.detection.records import Detections
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "predict", help="find objects in image files; draw them, and write them as JSON"
+    )
+    parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        default=0.5,
+        metavar="SCORE",
+        help="leave out what is less certain than this (default: %(default)s)",
+    )
+    add_improvements(parser)
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("detections"),
+        help="folder for <image>.png and <image>.json (default: %(default)s)",
+    )
+    parser.set_defaults(call=call)
+
+
+def call(options: argparse.Namespace) -> int:
+    """Draw and write what is found in each image; unreadable files are named at the end."""
+    if not 0 <= options.min_score <= 1:
+        raise UserError(f"--min-score must be in [0, 1], got {options.min_score}")
+    from deepres.data.detection.loading import as_tensor
+    from deepres.detection.drawing import draw_detections
+    from deepres.detection.inference import detect
+    from deepres.detection.weights import load_detector
+
+    device = resolve_device(options.device)
+    make_repeatable(device)
+    detector = load_detector(options.weights, device)
+    improvements = improvements_of(options, detector)
+    unreadable, taken = 0, set[str]()
+    for path in options.images:
+        try:
+            image = open_image(path)
+        except (UserError, OSError) as error:
+            say(f"deepres: {error}")
+            unreadable += 1
+            continue
+        (found,) = detect([detector], [as_tensor(image)], improvements)
+        found = at_least(found, options.min_score)
+        names = [detector.classes[label - 1] for label in found.labels.tolist()]
+        place = options.out / free_name(path.stem, taken)
+        picture = draw_detections(
+            image, found.boxes, names, found.scores, found.masks, detector.classes
+        )
+        with atomic_write(place.with_name(f"{place.name}.png")) as file:
+            picture.save(file, "PNG")
+        described = {
+            "image": str(path),
+            "width": image.width,
+            "height": image.height,
+            "detector": str(options.weights),
+            "objects": as_json(found, names),
+        }
+        with atomic_write(place.with_name(f"{place.name}.json")) as file:
+            file.write(json.dumps(described, indent=1).encode() + b"\n")
+        rows = [
+            [name, f"{100 * score:.1f} %", *(f"{side:.0f}" for side in box)]
+            for name, score, box in zip(
+                names, found.scores.tolist(), found.boxes.tolist(), strict=True
+            )
+        ]
+        print_table(f"{path} → {place}.png", ["class", "score", "x1", "y1", "x2", "y2"], rows)
+    if unreadable:
+        raise UserError(f"{unreadable} of {len(options.images)} files could not be read")
+    return 0
+
+
+def at_least(found: "Detections", score: float) -> "Detections":
+    """Return the detections with this score or a higher one."""
+    from deepres.data.detection.records import Detections
+
+    kept = found.scores >= score
+    masks = None if found.masks is None else found.masks[kept]
+    return Detections(found.boxes[kept], found.scores[kept], found.labels[kept], masks)
+
+
+def as_json(found: "Detections", names: list[str]) -> list[dict[str, Any]]:
+    """Return detections as JSON has them: boxes in pixels, masks as COCO's run lengths."""
+    objects: list[dict[str, Any]] = [
+        {"class": name, "score": score, "box": box}
+        for name, score, box in zip(names, found.scores.tolist(), found.boxes.tolist(), strict=True)
+    ]
+    if found.masks is not None:
+        from deepres.evaluation.detection.coco import compressed
+
+        for each, mask in zip(objects, found.masks, strict=True):
+            each["mask"] = compressed(mask)
+    return objects
+
+
+def free_name(stem: str, taken: set[str]) -> str:
+    """Return a name that none of the images before had, and take it."""
+    name, number = stem, 2
+    while name in taken:
+        name, number = f"{stem}-{number}", number + 1
+    taken.add(name)
+    return name

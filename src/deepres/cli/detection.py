@@ -1,0 +1,109 @@
+"""What the commands of ``deepres detect`` share that use a trained detector."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepres.cli.terminal import print_table, say
+from deepres.data.detection.records import DetectionSet
+from deepres.data.detection.splits import open_detection_set
+from deepres.errors import UserError
+from deepres.models.weights import weights_file
+from deepres.recipes import detection_recipe_from_dict
+from deepres.run_folder import RunFolder
+
+if TYPE_CHECKING:  # not everyone has torchvision
+    from deepres.detection.faster_rcnn import Detector
+    from deepres.detection.inference import Improvements
+
+CLASSES_SHOWN = 20
+"""With more classes than this, only the worst are listed."""
+PRECISIONS = {
+    "map_50_pct": "mAP@.5 (%)",
+    "map_pct": "mAP@[.5, .95] (%)",
+    "mask_map_50_pct": "masks @.5 (%)",
+    "mask_map_pct": "masks @[.5, .95] (%)",
+}
+
+
+def add_improvements(parser: argparse.ArgumentParser) -> None:
+    """Declare the switches for the appendix's improvements."""
+    parser.add_argument(
+        "--refine",
+        action="store_true",
+        help="iterative box refinement with box voting (appendix B)",
+    )
+    parser.add_argument(
+        "--multi-scale",
+        action="store_true",
+        help="maxout over two adjacent of five scales (appendix B)",
+    )
+
+
+def improvements_of(options: argparse.Namespace, detector: "Detector") -> "Improvements":
+    """Return the improvements that are asked for."""
+    from deepres.detection.inference import Improvements
+
+    scales = scales_for(detector) if options.multi_scale else ()
+    return Improvements(box_refinement=options.refine, scales=scales)
+
+
+def scales_for(detector: "Detector") -> tuple[int, ...]:
+    """Return the published scales, which are for 600 pixels, in proportion to the detector's."""
+    from deepres.detection.multi_scale import PUBLISHED_SCALES
+
+    return tuple(round(side * detector.settings.short_side / 600) for side in PUBLISHED_SCALES)
+
+
+def read_run(path: Path) -> dict[str, Any] | None:
+    """Return the recipe.json beside a detector's weights; None: they are of no run."""
+    folder = RunFolder(weights_file(path).parent)
+    return folder.read_meta() if folder.recipe.exists() else None
+
+
+def open_test_set(
+    on: str | None, data: Path | None, meta: dict[str, Any] | None
+) -> tuple[DetectionSet, str]:
+    """Open what is to be found.
+
+    Args:
+        on: a set's name; None: the test set of the run.
+        data: the folder; None: where the run's data are.
+        meta: the run's recipe.json.
+
+    Returns:
+        The set, and its name as ``open_detection_set`` knows it.
+
+    Raises:
+        UserError: it is not known what to test on, or that is not as it should be.
+    """
+    recipe = detection_recipe_from_dict(meta["recipe"]) if meta else None
+    name = on or (recipe.test_set if recipe else None)
+    if name is None:
+        raise UserError("it is not known what to test on; name a set, e.g. --on voc2007-test")
+    if data is None and meta is None:
+        raise UserError(f"where is {name}? Give its folder by --data")
+    folder = data or Path(meta["data"]["location"] if meta else "")
+    return open_detection_set(name, folder, recipe.bad_boxes if recipe else "fail", say), name
+
+
+def print_precisions(title: str, rows: list[tuple[str, dict[str, Any]]]) -> None:
+    """Print a row of precisions for each test, and each class's of the last one.
+
+    Args:
+        title: what was tested on.
+        rows: a test's name, and what evaluations.json has on it.
+    """
+    keys = [key for key in PRECISIONS if any(key in scores for _, scores in rows)]
+    numbers = [
+        [name, *(f"{scores[key]:.1f}" if key in scores else "–" for key in keys)]
+        for name, scores in rows
+    ]
+    print_table("", [title, *(PRECISIONS[key] for key in keys)], numbers)
+    classes = sorted(rows[-1][1]["ap_pct"].items(), key=lambda item: item[1])
+    words = ""
+    if len(classes) > CLASSES_SHOWN:
+        classes, words = classes[:CLASSES_SHOWN], f"the worst {CLASSES_SHOWN} classes"
+    else:
+        classes = list(rows[-1][1]["ap_pct"].items())
+    print_table(words, ["class", "AP (%)"], [[name, f"{ap:.1f}"] for name, ap in classes])

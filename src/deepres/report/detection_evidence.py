@@ -1,0 +1,68 @@
+"""What the page shows of a detector besides its curves: tests, precision and recall, pictures."""
+
+import base64
+import html
+import io
+
+from PIL import Image
+
+from deepres.report.detection_figures import precision_recall
+from deepres.report.embed import figure_html
+from deepres.report.pictures import svg_text
+from deepres.report.render import Table, as_html
+from deepres.report.runs import PRECISIONS, Run
+from deepres.run_folder import EVALUATIONS
+
+PICTURES, CURVES = "detections.png", "pr_curves.json"
+"""What a test of a detector leaves beside its run."""
+NUMBERS = PRECISIONS | {"top5_error_pct": "top-5 error", "top1_error_pct": "top-1 error"}
+"""What a test finds, in words."""
+WIDTH = 1600
+"""Pixels across, at most, of the pictures on the page."""
+
+
+def evidence(run: Run) -> str:
+    """Return the tests of a run as a table, its curves and its pictures, as HTML; or nothing."""
+    parts = []
+    if tests := run.side_file(EVALUATIONS):
+        parts.append(as_html(_tests(tests)))
+    if curves := run.side_file(CURVES):
+        caption = "Precision against recall, and the average precision in %, of each class."
+        parts.append(figure_html(svg_text(precision_recall(curves)), caption))
+    if (run.path / PICTURES).exists():
+        picture = _picture(run, f"Objects found by {run.label}")
+        parts.append(figure_html(picture, "Test images: what was annotated, and what was found."))
+    return "\n".join(parts)
+
+
+def _tests(tests: list[dict[str, object]]) -> Table:
+    keys = [key for key in NUMBERS if any(key in test for test in tests)]
+    rows = []
+    for test in tests:
+        with_what = [*_words(test, "improvements"), *_words(test, "views")]
+        with_what += [f"{each} classes" for each in _words(test, "classes")]
+        if members := _words(test, "members"):
+            with_what.append(f"ensemble of {len(members)}")
+        numbers = [f"{test[key]:.2f}" if key in test else "–" for key in keys]
+        rows.append(
+            [str(test["set"]), f"{test['images']:,}", ", ".join(with_what) or "–", *numbers]
+        )
+    columns = ["tested on", "images", "with", *(f"{NUMBERS[key]} (%)" for key in keys)]
+    numbers_at = frozenset({1, *range(3, len(columns))})
+    return Table("Tests", columns, rows, numbers=numbers_at)
+
+
+def _words(test: dict[str, object], key: str) -> list[str]:
+    value = test.get(key, [])
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+
+
+def _picture(run: Run, description: str) -> str:
+    """Return a run's pictures as an <img> that holds them itself."""
+    with Image.open(run.path / PICTURES) as file:
+        picture = file.convert("RGB")
+    picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    picture.save(content, "WEBP", quality=80)
+    data = base64.b64encode(content.getvalue()).decode()
+    return f'<img alt="{html.escape(description)}" src="data:image/webp;base64,{data}">'

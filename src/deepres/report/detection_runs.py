@@ -1,0 +1,71 @@
+"""Tests of detectors and localizers, as their runs' folders hold them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deepres.report.rows import Measurement, one_a_seed
+from deepres.report.runs import Run, on_data, title
+from deepres.run_folder import EVALUATIONS
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of a finished run, an entry of its evaluations.json."""
+
+    run: Run
+    found: Mapping[str, Any]
+
+    @property
+    def improvements(self) -> tuple[str, ...]:
+        """Appendix B's that were in use."""
+        return tuple(self.found.get("improvements", ()))
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The runs of an ensemble; none: it is a single network."""
+        return tuple(self.found.get("members", ()))
+
+    @property
+    def what(self) -> tuple[Any, ...]:
+        """What two tests of a run have in common if the later one takes the earlier one's place."""
+        keys = ("set", "images", "rule", "views", "classes", "classifier", "class_views")
+        return *(self.found.get(key) for key in keys), self.improvements, self.members
+
+    @property
+    def images(self) -> str:
+        """Which images, in words."""
+        return f"{self.found['images']:,} images of {self.found['set']}"
+
+    def label(self) -> str:
+        """Say all that matters, where no published number is like it."""
+        detector = f"ensemble of {len(self.members)}" if self.members else title(self.run.model)
+        trained_on = "" if self.run.has_foreign_data else self.run.meta["data"]["source"]
+        of_class = "classes" in self.found  # a localizer's
+        how = [self.found["views"], f"{self.found['classes']} classes"] if of_class else []
+        parts = [detector, trained_on, self.run.condition, *self.improvements, *how]
+        return ", ".join([*filter(None, parts), f"tested on {self.images}"])
+
+    def measurement(self, condition: str, keys: Sequence[str]) -> Measurement:
+        """Return the numbers called ``keys``."""
+        assert self.run.result is not None
+        return Measurement(
+            tuple(self.found[key] for key in keys),
+            condition,
+            None if self.members else self.run.meta["seed"],
+            (self.run.result["provenance"], self.found["provenance"]),
+        )
+
+
+def tests_of(runs: Iterable[Run]) -> list[Test]:
+    """Return the tests of finished runs, the latest of each kind; of each seed one run counts."""
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.result:
+            alike.setdefault(on_data(run), []).append(run)
+    latest: dict[tuple[Any, ...], Test] = {}
+    for run in (run for same in alike.values() for run in one_a_seed(same)):
+        for found in run.side_file(EVALUATIONS) or []:
+            test = Test(run, found)
+            latest["" if test.members else run.path, *test.what] = test
+    return list(latest.values())

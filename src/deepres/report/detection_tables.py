@@ -1,0 +1,239 @@
+"""Tables 7 to 13, detection and localization, with our numbers beside the published ones."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from deepres.report.detection_runs import Test, tests_of
+from deepres.report.published import VALIDATION_IMAGES
+from deepres.report.published_detection import (
+    CONTEXT,
+    MULTI_SCALE,
+    REFINEMENT,
+    TABLE_7,
+    TABLE_8,
+    TABLE_9,
+    TABLE_12,
+    TABLE_13,
+    TABLES_10_11,
+    VOC12_TEST,
+    DetectionResult,
+    LocalizationResult,
+)
+from deepres.report.render import Table
+from deepres.report.rows import (
+    PUBLISHED_ONLY,
+    Best,
+    Measurement,
+    digits,
+    other_row,
+    result_rows,
+    result_table,
+    state_of,
+)
+from deepres.report.runs import Run
+
+OPTIONS = {REFINEMENT: "--refine", MULTI_SCALE: "--multi-scale"}
+"""Of ``deepres detect evaluate``, for the improvements of testing."""
+CLASS_VIEWS = "multi-scale"
+"""How Table 13's predicted classes are found."""
+UNTESTED = "trained, test missing"
+VOC_RULES = ("11-point", "area")
+NOTES = (
+    "{what} in %. Ours: the best run (mean ± sample standard deviation) of n seeds. Difference: "
+    "the mean of ours minus the published number.",
+    "Other runs are shortened, depart from the paper's recipe, or are of other images or tests.",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A published row, and which tests belong to it."""
+
+    names: list[str]
+    published_pct: tuple[float, ...]
+    takes: Callable[[Test], bool]
+    images: int
+    """How many the paper tests on."""
+    state: str
+    """Why there is no number of ours, if there is none."""
+    command: str
+    """What brings the number about; nothing: it is published only."""
+    rule: str | None = None
+    """How average precision is computed."""
+
+    def condition(self, test: Test) -> str:
+        """Return what sets a test that belongs here apart from the paper's."""
+        parts = [test.run.condition, "" if test.found["images"] == self.images else test.images]
+        parts.append("" if test.found.get("rule") == self.rule else f"rule {test.found['rule']}")
+        class_views = test.found.get("class_views", CLASS_VIEWS)
+        parts.append("" if class_views == CLASS_VIEWS else f"classes by {class_views}")
+        return ", ".join(filter(None, parts))
+
+
+def table7(runs: Iterable[Run]) -> Table:
+    """Return §4.3's detectors on PASCAL VOC, and appendix B's."""
+    name = "Tables 7, 10 and 11: Faster R-CNN on PASCAL VOC, mAP at an overlap of 0.5"
+    entries = (*TABLE_7, *TABLES_10_11)
+    return _detection(name, entries, runs, lambda test: test.found["rule"] in VOC_RULES)
+
+
+def table8(runs: Iterable[Run]) -> Table:
+    """Return §4.3's detectors on COCO."""
+
+    def belongs(test: Test) -> bool:
+        return test.found["rule"] == "coco" and not (test.improvements or test.members)
+
+    return _detection("Table 8: Faster R-CNN on COCO", TABLE_8, runs, belongs)
+
+
+def table9(runs: Iterable[Run]) -> Table:
+    """Return appendix B's improvements on COCO."""
+
+    def belongs(test: Test) -> bool:
+        return test.found["rule"] == "coco" and bool(test.improvements or test.members)
+
+    name = "Table 9: improvements on COCO, each on top of those above it"
+    return _detection(name, TABLE_9, runs, belongs)
+
+
+def table12(runs: Iterable[Run]) -> Table:
+    """Return appendix B's detectors on ImageNet DET."""
+    name = "Table 12: ImageNet DET, mAP at an overlap of 0.5"
+    return _detection(name, TABLE_12, runs, lambda test: test.found["rule"] == "imagenet-det")
+
+
+def table13(runs: Iterable[Run]) -> Table:
+    """Return appendix C's errors of localization on ImageNet, for five classes or the true one."""
+    localizers = [run for run in runs if run.kind == "localization"]
+    return _filled(
+        "Tables 13 and 14: localization error on ImageNet",
+        ["localizer", "views", "classes"],
+        [""],
+        [_localization_row(entry, localizers) for entry in TABLE_13],
+        tests_of(localizers),
+        ["top5_error_pct"],
+    )
+
+
+def _detection(
+    name: str,
+    entries: Sequence[DetectionResult],
+    runs: Iterable[Run],
+    belongs: Callable[[Test], bool],
+) -> Table:
+    """Return a table of ``entries``, and of tests like none of them if they belong in it."""
+    detectors = [run for run in runs if run.kind == "detection"]
+    coco = any(entry.map_pct is not None for entry in entries)
+    return _filled(
+        name,
+        ["detector", "tested on"],
+        ["mAP@.5 ", "mAP@[.5, .95] "] if coco else [""],
+        [_detection_row(entry, detectors) for entry in entries],
+        tests_of(detectors),
+        ["map_50_pct", "map_pct"][: 1 + coco],
+        belongs,
+        max,
+    )
+
+
+def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
+    def trained(run: Run) -> bool:
+        recipe = run.meta["recipe"]
+        what = run.model, recipe["dataset"], recipe["global_context"]
+        return what == (entry.network, entry.test.dataset, CONTEXT in entry.improvements)
+
+    def takes(test: Test) -> bool:
+        how = test.found["set"], {*test.improvements}, test.members
+        return trained(test.run) and how == (entry.test.set, {*entry.improvements}, ())
+
+    state = state_of([run for run in detectors if trained(run)], UNTESTED)
+    return Row(
+        [entry.label, entry.test.label],
+        (entry.map_50_pct, *([] if entry.map_pct is None else [entry.map_pct])),
+        takes,
+        entry.test.images,
+        state if entry.network else PUBLISHED_ONLY,
+        _detection_command(entry, state) if entry.network else "",
+        entry.test.rule,
+    )
+
+
+def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> Row:
+    def takes(test: Test) -> bool:
+        how = test.run.model, test.found["views"], test.found["classes"], test.found["set"]
+        return how == (entry.network, entry.views, entry.classes, "ImageNet val")
+
+    state = state_of([run for run in localizers if run.model == entry.network], UNTESTED)
+    return Row(
+        [entry.label, entry.views, entry.classes],
+        (entry.error_pct,),
+        takes,
+        VALIDATION_IMAGES,
+        state if entry.network else PUBLISHED_ONLY,
+        _localization_command(entry, state) if entry.network else "",
+    )
+
+
+def _detection_command(entry: DetectionResult, state: str) -> str:
+    train = f"deepres detect train {entry.network} --on {entry.test.dataset}"
+    if CONTEXT in entry.improvements:
+        train += f" --set global_context=true --out runs/{entry.network}-coco-context-s0"
+    options = "".join(f" {OPTIONS[each]}" for each in entry.improvements if each in OPTIONS)
+    if entry.test is VOC12_TEST:  # what is on its images is not public
+        options = " --on voc2012-test --save-results DIR, for VOC's server"
+    test = f"deepres detect evaluate RUN{options}"
+    if state == UNTESTED:
+        return test
+    return f"{train} --weights WEIGHTS" + (f"; {test}" if options else "")
+
+
+def _localization_command(entry: LocalizationResult, state: str) -> str:
+    train = f"deepres localize train {entry.network} --weights WEIGHTS"
+    test = f"deepres localize evaluate RUN --views {entry.views}"
+    if entry.classes == "predicted":
+        test += f" --classes predicted --class-views {CLASS_VIEWS}"
+    return test if state == UNTESTED else f"{train}; {test}"
+
+
+def _filled(
+    title: str,
+    names: Sequence[str],
+    measures: Sequence[str],
+    rows: Iterable[Row],
+    tests: Iterable[Test],
+    keys: Sequence[str],
+    belongs: Callable[[Test], bool] = lambda test: True,
+    best: Best = min,
+) -> Table:
+    """Return published rows with our numbers in them, and below them those that are like none.
+
+    Args:
+        title: of the table.
+        names: of the columns that say whose numbers they are.
+        measures: what is measured.
+        rows: the published ones.
+        tests: ours.
+        keys: of what is measured, in a test.
+        belongs: which tests are shown if they are like no published row.
+        best: which of several numbers is the best.
+    """
+    shown: list[list[str]] = []
+    missing = []
+    left = list(tests)
+    for row in rows:
+        own = [test for test in left if row.takes(test)]
+        left = [test for test in left if not row.takes(test)]
+        measured = [test.measurement(row.condition(test), keys) for test in own]
+        printed = [digits(value, 1) for value in row.published_pct]
+        shown += result_rows(row.names, printed, row.published_pct, measured, row.state, best)
+        if row.command and not any(each.condition == "" for each in measured):
+            missing.append(f"Missing: {', '.join(row.names)}: {row.command}")
+    others: dict[str, list[Measurement]] = {}
+    for test in filter(belongs, left):
+        others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
+    shown += [other_row(name, len(shown[0]), each, best) for name, each in others.items()]
+    what = "Errors" if best is min else "Mean average precision"
+    notes = [note.format(what=what) for note in NOTES]
+    if missing:
+        missing.append("WEIGHTS are the network's, trained to classify ImageNet; RUN the folder.")
+    return result_table(title, [*names], measures, shown, [*notes, *missing])

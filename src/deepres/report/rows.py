@@ -1,0 +1,138 @@
+"""What the tables of published and measured numbers share: rows, and how their numbers are put.
+
+Only the paper's runs count as ours: of full length, by its recipe, on its data. What others have
+found stands in a column of its own, on rows that say what they are.
+"""
+
+import itertools
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deepres.report.render import Table
+from deepres.report.runs import Run, alike
+
+NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
+Best = Callable[[Iterable[float]], float]
+"""Which of several values is the best: ``min`` of errors, ``max`` of precisions."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a test of one trained network found."""
+
+    values_pct: tuple[float, ...]
+    """One for each measure of the table: top-1 and top-5 error, or mean average precision."""
+    condition: str
+    """What sets it apart from the paper's, in words; nothing: it counts as ours."""
+    seed: int | None
+    provenances: tuple[Mapping[str, Any], ...]
+    """Of the training and of the test."""
+
+
+def one_a_seed(runs: Iterable[Run]) -> list[Run]:
+    """Leave out repetitions of a run: they are no evidence of their own."""
+    return list(itertools.chain.from_iterable(alike(runs).values()))
+
+
+def state_of(runs: Sequence[Run], finished: str = NO_RUN) -> str:
+    """Return why there is no number of the paper's run."""
+    papers = [run for run in runs if run.is_papers]
+    if any(run.result for run in papers):
+        return finished
+    if papers:
+        furthest = max(papers, key=lambda run: run.last_step)
+        return f"under way: {furthest.last_step:,} of {furthest.steps:,} steps"
+    return NO_RUN
+
+
+def result_table(
+    title: str,
+    names: list[str],
+    measures: Sequence[str],
+    rows: list[list[str]],
+    notes: Sequence[str],
+) -> Table:
+    """Return a table of rows that ``result_rows`` made.
+
+    Args:
+        title: of the table.
+        names: of the columns that say whose numbers they are.
+        measures: what is measured, to be put before "published" and "ours".
+        rows: of the table.
+        notes: below it.
+    """
+    values = [f"{m}{what}" for m in measures for what in ("published", "ours", "difference")]
+    columns = [*names, *values, "n", "other runs", "provenance"]
+    return Table(title, columns, rows, notes, frozenset(range(1, len(columns) - 1)))
+
+
+def result_rows(
+    names: list[str],
+    printed: Sequence[str],
+    references: Sequence[float | None],
+    measurements: Sequence[Measurement],
+    state: str,
+    best: Best = min,
+) -> list[list[str]]:
+    """Return a published row with ours in it, and below it a row for each kind of other runs.
+
+    Args:
+        names: the first cells.
+        printed: the published numbers, as the paper prints them.
+        references: what ours are compared with; None: nothing.
+        measurements: of this row's network.
+        state: why there is no number of ours, if there is none.
+        best: which of several is the best.
+    """
+    groups: dict[str, list[Measurement]] = {"": []}
+    for measurement in measurements:
+        groups.setdefault(measurement.condition, []).append(measurement)
+    ours = groups.pop("")
+    cells = []
+    for i, (text, reference) in enumerate(zip(printed, references, strict=True)):
+        values = [measurement.values_pct[i] for measurement in ours]
+        difference = NOTHING
+        if values and reference is not None:
+            difference = f"{statistics.mean(values) - reference:+.2f}".replace("-", "−")
+        cells += [text, spread(values, best) if values else state, difference]
+    count = str(len(ours)) if ours else NOTHING
+    rows = [[*names, *cells, count, NOTHING, describe_provenance(ours)]]
+    for condition, group in groups.items():
+        rows.append(other_row(f"{names[0]}, {condition}", len(rows[0]), group, best))
+    return rows
+
+
+def other_row(label: str, width: int, group: Sequence[Measurement], best: Best) -> list[str]:
+    """Return a row of ``width`` cells for measurements that do not count as ours."""
+    measures = zip(*[measurement.values_pct for measurement in group], strict=True)
+    found = " / ".join(spread(values, best) for values in measures)
+    nothing = [NOTHING] * (width - 4)
+    return [label, *nothing, str(len(group)), found, describe_provenance(group)]
+
+
+def spread(values: Sequence[float], best: Best = min) -> str:
+    """Return "best (mean ± sample standard deviation)", or the one value there is."""
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    mean, std = statistics.mean(values), statistics.stdev(values)
+    return f"{best(values):.2f} ({mean:.2f} ± {std:.2f})"
+
+
+def describe_provenance(measurements: Sequence[Measurement]) -> str:
+    """Name the seeds, the versions and the hardware behind ``measurements``."""
+    if not measurements:
+        return NOTHING
+    provenances = [each for measurement in measurements for each in measurement.provenances]
+    seeds = sorted({m.seed for m in measurements if m.seed is not None})
+    parts = [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
+    for name, key in (("commit ", "commit"), ("torch ", "torch"), ("", "hardware")):
+        if values := dict.fromkeys(str(each[key]) for each in provenances if key in each):
+            parts.append(name + ", ".join(values))
+    return "; ".join(parts)
+
+
+def digits(value: float | None, decimals: int = 2) -> str:
+    """Return a number as the paper prints it."""
+    return NOTHING if value is None else f"{value:.{decimals}f}"

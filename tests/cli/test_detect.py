@@ -1,0 +1,280 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from annotated_pictures import coco_folder, truth_as_found, voc_folder, voc_xml
+from PIL import Image
+from small_detection import TINY, narrow_networks, tiny_recipe, tiny_sets, tiny_voc
+
+from deepres.cli.main import main
+from deepres.data.detection.records import Detections
+from deepres.data.detection.voc import VOC_CLASSES
+from deepres.detection.faster_rcnn import create_detector
+from deepres.detection.weights import save_detector
+from deepres.evaluation.detection.result_files import write_voc
+from deepres.files import read_json
+from deepres.run_folder import RunFolder
+
+SET = [part for setting in TINY for part in ("--set", setting)]
+CPU = ["--device", "cpu", "--workers", "0"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def narrow():
+    with narrow_networks():
+        yield
+
+
+def train(place: Path, *more: str, network: str = "resnet18") -> None:
+    command = ["detect", "train", network, "--on", str(place / "cells"), "--steps", "4"]
+    assert main([*command, *CPU, *SET, *more]) == 0
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in VOC's layout, and runs of detectors without and with global context."""
+    place = tmp_path_factory.mktemp("place")
+    tiny_voc(place / "cells")
+    joint = ("--schedule", "joint")
+    train(place, *joint, "--out", str(place / "plain"))
+    train(place, *joint, "--set", "global_context=true", "--out", str(place / "context"))
+    return place
+
+
+def test_the_papers_comparison_is_a_command_a_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Table 7 in miniature: VGG-16 and ResNet-101 by the same recipe, but for the network."""
+    monkeypatch.chdir(tmp_path)
+    objects = [("cat", (4, 5, 40, 34)), ("dog", (30, 2, 58, 30))]
+    images = {f"{i}": voc_xml(60, 40, objects) for i in range(3)}
+    for year, split in ((2007, "trainval"), (2012, "trainval"), (2007, "test")):
+        folder = tmp_path / f"VOCdevkit/VOC{year}"
+        voc_folder(folder, {split: {f"{year}{split}{name}": xml for name, xml in images.items()}})
+    recipes = []
+    for network in ("vgg16", "resnet101"):
+        command = ["detect", "train", network, "--on", "voc07+12", "--steps", "4", *CPU, *SET]
+        assert main(command) == 0
+        shown = capsys.readouterr().out
+        assert f"{network} detector: mAP@.5 " in shown
+        assert "on VOC 2007 test; 4 steps, shortened from 320,000 on VOC 07+12, seed 0" in shown
+        meta = RunFolder(tmp_path / f"runs/{network}-voc07+12-4steps-s0").read_meta()
+        assert (meta["data"]["images"], meta["test_data"]["images"]) == (6, 3)
+        recipes.append(meta["recipe"])
+    vgg, resnet = recipes
+    assert {field for field in vgg if vgg[field] != resnet[field]} == {"model"}
+
+
+def test_a_run_is_gone_on_with(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detect", "train", "--resume", str(place / "plain"), *CPU]) == 0
+    said = capsys.readouterr()
+    assert "going on from step 4 of 4" in said.err
+    assert "resnet18 detector: mAP@.5" in said.out
+    assert "not the paper's: schedule joint" in said.out
+    assert (place / "plain/curves.png").stat().st_size > 10_000
+
+
+def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["detect", "evaluate", str(place / "plain"), "--refine", "--multi-scale", *CPU]
+    results = place / "results"
+    assert main([*command, "--save-results", str(results)]) == 0
+    shown = capsys.readouterr().out
+    assert "plain + box refinement + multi-scale" in shown
+    assert "3 images of cells test" in shown
+    first, second = read_json(place / "plain/evaluations.json")
+    assert first["improvements"] == []
+    assert second["improvements"] == ["box refinement", "multi-scale"]
+    assert (second["kind"], second["set"], second["images"]) == ("detection", "cells test", 3)
+    curves = read_json(place / "plain/pr_curves.json")
+    assert curves["cat"]["ap_pct"] == second["ap_pct"]["cat"]
+    with Image.open(place / "plain/detections.png") as sheet:
+        assert sheet.width > 900
+
+    # The results file by itself has the same precision.
+    file = ["--results", str(results), "--on", "test", "--data", str(place / "cells")]
+    assert main(["detect", "evaluate", *file]) == 0
+    words = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["cat", f"{second['map_50_pct']:.1f}"] in words
+
+
+def test_the_ablation_prints_table_9s_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [str(place / "plain"), str(place / "context")]
+    assert main(["detect", "evaluate", *runs, "--ablation", *CPU]) == 0
+    rows = [line.rsplit("  ", 1)[0].strip() for line in capsys.readouterr().out.splitlines()]
+    start = rows.index("plain")
+    assert rows[start : start + 4] == [
+        "plain",
+        "plain + box refinement",
+        "context + box refinement + global context",
+        "context + box refinement + global context + multi-scale",
+    ]
+    noted = [tuple(each["improvements"]) for each in read_json(place / "context/evaluations.json")]
+    assert noted == [
+        ("global context",),
+        ("box refinement", "global context"),
+        ("box refinement", "global context", "multi-scale"),
+    ]
+    assert main(["detect", "evaluate", runs[0], runs[0], "--ablation", *CPU]) == 0
+    said = capsys.readouterr()
+    assert "no row for global context" in said.err
+    assert "ensemble of 2 + box refinement + multi-scale" in said.out
+    assert read_json(place / "plain/evaluations.json")[-1]["members"] == ["plain", "plain"]
+
+
+def test_perfect_results_score_100(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, test_set = tiny_sets(tmp_path / "cells")
+    write_voc(tmp_path / "results", test_set, truth_as_found(test_set), "test")
+    file = ["--results", str(tmp_path / "results"), "--on", "test"]
+    assert main(["detect", "evaluate", *file, "--data", str(tmp_path / "cells")]) == 0
+    assert ["cat", "100.0"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_masks_go_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """COCO's layout: masks are trained, tested, drawn, written, and scored from the file."""
+    outline = [[10, 5, 30, 5, 30, 20, 10, 20]]
+    objects = [{"bbox": [10, 5, 20, 15], "category_id": 7, "segmentation": outline}]
+    for split in ("train2014", "val2014"):
+        coco_folder(tmp_path / "coco", split, {1: objects, 2: objects}, {7: "cat"})
+    data = ["--data", str(tmp_path / "coco")]
+    command = ["detect", "train", "resnet18", "--on", "coco", *data, "--schedule", "joint"]
+    run, masks = str(tmp_path / "run"), ["--set", "masks=true", "--set", "batch_size=2"]
+    assert main([*command, "--steps", "2", *CPU, *SET, *masks, "--out", run]) == 0
+    (trained, *_) = RunFolder(tmp_path / "run").read_events()
+    assert trained["loss_mask"] > 0
+    capsys.readouterr()
+    assert main(["detect", "evaluate", run, *CPU, "--save-results", str(tmp_path / "found")]) == 0
+    assert "masks @[.5, .95] (%)" in capsys.readouterr().out
+    noted = read_json(tmp_path / "run/evaluations.json")[-1]
+    file = tmp_path / "found/detections_val2014_deepres_results.json"
+    assert main(["detect", "evaluate", "--results", str(file), "--on", "coco2014-val", *data]) == 0
+    keys = ("map_50_pct", "map_pct", "mask_map_50_pct", "mask_map_pct")
+    assert {f"{noted[key]:.1f}" for key in keys} <= {*capsys.readouterr().out.split()}
+    picture = tmp_path / "coco/val2014/000000000001.jpg"
+    out = ["--out", str(tmp_path / "drawn"), "--min-score", "0"]
+    assert main(["detect", "predict", run, str(picture), "--device", "cpu", *out]) == 0
+    described = read_json(tmp_path / "drawn/000000000001.json")
+    assert all(each["mask"]["size"] == [40, 60] for each in described["objects"])
+
+
+def test_predict_draws_and_writes(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Detections(
+        torch.tensor([[4.0, 5, 40, 34], [1, 1, 9, 9]]),
+        torch.tensor([0.9, 0.3]),
+        torch.ones(2).long(),
+    )
+    monkeypatch.setattr("deepres.detection.inference.detect", lambda *given: [found])
+    images = [place / "cells/JPEGImages/b0.jpg", tmp_path / "b0.jpg", tmp_path / "broken.jpg"]
+    Image.new("RGB", (60, 40)).save(images[1])
+    images[2].write_bytes(b"no image")
+    out = tmp_path / "out"
+    command = ["detect", "predict", str(place / "plain"), *map(str, images), "--device", "cpu"]
+    assert main([*command, "--out", str(out)]) == 2
+    said = capsys.readouterr()
+    assert "1 of 3 files could not be read" in said.err
+    assert ["cat", "90.0", "%", "4", "5", "40", "34"] in [
+        li.split() for li in said.out.splitlines()
+    ]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("b0-2.json", "b0-2.png", "b0.json", "b0.png")
+    ]
+    described = json.loads((out / "b0.json").read_text())
+    assert (described["width"], described["height"]) == (60, 40)
+    assert described["objects"] == [
+        {"class": "cat", "score": pytest.approx(0.9), "box": [4.0, 5.0, 40.0, 34.0]}
+    ]
+    with Image.open(out / "b0-2.png") as drawn:  # black, but for what was drawn
+        assert drawn.convert("L").getextrema()[1] > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train", "name either a network, e.g. deepres detect train resnet101"),
+        ("train resnet18 --resume plain", "name either a network"),
+        ("train resnet18", "name the data set to train on: --on voc07+12"),
+        ("train resnet18 --on voc12", "unknown detection data set 'voc12'; did you mean voc07"),
+        ("train resnet18 --on coco --data nowhere", "nowhere: no such folder"),
+        ("train resnet18 --on cells --data cells", "--on cells is the folder of the data already"),
+        ("train resnet18 --on cells --steps 3", "the 4-step schedule needs at least 4 steps"),
+        ("train resnet18 --on cells --set schedule=joint", "use --schedule"),
+        ("train resnet18 --on cells --set test_set=val", "unknown detection set 'val'"),
+        ("train resnet20 --on cells", "no detector can be built on resnet20"),
+        ("train resnet33 --on cells", "no network resnet33"),
+        ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),
+        ("train resnet18 --on cells --weights plain", "holds a detector, and a classifier"),
+        ("train --resume nowhere", "nowhere is not a run folder"),
+        ("train --resume plain --on cells", "--on is for new runs"),
+        ("train --resume plain --set lr=1", "--set is for new runs"),
+        ("train --resume plain --data other", "other: no such folder"),
+        ("evaluate", "name either runs to test, or a results file by --results"),
+        ("evaluate nowhere", "nowhere: no such file or folder"),
+        ("evaluate plain --ablation --refine", "--ablation chooses the improvements itself"),
+        ("evaluate plain --on val", "unknown detection set 'val'"),
+        ("evaluate --results found", "it is not known what to test on"),
+        ("evaluate --results found --on test", "where is test? Give its folder by --data"),
+        ("evaluate --results found --on test --data cells", "found: no such folder"),
+        ("predict nowhere a.png", "nowhere: no such file or folder"),
+        ("predict plain a.png --min-score 2", "--min-score must be in [0, 1], got 2.0"),
+        ("predict plain a.png", "1 of 1 files could not be read"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(
+    arguments: str,
+    message: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    before = sorted(place.rglob("*"))
+    assert main(["detect", *arguments.split()]) == 2
+    lines = [li for li in capsys.readouterr().err.splitlines() if li.startswith("deepres: ")]
+    assert message in lines[-1]
+    assert sorted(place.rglob("*")) == before  # a mistake leaves nothing behind
+
+
+def test_a_detectors_run_is_no_classifiers(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--resume", str(place / "plain")]) == 2
+    assert "this run trains a detector; use the commands of deepres detect" in (
+        capsys.readouterr().err
+    )
+
+
+def test_images_that_are_not_public_are_for_the_server(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voc_folder(tmp_path / "VOC2012", {"test": {"x": None}})
+    command = ["detect", "evaluate", *CPU, "--on", "voc2012-test", "--data", str(tmp_path)]
+    assert main([*command, str(place / "plain")]) == 2
+    assert "plain finds 1 classes (cat, …), but VOC 2012 test has 20" in capsys.readouterr().err
+
+    detector = create_detector("resnet18", VOC_CLASSES, tiny_recipe().detector)
+    save_detector(tmp_path / "voc.safetensors", detector, {})
+    command.append(str(tmp_path / "voc.safetensors"))
+    assert main(command) == 2
+    assert "what is on the images of VOC 2012 test is not public" in capsys.readouterr().err
+    assert main([*command, "--save-results", str(tmp_path / "results")]) == 0
+    assert len(list((tmp_path / "results").glob("comp4_det_test_*.txt"))) == 20
+    assert "mAP" not in capsys.readouterr().out
+
+
+def test_without_torchvision_it_says_what_to_install(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['torchvision'] = sys.modules['pycocotools'] = None\n"
+        "from deepres.cli.main import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    tiny_voc(tmp_path / "cells")
+    command = ["detect", "train", "resnet18", "--on", str(tmp_path / "cells"), "--steps", "4"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "deepres: detection needs the package torchvision; run: pip install 'deepres[detection]'"
+    )

@@ -1,0 +1,40 @@
+import dataclasses
+import json
+
+import pytest
+
+from deepres.errors import UserError
+from deepres.recipes.detector import COCO, VOC, DetectorSettings
+
+
+@pytest.mark.parametrize("settings", [VOC, COCO, dataclasses.replace(VOC, masks=True)])
+def test_settings_survive_json(settings: DetectorSettings) -> None:
+    fields = json.loads(json.dumps(dataclasses.asdict(settings)))
+    assert DetectorSettings.from_dict(fields) == settings
+
+
+def test_fields_of_another_version_are_named() -> None:
+    with pytest.raises(UserError, match="anchors_per_cell is unknown"):
+        DetectorSettings.from_dict({"anchors_per_cell": 15})
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("roi_pooling", "mean", "one of max, align, got mean"),
+        ("proposals_test", 0, "at least 1, got 0"),
+        ("nms_iou", 1.5, r"in \[0, 1\], got 1.5"),
+        ("anchor_sizes", (), "numbers above 0"),
+        ("anchor_ratios", (1.0, -1.0), "numbers above 0"),
+        ("box_weights", (10.0, 5.0), "four numbers"),
+        ("box_loss_beta", 0.0, "above 0"),
+        ("long_side", 500, "at least short_side"),
+        ("frozen_stages", 5, "0 to 4"),
+        ("rpn_background_iou", 0.8, "at most rpn_foreground_iou"),
+        ("region_background_iou", 0.8, "at most region_foreground_iou"),
+        ("proposal_min_size", -1.0, "0 or more"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_refused(field: str, value: object, expected: str) -> None:
+    with pytest.raises(UserError, match=f"{field} must be {expected}"):
+        dataclasses.replace(VOC, **{field: value})

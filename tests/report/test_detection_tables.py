@@ -1,0 +1,206 @@
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_runs import make_detection_run, make_localization_run, make_run
+
+from deepres.report.detection_tables import table7, table8, table9, table12, table13
+from deepres.report.render import Table
+from deepres.report.runs import find_runs
+
+
+def row(table: Table, *names: str) -> Mapping[str, str]:
+    """The row whose first cells are ``names``, by column."""
+    (found,) = [cells for cells in table.rows if tuple(cells[: len(names)]) == names]
+    return dict(zip(table.columns, found, strict=True))
+
+
+def others(table: Table) -> dict[str, str]:
+    """What stands in the column of other runs, by the row's name."""
+    column = list(table.columns).index("other runs")
+    return {cells[0]: cells[column] for cells in table.rows if cells[column] != "–"}
+
+
+def test_published_numbers_are_the_papers() -> None:
+    assert [(cells[0], cells[1], cells[2]) for cells in table7([]).rows[:4]] == [
+        ("VGG-16", "VOC07 test", "73.2"),
+        ("ResNet-101", "VOC07 test", "76.4"),
+        ("VGG-16", "VOC12 test", "70.4"),
+        ("ResNet-101", "VOC12 test", "73.8"),
+    ]
+    improvements = [(cells[2], cells[5]) for cells in table9([]).rows]
+    assert improvements == [
+        *(("48.4", "27.2"), ("49.9", "29.9"), ("51.1", "30.0"), ("53.8", "32.5")),
+        *(("55.7", "34.9"), ("59.0", "37.4")),
+    ]
+    assert [cells[2] for cells in table12([]).rows] == ["58.8", "62.1"]
+    assert row(table13([]), "RPN, ResNet-101", "multi-scale", "predicted")["published"] == "14.4"
+
+
+def test_without_runs_there_are_gaps() -> None:
+    found = row(table8([]), "VGG-16")
+    assert (found["mAP@.5 ours"], found["mAP@[.5, .95] ours"]) == ("no run yet", "no run yet")
+    assert row(table12([]), "ensemble of three")["ours"] == "published only"
+    assert not any(others(table([])) for table in (table7, table8, table9, table12, table13))
+
+
+def test_of_several_seeds_the_best_is_the_most_precise(tmp_path: Path) -> None:
+    for seed, precision in enumerate((75.4, 76.0, 76.6)):
+        make_detection_run(tmp_path / str(seed), seed=seed, map_50_pct=precision)
+    make_detection_run(tmp_path / "again", seed=1, map_50_pct=99.0)
+    found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC07 test")
+    assert found["ours"] == "76.60 (76.00 ± 0.60)"
+    assert (found["difference"], found["n"]) == ("−0.40", "3")
+    assert found["provenance"] == "seeds 0, 1, 2; commit abc123; torch 2.15.0; AMD EPYC, 2 threads"
+
+
+def test_coco_has_two_measures(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "v", "vgg16", "coco", map_50_pct=42.0, map_pct=21.0)
+    found = row(table8(find_runs([tmp_path])), "VGG-16", "COCO val")
+    assert (found["mAP@.5 ours"], found["mAP@.5 difference"]) == ("42.00", "+0.50")
+    assert (found["mAP@[.5, .95] ours"], found["mAP@[.5, .95] difference"]) == ("21.00", "−0.20")
+
+
+@pytest.mark.parametrize(
+    ("what", "label"),
+    [
+        ({"steps": 3_200}, "ResNet-101, 3,200 of 320,000 steps"),
+        ({"settings": ("batch_norm=trained",)}, "ResNet-101, batch_norm trained"),
+        (
+            {"tests": ({"images": 100},)},
+            "ResNet-101, 100 images of VOC 2007 test",
+        ),
+        ({"tests": ({"rule": "area"},)}, "ResNet-101, rule area"),
+        ({"source": "VOC 2012 train"}, "ResNet-101, VOC 2012 train"),
+        ({"images": 60}, "ResNet-101, 60 images of VOC 07+12"),
+        ({"pretrained_on": None}, "ResNet-101, random initial weights"),
+        ({"pretrained_on": 200}, "ResNet-101, pre-trained on 200 classes"),
+        (
+            {"tests": ({"improvements": ["box refinement"]},)},
+            "ResNet-101, VOC 07+12, box refinement, tested on 4,952 images of VOC 2007 test",
+        ),
+        (
+            {"tests": ({"set": "VOC 2012 val", "images": 5_823, "rule": "area"},)},
+            "ResNet-101, VOC 07+12, tested on 5,823 images of VOC 2012 val",
+        ),
+        (
+            {"dataset": "folder", "source": "BCCD trainval", "model": "resnet18"},
+            "ResNet-18, BCCD trainval, tested on 4,952 images of VOC 2007 test",
+        ),
+        (
+            {"dataset": "voc07++12", "tests": ({"set": "VOC 2007 test", "images": 4_952},)},
+            "ResNet-101, VOC 07++12, tested on 4,952 images of VOC 2007 test",
+        ),
+        (
+            {"tests": ({"members": ["a", "b"]},)},
+            "ensemble of 2, VOC 07+12, tested on 4,952 images of VOC 2007 test",
+        ),
+    ],
+)
+def test_what_is_not_the_papers_never_stands_as_the_papers(
+    tmp_path: Path, what: dict[str, Any], label: str
+) -> None:
+    make_detection_run(tmp_path / "run", map_50_pct=33.3, **what)
+    table = table7(find_runs([tmp_path]))
+    assert others(table) == {label: "33.30"}
+    column = list(table.columns).index("other runs")
+    for cells in table.rows:
+        assert not any("33.3" in cell for i, cell in enumerate(cells) if i != column)
+
+
+def test_a_run_under_way_or_untested_says_so(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "a", "vgg16", stopped_at=80_000)
+    make_detection_run(tmp_path / "b", "resnet101", tests=())
+    table = table7(find_runs([tmp_path]))
+    assert row(table, "VGG-16", "VOC07 test")["ours"] == "under way: 80,000 of 320,000 steps"
+    assert row(table, "ResNet-101", "VOC07 test")["ours"] == "trained, test missing"
+
+
+REFINED = {"improvements": ["box refinement"], "map_50_pct": 50.0, "map_pct": 30.0}
+WITH_CONTEXT = {
+    "improvements": ["box refinement", "global context"],
+    **{"map_50_pct": 51.0, "map_pct": 31.0},
+}
+ALL = {
+    "improvements": ["box refinement", "global context", "multi-scale"],
+    **{"map_50_pct": 53.0, "map_pct": 32.0},
+}
+
+
+def test_improvements_stand_on_their_rows(tmp_path: Path) -> None:
+    make_detection_run(
+        tmp_path / "a", dataset="coco", map_50_pct=48, map_pct=27, tests=({}, REFINED)
+    )
+    make_detection_run(
+        tmp_path / "b",
+        dataset="coco",
+        settings=("global_context=true",),
+        tests=(WITH_CONTEXT, ALL, ALL | {"members": ["b", "c", "d"], "map_50_pct": 55.0}),
+    )
+    runs = find_runs([tmp_path])
+    ours = [(cells[3], cells[6]) for cells in table9(runs).rows[:4]]
+    assert ours == [("48.00", "27.00"), ("50.00", "30.00"), ("51.00", "31.00"), ("53.00", "32.00")]
+    (label,) = others(table9(runs))
+    assert label.startswith("ensemble of 3, COCO 2014 train, box refinement, global context, multi")
+    assert others(table8(runs)) == {}
+    assert row(table8(runs), "ResNet-101")["mAP@.5 ours"] == "48.00"
+
+
+def test_of_a_test_done_twice_the_later_one_counts(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "a", tests=({"map_50_pct": 70.0}, {"map_50_pct": 71.0}))
+    found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC07 test")
+    assert (found["ours"], found["n"]) == ("71.00", "1")
+
+
+def test_localization(tmp_path: Path) -> None:
+    errors = {("multi-scale", "predicted"): 14.0, ("multi-scale", "ground truth"): 12.0}
+    make_localization_run(tmp_path / "a", errors_pct=errors)
+    make_localization_run(tmp_path / "b", 1, errors_pct={("multi-scale", "predicted"): 15.0})
+    tiny = {"source": "tiny-imagenet-200", "tested_on": (10_000, "Tiny-ImageNet val")}
+    make_localization_run(tmp_path / "c", errors_pct={("multi-scale", "predicted"): 35.0}, **tiny)
+    table = table13(find_runs([tmp_path]))
+    found = row(table, "RPN, ResNet-101", "multi-scale", "predicted")
+    assert found["ours"] == "14.00 (14.50 ± 0.71)"  # of errors the lowest is the best
+    assert found["difference"] == "+0.10"
+    assert row(table, "RPN, ResNet-101", "multi-scale", "ground truth")["ours"] == "12.00"
+    ours = row(table, "RPN, ResNet-101", "1-crop", "ground truth")["ours"]
+    assert ours == "trained, test missing"
+    assert others(table) == {
+        "ResNet-101, tiny-imagenet-200, multi-scale, predicted classes, tested on 10,000 images "
+        "of Tiny-ImageNet val": "35.00"
+    }
+
+
+def test_the_predicted_classes_are_those_of_several_scales(tmp_path: Path) -> None:
+    errors = {("multi-scale", "predicted"): 14.0}
+    make_localization_run(tmp_path / "a", errors_pct=errors, class_views="10-crop")
+    assert others(table13(find_runs([tmp_path]))) == {
+        "RPN, ResNet-101, classes by 10-crop": "14.00"
+    }
+
+
+def test_classifiers_are_no_detectors(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", "resnet101")
+    runs = find_runs([tmp_path])
+    for table in (table7, table8, table9, table12, table13):
+        assert table(runs) == table([])
+
+
+def test_below_the_table_is_what_fills_its_gaps(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "a", "vgg16")
+    make_detection_run(tmp_path / "b", "resnet101", steps=3_200)
+    missing = [note for note in table7(find_runs([tmp_path])).notes if "Missing" in note]
+    assert len(missing) == 3
+    assert missing[0] == (
+        "Missing: ResNet-101, VOC07 test: deepres detect train resnet101 --on voc07+12 "
+        "--weights WEIGHTS"
+    )
+    make_detection_run(tmp_path / "c", "resnet101", "coco", map_50_pct=48, map_pct=27)
+    missing = [note for note in table9(find_runs([tmp_path])).notes if "Missing" in note]
+    assert [note.split(":")[1].strip() for note in missing] == [
+        *("+ box refinement, COCO val", "+ global context, COCO val"),
+        "+ multi-scale testing, COCO val",
+    ]
+    assert "train" not in missing[0]  # there is a detector, and only the test is missing
+    assert "--set global_context=true" in missing[1]
