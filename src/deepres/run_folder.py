@@ -5,7 +5,8 @@ metrics.jsonl       one object per event, in the order of steps
 checkpoint.pt       the latest state; checkpoint.previous.pt the one before
 model.safetensors   final weights
 result.json         final numbers
-evaluations.json    errors by other views, where ``deepres evaluate`` has found them
+evaluations.json    errors by other views, where ``deepres evaluate`` has found them; what
+                    tests of a detector have found
 """
 
 import errno
@@ -27,6 +28,8 @@ Event = dict[str, Any]
 
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
+DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
+"""What a detector's test leaves: pictures, and each class's precision against recall."""
 
 
 def run_name(

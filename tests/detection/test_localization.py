@@ -81,6 +81,14 @@ def test_a_class_learns_from_its_own_images_alone() -> None:
         assert touched.tolist() == [False, True, False]
 
 
+def test_classes_start_alike() -> None:
+    ours = PerClassRPN(create_model("resnet8"), "conv4_x", 3, SIDES)
+    found = ours.candidates(torch.randn(1, 3, 32, 32), torch.tensor([[0, 1, 2]]))
+    for outputs in (found.logits, found.deltas):
+        assert outputs.std() > 0
+        torch.testing.assert_close(outputs, outputs[:, :1].expand_as(outputs))
+
+
 def sampled(labels: Tensor, seed: int) -> Tensor:
     return network()._sampled(labels, seed)
 

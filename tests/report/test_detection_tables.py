@@ -153,11 +153,21 @@ def test_of_a_test_done_twice_the_later_one_counts(tmp_path: Path) -> None:
     assert (found["ours"], found["n"]) == ("71.00", "1")
 
 
+def test_what_a_server_answered_may_be_noted_by_hand(tmp_path: Path) -> None:
+    noted = {
+        **{"kind": "detection", "set": "VOC 2012 test", "images": 10_991, "rule": "area"},
+        **{"map_50_pct": 73.5, "improvements": [], "provenance": {}},
+    }
+    make_detection_run(tmp_path / "a", dataset="voc07++12", evaluations=[noted])
+    found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC12 test")
+    assert (found["ours"], found["difference"]) == ("73.50", "−0.30")
+
+
 def test_localization(tmp_path: Path) -> None:
     errors = {("multi-scale", "predicted"): 14.0, ("multi-scale", "ground truth"): 12.0}
     make_localization_run(tmp_path / "a", errors_pct=errors)
     make_localization_run(tmp_path / "b", 1, errors_pct={("multi-scale", "predicted"): 15.0})
-    tiny = {"source": "tiny-imagenet-200", "tested_on": (10_000, "Tiny-ImageNet val")}
+    tiny = {"source": "Tiny-ImageNet train", "tested_on": (10_000, "Tiny-ImageNet val")}
     make_localization_run(tmp_path / "c", errors_pct={("multi-scale", "predicted"): 35.0}, **tiny)
     table = table13(find_runs([tmp_path]))
     found = row(table, "RPN, ResNet-101", "multi-scale", "predicted")
@@ -167,7 +177,7 @@ def test_localization(tmp_path: Path) -> None:
     ours = row(table, "RPN, ResNet-101", "1-crop", "ground truth")["ours"]
     assert ours == "trained, test missing"
     assert others(table) == {
-        "ResNet-101, tiny-imagenet-200, multi-scale, predicted classes, tested on 10,000 images "
+        "ResNet-101, Tiny-ImageNet train, multi-scale, predicted classes, tested on 10,000 images "
         "of Tiny-ImageNet val": "35.00"
     }
 

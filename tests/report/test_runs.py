@@ -68,6 +68,7 @@ def test_names_are_the_papers() -> None:
     [
         ({}, ""),
         ({"settings": ("global_context=true",)}, ""),  # Table 9 has it
+        ({"settings": ("bad_boxes=drop",)}, ""),  # COCO demands it
         ({"settings": ("masks=true",)}, "masks True"),
         ({"images": 60}, "60 images of VOC 07+12"),
         ({"pretrained_on": None}, "random initial weights"),
@@ -89,6 +90,6 @@ def test_what_is_built_on_a_network_is_no_classifier(tmp_path: Path) -> None:
     assert not detector.is_classifier
     assert detector.label == "ResNet-101 detector with global context on VOC 07+12"
     localizer = make_localization_run(tmp_path / "b", errors_pct={})
-    assert localizer.label == "ResNet-101 localizer on imagenet (1000 classes, boxes)"
+    assert localizer.label == "ResNet-101 localizer on ImageNet train"
     assert localizer.is_papers
     assert make_run(tmp_path / "c", "resnet101").label == "ResNet-101"

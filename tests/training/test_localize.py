@@ -108,16 +108,34 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     assert losses[0] == losses[1]
 
 
-def test_seeds_differ(tmp_path: Path, data: LocalizationData, weights: Path) -> None:
-    results = []
-    for seed in range(2):
-        run = tmp_path / f"{seed}"
-        results.append(
-            train_localizer(tiny_recipe(2), run, data, weights, seed=seed, device="cpu", workers=0)[
-                "train_loss"
-            ]
-        )
-    assert results[0] != results[1]
+def test_all_is_drawn_from_the_seed(
+    tmp_path: Path,
+    data: LocalizationData,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """New layers, crops, and the anchors of each place in each batch."""
+    own_step = localize.training_step
+    drawn: list[tuple[torch.Tensor, list[int]]] = []
+
+    def note(network, optimizer, crops, seeds):
+        drawn.append((crops.images, seeds))
+        return own_step(network, optimizer, crops, seeds)
+
+    monkeypatch.setattr(localize, "training_step", note)
+    recipe = tiny_recipe(2, "lr=1e-30")
+    layers = []
+    for name, seed in (("a", 0), ("b", 1), ("again", 0)):
+        run = tmp_path / name
+        train_localizer(recipe, run, data, weights, seed=seed, device="cpu", workers=0)
+        layers.append(weights_of(run)["rpn.head.cls_logits.weight"])
+    assert torch.equal(layers[0], layers[2])
+    assert not torch.equal(layers[0], layers[1])
+    (first, second), (other, _), (again, _) = drawn[:2], drawn[2:4], drawn[4:]
+    assert torch.equal(first[0], again[0])
+    assert not torch.equal(first[0], other[0])
+    assert first[1] == again[1]
+    assert len({*first[1], *second[1], *other[1]}) == 3 * 4
 
 
 def test_a_finished_run_can_be_extended(

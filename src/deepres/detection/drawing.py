@@ -124,7 +124,7 @@ class LabelStyle:
     @classmethod
     def of(cls, picture: Image.Image) -> "LabelStyle":
         """Return what suits a picture of this size."""
-        size = max(11, round(math.sqrt(picture.width * picture.height) / 34))
+        size = max(11, round(math.sqrt(picture.width * picture.height) / 30))
         size = min(size, max(6, picture.height // 2))  # on a strip, too
         return cls(_font(size), max(1, size // 6))
 

@@ -11,10 +11,8 @@ from deepres.report.embed import figure_html
 from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
 from deepres.report.runs import PRECISIONS, Run
-from deepres.run_folder import EVALUATIONS
+from deepres.run_folder import DETECTIONS, EVALUATIONS, PR_CURVES
 
-PICTURES, CURVES = "detections.png", "pr_curves.json"
-"""What a test of a detector leaves beside its run."""
 NUMBERS = PRECISIONS | {"top5_error_pct": "top-5 error", "top1_error_pct": "top-1 error"}
 """What a test finds, in words."""
 WIDTH = 1600
@@ -26,10 +24,10 @@ def evidence(run: Run) -> str:
     parts = []
     if tests := run.side_file(EVALUATIONS):
         parts.append(as_html(_tests(tests)))
-    if curves := run.side_file(CURVES):
+    if curves := run.side_file(PR_CURVES):
         caption = "Precision against recall, and the average precision in %, of each class."
         parts.append(figure_html(svg_text(precision_recall(curves)), caption))
-    if (run.path / PICTURES).exists():
+    if (run.path / DETECTIONS).exists():
         picture = _picture(run, f"Objects found by {run.label}")
         parts.append(figure_html(picture, "Test images: what was annotated, and what was found."))
     return "\n".join(parts)
@@ -59,7 +57,7 @@ def _words(test: dict[str, object], key: str) -> list[str]:
 
 def _picture(run: Run, description: str) -> str:
     """Return a run's pictures as an <img> that holds them itself."""
-    with Image.open(run.path / PICTURES) as file:
+    with Image.open(run.path / DETECTIONS) as file:
         picture = file.convert("RGB")
     picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
     content = io.BytesIO()

@@ -176,6 +176,8 @@ def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> R
 
 def _detection_command(entry: DetectionResult, state: str) -> str:
     train = f"deepres detect train {entry.network} --on {entry.test.dataset}"
+    if entry.test.dataset == "coco":  # which has boxes of zero size
+        train += " --set bad_boxes=drop"
     if CONTEXT in entry.improvements:
         train += f" --set global_context=true --out runs/{entry.network}-coco-context-s0"
     options = "".join(f" {OPTIONS[each]}" for each in entry.improvements if each in OPTIONS)
@@ -191,7 +193,7 @@ def _localization_command(entry: LocalizationResult, state: str) -> str:
     train = f"deepres localize train {entry.network} --weights WEIGHTS"
     test = f"deepres localize evaluate RUN --views {entry.views}"
     if entry.classes == "predicted":
-        test += f" --classes predicted --class-views {CLASS_VIEWS}"
+        test += " --classes predicted"
     return test if state == UNTESTED else f"{train}; {test}"
 
 

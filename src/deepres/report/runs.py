@@ -12,13 +12,16 @@ from deepres.run_folder import Event, RunFolder
 PAPERS_DATA = {
     **{"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"},
     **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
-    "localization": "imagenet (1000 classes, boxes)",
+    "localization": "ImageNet train",
 }
 """What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
 (detection) or kind."""
 IMAGENET_CLASSES = 1_000
 TRAINING_IMAGES = {"VOC 07+12": 16_551, "VOC 07++12": 21_503, "COCO 2014 train": 82_783}
 """How many images detectors are trained on, whole."""
+NO_MATTER = frozenset({"shortened_from", "bad_boxes"})
+"""Fields of which the one is told as steps, and the other the published annotations demand: COCO
+has boxes of zero size."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {"detection": "detector", "localization": "localizer"}
@@ -103,7 +106,7 @@ class Run:
         parts += [
             f"{field} {value}"
             for field, value in self.meta["departures"].items()
-            if field != "shortened_from" and (field, self.model) not in ALSO_THE_PAPERS
+            if field not in NO_MATTER and (field, self.model) not in ALSO_THE_PAPERS
         ]
         parts += self._unlike_papers_start()
         if self.has_foreign_data:

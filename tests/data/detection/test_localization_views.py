@@ -59,6 +59,7 @@ def test_pixels_are_those_of_the_window(tmp_path: Path) -> None:
     assert torch.equal(whole[0], torch.from_numpy(pixels))
     assert torch.equal(centre[0], whole[0, 4:36, 24:56])
     assert (whole[1].float() - whole[0].float())[:, 22:58].abs().max() <= 1
+    assert (centre[1].float() - centre[0].float()).abs().max() <= 1
 
 
 def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:

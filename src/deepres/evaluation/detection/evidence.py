@@ -16,8 +16,8 @@ from deepres.detection.inference import Improvements, detect
 from deepres.evaluation.detection.finding import spread
 from deepres.evaluation.detection.precision import AveragePrecision
 from deepres.files import atomic_write, write_json
+from deepres.run_folder import DETECTIONS, PR_CURVES
 
-PICTURES, CURVES = "detections.png", "pr_curves.json"
 DRAWN_FROM = 0.5
 """Detections with a lower score are not drawn."""
 IMAGES_SHOWN = 6
@@ -37,7 +37,7 @@ def write_curves(folder: Path, result: AveragePrecision) -> None:
                 "precision": curve.precision[places].round(5).tolist(),
                 "ap_pct": 100 * curve.ap,
             }
-    write_json(folder / CURVES, curves)
+    write_json(folder / PR_CURVES, curves)
 
 
 def write_pictures(
@@ -48,9 +48,9 @@ def write_pictures(
     for image in spread(data, IMAGES_SHOWN).images:
         (found,) = detect(detectors, [image_tensor(image)], improvements)
         pictures += [_annotated(image, data.classes), drawn(image.path, found, data.classes)]
-    path = folder / PICTURES
+    path = folder / DETECTIONS
     with atomic_write(path) as file:
-        contact_sheet(pictures, columns=2, headings=("annotated", "found")).save(file, "PNG")
+        contact_sheet(pictures, 4, ("annotated", "found") * 2).save(file, "PNG")
     return path
 
 
