@@ -87,7 +87,9 @@ def call(options: argparse.Namespace) -> int:
                 names, found.scores.tolist(), found.boxes.tolist(), strict=True
             )
         ]
-        print_table(f"{path} → {place}.png", ["class", "score", "x1", "y1", "x2", "y2"], rows)
+        print(f"{path}: {len(rows)} found, drawn in {place}.png")
+        if rows:
+            print_table("", ["class", "score", "x1", "y1", "x2", "y2"], rows)
     if unreadable:
         raise UserError(f"{unreadable} of {len(options.images)} files could not be read")
     return 0
