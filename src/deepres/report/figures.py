@@ -1,5 +1,6 @@
 """What a command draws at its end: a run's curves as in Figure 6, and confusions."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def learning_curves(folder: RunFolder) -> Path:
     if run.meta["recipe"]["shortened_from"]:
         length += f", shortened from the paper's {run.papers_steps:,}"
     if departures := run.meta["departures"]:
-        length += f"\nnot the paper's: {describe(departures)}"
+        length += "\n" + textwrap.fill(f"not the paper's: {describe(departures)}", 76)
     title = f"{run.model} on {run.meta['data']['source']}\n{length}"
     figure.axes[0].set_title(title, fontsize=11)
     return save_picture(figure, run.path / "curves.png")
