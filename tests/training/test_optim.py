@@ -3,7 +3,12 @@ import torch
 from torch import nn
 
 from deepres.recipes import get_recipe
-from deepres.training.optim import learning_rate, make_optimizer, set_learning_rate
+from deepres.training.optim import (
+    learning_rate,
+    load_optimizer,
+    make_optimizer,
+    set_learning_rate,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,24 @@ def test_each_plateau_divides_the_learning_rate() -> None:
     recipe = get_recipe("resnet18").changed(["lr_drops=", "lr_plateau=3"])
     rates = [learning_rate(recipe, 500_000, False, plateaus) for plateaus in range(3)]
     assert rates == pytest.approx([0.1, 0.01, 0.001])
+
+
+def test_a_saved_state_is_taken_up_in_the_same_tensors() -> None:
+    """A captured step reads and writes those that it was captured with."""
+    recipe = get_recipe("resnet20")
+    torch.manual_seed(0)
+    layer = nn.Linear(5, 3)
+    trained, fresh = make_optimizer(layer, recipe), make_optimizer(layer, recipe)
+    for parameter in layer.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    set_learning_rate(trained, 0.01)
+    trained.step()
+    tensors = [fresh.param_groups[0]["lr"], *(s["momentum_buffer"] for s in fresh.state.values())]
+    load_optimizer(fresh, trained.state_dict())
+    assert fresh.param_groups[0]["lr"] is tensors[0]
+    assert float(tensors[0]) == pytest.approx(0.01)
+    for parameter, tensor in zip(layer.parameters(), tensors[1:], strict=True):
+        assert fresh.state[parameter]["momentum_buffer"] is tensor
+        assert torch.equal(tensor, trained.state[parameter]["momentum_buffer"])
+    with pytest.raises(ValueError, match="longer"):
+        load_optimizer(make_optimizer(nn.Linear(5, 3, bias=False), recipe), trained.state_dict())

@@ -89,8 +89,14 @@ def set_learning_rate(optimizer: torch.optim.SGD, lr: float) -> None:
 
 @torch.no_grad()
 def load_optimizer(optimizer: torch.optim.SGD, saved: dict[str, Any]) -> None:
-    """Take up the ``saved`` state, in the tensors that there are."""
-    rates = [group["lr"] for group in optimizer.param_groups]
-    optimizer.load_state_dict(saved)
-    for group, lr in zip(optimizer.param_groups, rates, strict=True):
-        group["lr"] = lr.fill_(group[RATE])
+    """Take up the ``saved`` state, in the very tensors that a captured step works with.
+
+    Raises:
+        ValueError: it is of other parameters.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for parameter, state in zip(parameters, saved["state"].values(), strict=True):
+        optimizer.state[parameter]["momentum_buffer"].copy_(state["momentum_buffer"])
+    for group, before in zip(optimizer.param_groups, saved["param_groups"], strict=True):
+        group[RATE] = before[RATE]
+        group["lr"].fill_(before[RATE])
