@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import deepres
+from deepres.training.precision import InBf16
 from deepres.training.recompute import recompute_blocks
 
 
@@ -23,15 +24,17 @@ def held(network: nn.Module, images: torch.Tensor) -> int:
     return sum(kept.values())
 
 
+@pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("name", ["resnet20", "plain20", "highway19"])
-def test_the_same_bits_for_less_memory(name: str) -> None:
+def test_the_same_bits_for_less_memory(name: str, bf16: bool) -> None:
     torch.manual_seed(0)
     plain = deepres.create_model(name)
     saving = copy.deepcopy(plain)
     recompute_blocks(saving)
     images, labels = torch.randn(8, 3, 32, 32), torch.randint(10, (8,))
     for network in (plain, saving):
-        F.cross_entropy(network(images), labels).backward()
+        computing = InBf16(network) if bf16 else network
+        F.cross_entropy(computing(images).float(), labels).backward()
     for (name, a), b in zip(
         plain.state_dict().items(), saving.state_dict().values(), strict=True
     ):  # BN's averages have moved once

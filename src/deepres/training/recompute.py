@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from torch import Tensor, nn
+from torch.nn.utils.stateless import _reparametrize_module
 from torch.utils.checkpoint import checkpoint
 
 from deepres.models.blocks import BasicBlock, Bottleneck, OneLayerBlock
@@ -28,20 +29,23 @@ def _checkpointed(block: nn.Module, forward: Callable[[Tensor], Tensor], x: Tens
         x,
         use_reentrant=False,
         preserve_rng_state=False,  # nothing in a block is random
-        context_fn=partial(_contexts, block),
+        context_fn=partial(_contexts, block, dict(block.named_parameters())),
     )
     return out
 
 
 def _contexts(
-    block: nn.Module,
+    block: nn.Module, weights: dict[str, Tensor]
 ) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _averages_stay(block)
+    return nullcontext(), _as_before(block, weights)
 
 
 @contextmanager
-def _averages_stay(block: nn.Module) -> Iterator[None]:
-    """Keep BN's averages from moving a second time for one batch."""
+def _as_before(block: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]:
+    """Compute with the weights of the first time, and keep BN's averages from moving again.
+
+    In bfloat16 those are rounded copies that the block holds in the forward pass alone.
+    """
     batch_norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [batch_norm.momentum for batch_norm in batch_norms]
     counts = [b.num_batches_tracked for b in batch_norms if b.num_batches_tracked is not None]
@@ -49,7 +53,8 @@ def _averages_stay(block: nn.Module) -> Iterator[None]:
     for batch_norm in batch_norms:
         batch_norm.momentum = 0.0
     try:
-        yield
+        with _reparametrize_module(block, weights):
+            yield
     finally:
         for batch_norm, momentum in zip(batch_norms, momenta, strict=True):
             batch_norm.momentum = momentum
