@@ -19,8 +19,10 @@ def cuda_graph(step: Step, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
             step(*inputs)
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
+    # cuBLAS has a workspace for each stream, and a graph goes on writing to that of its recording:
+    # on the stream that is PyTorch's default, graphs that run side by side would share one.
     # Threads that load data may go on allocating meanwhile.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         outcome = step(*inputs)
 
     def replay() -> Tensor:
