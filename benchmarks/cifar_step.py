@@ -154,6 +154,9 @@ def print_table(name: str, turns: list[dict[str, dict[str, Any]]]) -> None:
     """Print each side's speed, ratio and memory."""
     for side in turns[0]:
         speeds = values(turns, side)
+        if not speeds:
+            print(f"{name:22} {side:12} skipped: {turns[0][side]['skipped']}")
+            continue
         line = f"{name:22} {side:12} {spread(speeds, 0):28}"
         if side != CUSTOMARY and CUSTOMARY in turns[0]:
             line += f" {spread(ratios(turns, side, CUSTOMARY)):24}"
@@ -198,8 +201,9 @@ def main() -> None:
         "steps_per_turn": options.steps,
         "batch_size": BATCH_SIZE,
         "summary": {
-            name: summary(turns, [] if options.ours_only else [CUSTOMARY])
+            f"{name}, {side}": measured
             for name, turns in found.items()
+            for side, measured in summary(turns, [] if options.ours_only else [CUSTOMARY]).items()
         },
         "turns": found,
     }

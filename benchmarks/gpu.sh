@@ -21,43 +21,50 @@ export PYTHONPATH=$PWD/src
 scratch=$(mktemp -d)
 touch "$scratch/began" "$scratch/tables"
 
-# One that fails or takes too long leaves the others their turn; 535 s in all.
+[ -z "$keep" ] || mkdir -p "$keep"
+
+# One that fails or takes too long leaves the others their turn; 530 s in all. Benchmarks stop
+# beforehand, and write what they have.
 limited() {
     local seconds=$1
     shift
-    timeout "$seconds" python3 "$@" || echo "FAILED: $*"
+    BENCHMARK_UNTIL=$(($(date +%s) + seconds - 5)) timeout "$seconds" python3 "$@" ||
+        echo "FAILED: $*"
 }
 table() { limited "$@" >>"$scratch/tables"; }
 
 if python3 -c 'import pytest, hypothesis, scipy' 2>/dev/null; then
-    limited 95 -m pytest -q -m gpu -p no:cacheprovider tests/training
+    limited 90 -m pytest -q -m gpu -p no:cacheprovider tests/training
 else
     echo "pytest, hypothesis and SciPy are not all installed: the GPU tests did not run"
 fi
 if [ -n "${QUICK:-}" ]; then
     train="--steps 4 --seeds 1" few="--steps 1 --turns 1" net=resnet8 nets=resnet8 deep=resnet14
-    small="--batch 2 --size 32" calls="--calls 1 --turns 1" depths="--depths 1 2"
+    small="--batch 2 --size 32" calls="--calls 1 --turns 1"
+    sizes="--depths 1 2 --batches 2 4"
 else
-    train="--steps 64000" few="--steps 200 --turns 2" net=resnet110 nets="resnet20 resnet56 resnet110"
-    small="--batch 256" calls="--calls 20 --turns 1" deep=resnet1202 depths=""
+    train="--steps 64000" few="--steps 200 --turns 1" net=resnet110 nets="resnet20 resnet56 resnet110"
+    small="--batch 256" calls="--calls 20 --turns 1" deep=resnet1202
+    # a process takes seconds to begin
+    sizes="--precision bf16 --turns 1 --depths 3 18 200 --batches 32 128 512"
 fi
 # shellcheck disable=SC2086 # the options are words
 {
     limited 75 -m deepres train resnet20 $train --data "$data" --device "$device" \
         --out "$scratch/resnet20" | tee -a "$scratch/tables"
-    table 100 benchmarks/cifar_step.py --data "$data" --device "$device" --models $nets $few
+    table 90 benchmarks/cifar_step.py --data "$data" --device "$device" --models $nets $few
     table 50 benchmarks/seeds.py --device "$device" --model $net $few
     table 35 benchmarks/cifar_step.py --data sample --device "$device" --models $deep --ours-only \
         --steps 5 --turns 1
-    table 90 benchmarks/imagenet_step.py --device "$device" $small --steps 10 --turns 1
-    table 50 benchmarks/inference.py --device "$device" $small $calls
-    table 40 benchmarks/scaling.py --device "$device" $depths
+    table 95 benchmarks/imagenet_step.py --device "$device" $small --steps 10 --turns 1
+    table 45 benchmarks/inference.py --device "$device" $small $calls
+    table 50 benchmarks/scaling.py --device "$device" $sizes
 }
 if [ -n "$keep" ]; then
     find benchmarks/results -newer "$scratch/began" -name '*.json' >"$scratch/new"
     cp "$scratch/tables" "$keep/tables.txt"
     tar -czf "$keep/gpu.tar.gz" --exclude='checkpoint*' -T "$scratch/new" -C "$scratch" $(
         cd "$scratch" && ls -d resnet20*
-    )
+    ) || echo "FAILED: tar"
 fi
 cat "$scratch/tables"

@@ -197,10 +197,7 @@ def main() -> None:
     arguments = [str(options.folder), "--batch", str(batch), "--batches", str(options.batches)]
     arguments += ["--images", str(options.images)]
     turns = take_turns(__file__, list(SIDES), options.turns, arguments)
-    share = [
-        whole / alone
-        for whole, alone in zip(values(turns, "ours"), values(turns, "decoding"), strict=True)
-    ]
+    share = ratios(turns, "ours", "decoding")
     results = {
         "provenance": provenance(CPU),
         "images": len(files),

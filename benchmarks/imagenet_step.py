@@ -20,10 +20,12 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 from turns import (
+    MATMUL,
     matmul_flops,
     peer_versions,
     ratios,
     seconds,
+    shares_of_matmul,
     spread,
     summary,
     take_turns,
@@ -41,9 +43,11 @@ from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
-PEERS = ("torchvision", "torchvision, compiled", "timm", "timm, compiled")
-OURS, MATMUL = "ours", "matmul"
-SIDES = (*PEERS, OURS, MATMUL)
+PEERS = ("torchvision", "timm", "torchvision, compiled", "timm, compiled")
+OURS = "ours"
+TRAINED = (OURS, *PEERS)
+SIDES = (MATMUL, *TRAINED)
+"""What compiles comes last, as it takes the longest."""
 WARM_UP_STEPS = 3
 
 
@@ -131,15 +135,7 @@ def main() -> None:
         network = create_model("resnet50", stride_on="3x3")
     # The backward pass computes two products for each of the forward pass.
     cost = 6 * total_cost(network, options.size).multiply_adds
-    trained = SIDES[:-1]
-    share = {
-        side: [
-            turn[side]["images_per_s"] * cost / turn[MATMUL]["flops"]
-            for turn in turns
-            if "images_per_s" in turn[side]
-        ]
-        for side in trained
-    }
+    share = shares_of_matmul(turns, TRAINED, cost)
     results: dict[str, Any] = {
         "provenance": provenance(torch.device(options.device)),
         **peer_versions(),
@@ -156,7 +152,7 @@ def main() -> None:
     print(
         f"{'n=' + str(options.turns):22} {'images/s':26} {'times torchvision':22} share of matmul"
     )
-    for side in trained:
+    for side in TRAINED:
         if not values(turns, side):
             print(f"{side:22} skipped: {turns[0][side]['skipped']}")
             continue

@@ -52,11 +52,14 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, float]:
 
 
 def fit(sizes: list[int], turns: list[Turn], sides: list[str]) -> dict[str, Any]:
-    """Return the points, and the line through their medians by least squares.
+    """Return the points that were measured, and the line through their medians by least squares.
 
     The squares are of relative errors, so that the largest size does not decide alone.
     """
-    times = [values(turns, side, "step_s") for side in sides]
+    measured = [(n, values(turns, side, "step_s")) for n, side in zip(sizes, sides, strict=True)]
+    sizes, times = [n for n, each in measured if each], [each for _, each in measured if each]
+    if len(sizes) < 2:
+        raise SystemExit("there is no line through fewer than two points")
     medians = [statistics.median(each) for each in times]
     slope, start = np.polyfit(sizes, medians, 1, w=1 / np.array(medians))
     line = start + slope * np.array(sizes)
@@ -101,7 +104,7 @@ def main() -> None:
     wide = [point(depths[0], batch) for batch in batches]
     arguments = ["--device", options.device, "--threads", str(options.threads)]
     arguments += ["--precision", options.precision, "--steps", str(options.steps)]
-    turns = take_turns(__file__, list(dict.fromkeys([*deep, *wide])), options.turns, arguments)
+    turns = take_turns(__file__, list(dict.fromkeys([*wide, *deep])), options.turns, arguments)
     layers = [6 * n + 2 for n in depths]
     scaling = [
         {"against": "layers", "of": f"batches of {BATCH}"} | fit(layers, turns, deep),

@@ -3,8 +3,9 @@
     python benchmarks/seeds.py [--model resnet110] [--seeds 5] [--device cuda]
 
 Both are ``deepres train``'s loop on the images inside the package. A turn trains two windows of
-``--steps`` and takes the second's time: the first one records the step. On CUDA runs at once are
-graphs on streams of their own.
+``--steps`` and takes the second's time: the first one records the step. One more step comes after,
+since a run's last step is followed by a test, which the others would have to wait for. On CUDA runs
+at once are graphs on streams of their own.
 """
 
 import argparse
@@ -33,7 +34,7 @@ AT_ONCE, IN_TURN = "at once", "in turn"
 def measure(side: str, options: argparse.Namespace) -> dict[str, float]:
     """Train all seeds in this process; return the images per second of all together."""
     data = load_sample()
-    recipe = get_recipe(options.model).shortened(2 * options.steps)
+    recipe = get_recipe(options.model).shortened(2 * options.steps + 1)
     recipe = dataclasses.replace(recipe, log_every=options.steps, eval_every=recipe.steps)
     hidden = partial(Progress, shown=False)
     how = How(device=options.device, say=lambda line: None, progress=hidden)

@@ -1,9 +1,12 @@
 """What the benchmarks share: sides that run in processes of their own, in turns, and a table."""
 
 import json
+import math
+import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +18,8 @@ from deepres.speed.machine import matmul_rate
 from deepres.speed.machine import seconds as seconds  # for the programs
 
 RESULTS = Path(__file__).parent / "results"
+MATMUL = "matmul"
+"""The side that measures a large matrix product."""
 Turn = dict[str, dict[str, Any]]
 """What each side measured, by the side's name."""
 
@@ -24,14 +29,31 @@ def take_turns(program: str, sides: Sequence[str], turns: int, arguments: list[s
 
     Nothing of a side's allocator, caches or threads is there for the next. A side is the program
     itself with ``--side NAME``; the last line that it prints is what it measured, as JSON.
+
+    A side that fails takes nothing from the others, nor does one for which there is no time left
+    before ``BENCHMARK_UNTIL``, in seconds since 1970: what it has measured then is why not.
     """
+    until = float(os.environ.get("BENCHMARK_UNTIL", "inf"))
     taken: list[Turn] = [{} for _ in range(turns)]
     for turn in taken:
         for side in sides:
             command = [sys.executable, program, *arguments, "--side", side]
-            answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            turn[side] = json.loads(answer.stdout.splitlines()[-1])
+            turn[side] = _answer(command, until - time.time())
     return taken
+
+
+def _answer(command: list[str], seconds: float) -> dict[str, Any]:
+    if seconds <= 0:
+        return {"skipped": "no time was left"}
+    limit = None if math.isinf(seconds) else seconds
+    try:
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {"skipped": "no time was left"}
+    except subprocess.CalledProcessError as error:
+        return {"skipped": f"it failed with status {error.returncode}"}
+    answer: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return answer
 
 
 def values(turns: list[Turn], side: str, key: str = "images_per_s") -> list[float]:
@@ -46,7 +68,9 @@ def ratios(turns: list[Turn], side: str, peer: str) -> list[float]:
 
 
 def spread(numbers: list[float], digits: int = 2) -> str:
-    """Write the median and the range."""
+    """Write the median and the range; a dash for nothing."""
+    if not numbers:
+        return "–"
     median, low, high = statistics.median(numbers), min(numbers), max(numbers)
     return f"{median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
@@ -61,6 +85,20 @@ def summary(turns: list[Turn], peers: Sequence[str]) -> dict[str, Any]:
                 if against := ratios(turns, side, peer):
                     table[side][f"times {peer}"] = _middle_and_ends(against)
     return table
+
+
+def shares_of_matmul(
+    turns: list[Turn], sides: Sequence[str], operations_per_image: int
+) -> dict[str, list[float]]:
+    """Return each side's operations per second as a share of the matrix product's, by turn."""
+    return {
+        side: [
+            turn[side]["images_per_s"] * operations_per_image / turn[MATMUL]["flops"]
+            for turn in turns
+            if "images_per_s" in turn[side] and "flops" in turn[MATMUL]
+        ]
+        for side in sides
+    }
 
 
 def write_results(name: str, results: dict[str, Any], out: Path | None) -> Path:
