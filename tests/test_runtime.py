@@ -23,6 +23,20 @@ def test_absent_device_is_a_clear_error() -> None:
             resolve_device("cuda")
 
 
+def test_float32_is_float32_in_convolutions_too() -> None:
+    program = """
+import torch
+from deepres.runtime import make_repeatable
+make_repeatable(torch.device("cuda"))
+backends = torch.backends
+print(backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision)
+print(backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32)
+"""
+    command = [sys.executable, "-W", "error", "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["ieee", "ieee", "False", "False"]
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")
 def test_freed_memory_is_kept() -> None:
     # Page faults are what it saves: a 64 MB tensor made again takes its pages from the heap, once

@@ -44,6 +44,7 @@ def make_repeatable(device: torch.device) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.allow_tf32 = False  # up to PyTorch 2.11 the next line leaves this
         torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
         # Everything is written before it is read; filling it first takes a launch each time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
