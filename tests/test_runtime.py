@@ -23,18 +23,20 @@ def test_absent_device_is_a_clear_error() -> None:
             resolve_device("cuda")
 
 
-def test_float32_is_float32_in_convolutions_too() -> None:
+def test_on_cuda_float32_is_float32_and_kernels_go_to_the_device_that_was_named() -> None:
     program = """
 import torch
 from deepres.runtime import make_repeatable
+torch.cuda.set_device = print
 make_repeatable(torch.device("cuda"))
+make_repeatable(torch.device("cuda:1"))
 backends = torch.backends
 print(backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision)
 print(backends.cudnn.allow_tf32, backends.cuda.matmul.allow_tf32)
 """
     command = [sys.executable, "-W", "error", "-c", program]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["ieee", "ieee", "False", "False"]
+    assert ran.stdout.split() == ["cuda:1", "ieee", "ieee", "False", "False"]
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator")

@@ -91,8 +91,6 @@ def join_world(device_name: str) -> tuple[World, torch.device]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     device = resolve_device(device_name)
     if size == 1:
-        if device.index is not None and device.type == "cuda":
-            torch.cuda.set_device(device)  # streams, graphs and kernels of our own go there
         return ALONE, device
     if device.type == "cuda":
         place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()

@@ -40,6 +40,8 @@ def make_repeatable(device: torch.device) -> None:
     On CUDA the defaults are otherwise: convolutions in TF32, and whichever kernel is fastest.
     """
     if device.type == "cuda":
+        if device.index is not None:
+            torch.cuda.set_device(device)  # streams, graphs and kernels of our own go there
         # cuBLAS is deterministic only with a fixed workspace, chosen before its first call.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
