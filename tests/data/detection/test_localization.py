@@ -8,7 +8,6 @@ from small_localization import imagenet, tiny_imagenet, two_classes
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import (
-    evenly_spread,
     image_class,
     open_localization_data,
     open_localization_test,
@@ -128,10 +127,10 @@ def test_a_folder_without_boxes_is_refused(tmp_path: Path) -> None:
 
 def test_images_are_spread_evenly(tmp_path: Path) -> None:
     dataset = open_localization_data(two_classes(tmp_path)).train
-    assert [image.id for image in evenly_spread(dataset, 4).images] == [
+    assert [image.id for image in dataset.spread(4).images] == [
         *("n01_0", "n01_2", "n02_0", "n02_2"),
     ]
-    assert evenly_spread(dataset, 8) is dataset
+    assert dataset.spread(8) is dataset
 
 
 def test_boxes_are_shares_of_their_images(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """One class and its boxes for each image: ImageNet's localization task, and Tiny-ImageNet."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -79,14 +79,6 @@ def open_localization_test(
 ) -> DetectionSet:
     """Read the boxes of the test images alone, as ``open_localization_data`` does."""
     return _read(folder, "val", open_image_folder(folder), bad_boxes, say)
-
-
-def evenly_spread(dataset: DetectionSet, count: int) -> DetectionSet:
-    """Return ``count`` of the images, evenly spread over all; all if there are no more."""
-    if count >= len(dataset):
-        return dataset
-    kept = tuple(dataset.images[i * len(dataset) // count] for i in range(count))
-    return replace(dataset, images=kept)
 
 
 def _read(

@@ -6,9 +6,9 @@ width is x2 − x1. VOC's files count pixels from 1 and include the last: theirs
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -70,6 +70,14 @@ class DetectionSet:
             for tensor in (image.objects.boxes, image.objects.labels, image.objects.ignored):
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def spread(self, count: int) -> Self:
+        """Return the set with ``count`` of its images, evenly spread; all if there are no more."""
+        if count >= len(self):
+            return self
+        return replace(
+            self, images=tuple(self.images[i * len(self) // count] for i in range(count))
+        )
 
 
 @dataclass(frozen=True)

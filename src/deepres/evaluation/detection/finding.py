@@ -149,11 +149,3 @@ def find_objects(
         {image: found for each, _ in by_process for image, found in each.items()},
         [entry for _, each in by_process for entry in each],
     )
-
-
-def spread(data: DetectionSet, count: int) -> DetectionSet:
-    """Return ``data`` with ``count`` of its images, evenly spread; all if there are no more."""
-    if count >= len(data):
-        return data
-    images = tuple(data.images[i * len(data) // count] for i in range(count))
-    return dataclasses.replace(data, images=images)
