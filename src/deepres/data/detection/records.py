@@ -62,6 +62,15 @@ class DetectionSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def has_outlines(self) -> bool:
+        """Whether the outline of each object is known."""
+        return all(
+            image.objects.segmentations is not None
+            for image in self.images
+            if len(image.objects.boxes)
+        )
+
     def fingerprint(self) -> str:
         """Return a checksum of all ids, sizes, boxes, labels and which are ignored."""
         digest = hashlib.sha256()

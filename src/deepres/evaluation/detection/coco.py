@@ -127,12 +127,15 @@ def evaluate_coco_results(
     """Score entries of COCO's result format; those on images that ``dataset`` lacks are left out.
 
     Raises:
-        UserError: the data set is not COCO's, has no objects, or masks are missing.
+        UserError: the data set is not COCO's, has no objects, or masks are missing, its own or
+            those that were found.
     """
     truth = _content(dataset)
     images = {int(image.id) for image in dataset.images}
     entries = [dict(each) for each in results if each["image_id"] in images]
     if masks:
+        if not dataset.has_outlines:
+            raise UserError(f"masks cannot be scored: {dataset.name} has objects without outlines")
         if any("segmentation" not in each for each in entries):
             raise UserError("masks cannot be scored: a detection has no segmentation")
         for each in entries:

@@ -58,11 +58,13 @@ class Found:
     def scores(self) -> dict[str, Any]:
         """Return what evaluations.json has on boxes and masks: ``rule``, ``map_50_pct`` and so on.
 
+        Masks are scored where the objects' outlines are known.
+
         Raises:
             UserError: as by ``result``.
         """
         noted = self.result().noted
-        if any("segmentation" in entry for entry in self.entries):
+        if self.data.has_outlines and any("segmentation" in entry for entry in self.entries):
             noted |= evaluate_coco_results(self.data, self.entries, masks=True).noted
         return noted
 
