@@ -59,6 +59,13 @@ def test_or_are_left_out_with_their_images_and_counted(tmp_path: Path) -> None:
     assert lines[-1] == "Tiny-ImageNet train: 3 of 5 images have no box and are left out"
 
 
+def test_a_set_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    good = (1.0, 1.0, 5.0, 5.0)
+    folder = tiny_imagenet(tmp_path, {"n01": [good]}, [("n01", BAD["reversed"])])
+    with pytest.raises(UserError, match=r"Tiny-ImageNet val in .* has no image with a box"):
+        open_localization_data(folder, "drop", say=lambda line: None)
+
+
 def test_a_malformed_line_is_named(tmp_path: Path) -> None:
     folder = two_classes(tmp_path)
     file = folder / "train/n02/n02_boxes.txt"

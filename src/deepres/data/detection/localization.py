@@ -97,6 +97,8 @@ def _read(
         )
     dropped = faults.settle(name, bad_boxes, say)
     kept = tuple(image for image in found if len(image.objects.boxes))
+    if not kept:
+        raise UserError(f"{name} in {folder} has no image with a box that can be right")
     if len(kept) < len(found):
         left_out = len(found) - len(kept)
         say(f"{name}: {left_out:,} of {len(found):,} images have no box and are left out")
