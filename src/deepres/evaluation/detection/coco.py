@@ -121,6 +121,12 @@ def compressed(mask: Tensor) -> dict[str, Any]:
     return {"size": list(outline["size"]), "counts": outline["counts"].decode("ascii")}
 
 
+def box_around(mask: dict[str, Any]) -> list[float]:
+    """Return the smallest box, [x, y, width, height], around COCO's compressed run lengths."""
+    box: list[float] = detection_package("pycocotools.mask").toBbox(mask).tolist()
+    return box
+
+
 def evaluate_coco_results(
     dataset: DetectionSet, results: Sequence[CocoDetection], *, masks: bool = False
 ) -> CocoResult:
