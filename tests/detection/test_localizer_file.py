@@ -7,6 +7,7 @@ from small_localization import tiny_recipe, tiny_weights
 
 from deepres.detection.localizer_file import build_localizer, load_localizer, save_localizer
 from deepres.errors import UserError
+from deepres.models import load_model
 
 ARCHITECTURE = {"name": "resnet8", "num_classes": 2}
 
@@ -36,10 +37,20 @@ def test_a_file_holds_all_that_is_needed(saved: Path) -> None:
             torch.testing.assert_close(ours, theirs)
 
 
-def test_a_classifiers_weights_are_refused(tmp_path: Path) -> None:
+def test_a_classifier_is_no_localizer_and_a_localizer_no_classifier(
+    tmp_path: Path, saved: Path
+) -> None:
     file = tiny_weights(tmp_path / "weights.safetensors")
     with pytest.raises(UserError, match="is no localization network; train one"):
         load_localizer(file)
+    with pytest.raises(UserError, match="holds a localizer, and a classifier is asked for"):
+        load_model(saved)
+
+
+def test_a_run_without_weights_yet_is_to_be_finished(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": tiny_recipe(5).to_dict()}))
+    with pytest.raises(UserError, match="finish it: deepres localize train --resume"):
+        load_localizer(tmp_path)
 
 
 def test_damage_is_noticed(saved: Path) -> None:
@@ -47,7 +58,7 @@ def test_damage_is_noticed(saved: Path) -> None:
     with pytest.raises(UserError, match="damaged"):
         load_localizer(saved)
     saved.unlink()
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="is no run"):
         load_localizer(saved.parent)
 
 

@@ -17,6 +17,8 @@ BOXES = torch.tensor([square(224), square(112), square(448), square(896), square
 def test_the_two_scales_nearest_to_224_squared_pixels() -> None:
     magnifications = [0.25, 1.0, 4.0]  # halved, as it is, doubled
     assert two_scales(BOXES, magnifications).tolist() == [[1, 0], [2, 1], [0, 1], [0, 1], [0, 1]]
+    # 47,000, 52,000 and 54,000 pixels; wanted are 50,176.
+    assert two_scales(torch.tensor([square(100)]).float(), [4.7, 5.2, 5.4]).tolist() == [[1, 0]]
 
 
 def test_features_are_merged_by_the_elementwise_maximum_of_two_scales() -> None:

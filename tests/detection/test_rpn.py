@@ -74,3 +74,18 @@ def test_losses_known_by_hand() -> None:
     # but for those that overlap it by 0.3.
     _, losses = rpn(images, features, [{"boxes": on_an_anchor + torch.tensor([8.0, 0, 8, 0])}])
     torch.testing.assert_close(losses["loss_rpn_box_reg"], torch.tensor(2 * (0.5 - 1 / 18) / 9))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("least", "proposed"), [(15.0, True), (17.0, False)])
+def test_small_proposals_are_dropped(least: float, proposed: bool) -> None:
+    """Without any regression, proposals are the anchors: of 16 pixels."""
+    settings = dataclasses.replace(
+        SETTINGS, anchor_sizes=(16,), anchor_ratios=(1.0,), proposal_min_size=least
+    )
+    rpn = ProposalNetwork(4, settings).eval()
+    for parameter in rpn.parameters():
+        torch.nn.init.zeros_(parameter)
+    images = ImageList(torch.zeros(1, 3, 64, 64), [(64, 64)])
+    (boxes,), _ = rpn(images, {"0": torch.zeros(1, 4, 4, 4)})
+    assert bool(len(boxes)) == proposed

@@ -1,6 +1,8 @@
 """Single images from files."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +27,27 @@ def open_image(path: Path) -> Image.Image:
         BadImage: the file is missing, cut, or no image of whole-numbered pixels.
         OSError: the system refused to read it; that says nothing about the image.
     """
+    with naming_bad_files(path), Image.open(path) as image:
+        ImageOps.exif_transpose(image, in_place=True)
+        upright = _eight_bits(image)
+        if upright.has_transparency_data:
+            layer = upright.convert("RGBA")
+            upright = Image.new("RGBA", layer.size, "white")
+            upright.alpha_composite(layer)
+        upright.load()  # while the file is open; converting RGB to RGB would only copy it
+        return upright if upright.mode == "RGB" else upright.convert("RGB")
+
+
+@contextmanager
+def naming_bad_files(path: Path) -> Iterator[None]:
+    """Turn whatever Pillow raises on a bad file into one line that names it.
+
+    Raises:
+        BadImage: the file is missing, damaged or no image.
+        OSError: the system refused to read it; that says nothing about the image.
+    """
     try:
-        with Image.open(path) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            upright = _eight_bits(image)
-            if upright.has_transparency_data:
-                layer = upright.convert("RGBA")
-                upright = Image.new("RGBA", layer.size, "white")
-                upright.alpha_composite(layer)
-            upright.load()  # while the file is open; converting RGB to RGB would only copy it
-            return upright if upright.mode == "RGB" else upright.convert("RGB")
+        yield
     except FileNotFoundError as error:
         raise BadImage(f"{path}: no such file") from error
     except UnidentifiedImageError as error:

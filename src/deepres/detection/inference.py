@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from deepres.data.detection.records import Detections
 from deepres.detection.context import beside_context, with_whole_image
 from deepres.detection.ensemble import average, check_members, join_proposals
 from deepres.detection.faster_rcnn import Detector
+from deepres.detection.masks import pasted
 from deepres.detection.multi_scale import View, maxout
 from deepres.detection.refine import refine, vote
 from deepres.detection.scored import Scored
@@ -92,8 +92,8 @@ def _detect(detectors: Sequence[Detector], image: Tensor, improvements: Improvem
     masks = None
     by_member = [m.view.masks(boxes, labels) for m in members if m.heads.has_mask()]
     if by_member:
-        pasted = paste_masks_in_image(torch.stack(by_member).mean(0), boxes, image.shape[1:])
-        masks = pasted[:, 0].cpu() >= 0.5
+        size = (image.shape[1], image.shape[2])
+        masks = pasted(torch.stack(by_member).mean(0), boxes, size)
     return Detections(boxes.cpu(), scores.cpu(), labels.cpu(), masks)
 
 

@@ -1,20 +1,24 @@
 """A trained localization network as one safetensors file."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from deepres.detection.localization import Localizer, PerClassRPN
 from deepres.errors import UserError
-from deepres.files import atomic_write
 from deepres.models.create import create_model
-from deepres.models.weights import INPUT_MEAN, INPUT_STD, METADATA, check_fit
+from deepres.models.weights import (
+    INPUT_MEAN,
+    INPUT_STD,
+    LOCALIZER,
+    check_fit,
+    read_weights,
+    take_preparation,
+    weights_file,
+    write_weights,
+)
 from deepres.recipes.localization import LocalizationRecipe
-from deepres.run_folder import RunFolder
 
 
 def build_localizer(
@@ -67,19 +71,13 @@ def save_localizer(
     tensors = {**localizer.network.state_dict(), **own}
     described = {
         **meta,
-        "localizer": {
+        LOCALIZER: {
             "architecture": architecture,
             "recipe": recipe.to_dict(),
             "classes": localizer.classes,
         },
     }
-    with atomic_write(path) as file:
-        file.write(
-            save(
-                {name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
-                metadata={METADATA: json.dumps(described)},
-            )
-        )
+    write_weights(path, tensors, described)
 
 
 def load_localizer(
@@ -94,26 +92,18 @@ def load_localizer(
     Raises:
         UserError: there are no weights, or they are no localizer's.
     """
-    file = RunFolder(path).weights if path.is_dir() else path
-    if not file.exists():
-        raise UserError(
-            f"{file}: no such file; give the folder of a finished run of deepres localize train"
-        )
-    try:
-        with safe_open(file, framework="pt") as archive:
-            meta: dict[str, Any] = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{file} is damaged or no safetensors file") from error
-    if "localizer" not in meta:
+    file = weights_file(path)
+    tensors, meta = read_weights(file)
+    if LOCALIZER not in meta:
         raise UserError(f"{file} is no localization network; train one: deepres localize train")
-    described = meta["localizer"]
+    described = meta[LOCALIZER]
+    mean, std = take_preparation(tensors, file)
     localizer = build_localizer(
         described["architecture"],
         LocalizationRecipe.from_dict(described["recipe"]),
         tuple(described["classes"]),
-        tensors.pop(INPUT_MEAN),
-        tensors.pop(INPUT_STD),
+        mean,
+        std,
     )
     check_fit(localizer.network.state_dict(), tensors, file)
     localizer.network.load_state_dict(tensors)

@@ -7,7 +7,11 @@ of 14×14 for each class.
 import torch
 from torch import Tensor
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import maskrcnn_inference, maskrcnn_loss
+from torchvision.models.detection.roi_heads import (
+    maskrcnn_inference,
+    maskrcnn_loss,
+    paste_masks_in_image,
+)
 
 from deepres.detection.backbones import Halves
 from deepres.errors import UserError
@@ -62,3 +66,18 @@ def mask_probabilities(logits: Tensor, labels: list[Tensor]) -> list[Tensor]:
         labels: (R,) of each image.
     """
     return list(maskrcnn_inference(logits, labels))
+
+
+def pasted(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return which pixels of an image are each object's, (R, height, width) bool on the CPU.
+
+    Args:
+        masks: (R, 1, size, size), how likely a point of a box is its object's.
+        boxes: (R, 4), in the image's pixels.
+        size: the image's height and width.
+    """
+    pixels = torch.zeros(len(boxes), *size, dtype=torch.bool)
+    for i in range(len(boxes)):  # one by one: likelihoods take four times the memory, twice over
+        placed = paste_masks_in_image(masks[i : i + 1], boxes[i : i + 1], size)
+        pixels[i] = placed[0, 0] >= 0.5
+    return pixels

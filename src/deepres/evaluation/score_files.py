@@ -13,9 +13,9 @@ import torch
 from deepres.data.imagenet import CLASSES_FILE, load_classes
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.evaluation.noting import note
 from deepres.evaluation.scores import Scores
-from deepres.files import atomic_write, read_json, write_json
-from deepres.run_folder import EVALUATIONS
+from deepres.files import atomic_write
 
 
 def cached_scores(
@@ -89,11 +89,7 @@ def note_evaluation(
     What was noted of the same views and data is replaced. A folder that cannot be written to is
     left as it is.
     """
-    path, noted = run / EVALUATIONS, evaluation_entry(views, source, scores, provenance)
-    earlier = read_json(path) if path.exists() else []
-    kept = [each for each in earlier if (each["views"], each["data"]) != (views, source)]
-    with suppress(UserError):
-        write_json(path, [*kept, noted])
+    note(run, evaluation_entry(views, source, scores, provenance), same=("views", "data"))
 
 
 def submission_ids(root: Path, classes: tuple[str, ...]) -> list[int]:

@@ -19,8 +19,10 @@ from deepres.run_folder import RunFolder
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 METADATA = "deepres"
-DETECTOR = "detector"  # the note that a detector's file has, and a classifier's has not
+DETECTOR, LOCALIZER = "detector", "localizer"  # notes that such a file has, a classifier's has not
 WEIGHTS = "model.safetensors"
+TRAIN = {"detection": "detect train", "localization": "localize train"}
+"""The commands that train what is no classifier, by their recipes' kinds."""
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -65,8 +67,9 @@ def load_model(
     """
     file = weights_file(kept_run(str(path)) if weights == "deepres" else Path(path))
     tensors, meta = read_weights(file)
-    if DETECTOR in meta:
-        raise UserError(f"{file} holds a detector, and a classifier is asked for")
+    for kind in (DETECTOR, LOCALIZER):
+        if kind in meta:
+            raise UserError(f"{file} holds a {kind}, and a classifier is asked for")
     if not meta.keys() >= {"architecture", "classes", "crop", "short_side"}:
         raise UserError(f"{file} was not written by deepres: it does not say its network")
     halves = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
@@ -105,7 +108,11 @@ def weights_file(path: Path) -> Path:
     if not file.exists():
         if not RunFolder(path).recipe.exists():
             raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")
-        raise UserError(f"{path} has no {file.name} yet; finish it: deepres train --resume {path}")
+        kind = RunFolder(path).read_meta().get("recipe", {}).get("kind", "")
+        train = TRAIN.get(kind, "train")
+        raise UserError(
+            f"{path} has no {file.name} yet; finish it: deepres {train} --resume {path}"
+        )
     return file
 
 

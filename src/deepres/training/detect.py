@@ -12,7 +12,7 @@ from deepres.data.detection.batches import DetectionBatches, Target
 from deepres.data.detection.records import DetectionSet
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, improvements_in_use
-from deepres.evaluation.detection.finding import find_objects, spread
+from deepres.evaluation.detection.finding import find_objects
 from deepres.evaluation.detection.noting import detection_entry, note_detection
 from deepres.progress import Progress
 from deepres.recipes import DetectionRecipe
@@ -165,7 +165,7 @@ def log_evaluation(run: DetectorTraining, last: bool) -> str:
     run.detector.eval()
     found = find_objects(
         [run.detector],
-        data if last else spread(data, run.recipe.eval_images),
+        data if last else data.spread(run.recipe.eval_images),
         device=run.how.device,
         workers=run.how.workers,
         world=run.how.world,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_iou
 
 from deepres.data.detection.boxed_images import BoxedImages
-from deepres.data.detection.localization import LocalizationData, evenly_spread
+from deepres.data.detection.localization import LocalizationData
 from deepres.data.detection.localization_crops import CropBatches, Crops
 from deepres.detection.localization import Localizer
 from deepres.distributed import World
@@ -139,7 +139,7 @@ def _log_training(run: LocalizerTraining) -> str:
 def _log_evaluation(run: LocalizerTraining, last: bool) -> str:
     """Locate the objects of the watched test images, at the last step of all; return a note."""
     run.state.count_time()
-    dataset = run.data.test if last else evenly_spread(run.data.test, run.recipe.eval_images)
+    dataset = run.data.test if last else run.data.test.spread(run.recipe.eval_images)
     images = BoxedImages.of(dataset)
     classes = images.classes[:, None]
     boxes = locate(

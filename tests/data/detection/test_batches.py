@@ -101,6 +101,11 @@ def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
         batches(open_detection_set("train", tmp_path))
 
 
+def test_masks_without_outlines_are_refused_at_once(data: DetectionSet) -> None:
+    with pytest.raises(UserError, match="objects without outlines, so no masks can be learnt"):
+        batches(data, masks=True)
+
+
 def test_masks_are_mirrored_with_their_boxes(tmp_path: Path) -> None:
     outline = [[10, 5, 30, 5, 30, 20, 10, 20]]
     objects = [{"bbox": [10, 5, 20, 15], "category_id": 1, "segmentation": outline}]

@@ -49,9 +49,19 @@ def test_another_size_than_annotated_is_named(tmp_path: Path) -> None:
 
 def test_sizes_of_what_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_text("hello")
-    for name in ("x.jpg", "missing.jpg"):
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\5IHDR12345....")
+    for name in ("x.jpg", "missing.jpg", "cut.png"):
         with pytest.raises(BadImage, match=name):
             image_size(tmp_path / name)
+
+
+def test_the_size_of_an_image_too_large_for_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (6, 4)).save(tmp_path / "x.jpg")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 11)
+    with pytest.raises(BadImage, match=r"x\.jpg: damaged .* \(24 pixels\) exceeds limit"):
+        image_size(tmp_path / "x.jpg")
 
 
 def test_ignored_objects_are_not_learnt(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from small_localization import imagenet, tiny_imagenet, two_classes
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import (
-    evenly_spread,
     image_class,
     open_localization_data,
     open_localization_test,
@@ -58,6 +57,13 @@ def test_or_are_left_out_with_their_images_and_counted(tmp_path: Path) -> None:
     assert len(data.test) == 1
     assert any("1 object of zero size left out" in line for line in lines)
     assert lines[-1] == "Tiny-ImageNet train: 3 of 5 images have no box and are left out"
+
+
+def test_a_set_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    good = (1.0, 1.0, 5.0, 5.0)
+    folder = tiny_imagenet(tmp_path, {"n01": [good]}, [("n01", BAD["reversed"])])
+    with pytest.raises(UserError, match=r"Tiny-ImageNet val in .* has no image with a box"):
+        open_localization_data(folder, "drop", say=lambda line: None)
 
 
 def test_a_malformed_line_is_named(tmp_path: Path) -> None:
@@ -128,10 +134,10 @@ def test_a_folder_without_boxes_is_refused(tmp_path: Path) -> None:
 
 def test_images_are_spread_evenly(tmp_path: Path) -> None:
     dataset = open_localization_data(two_classes(tmp_path)).train
-    assert [image.id for image in evenly_spread(dataset, 4).images] == [
+    assert [image.id for image in dataset.spread(4).images] == [
         *("n01_0", "n01_2", "n02_0", "n02_2"),
     ]
-    assert evenly_spread(dataset, 8) is dataset
+    assert dataset.spread(8) is dataset
 
 
 def test_boxes_are_shares_of_their_images(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from deepres.evaluation.detection.coco import (
     evaluate_coco,
     evaluate_coco_results,
 )
+from deepres.evaluation.detection.finding import Found
 
 CATEGORIES = {90: "toothbrush", 1: "person", 18: "dog"}
 
@@ -102,6 +103,12 @@ def test_annotations_of_ones_own_may_be_bare_and_numbered_from_0(tmp_path: Path)
     data = open_detection_set("mine", folder)
     result = evaluate_coco(data, truth_as_found(data))
     assert result.map_pct == pytest.approx(100)
+    masks = torch.ones(2, data.images[0].height, data.images[0].width, dtype=torch.bool)
+    found = {name: replace(each, masks=masks) for name, each in truth_as_found(data).items()}
+    with pytest.raises(UserError, match="objects without outlines"):
+        evaluate_coco(data, found, masks=True)
+    entries = as_coco("1", found["1"], [7])
+    assert "mask_map_pct" not in Found(data, "coco", {}, entries).scores()
 
 
 def with_masks(dataset: DetectionSet) -> dict[str, Detections]:

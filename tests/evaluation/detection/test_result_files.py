@@ -11,8 +11,8 @@ from annotated_pictures import coco_folder, detections, made_up_set
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
-from deepres.evaluation.detection.coco import CocoDetection, CocoResult, as_coco, evaluate_coco
-from deepres.evaluation.detection.precision import AveragePrecision
+from deepres.evaluation.detection.coco import CocoDetection, as_coco, evaluate_coco
+from deepres.evaluation.detection.finding import read_found
 from deepres.evaluation.detection.result_files import (
     read_coco,
     read_imagenet_det,
@@ -21,11 +21,7 @@ from deepres.evaluation.detection.result_files import (
     write_imagenet_det,
     write_voc,
 )
-from deepres.evaluation.detection.scoring import (
-    benchmark_rule,
-    evaluate_detections,
-    evaluate_result_files,
-)
+from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
 
 SET = made_up_set({"000001": [(1, (0, 0, 10, 10))], "000002": [(2, (5, 5, 9, 9))], "000003": []})
 FOUND = {
@@ -196,35 +192,37 @@ def test_wrong_entries_of_cocos_file_are_named(
         read_coco(tmp_path / "results.json", coco)
 
 
-@pytest.mark.parametrize("rule", ["11-point", "area"])
-def test_vocs_files_score_as_what_was_written(tmp_path: Path, rule: Any) -> None:
-    write_voc(tmp_path, SET, FOUND, "val")
-    read = evaluate_result_files(SET, tmp_path, rule)
-    assert read.map_50_pct == pytest.approx(75)  # b: a wrong one before the right one
-    assert isinstance(read, AveragePrecision)
-    assert read.ap_pct == evaluate_detections(SET, FOUND, rule).noted["ap_pct"]
+@pytest.mark.parametrize(("name", "rule"), [("VOC 2007 test", "11-point"), ("BCCD test", "area")])
+def test_vocs_files_score_as_what_was_written(tmp_path: Path, name: str, rule: Rule) -> None:
+    data = replace(SET, name=name)
+    write_voc(tmp_path, data, FOUND, "val")
+    scores = read_found(tmp_path, data).scores()
+    assert scores["map_50_pct"] == pytest.approx(75)  # b: a wrong one before the right one
+    assert scores == evaluate_detections(data, FOUND, rule).noted
 
 
 def test_imagenets_file_scores_as_what_was_written(tmp_path: Path) -> None:
-    write_imagenet_det(tmp_path / "val.txt", SET, FOUND)
-    read = evaluate_result_files(SET, tmp_path / "val.txt", "imagenet-det")
-    assert read.noted == evaluate_detections(SET, FOUND, "imagenet-det").noted
-    with pytest.raises(UserError, match="compares boxes"):
-        evaluate_result_files(SET, tmp_path / "val.txt", "imagenet-det", masks=True)
-    with pytest.raises(UserError, match="did you mean imagenet-det"):
-        evaluate_result_files(SET, tmp_path / "val.txt", "imagenet", masks=True)  # type: ignore
+    data = replace(SET, name="ImageNet DET val")
+    write_imagenet_det(tmp_path / "val.txt", data, FOUND)
+    scores = read_found(tmp_path / "val.txt", data).scores()
+    assert scores == evaluate_detections(data, FOUND, "imagenet-det").noted
 
 
+@pytest.mark.parametrize("boxes", [True, False])
 def test_cocos_file_scores_boxes_and_masks(
-    tmp_path: Path, coco: DetectionSet, entries: list[CocoDetection]
+    tmp_path: Path, coco: DetectionSet, entries: list[CocoDetection], boxes: bool
 ) -> None:
-    """Overlaps of 0.85 and 0.6 are enough for eight and for three of ten."""
+    """Overlaps of 0.85 and 0.6 are enough for eight and for three of ten.
+
+    Without a box an entry has that of its mask.
+    """
+    if not boxes:
+        del entries[0]["bbox"]
     write_coco(tmp_path / "results.json", entries)
-    for masks, pct in ((False, 80), (True, 30)):
-        read = evaluate_result_files(coco, tmp_path / "results.json", "coco", masks=masks)
-        assert isinstance(read, CocoResult)
-        assert read.map_pct == pytest.approx(pct)
-        assert read.map_50_pct == pytest.approx(100)
+    scores = read_found(tmp_path / "results.json", coco).scores()
+    assert scores["map_pct"] == pytest.approx(80 if boxes else 30)
+    assert scores["mask_map_pct"] == pytest.approx(30)
+    assert scores["map_50_pct"] == scores["mask_map_50_pct"] == pytest.approx(100)
     found = {"3": detections((0.75, 2, (0, 0, 8.5, 10)))}
     assert evaluate_detections(coco, found, "coco") == evaluate_coco(coco, found)
 

@@ -110,7 +110,7 @@ class DetectionBatches:
         world: the processes that share each batch.
 
     Raises:
-        UserError: no image has an object to learn.
+        UserError: no image has an object to learn, or outlines are wanted and not known.
     """
 
     def __init__(
@@ -129,6 +129,8 @@ class DetectionBatches:
         self._images = [image for image in data.images if not image.objects.ignored.all()]
         if not self._images:
             raise UserError(f"{data.name} in {data.location} has no objects to learn from")
+        if masks and not data.has_outlines:
+            raise UserError(f"{data.name} has objects without outlines, so no masks can be learnt")
         self._sampler = ImageSampler(len(self._images), batch_size, flip, seed)
         self._share = world.share(batch_size)
         self._decoder = PictureStream(Pictures(self._images), self._sampler, self._share)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepres.data.detection.packages import detection_package
 from deepres.data.detection.records import AnnotatedImage, Segmentation
-from deepres.data.images import BadImage, open_image
+from deepres.data.images import naming_bad_files, open_image
 from deepres.errors import UserError
 
 ORIENTATION = 0x0112
@@ -19,17 +19,15 @@ ORIENTATION = 0x0112
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return an image's width and height, upright, from its header alone.
+    """Return an image's width and height, upright; of a JPEG the header alone is read.
 
     Raises:
-        BadImage: it is missing, or no image.
+        BadImage: it is missing, damaged or no image.
+        OSError: the system refused to read it.
     """
-    try:
-        with Image.open(path) as image:
-            sideways = image.getexif().get(ORIENTATION, 1) >= 5
-            return (image.height, image.width) if sideways else image.size
-    except OSError as error:
-        raise BadImage(f"{path}: not an image that can be read") from error
+    with naming_bad_files(path), Image.open(path) as image:
+        sideways = image.getexif().get(ORIENTATION, 1) >= 5
+        return (image.height, image.width) if sideways else image.size
 
 
 def image_tensor(image: AnnotatedImage) -> Tensor:

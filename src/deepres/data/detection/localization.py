@@ -1,7 +1,7 @@
 """One class and its boxes for each image: ImageNet's localization task, and Tiny-ImageNet."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -81,14 +81,6 @@ def open_localization_test(
     return _read(folder, "val", open_image_folder(folder), bad_boxes, say)
 
 
-def evenly_spread(dataset: DetectionSet, count: int) -> DetectionSet:
-    """Return ``count`` of the images, evenly spread over all; all if there are no more."""
-    if count >= len(dataset):
-        return dataset
-    kept = tuple(dataset.images[i * len(dataset) // count] for i in range(count))
-    return replace(dataset, images=kept)
-
-
 def _read(
     folder: Path, part: Part, images: ImageFolder, bad_boxes: BadBoxes, say: Say
 ) -> DetectionSet:
@@ -105,6 +97,8 @@ def _read(
         )
     dropped = faults.settle(name, bad_boxes, say)
     kept = tuple(image for image in found if len(image.objects.boxes))
+    if not kept:
+        raise UserError(f"{name} in {folder} has no image with a box that can be right")
     if len(kept) < len(found):
         left_out = len(found) - len(kept)
         say(f"{name}: {left_out:,} of {len(found):,} images have no box and are left out")

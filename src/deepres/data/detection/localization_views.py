@@ -119,9 +119,14 @@ class SeenImages(Dataset[Seen]):
 def batches_of_one_size(
     images: BoxedImages, places: Sequence[int], views: Sequence[View]
 ) -> list[list[int]]:
-    """Split ``places`` into runs of images of the same size, no longer than memory allows."""
+    """Put ``places`` into batches of images of the same size, no larger than memory allows."""
+
+    def size(place: int) -> list[int]:
+        sides: list[int] = images.sizes[place].tolist()
+        return sides
+
     batches = []
-    for _, same in groupby(places, key=lambda i: images.sizes[i].tolist()):
+    for _, same in groupby(sorted(places, key=size), key=size):
         run = list(same)
         width, height = images.sizes[run[0]].tolist()
         largest = max(a * b for a, b in (view.size(width, height) for view in views))

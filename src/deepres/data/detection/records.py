@@ -6,9 +6,9 @@ width is x2 − x1. VOC's files count pixels from 1 and include the last: theirs
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -62,6 +62,15 @@ class DetectionSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def has_outlines(self) -> bool:
+        """Whether the outline of each object is known."""
+        return all(
+            image.objects.segmentations is not None
+            for image in self.images
+            if len(image.objects.boxes)
+        )
+
     def fingerprint(self) -> str:
         """Return a checksum of all ids, sizes, boxes, labels and which are ignored."""
         digest = hashlib.sha256()
@@ -70,6 +79,14 @@ class DetectionSet:
             for tensor in (image.objects.boxes, image.objects.labels, image.objects.ignored):
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def spread(self, count: int) -> Self:
+        """Return the set with ``count`` of its images, evenly spread; all if there are no more."""
+        if count >= len(self):
+            return self
+        return replace(
+            self, images=tuple(self.images[i * len(self) // count] for i in range(count))
+        )
 
 
 @dataclass(frozen=True)

@@ -121,18 +121,27 @@ def compressed(mask: Tensor) -> dict[str, Any]:
     return {"size": list(outline["size"]), "counts": outline["counts"].decode("ascii")}
 
 
+def box_around(mask: dict[str, Any]) -> list[float]:
+    """Return the smallest box, [x, y, width, height], around COCO's compressed run lengths."""
+    box: list[float] = detection_package("pycocotools.mask").toBbox(mask).tolist()
+    return box
+
+
 def evaluate_coco_results(
     dataset: DetectionSet, results: Sequence[CocoDetection], *, masks: bool = False
 ) -> CocoResult:
     """Score entries of COCO's result format; those on images that ``dataset`` lacks are left out.
 
     Raises:
-        UserError: the data set is not COCO's, has no objects, or masks are missing.
+        UserError: the data set is not COCO's, has no objects, or masks are missing, its own or
+            those that were found.
     """
     truth = _content(dataset)
     images = {int(image.id) for image in dataset.images}
     entries = [dict(each) for each in results if each["image_id"] in images]
     if masks:
+        if not dataset.has_outlines:
+            raise UserError(f"masks cannot be scored: {dataset.name} has objects without outlines")
         if any("segmentation" not in each for each in entries):
             raise UserError("masks cannot be scored: a detection has no segmentation")
         for each in entries:

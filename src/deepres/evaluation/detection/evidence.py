@@ -13,7 +13,6 @@ from deepres.data.images import open_image
 from deepres.detection.drawing import contact_sheet, draw_detections
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import Improvements, detect
-from deepres.evaluation.detection.finding import spread
 from deepres.evaluation.detection.precision import AveragePrecision
 from deepres.files import atomic_write, write_json
 from deepres.run_folder import DETECTIONS, PR_CURVES
@@ -45,7 +44,7 @@ def write_pictures(
 ) -> Path:
     """Draw what is on some images, evenly spread, beside what is found there; return the file."""
     pictures: list[Image.Image] = []
-    for image in spread(data, IMAGES_SHOWN).images:
+    for image in data.spread(IMAGES_SHOWN).images:
         (found,) = detect(detectors, [image_tensor(image)], improvements)
         pictures += [_annotated(image, data.classes), drawn(image.path, found, data.classes)]
     path = folder / DETECTIONS

@@ -58,11 +58,13 @@ class Found:
     def scores(self) -> dict[str, Any]:
         """Return what evaluations.json has on boxes and masks: ``rule``, ``map_50_pct`` and so on.
 
+        Masks are scored where the objects' outlines are known.
+
         Raises:
             UserError: as by ``result``.
         """
         noted = self.result().noted
-        if any("segmentation" in entry for entry in self.entries):
+        if self.data.has_outlines and any("segmentation" in entry for entry in self.entries):
             noted |= evaluate_coco_results(self.data, self.entries, masks=True).noted
         return noted
 
@@ -149,11 +151,3 @@ def find_objects(
         {image: found for each, _ in by_process for image, found in each.items()},
         [entry for _, each in by_process for entry in each],
     )
-
-
-def spread(data: DetectionSet, count: int) -> DetectionSet:
-    """Return ``data`` with ``count`` of its images, evenly spread; all if there are no more."""
-    if count >= len(data):
-        return data
-    images = tuple(data.images[i * len(data) // count] for i in range(count))
-    return dataclasses.replace(data, images=images)

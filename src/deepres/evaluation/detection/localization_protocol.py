@@ -1,10 +1,9 @@
 """The localization test of a run: of its own boxes and of trivial ones, noted beside it."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,14 +17,15 @@ from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
 from deepres.evaluation.detection.locating import locate, same_box
+from deepres.evaluation.noting import note
 from deepres.evaluation.protocol import score_weights
-from deepres.files import read_json, write_json
 from deepres.models import load_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.run_folder import EVALUATIONS
 
 GUESSES = 5
+TEST = ("kind", "set", "classes", "views", "classifier", "class_views")
+"""What two entries have in common if the later one takes the earlier one's place."""
 
 
 class Errors(NamedTuple):
@@ -119,7 +119,7 @@ def evaluate_localizer(
         "top5_error_pct": errors[0].top5_error_pct,
         "provenance": provenance(device),
     }
-    note_localization(run, entry)
+    note(run, entry, same=TEST)
     return errors
 
 
@@ -171,17 +171,3 @@ def check_classes(known: tuple[str, ...], test: DetectionSet, weights: Path) -> 
             f"{weights} knows other classes than those of {test.location}; give the data that it "
             "was trained on by --data"
         )
-
-
-def note_localization(run: Path, entry: dict[str, Any]) -> None:
-    """Note errors in the evaluations.json of the run's folder.
-
-    What was noted of the same images, classes and views is replaced. A folder that cannot be
-    written to is left as it is.
-    """
-    path = run / EVALUATIONS
-    key = ("kind", "set", "classes", "views", "classifier", "class_views")
-    earlier = read_json(path) if path.exists() else []
-    kept = [each for each in earlier if any(each.get(k) != entry.get(k) for k in key)]
-    with suppress(UserError):
-        write_json(path, [*kept, entry])

@@ -1,14 +1,11 @@
 """What a detector's tests have found, as its run's evaluations.json keeps it."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from deepres.data.detection.records import DetectionSet
-from deepres.errors import UserError
-from deepres.files import read_json, write_json
-from deepres.run_folder import EVALUATIONS
+from deepres.evaluation.noting import note
 
 Entry = dict[str, Any]
 TEST = ("kind", "set", "images", "rule", "improvements", "members")
@@ -47,8 +44,4 @@ def note_detection(run: Path, entry: Entry) -> None:
 
     A folder that cannot be written to is left as it is.
     """
-    path = run / EVALUATIONS
-    earlier = read_json(path) if path.exists() else []
-    kept = [each for each in earlier if any(each.get(key) != entry.get(key) for key in TEST)]
-    with suppress(UserError):
-        write_json(path, [*kept, entry])
+    note(run, entry, same=TEST)

@@ -16,7 +16,7 @@ import torch
 
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.errors import UserError
-from deepres.evaluation.detection.coco import CocoDetection, coco_categories
+from deepres.evaluation.detection.coco import CocoDetection, box_around, coco_categories
 from deepres.files import atomic_write, read_json
 
 COMPETITION = "comp4_det"
@@ -113,7 +113,7 @@ def write_coco(path: Path, results: Sequence[CocoDetection]) -> None:
 
 
 def read_coco(path: Path, dataset: DetectionSet) -> list[CocoDetection]:
-    """Read a result file of COCO's.
+    """Read a result file of COCO's; what has a mask and no box gets the box around its mask.
 
     Raises:
         UserError: it is missing, not COCO's, or an entry is wrong.
@@ -131,6 +131,8 @@ def read_coco(path: Path, dataset: DetectionSet) -> list[CocoDetection]:
                 f"{path}, detection {number}: {error}; expected image_id, category_id, score, and "
                 "bbox [x, y, width, height] or segmentation (compressed run lengths)"
             ) from error
+        if "bbox" not in each:
+            each["bbox"] = box_around(each["segmentation"])
     return results
 
 

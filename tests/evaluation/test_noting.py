@@ -1,0 +1,26 @@
+import json
+from pathlib import Path
+
+from deepres.evaluation.noting import note
+
+SAME = ("kind", "views")
+
+
+def test_the_later_of_two_entries_of_a_test_is_kept(tmp_path: Path) -> None:
+    entries = [
+        {"kind": "a", "views": "dense", "error": 1},
+        {"kind": "a", "error": 2},  # without views, which is another test
+        {"kind": "b", "views": "dense", "error": 3},
+        {"kind": "a", "views": "dense", "error": 4},
+    ]
+    for entry in entries:
+        note(tmp_path, entry, SAME)
+    noted = json.loads((tmp_path / "evaluations.json").read_text())
+    assert [each["error"] for each in noted] == [2, 3, 4]
+
+
+def test_a_folder_that_cannot_be_written_to_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_text("a file, not a folder")
+    note(file, {"kind": "a"}, SAME)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
