@@ -15,6 +15,7 @@ from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.fuse import fuse_for_inference
 from deepres.models.kept import kept_run
+from deepres.recipes.schema import TRAINED
 from deepres.run_folder import RunFolder
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
@@ -105,7 +106,11 @@ def weights_file(path: Path) -> Path:
     if not file.exists():
         if not RunFolder(path).recipe.exists():
             raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")
-        raise UserError(f"{path} has no {file.name} yet; finish it: deepres train --resume {path}")
+        kind = RunFolder(path).read_meta()["recipe"].get("kind", "")
+        command = TRAINED.get(kind, ("", "deepres"))[1]
+        raise UserError(
+            f"{path} has no {file.name} yet; finish it: {command} train --resume {path}"
+        )
     return file
 
 
