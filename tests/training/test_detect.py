@@ -270,7 +270,16 @@ def test_other_images_are_refused(tmp_path: Path, sets: Sets, whole: RunFolder) 
 
 def test_a_finished_run_can_be_extended(tmp_path: Path, sets: Sets) -> None:
     folder = run(tmp_path / "run", sets, tiny_recipe(2, "joint"))
+    tests = (folder.path / "evaluations.json").read_bytes()
+    refined = [{**json.loads(tests)[0], "improvements": ["box refinement"]}]
+    (folder.path / "evaluations.json").write_text(json.dumps(json.loads(tests) + refined))
+    resumed(folder.path, sets)  # there is nothing to do, and the tests stay
+    assert len(json.loads((folder.path / "evaluations.json").read_text())) == 2
     resumed(folder.path, sets, steps=3)
+    # What other tests found of the weights of two steps is not of those of three.
+    (own,) = json.loads((folder.path / "evaluations.json").read_text())
+    assert own["improvements"] == []
+    assert len(json.loads((folder.path / "evaluations-2steps.json").read_text())) == 2
     straight = run(tmp_path / "straight", sets, tiny_recipe(2, "joint").extended(3))
     weights = load_file(straight.weights)
     for name, tensor in load_file(folder.weights).items():
