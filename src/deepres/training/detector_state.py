@@ -104,7 +104,7 @@ class DetectorState(Clock):
 
     def _shared_losses(self) -> Tensor:
         """Return the means over all processes of ``losses``."""
-        return self.world.sum(self.losses.cpu()) / self.world.size
+        return self.world.sum(self.losses.cpu().clone()) / self.world.size
 
     def save(self, folder: RunFolder) -> None:
         """Make this the run's checkpoint; only the leader writes.
