@@ -117,6 +117,18 @@ class RunFolder:
         """Write recipe.json."""
         write_json(self.recipe, meta)
 
+    def set_tests_aside(self, steps: int) -> None:
+        """If a finished run is extended to ``steps``, rename what tests found of its old weights.
+
+        evaluations.json becomes evaluations-<old steps>steps.json, and so on.
+        """
+        if not self.result.exists() or (old := read_json(self.result)["steps"]) >= steps:
+            return
+        for name in (EVALUATIONS, DETECTIONS, PR_CURVES):
+            path = self.path / name
+            if path.exists():
+                path.rename(path.with_stem(f"{path.stem}-{old}steps"))
+
     def append_event(self, event: Event) -> None:
         """Add a line to metrics.jsonl."""
         try:

@@ -250,11 +250,12 @@ def test_mistakes_are_one_line_and_status_2(
     assert sorted(place.rglob("*")) == before  # a mistake leaves nothing behind
 
 
-def test_a_detectors_run_is_no_classifiers(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", "--resume", str(place / "plain")]) == 2
-    assert "this run trains a detector; use the commands of deepres detect" in (
-        capsys.readouterr().err
-    )
+@pytest.mark.parametrize("command", ["train --resume", "batchnorm", "responses"])
+def test_a_detectors_run_is_no_classifiers(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command.split(), str(place / "plain")]) == 2
+    assert "this run trains a detector; use deepres detect train" in (capsys.readouterr().err)
 
 
 def test_images_that_are_not_public_are_for_the_server(
@@ -290,3 +291,11 @@ def test_without_torchvision_it_says_what_to_install(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1] == (
         "deepres: detection needs the package torchvision; run: pip install 'deepres[detection]'"
     )
+
+
+def test_an_unfinished_run_says_how_to_finish_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.json").write_text('{"recipe": {"kind": "detection"}}')
+    assert main(["detect", "evaluate", str(tmp_path)]) == 2
+    assert f"finish it: deepres detect train --resume {tmp_path}" in capsys.readouterr().err

@@ -96,4 +96,4 @@ def test_mistakes_get_one_line(
 def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "recipe.json").write_text('{"recipe": {"kind": "imagenet"}}')
     assert evaluate(tmp_path) == 2
-    assert "trains no localization network" in capsys.readouterr().err
+    assert "this run trains a classifier; use deepres train" in capsys.readouterr().err

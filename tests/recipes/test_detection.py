@@ -13,6 +13,7 @@ from deepres.recipes import (
     get_recipe,
     recipe_from_dict,
 )
+from deepres.recipes.localization import localization_recipe, localization_recipe_from_dict
 
 COCO = detection_recipe("coco", "resnet101")
 
@@ -77,11 +78,25 @@ def test_a_recipe_survives_json() -> None:
     assert departures(changed) == {"anchor_sizes": (16, 32), "roi_pooling": "align", "masks": True}
 
 
-def test_recipes_of_detectors_and_classifiers_are_told_apart() -> None:
-    with pytest.raises(UserError, match="trains a detector; use the commands of deepres detect"):
-        classification_recipe_from_dict(COCO.to_dict())
-    with pytest.raises(UserError, match="trains a classifier, not a detector; leave out detect"):
-        detection_recipe_from_dict(get_recipe("resnet20").to_dict())
+def test_recipes_of_each_kind_are_told_apart() -> None:
+    classifier, localizer = get_recipe("resnet20"), localization_recipe("resnet18")
+    of_kind = {
+        "a classifier; use deepres train": (classification_recipe_from_dict, classifier),
+        "a detector; use deepres detect train": (detection_recipe_from_dict, COCO),
+        "a localization network; use deepres localize train": (
+            localization_recipe_from_dict,
+            localizer,
+        ),
+    }
+    for words, (_, recipe) in of_kind.items():
+        for read, own in of_kind.values():
+            if own is recipe:
+                assert read(recipe.to_dict()) == recipe
+            else:
+                with pytest.raises(UserError, match=f"this run trains {words}"):
+                    read(recipe.to_dict())
+    with pytest.raises(UserError, match="another version of deepres: it is of kind 'other'"):
+        localization_recipe_from_dict({"kind": "other"})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,13 @@ from deepres.data.detection.batches import DetectionBatches
 from deepres.data.detection.records import DetectionSet
 from deepres.detection.faster_rcnn import PARTS, Detector
 from deepres.detection.weights import load_detector
-from deepres.distributed import ALONE
+from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.detection.finding import find_objects
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
+from deepres.training import detector_state
 from deepres.training.detect import training_step
 from deepres.training.detector_run import initial_detector, resume_detector, train_detector
 from deepres.training.detector_state import DetectorState
@@ -191,6 +193,44 @@ def test_each_phase_trains_its_parts_alone(sets: Sets, batch_norm: str) -> None:
     assert not state.initial
 
 
+class Two(World):
+    """Two processes with the same losses, the leader's BN statistics being zero."""
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.mul_(2)
+
+    def take_leaders(self, tensors: Iterable[torch.Tensor]) -> None:
+        for tensor in tensors:
+            tensor.zero_()
+
+
+@pytest.fixture
+def shared_state(sets: Sets, monkeypatch: pytest.MonkeyPatch) -> DetectorState:
+    """The state of one of two processes."""
+    monkeypatch.setattr(detector_state, "sharing_gradients", lambda network, device: network)
+    recipe = tiny_recipe(8, "4-step", "batch_norm=trained", "log_every=4")
+    detector = initial_detector(recipe, sets[0].classes, None, seed=0)
+    return DetectorState(detector, recipe, CPU, Two(0, 2))
+
+
+def test_a_checkpoint_between_two_logs_leaves_the_shared_losses(
+    shared_state: DetectorState, tmp_path: Path
+) -> None:
+    for loss in (1.0, 3.0):
+        names = shared_state.phase.losses(masks=False)
+        shared_state.record({name: torch.tensor(loss) for name in names})
+        shared_state.save(RunFolder(tmp_path))
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["losses"][0, :2].tolist() == [1, 3]
+    assert shared_state.end_window()["loss_objectness"] == 2
+
+
+def test_a_phase_begins_with_the_leaders_statistics(shared_state: DetectorState) -> None:
+    for buffer in shared_state.detector.buffers():
+        buffer.fill_(1)
+    shared_state.begin_phase(1)
+    assert not any(buffer.any() for buffer in shared_state.proposer.buffers())
+
+
 def test_biases_learn_at_twice_the_rate_through_every_drop(sets: Sets) -> None:
     recipe = tiny_recipe(16, "4-step", "lr_divisor=10")
     state = DetectorState(
@@ -270,7 +310,16 @@ def test_other_images_are_refused(tmp_path: Path, sets: Sets, whole: RunFolder) 
 
 def test_a_finished_run_can_be_extended(tmp_path: Path, sets: Sets) -> None:
     folder = run(tmp_path / "run", sets, tiny_recipe(2, "joint"))
+    tests = (folder.path / "evaluations.json").read_bytes()
+    refined = [{**json.loads(tests)[0], "improvements": ["box refinement"]}]
+    (folder.path / "evaluations.json").write_text(json.dumps(json.loads(tests) + refined))
+    resumed(folder.path, sets)  # there is nothing to do, and the tests stay
+    assert len(json.loads((folder.path / "evaluations.json").read_text())) == 2
     resumed(folder.path, sets, steps=3)
+    # What other tests found of the weights of two steps is not of those of three.
+    (own,) = json.loads((folder.path / "evaluations.json").read_text())
+    assert own["improvements"] == []
+    assert len(json.loads((folder.path / "evaluations-2steps.json").read_text())) == 2
     straight = run(tmp_path / "straight", sets, tiny_recipe(2, "joint").extended(3))
     weights = load_file(straight.weights)
     for name, tensor in load_file(folder.weights).items():

@@ -108,7 +108,6 @@ def call(options: argparse.Namespace) -> int:
         "device": options.device,
         "workers": options.workers,
         "save_every_s": options.save_every,
-        "say": say,
     }
     folder, result = _resume(options, common) if options.resume else _start(options, common)
     if not is_leader():
@@ -203,5 +202,5 @@ def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, 
     meta = RunFolder(options.resume).read_meta()
     recipe = detection_recipe_from_dict(meta["recipe"])
     data = _open(recipe, options.data or Path(meta["data"]["location"]))
-    result = resume_detector(options.resume, *data, steps=options.steps, **common)
+    result = resume_detector(options.resume, *data, steps=options.steps, say=say, **common)
     return options.resume, result

@@ -7,6 +7,7 @@ import torch
 from deepres.cli.terminal import open_data
 from deepres.errors import UserError
 from deepres.models.weights import weights_file
+from deepres.recipes import classification_recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.finished import FinishedRun, finished_run
 
@@ -20,11 +21,13 @@ def open_run(path: Path, data_name: str | None, device: torch.device) -> Finishe
         device: where the weights are put.
 
     Raises:
-        UserError: there is no such run, it is not finished, or its data are elsewhere.
+        UserError: there is no such run of a classifier, it is not finished, or its data are
+            elsewhere.
     """
     weights_file(path)
     if not path.is_dir():
         raise UserError(f"{path} is not a run folder: its training images are not known")
     meta = RunFolder(path).read_meta()
-    data = open_data(data_name or meta["data"]["location"], meta["recipe"].get("kind", ""))
+    recipe = classification_recipe_from_dict(meta["recipe"])
+    data = open_data(data_name or meta["data"]["location"], recipe.kind)
     return finished_run(path, data, device)

@@ -15,14 +15,13 @@ from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.fuse import fuse_for_inference
 from deepres.models.kept import kept_run
+from deepres.recipes.schema import TRAINED
 from deepres.run_folder import RunFolder
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 METADATA = "deepres"
 DETECTOR, LOCALIZER = "detector", "localizer"  # notes that such a file has, a classifier's has not
 WEIGHTS = "model.safetensors"
-TRAIN = {"detection": "detect train", "localization": "localize train"}
-"""The commands that train what is no classifier, by their recipes' kinds."""
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -109,9 +108,9 @@ def weights_file(path: Path) -> Path:
         if not RunFolder(path).recipe.exists():
             raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")
         kind = RunFolder(path).read_meta().get("recipe", {}).get("kind", "")
-        train = TRAIN.get(kind, "train")
+        command = TRAINED.get(kind, ("", "deepres"))[1]
         raise UserError(
-            f"{path} has no {file.name} yet; finish it: deepres {train} --resume {path}"
+            f"{path} has no {file.name} yet; finish it: {command} train --resume {path}"
         )
     return file
 

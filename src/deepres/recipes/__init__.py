@@ -7,7 +7,7 @@ from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
 from deepres.recipes.detection import DetectionRecipe, detection_departures, detection_recipe
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
-from deepres.recipes.schema import ARITHMETIC, ClassificationRecipe, Recipe
+from deepres.recipes.schema import ARITHMETIC, ClassificationRecipe, Recipe, unfit_kind
 
 __all__ = [
     "CifarRecipe",
@@ -44,10 +44,10 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
 
 
 def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe | DetectionRecipe:
-    """Return the recipe that its ``to_dict`` gave.
+    """Return the recipe of a classifier or a detector that its ``to_dict`` gave.
 
     Raises:
-        UserError: it was written by another version.
+        UserError: it is a localization network's, or was written by another version.
     """
     classes: dict[str, type[CifarRecipe] | type[ImageNetRecipe] | type[DetectionRecipe]] = {
         CifarRecipe.kind: CifarRecipe,
@@ -56,9 +56,7 @@ def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe | D
     }
     kind = fields.get("kind", "")
     if kind not in classes:
-        raise UserError(
-            f"the recipe was written by another version of deepres: it is of kind {kind!r}"
-        )
+        raise unfit_kind(fields)
     return classes[kind].from_dict(fields)
 
 
@@ -66,11 +64,11 @@ def classification_recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | Ima
     """Return a classifier's recipe that its ``to_dict`` gave.
 
     Raises:
-        UserError: it is a detector's, or was written by another version.
+        UserError: it is of another kind, or was written by another version.
     """
     recipe = recipe_from_dict(fields)
     if isinstance(recipe, DetectionRecipe):
-        raise UserError("this run trains a detector; use the commands of deepres detect")
+        raise unfit_kind(fields)
     return recipe
 
 
@@ -78,11 +76,11 @@ def detection_recipe_from_dict(fields: dict[str, Any]) -> DetectionRecipe:
     """Return a detector's recipe that its ``to_dict`` gave.
 
     Raises:
-        UserError: it is a classifier's, or was written by another version.
+        UserError: it is of another kind, or was written by another version.
     """
     recipe = recipe_from_dict(fields)
     if not isinstance(recipe, DetectionRecipe):
-        raise UserError("this run trains a classifier, not a detector; leave out detect")
+        raise unfit_kind(fields)
     return recipe
 
 

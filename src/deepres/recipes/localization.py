@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from deepres.errors import UserError
-from deepres.recipes.schema import Recipe
+from deepres.recipes.schema import Recipe, unfit_kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,5 +92,5 @@ def localization_recipe_from_dict(fields: dict[str, Any]) -> LocalizationRecipe:
         UserError: it is of another kind, or was written by another version.
     """
     if fields.get("kind") != LocalizationRecipe.kind:
-        raise UserError("this run trains no localization network; leave out localize")
+        raise unfit_kind(fields)
     return LocalizationRecipe.from_dict(fields)

@@ -12,6 +12,23 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
 """The fields that say how numbers are computed, and not which: no run departs by them."""
+TRAINED = {
+    **dict.fromkeys(("cifar10", "imagenet"), ("a classifier", "deepres")),
+    "detection": ("a detector", "deepres detect"),
+    "localization": ("a localization network", "deepres localize"),
+}
+"""What each kind of recipe trains, and whose commands train, evaluate and so on."""
+
+
+def unfit_kind(fields: dict[str, Any]) -> UserError:
+    """Return the error for a recipe, as JSON has it, of a kind that a command cannot take."""
+    kind = fields.get("kind", "")
+    if kind not in TRAINED:
+        return UserError(
+            f"the recipe was written by another version of deepres: it is of kind {kind!r}"
+        )
+    what, command = TRAINED[kind]
+    return UserError(f"this run trains {what}; use {command} train, evaluate, …")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,6 @@ def train_detector(
     device: str = "auto",
     workers: int | None = None,
     save_every_s: float = SAVE_EVERY_S,
-    say: Callable[[str], None] = print,
     progress: Callable[[str, int, int], Progress] | None = None,
 ) -> dict[str, Any]:
     """Train a detector and leave a run folder with its curves, weights and result.
@@ -68,7 +67,6 @@ def train_detector(
         workers: how many processes decode image files; by default one a core, up to 8.
         save_every_s: seconds between checkpoints; a kill loses no more than that and an
             evaluation.
-        say: receives lines for the user.
         progress: makes a bar for a label, the last step and the first; by default one of its own.
 
     Returns:
@@ -173,6 +171,7 @@ def resume_detector(
         meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
         note_resumption(meta, run_provenance(target, world), done.step, speak)
         if world.leader:
+            folder.set_tests_aside(recipe.steps)
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)

@@ -61,6 +61,8 @@ class DetectorState(Clock):
     def begin_phase(self, number: int) -> None:
         """Make ready what the phase with this number trains, and the proposals that it takes."""
         self.number, self.phase = number, self._phases[number]
+        # Each process has BN statistics of its own; what the phase keeps fixed is one detector.
+        self.world.take_leaders(self.detector.buffers())
         # The proposals are those of the phase before: their network is put aside first.
         self.proposer = frozen_proposer(self.detector) if self.phase.takes_proposals else None
         own = self.detector.state_dict()
@@ -102,7 +104,7 @@ class DetectorState(Clock):
 
     def _shared_losses(self) -> Tensor:
         """Return the means over all processes of ``losses``."""
-        return self.world.sum(self.losses.cpu()) / self.world.size
+        return self.world.sum(self.losses.cpu().clone()) / self.world.size
 
     def save(self, folder: RunFolder) -> None:
         """Make this the run's checkpoint; only the leader writes.

@@ -166,6 +166,7 @@ def resume_localizer(
         meta |= {"recipe": recipe.to_dict(), "departures": localization_departures(recipe)}
         note_resumption(meta, run_provenance(target, world), done.step, say)
         if world.leader:
+            folder.set_tests_aside(recipe.steps)
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)

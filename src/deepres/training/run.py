@@ -204,6 +204,7 @@ def resume_together(
                 how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
                 meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
                 note_resumption(meta, now, done.step, how.say)
+                folder.set_tests_aside(recipe.steps)
                 folder.rewind_events(done.events)
                 folder.write_meta(meta)
             trainings.append(training)
