@@ -92,3 +92,18 @@ def test_a_batch_that_lost_images_is_taken_step_by_step(sample: Cifar10) -> None
     for images in (16, 13, 16):
         [draws] = plain.batches.take(images)
         assert plain.step(draws[:images]).tolist() == graphed.step(draws[:images]).tolist()
+
+
+def test_a_first_batch_that_lost_images_does_not_stay_what_is_recorded() -> None:
+    recorded = []
+
+    def record(step: Step, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
+        recorded.append(len(inputs[0]))
+        return lambda: step(*inputs)
+
+    total = torch.zeros(())
+    step = GraphedStep(lambda images: total.add_(images.sum()).clone(), [total], record)
+    for images in (3, 4, 3, 4):
+        step(torch.ones(images))
+    assert recorded == [3, 4]
+    assert total == 14

@@ -33,7 +33,7 @@ def cuda_graph(step: Step, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
 
 
 class GraphedStep:
-    """Calls ``step`` by replaying what it did the first time.
+    """Calls ``step`` by replaying what it did with the first whole batch.
 
     A step of a small network has hundreds of kernels of a few microseconds, which the host
     launches more slowly than the device runs them. A graph is launched as one.
@@ -59,7 +59,8 @@ class GraphedStep:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Take the step; the next call overwrites what it returns."""
-        if self._replay is None:
+        # The first batch may have lost images; a larger one is recorded instead.
+        if self._replay is None or len(inputs[0]) > len(self._inputs[0]):
             self._inputs = tuple(x.clone() for x in inputs)
             before = [x.detach().clone() for x in self._changing]
             self._replay = self._record(self._step, self._inputs)
