@@ -97,3 +97,8 @@ def test_artefacts_by_pattern() -> None:
     ]
     with pytest.raises(UserError, match="unknown table or figure 'tabel6'; did you mean table6"):
         find_artefacts(["figure1", "tabel6"])
+
+
+def test_artefacts_have_the_papers_names() -> None:
+    titles = {artefact.name: artefact.title for artefact in ARTEFACTS}
+    assert (titles["table6"], titles["table13"]) == ("Table 6", "Table 13")

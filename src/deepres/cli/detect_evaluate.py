@@ -93,6 +93,13 @@ def call(options: argparse.Namespace) -> int:
     """Test, print the precisions, and note them beside the run."""
     if bool(options.runs) == bool(options.results):
         raise UserError("name either runs to test, or a results file by --results")
+    if options.results and (
+        options.ablation or options.refine or options.multi_scale or options.save_results
+    ):
+        raise UserError(
+            "--results scores a file as it is; leave out --ablation, --refine, --multi-scale and "
+            "--save-results"
+        )
     if options.ablation and (options.refine or options.multi_scale or options.save_results):
         raise UserError("--ablation chooses the improvements itself; leave out the other switches")
     if options.results:

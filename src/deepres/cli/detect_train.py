@@ -10,6 +10,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.distributed import is_leader
 from deepres.errors import UserError
+from deepres.models.weights import weights_file
 from deepres.recipes import DetectionRecipe, detection_recipe, detection_recipe_from_dict
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.report.figures import describe, learning_curves
@@ -23,7 +24,7 @@ EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepre
   deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights runs/resnet101-s0
   deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights runs/resnet101-s0
   torchrun --nproc-per-node 8 -m deepres detect train resnet101 --on coco --data coco \\
-      --weights runs/resnet101-s0"""
+      --set bad_boxes=drop --weights runs/resnet101-s0"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -58,7 +59,6 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--schedule",
         choices=["4-step", "joint"],
-        default="4-step",
         help="alternate between proposals and regions, as in the paper (default), or train both "
         "at once, for as many steps as one of the four",
     )
@@ -141,7 +141,10 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
 
     seed = options.seed or 0
     recipe, data = _recipe(options)
-    resolve_device(options.device)  # before the annotations of a large data set
+    # What is quickly found wrong comes before the annotations of a large data set.
+    resolve_device(options.device)
+    if options.weights is not None:
+        weights_file(options.weights)
     name = data.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
     made = run_name(options.backbone, recipe.steps, recipe.shortened_from, seed, settings)
@@ -174,10 +177,14 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
                 f"--on {options.on} is the folder of the data already; leave out --data"
             )
         dataset, data = FOLDER_NAME, folder
+    elif options.on not in DATASETS and Path(options.on).name != options.on:
+        raise UserError(f"{options.on}: no such folder")
+    elif options.on == FOLDER_NAME:
+        raise UserError("--on folder: name the folder itself, in VOC's layout; it is not here")
     else:
         dataset = options.on
         data = options.data or Path(DATA_FOLDERS.get(dataset, ""))
-    recipe = detection_recipe(dataset, options.backbone, options.schedule)
+    recipe = detection_recipe(dataset, options.backbone, options.schedule or "4-step")
     if options.steps is not None and options.steps != recipe.steps:
         recipe = recipe.shortened(options.steps)
     return recipe.changed(options.set), data
@@ -194,7 +201,7 @@ def _open(recipe: DetectionRecipe, data: Path) -> tuple[DetectionSet, DetectionS
 def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     from deepres.training.detector_run import resume_detector  # not everyone has torchvision
 
-    for option in ("on", "weights", "out", "seed"):
+    for option in ("on", "weights", "schedule", "out", "seed"):
         if getattr(options, option) is not None:
             raise UserError(f"--{option} is for new runs: --resume keeps all of that")
     if options.set:

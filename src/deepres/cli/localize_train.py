@@ -9,6 +9,7 @@ from deepres.cli.terminal import IMAGENET_FOLDER, say
 from deepres.data.detection.localization import LocalizationData, open_localization_data
 from deepres.distributed import is_leader
 from deepres.errors import UserError
+from deepres.models.weights import weights_file
 from deepres.recipes.localization import (
     LocalizationRecipe,
     localization_recipe,
@@ -124,7 +125,9 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
     if options.steps is not None and options.steps != recipe.steps:
         recipe = recipe.shortened(options.steps)
     recipe = recipe.changed(options.set)
-    resolve_device(options.device)  # before many annotations are read
+    # What is quickly found wrong comes before many annotations are read.
+    resolve_device(options.device)
+    weights_file(options.weights)
     name = run_name(options.network, recipe.steps, recipe.shortened_from, seed, ["localization"])
     folder = options.out or Path("runs") / name
     RunFolder(folder).check_absent()

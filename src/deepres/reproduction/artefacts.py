@@ -39,7 +39,7 @@ class Artefact:
     @property
     def title(self) -> str:
         """Its name in print: "Table 6"."""
-        return re.sub(r"(\d)", r" \1", self.name).capitalize()
+        return re.sub(r"(\d+)", r" \1", self.name).capitalize()
 
 
 def _studies(

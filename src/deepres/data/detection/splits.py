@@ -101,7 +101,8 @@ def _voc_folder(folder: Path, year: int) -> Path:
     for place in places:
         if place.name == f"VOC{year}" and place.is_dir():
             return place
-    raise UserError(f"{folder} has no VOC{year}; expected {places[0]}")
+    expected = places[1] if folder.name == "VOCdevkit" else places[0]
+    raise UserError(f"{folder} has no VOC{year}; expected {expected}")
 
 
 def _coco(title: str, split: str, folder: Path, faults: Faults) -> DetectionSet:
