@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli import Commands
+from deepres.cli.run_options import add_run_options
 from deepres.cli.terminal import say
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
@@ -16,7 +17,6 @@ from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
-from deepres.training.beginning import SAVE_EVERY_S
 
 DATA_FOLDERS = {"voc07+12": "VOCdevkit", "voc07++12": "VOCdevkit", "coco": "coco"}
 EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
@@ -62,37 +62,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="alternate between proposals and regions, as in the paper (default), or train both "
         "at once, for as many steps as one of the four",
     )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        help="shorten the recipe to so many steps, its milestones in proportion; "
-        "with --resume: extend the run to so many",
-    )
-    parser.add_argument("--seed", type=int, help="of new weights, order and draws (default: 0)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="replace a field of the recipe, e.g. short_side=300; may be given several times",
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        help="processes that decode image files (default: one a core, up to 8)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder to make (default: runs/<backbone>-<data set>[-<steps>steps]-s<seed>)",
-    )
-    parser.add_argument(
-        "--save-every",
-        type=float,
-        default=SAVE_EVERY_S,
-        metavar="SECONDS",
-        help="time between checkpoints (default: %(default).0f)",
+    add_run_options(
+        parser,
+        seeds="new weights, order and draws",
+        setting="short_side=300",
+        folder="runs/<backbone>-<data set>[-<steps>steps]-s<seed>",
     )
     parser.set_defaults(call=call)
 

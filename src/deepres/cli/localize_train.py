@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli import Commands
+from deepres.cli.run_options import add_run_options
 from deepres.cli.terminal import IMAGENET_FOLDER, say
 from deepres.data.detection.localization import LocalizationData, open_localization_data
 from deepres.distributed import is_leader
@@ -18,7 +19,6 @@ from deepres.recipes.localization import (
 from deepres.report.figures import describe
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
-from deepres.training.beginning import SAVE_EVERY_S
 
 EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet:
   deepres localize train resnet101 --weights runs/resnet101-s0
@@ -49,37 +49,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "ILSVRC2012_bbox_val/, or Tiny-ImageNet as published (default: where a run's data are, "
         f"else {IMAGENET_FOLDER})",
     )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        help="shorten the recipe to so many steps, its milestones in proportion; "
-        "with --resume: extend the run to so many",
-    )
-    parser.add_argument("--seed", type=int, help="of new layers, order and draws (default: 0)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="replace a field of the recipe, e.g. lr=0.02; may be given several times",
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        help="processes that decode image files (default: one a core, up to 8)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder to make (default: runs/<network>-localization[-<steps>steps]-s<seed>)",
-    )
-    parser.add_argument(
-        "--save-every",
-        type=float,
-        default=SAVE_EVERY_S,
-        metavar="SECONDS",
-        help="time between checkpoints (default: %(default).0f)",
+    add_run_options(
+        parser,
+        seeds="new layers, order and draws",
+        setting="lr=0.02",
+        folder="runs/<network>-localization[-<steps>steps]-s<seed>",
     )
     parser.set_defaults(call=call)
 

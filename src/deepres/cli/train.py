@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli import Commands
+from deepres.cli.run_options import add_run_options
 from deepres.cli.terminal import DATA_HELP, open_data, say
 from deepres.distributed import is_leader
 from deepres.errors import UserError
@@ -18,7 +19,6 @@ from deepres.recipes import (
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
-from deepres.training.beginning import SAVE_EVERY_S
 from deepres.training.run import resume_together, train_together
 from deepres.training.setup import How
 
@@ -32,26 +32,18 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--resume", type=Path, nargs="+", metavar="RUN", help="go on with runs, several at once"
     )
-    parser.add_argument(
-        "--steps",
-        type=int,
-        help="shorten the recipe to so many steps, its milestones in proportion; "
-        "with --resume: extend the run to so many",
+    parser.add_argument("--data", help=DATA_HELP)
+    add_run_options(
+        parser,
+        seeds="weights, order and crops",
+        setting="lr=0.05",
+        folder="runs/<recipe>[-<steps>steps]-s<seed>; with --seeds, -s<seed> is added to it",
     )
-    parser.add_argument("--seed", type=int, help="of weights, order and crops (default: 0)")
     parser.add_argument(
         "--seeds",
         type=int,
         metavar="N",
         help="train N runs at once, of this seed and the next",
-    )
-    parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="replace a field of the recipe, e.g. lr=0.05; may be given several times",
     )
     parser.add_argument(
         "--accumulate",
@@ -74,25 +66,6 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--recompute",
         action="store_true",
         help="compute blocks again in the backward pass, if memory is short",
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        help="processes that decode image files (default: one a core, up to 8)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder to make (default: runs/<recipe>[-<steps>steps]-s<seed>); "
-        "with --seeds, -s<seed> is added",
-    )
-    parser.add_argument(
-        "--save-every",
-        type=float,
-        default=SAVE_EVERY_S,
-        metavar="SECONDS",
-        help="time between checkpoints (default: %(default).0f)",
     )
     parser.set_defaults(call=call)
 

@@ -1,8 +1,9 @@
-"""What the beginning of every run takes, whatever is trained."""
+"""What every run takes to begin, be saved and be stopped, whatever is trained."""
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.provenance import provenance
 from deepres.run_folder import RunFolder
+from deepres.training.interrupt import Interrupted, StopRequest
 
 SAVE_EVERY_S = 60.0
 
@@ -58,3 +60,54 @@ def sharing_gradients(network: nn.Module, device: torch.device) -> DistributedDa
         device_ids=[device] if device.type == "cuda" else None,
         gradient_as_bucket_view=True,
     )
+
+
+class Saved(Protocol):
+    """A run between two steps."""
+
+    step: int
+
+    def save(self, folder: RunFolder) -> None:
+        """Make this the run's checkpoint."""
+
+
+class SaveAndStop:
+    """After each step, saves the run when it is time, and ends it when a signal asked for that.
+
+    Args:
+        state: what is saved.
+        folder: where.
+        every_s: seconds between two saves.
+        stop: the request that signals make.
+        world: the processes, which act as one though a signal reaches them one by one.
+        command: goes on with the run, with ``--resume``.
+    """
+
+    def __init__(
+        self,
+        state: Saved,
+        folder: RunFolder,
+        every_s: float,
+        stop: StopRequest,
+        world: World,
+        command: str = "deepres train",
+    ) -> None:
+        self._state, self._folder, self._every_s = state, folder, every_s
+        self._stop, self._world, self._command = stop, world, command
+        self._saved_at = time.monotonic()
+
+    def __call__(self, last: bool) -> None:
+        """Save if this step is the ``last`` or the time has come, or if a signal asked to stop.
+
+        Raises:
+            Interrupted: it did, and this is not the last step.
+            Diverged: the state is not worth keeping.
+        """
+        due = last or time.monotonic() - self._saved_at >= self._every_s
+        signal_number, save = self._world.max(self._stop.signal_number, due)
+        if signal_number or save:
+            self._state.save(self._folder)
+            self._saved_at = time.monotonic()
+        if signal_number and not last:
+            step, run = self._state.step, self._folder.path
+            raise Interrupted(signal_number, step, run, command=self._command)

@@ -1,7 +1,6 @@
 """The loop that trains a classifier: one for every network and recipe."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -13,8 +12,9 @@ from deepres.models.classifier import Classifier
 from deepres.progress import Progress
 from deepres.recipes import ClassificationRecipe
 from deepres.run_folder import RunFolder
+from deepres.training.beginning import SaveAndStop
 from deepres.training.feed import Feed
-from deepres.training.interrupt import Interrupted, StopRequest
+from deepres.training.interrupt import StopRequest
 from deepres.training.optim import RATE, learning_rate, set_learning_rate
 from deepres.training.state import TrainingState
 
@@ -49,9 +49,9 @@ def run_steps(run: Training, stop: StopRequest) -> Iterator[None]:
         Diverged: the loss or a weight is no longer finite.
     """
     recipe, state, world = run.recipe, run.state, run.world
-    saved_at = time.monotonic()
     train_note = test_note = ""
     bar = run.progress(recipe.model, recipe.steps, state.step)
+    save_and_stop = SaveAndStop(state, run.folder, run.save_every_s, stop, world)
 
     with bar:
         state.skip_time()
@@ -68,14 +68,7 @@ def run_steps(run: Training, stop: StopRequest) -> Iterator[None]:
                 test_note = log_evaluation(run, last)
             bar.update(state.step, train_note + test_note)
 
-            save_due = time.monotonic() - saved_at >= run.save_every_s
-            # A signal, or the hour to save, reaches the processes one by one; they act as one.
-            signal_number, save = world.max(stop.signal_number, last or save_due)
-            if signal_number or save:
-                state.save(run.folder)
-                saved_at = time.monotonic()
-            if signal_number and not last:
-                raise Interrupted(signal_number, state.step, run.folder.path)
+            save_and_stop(last)
             yield
 
 

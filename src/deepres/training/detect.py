@@ -1,6 +1,5 @@
 """The loop that trains a detector: one for the 4-step schedule and for joint training."""
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from deepres.progress import Progress
 from deepres.recipes import DetectionRecipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed
-from deepres.training.beginning import run_provenance
+from deepres.training.beginning import SaveAndStop, run_provenance
 from deepres.training.detector_state import DetectorState
 from deepres.training.feed import Feeding
-from deepres.training.interrupt import Interrupted, stop_on_signals
+from deepres.training.interrupt import stop_on_signals
 from deepres.training.optim import set_learning_rate
 
 
@@ -52,12 +51,14 @@ def run_steps(run: DetectorTraining) -> None:
         Diverged: the loss or a weight is no longer finite.
     """
     recipe, state, world = run.recipe, run.state, run.how.world
-    saved_at = time.monotonic()
     train_note = test_note = ""
     bar = run.progress(recipe.model, recipe.steps, state.step)
 
     with stop_on_signals() as stop, bar, random_state_kept(run.how.device):
         batches = batches_of_phase(run)
+        save_and_stop = SaveAndStop(
+            *(state, run.folder, run.save_every_s, stop, world), command="deepres detect train"
+        )
         state.skip_time()
         while state.step < recipe.steps:
             if (number := recipe.phase_of(state.step)) != state.number:
@@ -80,15 +81,7 @@ def run_steps(run: DetectorTraining) -> None:
                 test_note = log_evaluation(run, last)
             bar.update(state.step, train_note + test_note)
 
-            save_due = time.monotonic() - saved_at >= run.save_every_s
-            # A signal, or the hour to save, reaches the processes one by one; they act as one.
-            signal_number, save = world.max(stop.signal_number, last or save_due)
-            if signal_number or save:
-                state.save(run.folder)
-                saved_at = time.monotonic()
-            if signal_number and not last:
-                command = "deepres detect train"
-                raise Interrupted(signal_number, state.step, run.folder.path, command=command)
+            save_and_stop(last)
 
 
 def training_step(

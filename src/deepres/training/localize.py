@@ -1,6 +1,5 @@
 """The loop that trains a localization network (appendix C)."""
 
-import time
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +21,8 @@ from deepres.progress import Progress
 from deepres.recipes.localization import LocalizationRecipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed
-from deepres.training.interrupt import Interrupted, stop_on_signals
+from deepres.training.beginning import SaveAndStop
+from deepres.training.interrupt import stop_on_signals
 from deepres.training.optim import RATE, set_learning_rate
 from deepres.training.state import TrainingState
 
@@ -58,10 +58,12 @@ def run_steps(run: LocalizerTraining) -> None:
         Diverged: the loss or a weight is no longer finite.
     """
     recipe, state, world = run.recipe, run.state, run.world
-    saved_at = time.monotonic()
     train_note = test_note = ""
     bar = Progress(f"localize {recipe.model}", recipe.steps, state.step, shown=world.leader)
     with stop_on_signals() as stop, bar:
+        save_and_stop = SaveAndStop(
+            state, run.folder, run.save_every_s, stop, world, command=COMMAND
+        )
         state.skip_time()
         while state.step < recipe.steps:
             set_learning_rate(state.optimizer, recipe.learning_rate(state.step))
@@ -77,14 +79,7 @@ def run_steps(run: LocalizerTraining) -> None:
                 test_note = _log_evaluation(run, last)
             bar.update(state.step, train_note + test_note)
 
-            save_due = time.monotonic() - saved_at >= run.save_every_s
-            # A signal, or the hour to save, reaches the processes one by one; they act as one.
-            signal_number, save = world.max(stop.signal_number, last or save_due)
-            if signal_number or save:
-                state.save(run.folder)
-                saved_at = time.monotonic()
-            if signal_number and not last:
-                raise Interrupted(signal_number, state.step, run.folder.path, command=COMMAND)
+            save_and_stop(last)
 
 
 def training_step(
