@@ -335,3 +335,12 @@ def test_training_and_test_classes_must_agree(tmp_path: Path, sets: Sets) -> Non
     other = dataclasses.replace(sets[1], classes=("dog",))
     with pytest.raises(UserError, match=r"other classes: 1 \(cat, …\) and 1 \(dog, …\)"):
         run(tmp_path / "run", (sets[0], other))
+
+
+def test_images_without_objects_are_refused_before_there_is_a_folder(
+    tmp_path: Path, sets: Sets
+) -> None:
+    empty = dataclasses.replace(sets[0], images=())
+    with pytest.raises(UserError, match="has no objects to learn from"):
+        run(tmp_path / "run", (empty, sets[1]))
+    assert not (tmp_path / "run").exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from deepres.data.detection.batches import learnable
 from deepres.data.detection.records import DetectionSet
 from deepres.data.download import file_digest
 from deepres.data.loading import number_of_workers
@@ -84,6 +85,7 @@ def train_detector(
     world, target = join_world(device)
     # All that can fail comes before the folder is made.
     check_shares(recipe, world)
+    learnable(train_set, recipe.detector.masks)
     file = weights_file(Path(weights)) if weights else None
     detector = initial_detector(recipe, train_set.classes, file, seed)
     meta = {

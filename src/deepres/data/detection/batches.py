@@ -18,6 +18,20 @@ from deepres.errors import UserError
 Target = dict[str, Tensor]
 
 
+def learnable(data: DetectionSet, masks: bool) -> list[AnnotatedImage]:
+    """Return the images of ``data`` that have objects to learn.
+
+    Raises:
+        UserError: there are none, or masks are to be learnt and not all outlines are known.
+    """
+    images = [image for image in data.images if not image.objects.ignored.all()]
+    if not images:
+        raise UserError(f"{data.name} in {data.location} has no objects to learn from")
+    if masks and not data.has_outlines:
+        raise UserError(f"{data.name} has objects without outlines, so no masks can be learnt")
+    return images
+
+
 class ImageDraws(NamedTuple):
     """For each place in a batch: the image, and whether it is mirrored."""
 
@@ -110,7 +124,7 @@ class DetectionBatches:
         world: the processes that share each batch.
 
     Raises:
-        UserError: no image has an object to learn, or outlines are wanted and not known.
+        UserError: as in ``learnable``.
     """
 
     def __init__(
@@ -126,11 +140,7 @@ class DetectionBatches:
         workers: int,
         world: World = ALONE,
     ) -> None:
-        self._images = [image for image in data.images if not image.objects.ignored.all()]
-        if not self._images:
-            raise UserError(f"{data.name} in {data.location} has no objects to learn from")
-        if masks and not data.has_outlines:
-            raise UserError(f"{data.name} has objects without outlines, so no masks can be learnt")
+        self._images = learnable(data, masks)
         self._sampler = ImageSampler(len(self._images), batch_size, flip, seed)
         self._share = world.share(batch_size)
         self._decoder = PictureStream(Pictures(self._images), self._sampler, self._share)
