@@ -37,7 +37,7 @@ def test_it_is_shortened_and_changed_like_others() -> None:
 def test_it_survives_json() -> None:
     changed = RECIPE.changed(["stage=conv5_x", "bad_boxes=drop"])
     assert localization_recipe_from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
-    with pytest.raises(UserError, match="no localization network"):
+    with pytest.raises(UserError, match="this run trains a classifier; use deepres train"):
         localization_recipe_from_dict(get_recipe("resnet18").to_dict())
 
 
