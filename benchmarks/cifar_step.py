@@ -160,9 +160,13 @@ def print_table(name: str, turns: list[dict[str, dict[str, Any]]]) -> None:
         line = f"{name:22} {side:12} {spread(speeds, 0):28}"
         if side != CUSTOMARY and CUSTOMARY in turns[0]:
             line += f" {spread(ratios(turns, side, CUSTOMARY)):24}"
-        if peaks := values(turns, side, "peak_device_mib") or values(turns, side, "peak_rss_mib"):
+        on_device, resident = (
+            max(values(turns, side, key), default=0.0)
+            for key in ("peak_device_mib", "peak_rss_mib")
+        )
+        if resident:
             whole = PAPERS_STEPS * BATCH_SIZE / statistics.median(speeds)
-            line += f"  64k steps: {whole:,.0f} s, {max(peaks):,.0f} MiB"
+            line += f"  64k steps: {whole:,.0f} s, {on_device or resident:,.0f} MiB"
         print(line)
 
 
@@ -189,6 +193,7 @@ def main() -> None:
     if options.ours_only:
         sides = [OURS]
     arguments = ["--data", options.data, "--device", options.device, "--steps", str(options.steps)]
+    now = provenance(device)  # before the data path takes one thread
     found = {
         model: take_turns(__file__, sides, options.turns, [*arguments, "--model", model])
         for model in options.models
@@ -196,7 +201,7 @@ def main() -> None:
     if not options.ours_only:
         found["data path, one thread"] = measure_data_path(data, options.turns)
     results: dict[str, Any] = {
-        "provenance": provenance(device),
+        "provenance": now,
         "data": data.source,
         "steps_per_turn": options.steps,
         "batch_size": BATCH_SIZE,
@@ -209,8 +214,9 @@ def main() -> None:
     }
     name = "cifar_step" + ("-" + "-".join(options.models) if options.ours_only else "")
     path = write_results(name, results, options.out)
-    hardware = results["provenance"]["hardware"]
-    print(f"training, {hardware}, torch {torch.__version__}, {data.source}, n={options.turns}")
+    print(
+        f"training, {now['hardware']}, torch {torch.__version__}, {data.source}, n={options.turns}"
+    )
     print(f"{'':22} {'':12} {'images/s':28} times {CUSTOMARY}")
     for name, turns in found.items():
         print_table(name, turns)
