@@ -93,8 +93,9 @@ def class_scores(
         on_images(min(done, len(images)))
     world.sum(probabilities)
     kept = world.sum(scored).nonzero()[:, 0]
+    names = images.names  # once: CIFAR-10's are made when they are asked for
     return Scores(
-        names=tuple(images.names[i] for i in kept.tolist()),
+        names=tuple(names[i] for i in kept.tolist()),
         labels=torch.as_tensor(images.labels)[kept],
         probabilities=probabilities[kept],
     )
