@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli import Commands
-from deepres.cli.run_options import add_run_options
+from deepres.cli.run_options import add_run_options, length
 from deepres.cli.terminal import say
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
@@ -101,11 +101,8 @@ def summary(result: dict[str, Any]) -> str:
         if "test_map_pct" in result:
             precision += f", mAP@[.5, .95] {result['test_map_pct']:.1f} %"
         precision += f" on {result['test_data']}"
-    length = f"{result['steps']:,} steps"
-    if shortened := result["shortened_from"]:
-        length += f", shortened from {shortened:,}"
     return (
-        f"{result['model']} detector: {precision}; {length} on {result['data']}, "
+        f"{result['model']} detector: {precision}; {length(result)} on {result['data']}, "
         f"seed {result['seed']}"
     )
 

@@ -68,7 +68,7 @@ def call(options: argparse.Namespace) -> int:
     world, device = join_world(options.device)
     make_repeatable(device)
     folder = options.data or Path(meta["data"]["location"])
-    test = open_localization_test(folder, recipe.bad_boxes, say=say if world.leader else _quiet)
+    test = open_localization_test(folder, recipe.bad_boxes, say=say)
     classifier = None
     if options.classes == "predicted":
         classifier = options.classifier or Path(meta["weights"]["path"])
@@ -89,7 +89,3 @@ def call(options: argparse.Namespace) -> int:
         columns = [f"{test.name}, {asked}", "top-1 error (%)", "top-5 error (%)"]
         print_table("", columns, rows)
     return 0
-
-
-def _quiet(line: str) -> None:
-    """What the processes say that do not lead."""

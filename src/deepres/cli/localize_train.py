@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli import Commands
-from deepres.cli.run_options import add_run_options
+from deepres.cli.run_options import add_run_options, length
 from deepres.cli.terminal import IMAGENET_FOLDER, say
 from deepres.data.detection.localization import LocalizationData, open_localization_data
 from deepres.distributed import is_leader
@@ -73,12 +73,9 @@ def call(options: argparse.Namespace) -> int:
     folder, result = _resume(options, common) if options.resume else _start(options, common)
     if not is_leader():
         return 0
-    length = f"{result['steps']:,} steps"
-    if shortened := result["shortened_from"]:
-        length += f", shortened from {shortened:,}"
     print(
         f"{result['model']}: localization error {result['test_error_pct']:.2f} % with the true "
-        f"classes, {length}, {result['data']}, seed {result['seed']}"
+        f"classes, {length(result)}, {result['data']}, seed {result['seed']}"
     )
     if result["departures"]:
         print(f"not the paper's: {describe(result['departures'])}")

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from deepres.training.beginning import SAVE_EVERY_S
 
@@ -45,3 +46,10 @@ def add_run_options(
         metavar="SECONDS",
         help="time between checkpoints (default: %(default).0f)",
     )
+
+
+def length(result: dict[str, Any]) -> str:
+    """Return in words how long a run was, from its result.json."""
+    steps = f"{result['steps']:,} steps"
+    shortened = result["shortened_from"]
+    return f"{steps}, shortened from {shortened:,}" if shortened else steps

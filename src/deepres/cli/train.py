@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli import Commands
-from deepres.cli.run_options import add_run_options
+from deepres.cli.run_options import add_run_options, length
 from deepres.cli.terminal import DATA_HELP, open_data, say
 from deepres.distributed import is_leader
 from deepres.errors import UserError
@@ -96,12 +96,9 @@ def call(options: argparse.Namespace) -> int:
 
 
 def _print_result(result: dict[str, Any]) -> None:
-    length = f"{result['steps']:,} steps"
-    if shortened := result["shortened_from"]:
-        length += f", shortened from {shortened:,}"
     print(
         f"{result['model']}: test error {result['test_error_pct']:.2f} %, "
-        f"training error {result['train_error_pct']:.2f} %, {length}, "
+        f"training error {result['train_error_pct']:.2f} %, {length(result)}, "
         f"{result['data']}, seed {result['seed']}"
     )
     if skipped := result["skipped_images"]:

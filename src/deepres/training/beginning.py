@@ -1,8 +1,8 @@
 """What every run takes to begin, be saved and be stopped, whatever is trained."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -13,6 +13,7 @@ from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.provenance import provenance
 from deepres.run_folder import RunFolder
+from deepres.runtime import derive_seed
 from deepres.training.interrupt import Interrupted, StopRequest
 
 SAVE_EVERY_S = 60.0
@@ -47,6 +48,17 @@ def note_resumption(
         words = "; ".join(f"{key} {then[key]} → {now[key]}" for key in changed)
         say(f"not as this run was before, so the bits may differ: {words}")
         meta["resumed"] = [*meta.get("resumed", []), {"step": step, **now}]
+
+
+@contextmanager
+def initial_weights_of(seed: int) -> Iterator[None]:
+    """Draw the initial weights of ``seed``, the same on any device, for what is built meanwhile.
+
+    The caller's random state stays as it is.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+        yield
 
 
 def say_nothing(line: str) -> None:

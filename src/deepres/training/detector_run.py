@@ -21,10 +21,11 @@ from deepres.models.weights import weights_file
 from deepres.progress import Progress
 from deepres.recipes import DetectionRecipe, departures, detection_recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
+from deepres.runtime import keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
+    initial_weights_of,
     locked,
     note_resumption,
     run_provenance,
@@ -195,8 +196,7 @@ def initial_detector(
                 f"{weights} holds {name}, but the recipe is for {recipe.model}; give that "
                 f"network's weights, or name {name}"
             )
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
-        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+    with initial_weights_of(seed):
         return create_detector(backbone, classes, recipe.detector)
 
 

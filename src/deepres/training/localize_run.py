@@ -22,10 +22,11 @@ from deepres.recipes.localization import (
     localization_recipe_from_dict,
 )
 from deepres.run_folder import RunFolder
-from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
+from deepres.runtime import keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
+    initial_weights_of,
     locked,
     note_resumption,
     run_provenance,
@@ -192,8 +193,7 @@ def _prepare(
     make_repeatable(device)
     seed, source = meta["seed"], meta["weights"]
     mean, std = (torch.tensor(source[name]).view(3, 1, 1) for name in ("mean", "std"))
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
-        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+    with initial_weights_of(seed):
         localizer = build_localizer(source["architecture"], recipe, data.classes, mean, std)
     localizer.to(device).to(memory_format=torch.channels_last)
     network = localizer.network

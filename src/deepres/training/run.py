@@ -281,8 +281,8 @@ def _run(
         for training, meta in zip(trainings, metas, strict=True)
     ]
     take_turns(loops, device, say)
-    leader = trainings[0].world
-    return leader.leaders([read_json(t.folder.result) for t in trainings] if leader.leader else [])
+    world = trainings[0].world
+    return world.leaders([read_json(t.folder.result) for t in trainings] if world.leader else [])
 
 
 def _to_the_end(training: Training, meta: dict[str, Any], stop: StopRequest) -> Iterator[None]:

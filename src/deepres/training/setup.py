@@ -19,8 +19,13 @@ from deepres.models.stages import StagedNetwork
 from deepres.progress import Progress
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.run_folder import RunFolder
-from deepres.runtime import derive_seed, keep_freed_memory, make_repeatable
-from deepres.training.beginning import SAVE_EVERY_S, check_save_every, sharing_gradients
+from deepres.runtime import keep_freed_memory, make_repeatable
+from deepres.training.beginning import (
+    SAVE_EVERY_S,
+    check_save_every,
+    initial_weights_of,
+    sharing_gradients,
+)
 from deepres.training.classify import Training
 from deepres.training.feed import Feeding, make_feed
 from deepres.training.graph import GraphedStep
@@ -98,8 +103,7 @@ def initial_network(
     recipe: CifarRecipe | ImageNetRecipe, num_classes: int, seed: int
 ) -> StagedNetwork:
     """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
-    with torch.random.fork_rng(devices=[]):  # the caller's random state stays as it is
-        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+    with initial_weights_of(seed):
         return create_model(recipe.model, num_classes=num_classes, **recipe.model_options())
 
 
