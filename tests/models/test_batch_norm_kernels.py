@@ -102,3 +102,19 @@ def test_averages_stay_where_momentum_is_nothing() -> None:
     batch_norm_kernels.batch_norm_relu(batch_norm, torch.randn(2, 16, 4, 4), None)
     assert torch.equal(batch_norm.running_mean, before)
     assert torch.equal(batch_norm.running_var, torch.ones(16))
+
+
+@pytest.mark.parametrize("with_shortcut", [False, True])
+def test_nan_passes_as_in_pytorch(with_shortcut: bool) -> None:
+    """A NaN of the input makes its whole channel NaN, one of the shortcut its own element."""
+    batch_norm = nn.BatchNorm2d(16)
+    x, shortcut = torch.randn(2, 2, 16, 4, 4).unbind()
+    x[0, 3, 1, 2] = shortcut[1, 5, 0, 0] = torch.nan
+    inputs = (batch_norm, x, shortcut if with_shortcut else None, torch.randn(x.shape))
+    expected = outcome(plain, *inputs)
+    found = outcome(batch_norm_kernels.batch_norm_relu, *inputs)
+    assert expected["y"].isnan().sum() == 32 + with_shortcut
+    for name, tensor in expected.items():
+        torch.testing.assert_close(
+            found[name], tensor, rtol=1e-4, atol=1e-4, equal_nan=True, msg=name
+        )

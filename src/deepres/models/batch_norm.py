@@ -1,13 +1,32 @@
 """BN, the shortcut's addition and ReLU as one function, which fused kernels can take over."""
 
 from importlib.util import find_spec
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepres.models.stages import StagedNetwork
+
 
 class FusedBatchNorm(nn.BatchNorm2d):
     """BN that ``batch_norm_relu`` computes by fused kernels while it is trained on CUDA."""
+
+
+class FusedBatchNormRelu(FusedBatchNorm):
+    """BN as a layer of its own, with the ReLU that follows while it is trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        return batch_norm_relu(self, x) if self.training else super().forward(x)
+
+
+class DoneRelu(nn.ReLU):
+    """ReLU that the BN before it has done while it is trained."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        return x if self.training else super().forward(x)
 
 
 def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
@@ -32,3 +51,7 @@ def fuse_batch_norm(network: nn.Module) -> None:
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = FusedBatchNorm
+    for stage in network.stages.values() if isinstance(network, StagedNetwork) else ():
+        for first, second in pairwise(network.get_submodule(name) for name in stage):
+            if type(first) is FusedBatchNorm and type(second) is nn.ReLU:
+                first.__class__, second.__class__ = FusedBatchNormRelu, DoneRelu

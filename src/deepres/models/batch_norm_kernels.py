@@ -113,7 +113,9 @@ def forward_kernel(
         out = (tile - mean[None, :]) * scale[None, :] + shift[None, :]
         if has_shortcut:
             out += tl.load(shortcut + at, mask=inside, other=0.0).to(tl.float32)
-        tl.store(y + at, tl.maximum(out, 0.0), mask=inside)
+        # a NaN that became 0 here would leave the loss finite while weights turn to NaN
+        out = tl.maximum(out, 0.0, propagate_nan=tl.PropagateNan.ALL)
+        tl.store(y + at, out, mask=inside)
 
 
 @triton.jit
@@ -121,6 +123,8 @@ def gradient_sums_kernel(
     x,
     y,
     dy,
+    weight,
+    bias,
     mean_in,
     rstd_in,
     part_dz,
@@ -128,6 +132,7 @@ def gradient_sums_kernel(
     rows,
     channels,
     rows_a_part,
+    has_shortcut: tl.constexpr,
     m: tl.constexpr,
     c: tl.constexpr,
 ):
@@ -136,6 +141,8 @@ def gradient_sums_kernel(
     known = column < channels
     mean = tl.load(mean_in + column, mask=known, other=0.0)
     rstd = tl.load(rstd_in + column, mask=known, other=0.0)
+    scale = tl.load(weight + column, mask=known, other=0.0) * rstd
+    shift = tl.load(bias + column, mask=known, other=0.0)
     first = tl.program_id(0) * rows_a_part
     end = tl.minimum(first + rows_a_part, rows)
     sum_dz = tl.zeros([c], tl.float32)
@@ -145,8 +152,12 @@ def gradient_sums_kernel(
         inside = (row < end)[:, None] & known[None, :]
         at = row[:, None].to(tl.int64) * channels + column[None, :]
         tile = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
-        positive = tl.load(y + at, mask=inside, other=0.0) > 0
-        dz = tl.where(positive, tl.load(dy + at, mask=inside, other=0.0).to(tl.float32), 0.0)
+        dz = tl.load(dy + at, mask=inside, other=0.0).to(tl.float32)
+        if has_shortcut:
+            out = tl.load(y + at, mask=inside, other=0.0).to(tl.float32)
+        else:  # computed as it was, which is a quarter less to read
+            out = (tile - mean[None, :]) * scale[None, :] + shift[None, :]
+        dz = tl.where(out <= 0, 0.0, dz)
         sum_dz += tl.sum(dz, 0)
         sum_dzx += tl.sum(dz * (tile - mean[None, :]) * rstd[None, :], 0)
     part_at = tl.program_id(0) * channels + column
@@ -160,6 +171,7 @@ def backward_kernel(
     y,
     dy,
     weight,
+    bias,
     mean_in,
     rstd_in,
     part_dz,
@@ -191,13 +203,18 @@ def backward_kernel(
     mean = tl.load(mean_in + column, mask=known, other=0.0)
     rstd = tl.load(rstd_in + column, mask=known, other=0.0)
     scale = tl.load(weight + column, mask=known, other=0.0) * rstd
+    shift = tl.load(bias + column, mask=known, other=0.0)
     for start in range(tl.program_id(0) * m, rows, tl.num_programs(0) * m):
         row = start + tl.arange(0, m)
         inside = (row < rows)[:, None] & known[None, :]
         at = row[:, None].to(tl.int64) * channels + column[None, :]
         tile = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
-        positive = tl.load(y + at, mask=inside, other=0.0) > 0
-        dz = tl.where(positive, tl.load(dy + at, mask=inside, other=0.0).to(tl.float32), 0.0)
+        dz = tl.load(dy + at, mask=inside, other=0.0).to(tl.float32)
+        if has_shortcut:
+            out = tl.load(y + at, mask=inside, other=0.0).to(tl.float32)
+        else:
+            out = (tile - mean[None, :]) * scale[None, :] + shift[None, :]
+        dz = tl.where(out <= 0, 0.0, dz)
         if has_shortcut:
             tl.store(dshortcut + at, dz, mask=inside)
         normalised = (tile - mean[None, :]) * rstd[None, :]
@@ -247,13 +264,13 @@ class BatchNormRelu(torch.autograd.Function):
             padded_parts=how.padded_parts,
             **how.options,
         )
-        ctx.save_for_backward(x, y, weight, mean, rstd)
         ctx.shortcut = shortcut is not None
+        ctx.save_for_backward(x, y if ctx.shortcut else x, weight, bias, mean, rstd)
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: D102
-        x, y, weight, mean, rstd = ctx.saved_tensors
+        x, y, weight, bias, mean, rstd = ctx.saved_tensors
         dy = gradients[0].contiguous(memory_format=torch.channels_last)
         how = Launch(x.numel() // x.shape[1], x.shape[1])
         size = (how.rows, how.channels)
@@ -261,11 +278,14 @@ class BatchNormRelu(torch.autograd.Function):
         dx = torch.empty_like(x)
         dshortcut = torch.empty_like(x) if ctx.shortcut else None
         dweight, dbias = torch.empty_like(weight), torch.empty_like(weight)
+        inputs = (x, y, dy, weight, bias, mean, rstd)
         gradient_sums_kernel[how.summing](
-            x, y, dy, mean, rstd, *parts, *size, how.rows_a_part, **how.options
+            *(*inputs, *parts, *size, how.rows_a_part),
+            has_shortcut=ctx.shortcut,
+            **how.options,
         )
         backward_kernel[how.writing](
-            *(x, y, dy, weight, mean, rstd, *parts),
+            *(*inputs, *parts),
             *(dx, dx if dshortcut is None else dshortcut, dweight, dbias),
             *(*size, how.parts),
             has_shortcut=ctx.shortcut,

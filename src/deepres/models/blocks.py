@@ -40,7 +40,10 @@ class ZeroPad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) → (N, channels, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        x = x[:, :, :: self.stride, :: self.stride]
+        if self.stride != 1:
+            # Windows of one pixel take just what a slice would, but their gradient stays channels
+            # last; a slice's does not, and would be copied at each change of stage.
+            x = F.avg_pool2d(x, 1, self.stride)
         return F.pad(x, (0, 0, 0, 0, 0, self.extra_channels))
 
 
