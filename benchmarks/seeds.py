@@ -25,7 +25,7 @@ from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
-from deepres.training.run import train_together
+from deepres.training.run import NewRun, train_together
 from deepres.training.setup import How
 
 AT_ONCE, IN_TURN = "at once", "in turn"
@@ -39,11 +39,10 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, float]:
     hidden = partial(Progress, shown=False)
     how = How(device=options.device, say=lambda line: None, progress=hidden)
     with tempfile.TemporaryDirectory() as scratch:
-        runs = {seed: Path(scratch) / str(seed) for seed in range(options.seeds)}
-        groups = [runs] if side == AT_ONCE else [{seed: path} for seed, path in runs.items()]
-        for group in groups:
-            train_together(recipe, group, data, how)
-        speeds = [second_window(folder) for folder in runs.values()]
+        runs = [NewRun(recipe, seed, Path(scratch) / str(seed)) for seed in range(options.seeds)]
+        for group in [runs] if side == AT_ONCE else [[run] for run in runs]:
+            train_together(group, data, how)
+        speeds = [second_window(run.folder) for run in runs]
     together = sum(speeds) if side == AT_ONCE else statistics.harmonic_mean(speeds)
     return {"images_per_s": together}
 

@@ -15,7 +15,7 @@ from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
 from deepres.training import train
 from deepres.training.interrupt import Interrupted
-from deepres.training.run import resume_together, train_together
+from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.setup import How
 from deepres.training.state import Diverged, TrainingState
 
@@ -51,14 +51,19 @@ def test_each_is_what_it_would_be_alone(tmp_path: Path, data: Cifar10, monkeypat
         order.append(state.step)
 
     monkeypatch.setattr(TrainingState, "record", record)
-    runs = {seed: tmp_path / f"together-{seed}" for seed in (3, 4, 5)}
-    results = train_together(SHORT, runs, data, HOW)
+    plain = dataclasses.replace(SHORT, model="plain14")
+    runs = [
+        NewRun(recipe, seed, tmp_path / f"together-{i}")
+        for i, (recipe, seed) in enumerate([(SHORT, 3), (SHORT, 4), (plain, 4)])
+    ]
+    results = train_together(runs, data, HOW)
     assert order == [step for step in range(1, 9) for _ in runs]
-    assert [result["seed"] for result in results] == [3, 4, 5]
+    assert [result["seed"] for result in results] == [3, 4, 4]
     assert results[0]["provenance"]["runs_at_once"] == 3
-    for seed, folder in runs.items():
-        train(SHORT, tmp_path / f"alone-{seed}", data, seed=seed, device="cpu")
-        assert_same(folder, tmp_path / f"alone-{seed}")
+    for recipe, seed, folder in runs:
+        alone = folder.with_name(f"{folder.name}-alone")
+        train(recipe, alone, data, seed=seed, device="cpu")
+        assert_same(folder, alone)
 
 
 def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
@@ -73,7 +78,7 @@ def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, monkeyp
     monkeypatch.setattr(TrainingState, "record", record)
     runs = {seed: tmp_path / f"run-{seed}" for seed in (0, 1)}
     with pytest.raises(Interrupted) as stop:
-        train_together(SHORT, runs, data, HOW)
+        train_together([NewRun(SHORT, *run) for run in runs.items()], data, HOW)
     assert stop.value.runs == tuple(runs.values())
     assert f"--resume {runs[0]} {runs[1]}" in str(stop.value)
     resume_together(list(runs.values()), data, HOW)
@@ -94,7 +99,7 @@ def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, monke
     monkeypatch.setattr(TrainingState, "record", record)
     runs = {seed: tmp_path / f"run-{seed}" for seed in (0, 1)}
     with pytest.raises(Diverged, match="the loss is nan after step 3"):
-        train_together(SHORT, runs, data, HOW)
+        train_together([NewRun(SHORT, *run) for run in runs.items()], data, HOW)
     assert not RunFolder(runs[0]).result.exists()
     assert RunFolder(runs[1]).result.exists()
 
@@ -107,5 +112,5 @@ def test_several_runs_are_not_for_several_processes(
 
     monkeypatch.setattr(run, "join_world", lambda name: (World(0, 2), torch.device("cpu")))
     with pytest.raises(UserError, match="2 runs at once take one process, but torchrun started 2"):
-        train_together(SHORT, {0: tmp_path / "a", 1: tmp_path / "b"}, data, HOW)
+        train_together([NewRun(SHORT, seed, tmp_path / str(seed)) for seed in (0, 1)], data, HOW)
     assert not list(tmp_path.iterdir())

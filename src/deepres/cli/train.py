@@ -19,7 +19,7 @@ from deepres.recipes import (
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
-from deepres.training.run import resume_together, train_together
+from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.setup import How
 
 
@@ -28,7 +28,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "train", help="train a network by the paper's recipe, or go on with a run"
     )
-    parser.add_argument("recipe", nargs="?", help="a network of the paper, e.g. resnet20")
+    parser.add_argument(
+        "recipes",
+        nargs="*",
+        metavar="NETWORK",
+        help="a network of the paper, e.g. resnet20; several are trained at once",
+    )
     parser.add_argument(
         "--resume", type=Path, nargs="+", metavar="RUN", help="go on with runs, several at once"
     )
@@ -37,13 +42,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         parser,
         seeds="weights, order and crops",
         setting="lr=0.05",
-        folder="runs/<recipe>[-<steps>steps]-s<seed>; with --seeds, -s<seed> is added to it",
+        folder="runs/<network>[-<steps>steps]-s<seed>; of several runs, one below FOLDER each",
     )
     parser.add_argument(
         "--seeds",
         type=int,
         metavar="N",
-        help="train N runs at once, of this seed and the next",
+        help="train N runs of a network at once, of this seed and the next",
     )
     parser.add_argument(
         "--accumulate",
@@ -72,8 +77,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the results."""
-    if (options.recipe is None) == (options.resume is None):
-        raise UserError("name either a recipe, e.g. deepres train resnet20, or a run to --resume")
+    if bool(options.recipes) == (options.resume is not None):
+        raise UserError("name either a network, e.g. deepres train resnet20, or a run to --resume")
     how = How(
         device=options.device,
         workers=options.workers,
@@ -88,10 +93,11 @@ def call(options: argparse.Namespace) -> int:
     for folder, result in zip(folders, results, strict=True):
         _print_result(result)
         print(f"curves: {learning_curves(RunFolder(folder))}")
-    if len(results) > 1:
-        errors = [result["test_error_pct"] for result in results]
-        spread = f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %"
-        print(f"{len(errors)} runs: test error {spread}, best {min(errors):.2f} %")
+    for model in dict.fromkeys(result["model"] for result in results):
+        errors = [result["test_error_pct"] for result in results if result["model"] == model]
+        if len(errors) > 1:
+            spread = f"{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %"
+            print(f"{model}, {len(errors)} runs: test error {spread}, best {min(errors):.2f} %")
     return 0
 
 
@@ -110,29 +116,32 @@ def _print_result(result: dict[str, Any]) -> None:
 
 
 def _start(options: argparse.Namespace, how: How) -> tuple[list[Path], list[dict[str, Any]]]:
-    first, count = options.seed or 0, options.seeds or 1
+    first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
-    recipe = _recipe(options)
+    recipes = {name: _recipe(name, options) for name in options.recipes}
+    kinds = {recipe.kind for recipe in recipes.values()}
+    if len(kinds) > 1:
+        raise UserError("networks that are trained at once are all of CIFAR-10 or all of ImageNet")
     resolve_device(options.device)  # before a long download
-    runs = {seed: _folder(options, recipe, seed) for seed in range(first, first + count)}
-    for folder in runs.values():
-        RunFolder(folder).check_absent()
-    data = open_data(options.data, recipe.kind)
-    into = ", ".join(map(str, runs.values()))
-    say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {into}")
-    return list(runs.values()), train_together(recipe, runs, data, how)
+    runs = []
+    for name, recipe in recipes.items():
+        for seed in range(first, first + count):
+            folder = run_name(name, recipe.steps, recipe.shortened_from, seed)
+            runs.append(NewRun(recipe, seed, Path("runs") / folder))
+    if options.out is not None:
+        alone = len(runs) == 1
+        runs = [r._replace(folder=options.out / ("" if alone else r.folder.name)) for r in runs]
+    for run in runs:
+        RunFolder(run.folder).check_absent()
+    data = open_data(options.data, kinds.pop())
+    for recipe, _, folder in runs:
+        say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
+    return [run.folder for run in runs], train_together(runs, data, how)
 
 
-def _folder(options: argparse.Namespace, recipe: CifarRecipe | ImageNetRecipe, seed: int) -> Path:
-    if options.out is None:
-        return Path("runs") / run_name(options.recipe, recipe.steps, recipe.shortened_from, seed)
-    out: Path = options.out
-    return out if options.seeds is None else out.with_name(f"{out.name}-s{seed}")
-
-
-def _recipe(options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
-    recipe = get_recipe(options.recipe)
+def _recipe(name: str, options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
+    recipe = get_recipe(name)
     if options.steps is not None and options.steps != recipe.steps:
         recipe = recipe.shortened(options.steps)
     if options.precision:

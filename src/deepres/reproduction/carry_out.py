@@ -20,7 +20,7 @@ from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
 from deepres.training.finished import finished_run
-from deepres.training.run import check_same_data, resume_together, train_together
+from deepres.training.run import NewRun, check_same_data, resume_together, train_together
 from deepres.training.setup import How
 
 Data = Cifar10 | ImageFolder
@@ -121,7 +121,7 @@ def _train(
 ) -> None:
     options = How(device=how.device, workers=how.workers, say=how.say, progress=bar)
     if state == "missing":
-        train_together(group[0].recipe, {run.seed: run.folder for run in group}, data, options)
+        train_together([NewRun(r.recipe, r.seed, r.folder) for r in group], data, options)
     elif state == "cut off":
         resume_together([run.folder for run in group], data, options)
 

@@ -1,10 +1,10 @@
 """A run from its first step to its result, and its continuation after any kind of end."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -30,6 +30,15 @@ from deepres.training.state import latest_state
 from deepres.training.turns import take_turns
 
 Data = Cifar10 | ImageFolder
+
+
+class NewRun(NamedTuple):
+    """A run to start."""
+
+    recipe: CifarRecipe | ImageNetRecipe
+    seed: int
+    folder: Path
+    """The folder to make."""
 
 
 def train(
@@ -76,20 +85,17 @@ def train(
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
     how = How(device, workers, save_every_s, graph, recompute, say, progress)
-    return train_together(recipe, {seed: Path(run)}, data, how)[0]
+    return train_together([NewRun(recipe, seed, Path(run))], data, how)[0]
 
 
-def train_together(
-    recipe: CifarRecipe | ImageNetRecipe, runs: Mapping[int, Path], data: Data, how: How
-) -> list[dict[str, Any]]:
-    """Train a run for each seed at once, a step of each in turn.
+def train_together(runs: Sequence[NewRun], data: Data, how: How) -> list[dict[str, Any]]:
+    """Train several runs at once, of any networks and seeds, a step of each in turn.
 
     Each run is what it would be alone. On CUDA the runs overlap, and share a device that one run
     of a small network leaves idle most of the time.
 
     Args:
-        recipe: as in ``train``.
-        runs: the folder to make for each seed.
+        runs: what to train.
         data: as in ``train``.
         how: where and how.
 
@@ -102,8 +108,8 @@ def train_together(
         Interrupted: as in ``train``.
         Diverged: as in ``train``, once the other runs are finished.
     """
-    for folder in runs.values():
-        RunFolder(folder).check_absent()
+    for run in runs:
+        RunFolder(run.folder).check_absent()
     world, device = join_world(how.device)
     _check_alone(len(runs), world)
     # All that can fail comes before a folder is made.
@@ -111,12 +117,12 @@ def train_together(
         how.say("taking the mean of the training images")
     bars = _bars(how, len(runs), world)
     trainings = [
-        set_up(folder, recipe, data, seed, how, world, device, bar)
-        for (seed, folder), bar in zip(runs.items(), bars, strict=True)
+        set_up(run.folder, run.recipe, data, run.seed, how, world, device, bar)
+        for run, bar in zip(runs, bars, strict=True)
     ]
     with ExitStack() as locks:
         metas = []
-        for training, seed in zip(trainings, runs, strict=True):
+        for training, (recipe, seed, _) in zip(trainings, runs, strict=True):
             locks.enter_context(locked(training.folder, world))
             meta = _meta(recipe, data, seed, _provenance(recipe, device, world, len(runs)))
             if world.leader:
