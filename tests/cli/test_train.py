@@ -7,7 +7,7 @@ from deepres.cli import train
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 
-OPTIONS = "--steps 2 --set batch_size=8 --device cpu".split()
+OPTIONS = ["--steps", "2", "--set", "batch_size=8", "--device", "cpu"]
 
 
 def test_networks_and_seeds_at_once(

@@ -94,3 +94,20 @@ def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> Non
         fuse_batch_norm(network)
         network(torch.randn(2, 3, 32, 32))
         assert shortcuts == expected
+
+
+def test_what_keeps_triton_from_building_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepres.models import batch_norm, batch_norm_kernels
+
+    def fail(*_: object) -> Tensor:
+        raise RuntimeError("Failed to find C compiler.\nAnd much more.")
+
+    anywhere = torch.device("cpu")
+    batch_norm.why_no_kernels.cache_clear()
+    monkeypatch.setattr(batch_norm_kernels, "batch_norm_relu", fail)
+    found = batch_norm.why_no_kernels(anywhere)
+    assert found == "Triton cannot build them: Failed to find C compiler."
+    batch_norm.why_no_kernels.cache_clear()
+    monkeypatch.setattr(batch_norm_kernels, "batch_norm_relu", lambda *_: torch.ones(1))
+    assert batch_norm.why_no_kernels(anywhere) is None
+    batch_norm.why_no_kernels.cache_clear()

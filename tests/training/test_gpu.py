@@ -12,6 +12,7 @@ from deepres.evaluation.scores import class_scores
 from deepres.models import load_model
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
+from deepres.runtime import make_repeatable
 from deepres.training import train
 
 pytestmark = pytest.mark.gpu
@@ -41,13 +42,16 @@ def test_a_run_from_image_files(folder: Path, precision: str) -> None:
         train(recipe, folder / device, data, device=device, workers=1)
         events = RunFolder(folder / device).read_events()
         losses[device] = [event["loss"] for event in events if event["split"] == "train"]
-    assert losses["cuda"][0] == pytest.approx(losses["cpu"][0], rel=0.02)
+    # BN over 16 values at the end turns bf16's rounding into some per cent of the first losses
+    near = {"fp32": 0.01, "bf16": 0.15}[precision]
+    assert losses["cuda"][0] == pytest.approx(losses["cpu"][0], rel=near)
 
 
 @pytest.mark.parametrize("views", ["1-crop", "10-crop", "multi-scale"])
 def test_scores_are_those_of_the_cpu(folder: Path, views: str) -> None:
     data = open_image_folder(folder)
     train(SHORT, folder / "run", data, device="cpu", workers=0)
+    make_repeatable(torch.device("cuda"))  # no TF32
     scores = []
     for device in (torch.device("cuda"), torch.device("cpu")):
         classifier = load_model(folder / "run", device)

@@ -5,6 +5,9 @@ import dataclasses
 import os
 import signal
 import statistics
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +17,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
+from deepres.distributed import ALONE
+from deepres.models import create_model
 from deepres.models.batch_norm import batch_norm_relu, fuse_batch_norm
-from deepres.recipes import get_recipe
+from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.run_folder import RunFolder
+from deepres.runtime import make_repeatable
+from deepres.speed.work import as_they_are
 from deepres.training import resume, train
+from deepres.training.feed import Feeding, make_feed
 from deepres.training.interrupt import Interrupted
-from deepres.training.run import train_together
-from deepres.training.setup import How
+from deepres.training.optim import make_optimizer
+from deepres.training.precision import InBf16
+from deepres.training.run import NewRun, train_together
+from deepres.training.setup import How, make_step
 from deepres.training.state import TrainingState
 
 pytestmark = pytest.mark.gpu
@@ -32,6 +42,16 @@ SHORT = dataclasses.replace(
 
 def losses(folder: Path) -> list[float]:
     return [e["loss"] for e in RunFolder(folder).read_events() if e["split"] == "train"]
+
+
+def assert_near(a: Path, b: Path, until: int) -> None:
+    """Compare losses until ``until``, 10 steps after the arithmetic parts at the latest.
+
+    Noise of 1e-7 in the weights grows tenfold every few steps: to 1e-3 after 10, to 1e-2 after 20.
+    """
+    windows = slice(until // SHORT.log_every)
+    first, second = (torch.tensor(losses(folder)[windows]) for folder in (a, b))
+    torch.testing.assert_close(first, second, rtol=5e-3, atol=0)
 
 
 def assert_same_bits(a: Path, b: Path) -> None:
@@ -64,15 +84,10 @@ def test_the_kernels_are_pytorchs_batch_norm(shape: tuple[int, ...], with_shortc
         torch.testing.assert_close(got.double(), expected.double(), rtol=1e-4, atol=1e-4 * scale)
 
 
-def test_graph_is_eager_over_50_steps(tmp_path: Path, sample: Cifar10) -> None:
+def test_graph_is_eager(tmp_path: Path, sample: Cifar10) -> None:
     for graph in (True, False):
         train(SHORT, tmp_path / str(graph), sample, device="cuda", graph=graph)
-    torch.testing.assert_close(
-        torch.tensor(losses(tmp_path / "True")),
-        torch.tensor(losses(tmp_path / "False")),
-        rtol=2e-3,
-        atol=0,
-    )
+    assert_near(tmp_path / "True", tmp_path / "False", until=10)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -102,21 +117,22 @@ def test_a_graphed_run_goes_on_either_way(
     resume(tmp_path / "cut", sample, device="cuda", graph=graph_after)
     if graph_after:
         assert_same_bits(tmp_path / "whole", tmp_path / "cut")
-    torch.testing.assert_close(
-        torch.tensor(losses(tmp_path / "whole")),
-        torch.tensor(losses(tmp_path / "cut")),
-        rtol=2e-3,
-        atol=0,
-    )
+    else:
+        assert_near(tmp_path / "whole", tmp_path / "cut", until=30)
 
 
-def test_seeds_at_once_are_lone_runs(tmp_path: Path, sample: Cifar10) -> None:
+def test_runs_at_once_are_lone_runs(tmp_path: Path, sample: Cifar10) -> None:
     recipe = dataclasses.replace(SHORT, precision="bf16")
-    runs = {seed: tmp_path / f"together-{seed}" for seed in range(3)}
-    train_together(recipe, runs, sample, How(device="cuda"))
-    for seed, folder in runs.items():
-        train(recipe, tmp_path / f"alone-{seed}", sample, seed=seed, device="cuda")
-        assert_same_bits(folder, tmp_path / f"alone-{seed}")
+    plain = dataclasses.replace(recipe, model="plain20")
+    runs = [
+        NewRun(each, seed, tmp_path / f"together-{i}")
+        for i, (each, seed) in enumerate([(recipe, 0), (recipe, 1), (plain, 1)])
+    ]
+    train_together(runs, sample, How(device="cuda"))
+    for each, seed, folder in runs:
+        alone = folder.with_name(f"{folder.name}-alone")
+        train(each, alone, sample, seed=seed, device="cuda")
+        assert_same_bits(folder, alone)
 
 
 def test_bf16_errs_as_fp32_does(tmp_path: Path, sample: Cifar10) -> None:
@@ -124,8 +140,8 @@ def test_bf16_errs_as_fp32_does(tmp_path: Path, sample: Cifar10) -> None:
     errors = {}
     for precision in ("fp32", "bf16"):
         recipe = get_recipe("resnet20").shortened(400).changed([f"precision={precision}"])
-        runs = {seed: tmp_path / f"{precision}-{seed}" for seed in range(4)}
-        results = train_together(recipe, runs, sample, How(device="cuda"))
+        runs = [NewRun(recipe, seed, tmp_path / f"{precision}-{seed}") for seed in range(4)]
+        results = train_together(runs, sample, How(device="cuda"))
         errors[precision] = [result["test_error_pct"] for result in results]
     means = {precision: statistics.mean(found) for precision, found in errors.items()}
     noise = (sum(statistics.variance(found) / 4 for found in errors.values())) ** 0.5
@@ -134,37 +150,112 @@ def test_bf16_errs_as_fp32_does(tmp_path: Path, sample: Cifar10) -> None:
 
 def test_recomputing_saves_memory_and_changes_no_bit(tmp_path: Path, sample: Cifar10) -> None:
     recipe = dataclasses.replace(SHORT, model="resnet56", precision="bf16", steps=10, lr_drops=())
-    peaks = {}
     for recompute in (False, True):
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        folder = tmp_path / str(recompute)
-        train(recipe, folder, sample, device="cuda", recompute=recompute)
-        peaks[recompute] = torch.cuda.max_memory_allocated() - before
+        train(recipe, tmp_path / str(recompute), sample, device="cuda", recompute=recompute)
     assert_same_bits(tmp_path / "False", tmp_path / "True")
-    assert peaks[True] < 0.7 * peaks[False]
+    kept, recomputed = (memory_of_a_step(recipe, sample, again) for again in (False, True))
+    assert recomputed < 0.7 * kept
+
+
+def memory_of_a_step(recipe: CifarRecipe, data: Cifar10, recompute: bool) -> int:
+    """The most bytes that a step without a graph has beyond what stays from step to step."""
+    device = torch.device("cuda")
+    network = create_model(recipe.model).to(device).to(memory_format=torch.channels_last)
+    batches = make_feed(data, recipe, Feeding(0, device, ALONE, workers=0)).batches
+    how = How(graph=False, recompute=recompute)
+    optimizer = make_optimizer(network, recipe)
+    step = make_step(network, optimizer, batches.prepare, recipe, how, ALONE, device)
+    step(*batches.take(0))
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step(*batches.take(1))
+    return torch.cuda.max_memory_allocated() - before
 
 
 def test_precision_follows_the_device(tmp_path: Path, sample: Cifar10) -> None:
+    """Whichever it is, it is no departure from the recipe."""
     recipe = dataclasses.replace(SHORT, precision="auto", steps=4, lr_drops=())
-    for device, expected in (("cuda", "bf16"), ("cpu", "fp32")):
-        result = train(recipe, tmp_path / device, sample, device=device)
-        assert result["provenance"]["precision"] == expected
-        assert result["departures"] == {}
+    fp32 = dataclasses.replace(recipe, precision="fp32")
+    result = train(recipe, tmp_path / "cuda", sample, device="cuda")
+    plain = train(fp32, tmp_path / "cpu", sample, device="cpu")
+    assert result["provenance"]["precision"] == "bf16"  # of any device that has it
+    assert plain["provenance"]["precision"] == "fp32"
+    assert result["departures"] == plain["departures"]
 
 
 def test_gradients_reach_every_weight(sample: Cifar10) -> None:
-    """In bf16, through the kernels, they are fp32's but for rounding."""
-    from deepres.models import create_model
-    from deepres.training.precision import InBf16
-
+    """In bf16, through the kernels, they err as autocast's do, of each kind of weight."""
     torch.manual_seed(0)
+    make_repeatable(torch.device("cuda"))
     plain = create_model("resnet20").cuda().to(memory_format=torch.channels_last)
     fast = copy.deepcopy(plain)
     fuse_batch_norm(fast)
     images = sample.train.images[:128].cuda().float() / 255
     labels = sample.train.labels[:128].cuda()
-    for computing in (plain, InBf16(fast)):
+
+    def gradients(network: nn.Module, computing: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        network.zero_grad()
         F.cross_entropy(computing(images).float(), labels).backward()
-    for (name, a), b in zip(plain.named_parameters(), fast.parameters(), strict=True):
-        assert float((a.grad - b.grad).norm() / a.grad.norm()) < 0.15, name
+        return [parameter.grad.clone() for parameter in network.parameters()]
+
+    def autocast(x: Tensor) -> Tensor:
+        with torch.autocast("cuda", torch.bfloat16):
+            return plain(x)
+
+    exact, theirs = gradients(plain, plain), gradients(plain, autocast)
+    ours = gradients(fast, InBf16(fast))
+    for kind in (1, 2, 4):  # dimensions: of BN's and biases, the linear layer's, convolutions'
+        e, t, o = (
+            torch.cat([g.flatten() for g in found if g.ndim == kind])
+            for found in (exact, theirs, ours)
+        )
+        error, allowed = float((o - e).norm() / e.norm()), float((t - e).norm() / e.norm())
+        assert error < 1.3 * allowed < 0.5, (kind, error, allowed)
+        assert float((o - t).norm() / e.norm()) < 2 * allowed
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(("resnet18", {"shortcut": shortcut}) for shortcut in "ABC"),
+        *(("resnet50", {"shortcut": shortcut}) for shortcut in "ABC"),
+        ("plain18", {}),
+        ("vgg16", {}),
+        ("highway19", {}),
+        ("resnet20", {"residual_layers": 1}),
+        ("resnet1202", {}),
+    ],
+)
+def test_every_kind_of_network_takes_graphed_steps(name: str, options: dict[str, str]) -> None:
+    """Deterministic mode refuses some of PyTorch's operations; the same step twice, to the bit."""
+    device = torch.device("cuda")
+    make_repeatable(device)
+    recipe = dataclasses.replace(get_recipe(name), precision="bf16")
+    side = 224 if name == "vgg16" else 64 if isinstance(recipe, ImageNetRecipe) else 32
+    images = torch.randn(8, 3, side, side, device=device)
+    labels = torch.arange(8, device=device)
+    found = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        network = create_model(name, num_classes=10, **options).train()
+        network = network.to(device).to(memory_format=torch.channels_last)
+        optimizer = make_optimizer(network, recipe)
+        how = How(recompute=name == "resnet1202")
+        step = make_step(network, optimizer, as_they_are, recipe, how, ALONE, device)
+        torch.manual_seed(0)  # dropout's
+        losses = [step(images, labels).clone() for _ in range(3)]
+        assert torch.stack(losses).isfinite().all()
+        found.append([*losses, *(p.detach().clone() for p in network.parameters())])
+    if name != "vgg16":  # its dropout draws anew in each replay
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_without_a_compiler_pytorchs_kernels_serve(tmp_path: Path) -> None:
+    """Triton needs a C compiler; a machine without one trains all the same, and says so."""
+    command = [sys.executable, "-m", "deepres", "train", "resnet8", "--steps", "3"]
+    command += ["--data", "sample", "--device", "cuda", "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "CC": "/nowhere/cc", "TRITON_CACHE_DIR": str(tmp_path / "cache")}
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "PyTorch's own kernels" in ran.stdout + ran.stderr

@@ -1,9 +1,13 @@
+import dataclasses
+
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import deepres
 from deepres.training.precision import InBf16
+from deepres.training.setup import precision
 
 
 def gradients(network: nn.Module, computing: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -43,3 +47,16 @@ def test_all_that_is_kept_stays_float32() -> None:
     for name, tensor in network.state_dict().items():
         assert tensor.dtype == before[name].dtype
         assert torch.equal(tensor, before[name]) or "running" in name or "tracked" in name
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp32")]
+)
+def test_bf16_by_default_where_a_gpu_has_it(
+    capability: tuple[int, int], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    recipe, device = deepres.get_recipe("resnet20"), torch.device("cuda")
+    assert precision(recipe, device) == expected
+    forced = dataclasses.replace(recipe, precision="bf16")
+    assert precision(forced, device) == "bf16"

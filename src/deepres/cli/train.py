@@ -127,8 +127,8 @@ def _start(options: argparse.Namespace, how: How) -> tuple[list[Path], list[dict
     runs = []
     for name, recipe in recipes.items():
         for seed in range(first, first + count):
-            folder = run_name(name, recipe.steps, recipe.shortened_from, seed)
-            runs.append(NewRun(recipe, seed, Path("runs") / folder))
+            folder = Path("runs") / run_name(name, recipe.steps, recipe.shortened_from, seed)
+            runs.append(NewRun(recipe, seed, folder))
     if options.out is not None:
         alone = len(runs) == 1
         runs = [r._replace(folder=options.out / ("" if alone else r.folder.name)) for r in runs]

@@ -1,8 +1,10 @@
 """BN, the shortcut's addition and ReLU as one function, which fused kernels can take over."""
 
+from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,13 +43,28 @@ def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = 
     return F.relu(out)
 
 
+@cache
+def why_no_kernels(device: torch.device) -> str | None:
+    """Return why fused kernels cannot be had on ``device``, a GPU; None: they can.
+
+    Triton builds them at first use, for which it needs a C compiler and Python's headers.
+    """
+    if find_spec("triton") is None:  # PyTorch brings it on Linux
+        return "Triton is not installed"
+    tried = nn.BatchNorm2d(16).to(device)
+    fuse_batch_norm(tried)
+    try:
+        batch_norm_relu(tried, torch.zeros(2, 16, 1, 1, device=device))
+    except Exception as error:  # of Triton, of the compiler, of the system: there are many
+        return f"Triton cannot build them: {str(error).strip().splitlines()[0]}"
+    return None
+
+
 def fuse_batch_norm(network: nn.Module) -> None:
-    """Have BN in ``network`` computed by fused kernels where ReLU follows, if there is Triton.
+    """Have BN in ``network`` computed by fused kernels where ReLU follows.
 
     Parameters, buffers and their names stay; so does evaluation.
     """
-    if find_spec("triton") is None:  # PyTorch brings it on Linux
-        return
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = FusedBatchNorm

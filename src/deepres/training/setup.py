@@ -12,7 +12,7 @@ from deepres.data.folder import ImageFolder
 from deepres.data.loading import number_of_workers
 from deepres.distributed import World
 from deepres.errors import UserError
-from deepres.models.batch_norm import fuse_batch_norm
+from deepres.models.batch_norm import fuse_batch_norm, why_no_kernels
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.stages import StagedNetwork
@@ -122,7 +122,9 @@ def make_step(
     ``network`` may be changed in how it computes, not in what.
     """
     fast = how.graph and device.type == "cuda"
-    if fast:
+    if fast and (reason := why_no_kernels(device)):
+        how.say(f"no fused kernels: {reason}; PyTorch's own kernels take their place")
+    elif fast:
         fuse_batch_norm(network)
     if how.recompute:
         recompute_blocks(network)
@@ -143,9 +145,10 @@ def make_step(
 
 
 def precision(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> str:
-    """Return in which precision a run computes on ``device``."""
+    """Return in which precision a run computes on ``device``: bf16 where the hardware has it."""
     if recipe.precision == "auto":
-        return "bf16" if device.type == "cuda" else "fp32"
+        ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return "bf16" if ampere else "fp32"
     return recipe.precision
 
 
