@@ -5,7 +5,9 @@
 The customary script is what most repositories do: per image, PIL and torchvision transforms in
 DataLoader workers; an eager model in the default memory format; PyTorch's SGD; on CUDA
 cudnn.benchmark. All sides train the same network with the same hyper-parameters. "ours" is the step
-of ``deepres train``; on CUDA "ours, plain" is that of ``--no-graph --precision fp32``.
+of ``deepres train``; on CUDA "ours, plain" is that of ``--no-graph --precision fp32``, and
+"compiled" the strongest peer that PyTorch alone makes: torch.compile with CUDA graphs, bf16,
+channels last, on batches that ours makes on the device.
 
 Each turn has a process of its own, so that none inherits another's allocator, caches or workers.
 What counts is the ratio, turn by turn: these times are only as steady as the machine. Memory is
@@ -42,7 +44,7 @@ from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
-OURS, PLAIN, CUSTOMARY = "ours", "ours, plain", "customary"
+OURS, PLAIN, COMPILED, CUSTOMARY = "ours", "ours, plain", "compiled", "customary"
 BATCH_SIZE = 128
 WARM_UP_STEPS = 5
 PAPERS_STEPS = 64_000
@@ -102,6 +104,27 @@ def customary_step(model: str, train: ImageSet, device: torch.device) -> Callabl
     return step
 
 
+def compiled_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], object]:
+    """The training step of a script that does all that PyTorch offers."""
+    torch.backends.cudnn.benchmark = True
+    network = create_model(model).to(device).to(memory_format=torch.channels_last)
+    network.compile(mode="reduce-overhead")
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True
+    )
+    batches = our_batches(train, device)
+
+    def step(number: int) -> None:
+        images, labels = batches(number)
+        with torch.autocast(device.type, torch.bfloat16):
+            loss = F.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
 def our_step(
     model: str, train: ImageSet, device: torch.device, plain: bool
 ) -> Callable[[int], object]:
@@ -121,6 +144,8 @@ def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, 
     device = resolve_device(options.device)
     if side == CUSTOMARY:
         step = customary_step(options.model, data.train, device)
+    elif side == COMPILED:
+        step = compiled_step(options.model, data.train, device)
     else:
         step = our_step(options.model, data.train, device, plain=side == PLAIN)
     numbers = itertools.count()
@@ -178,9 +203,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["resnet20", "resnet56"])
     parser.add_argument("--steps", type=int, default=30, help="steps a turn")
     parser.add_argument("--turns", type=int, default=5, help="turns of each side")
-    parser.add_argument("--ours-only", action="store_true", help="without the customary script")
+    parser.add_argument("--ours-only", action="store_true", help="without the peers")
     parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
-    parser.add_argument("--side", choices=[OURS, PLAIN, CUSTOMARY], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=[OURS, PLAIN, COMPILED, CUSTOMARY], help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     options = parser.parse_args()
     data = load_sample() if options.data == "sample" else load_cifar10(Path(options.data))
@@ -189,7 +214,7 @@ def main() -> None:
         return
 
     device = torch.device(options.device)
-    sides = [OURS, *([PLAIN] if device.type == "cuda" else []), CUSTOMARY]
+    sides = [OURS, *([PLAIN, COMPILED] if device.type == "cuda" else []), CUSTOMARY]
     if options.ours_only:
         sides = [OURS]
     arguments = ["--data", options.data, "--device", options.device, "--steps", str(options.steps)]

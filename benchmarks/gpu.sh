@@ -1,71 +1,109 @@
 #!/usr/bin/env bash
-# All that wants a GPU, in one call of at most nine minutes; a short table comes last.
+# All that wants a GPU, for one that is lent by the minute: two calls, each inside its limit.
 #
-#     benchmarks/gpu.sh [folder with CIFAR-10's binary files [folder for what is to be kept]]
+#     benchmarks/gpu.sh check KEEP SECONDS              tests, then measurements      (about 210 s)
+#     benchmarks/gpu.sh train KEEP SECONDS GROUP...     runs of the paper's length    (about 480 s)
 #
-# Tests the fast path, trains ResNet-20 in full, and measures: training steps on CIFAR-10 against the
-# customary script, five runs at once, 1,202 layers, ResNet-50's training and inference against its
-# peers, time against depth. Numbers go to benchmarks/results/; with a second argument they are
-# packed there too, as gpu.tar.gz, with ResNet-20's run.
+# check: versions; the tests marked gpu, at most 100 s, while the peers are compiled; then, in this
+# order: training steps on CIFAR-10 with fused convolutions and without (30 s), of the customary
+# script and torch.compile (40 s), kernel by kernel (30 s), ResNet-50's step against its peers
+# (60 s). Needs no data but the images inside the package.
+#
+# train: each GROUP is a line of arguments to `deepres train`, e.g. "resnet56 plain56 --seeds 2":
+# its runs share the GPU. What a group leaves is packed as soon as it ends. One that SECONDS cut off
+# is packed with its checkpoint, from which `deepres train --resume` goes on anywhere. The data are
+# in data/cifar10, or where DATA says.
+#
+# KEEP is the folder for what is to be kept: packed runs, tables, logs, each file below 16 MiB.
+# DEVICE=cpu QUICK=1 tries either out, with small sizes.
 #
 # Needs what deepres does (torch with Triton, NumPy, Pillow, rich, matplotlib, safetensors, Jinja2),
-# installed or not itself, torchvision, and a C compiler; pytest, hypothesis and SciPy if the tests
-# are to run, timm if it is to be compared with.
-set -euo pipefail
+# installed or not itself, torchvision, and a C compiler; pytest, pytest-xdist, hypothesis and SciPy
+# if the tests are to run, timm if it is to be compared with.
+set -uo pipefail
 cd "$(dirname "$0")/.."
-data=${1:-data/cifar10}
-keep=${2:-}
-[ -e "$data/test_batch.bin" ] || data=sample
-device=${DEVICE:-cuda} # cpu tries the script out, with small sizes in QUICK
-export PYTHONPATH=$PWD/src
+what=$1 keep=$2 ends=$(($(date +%s) + $3))
+shift 3
+device=${DEVICE:-cuda} data=${DATA:-data/cifar10}
+export PYTHONPATH=$PWD/src PYTHONUNBUFFERED=1
+mkdir -p "$keep"
+keep=$(realpath "$keep")
 scratch=$(mktemp -d)
-touch "$scratch/began" "$scratch/tables"
 
-[ -z "$keep" ] || mkdir -p "$keep"
+left() { echo $((ends - $(date +%s))); }
 
-# One that fails or takes too long leaves the others their turn; 530 s in all. Benchmarks stop
-# beforehand, and write what they have.
+# One that fails or takes too long leaves the others their turn.
 limited() {
     local seconds=$1
     shift
-    BENCHMARK_UNTIL=$(($(date +%s) + seconds - 5)) timeout "$seconds" python3 "$@" ||
-        echo "FAILED: $*"
+    [ "$(left)" -ge "$seconds" ] || seconds=$(left)
+    [ "$seconds" -gt 5 ] || { echo "no time was left for: $*"; return; }
+    BENCHMARK_UNTIL=$(($(date +%s) + seconds - 3)) timeout --kill-after=5 "$seconds" "$@" ||
+        echo "FAILED with status $?: $*"
 }
-table() { limited "$@" >>"$scratch/tables"; }
 
-if python3 -c 'import pytest, hypothesis, scipy' 2>/dev/null; then
-    # what this platform's libraries warn of is no failure
-    limited 90 -m pytest -q -W default -m gpu -p no:cacheprovider tests/training
-else
-    echo "pytest, hypothesis and SciPy are not all installed: the GPU tests did not run"
-fi
-if [ -n "${QUICK:-}" ]; then
-    train="--steps 4 --seeds 1" few="--steps 1 --turns 1" net=resnet8 nets=resnet8 deep=resnet14
-    small="--batch 2 --size 32" calls="--calls 1 --turns 1"
-    sizes="--depths 1 2 --batches 2 4"
-else
-    train="--steps 64000" few="--steps 200 --turns 1" net=resnet110 nets="resnet20 resnet56 resnet110"
-    small="--batch 256" calls="--calls 20 --turns 1" deep=resnet1202
-    # a process takes seconds to begin
-    sizes="--precision bf16 --turns 1 --depths 3 18 200 --batches 32 128 512"
-fi
-# shellcheck disable=SC2086 # the options are words
-{
-    limited 75 -m deepres train resnet20 $train --data "$data" --device "$device" \
-        --out "$scratch/resnet20" | tee -a "$scratch/tables"
-    table 90 benchmarks/cifar_step.py --data "$data" --device "$device" --models $nets $few
-    table 50 benchmarks/seeds.py --device "$device" --model $net $few
-    table 35 benchmarks/cifar_step.py --data sample --device "$device" --models $deep --ours-only \
-        --steps 5 --turns 1
-    table 95 benchmarks/imagenet_step.py --device "$device" $small --steps 10 --turns 1
-    table 45 benchmarks/inference.py --device "$device" $small $calls
-    table 50 benchmarks/scaling.py --device "$device" $sizes
+check() {
+    local steps="--steps 300" small="resnet20 resnet56 resnet110" profiled="resnet20 resnet110 resnet50"
+    local photographs="--batch 256 --steps 10" where="--device $device --turns 1"
+    if [ -n "${QUICK:-}" ]; then
+        steps="--steps 1" small=resnet8 profiled=resnet8 photographs="--batch 2 --size 32 --steps 1"
+    fi
+    # shellcheck disable=SC2086 # the options are words
+    {
+        compile_peers $photographs >"$scratch/peers.log" 2>&1 &
+        limited 100 python3 -m pytest -q -W default -m gpu -n 6 -p no:cacheprovider \
+            --junitxml "$keep/tests.xml" --durations=10 tests >"$keep/tests.log" 2>&1
+        tail -n 60 "$keep/tests.log"
+        wait
+        {
+            limited 40 python3 benchmarks/fused_cifar.py --check --device "$device"
+            limited 50 python3 -m deepres bench $profiled --only training --profile $where \
+                --json "$keep/bench.json"
+            limited 50 python3 benchmarks/cifar_step.py --data sample --models ${small%% *} $steps $where \
+                --out "$keep/cifar_step.json"
+            limited 80 python3 benchmarks/imagenet_step.py $photographs $where \
+                --out "$keep/imagenet_step.json"
+            limited 45 python3 benchmarks/cifar_step.py --data sample --models ${small#* } $steps $where \
+                --ours-only --out "$keep/cifar_step_deep.json"
+        } 2>&1 | tee "$keep/tables.txt"
+    }
 }
-if [ -n "$keep" ]; then
-    find benchmarks/results -newer "$scratch/began" -name '*.json' >"$scratch/new"
-    cp "$scratch/tables" "$keep/tables.txt"
-    tar -czf "$keep/gpu.tar.gz" --exclude='checkpoint*' -T "$scratch/new" -C "$scratch" $(
-        cd "$scratch" && ls -d resnet20*
-    ) || echo "FAILED: tar"
-fi
-cat "$scratch/tables"
+
+# Leaves what torch.compile makes of the peers in its cache.
+compile_peers() {
+    [ "$device" = cuda ] || return
+    limited 100 python3 benchmarks/cifar_step.py --data sample --device cuda --side compiled \
+        --model resnet20 --steps 2 &
+    limited 100 python3 benchmarks/imagenet_step.py --device cuda "$@" --side "torchvision, compiled" &
+    limited 100 python3 benchmarks/imagenet_step.py --device cuda "$@" --side "timm, compiled" &
+    wait
+}
+
+train() {
+    local number=0 short=""
+    [ -z "${QUICK:-}" ] || short="--steps 4"
+    [ "$data" = sample ] || data=$(realpath "$data")
+    for group in "$@"; do
+        number=$((number + 1))
+        local seconds=$(($(left) - 12)) # to save, to pack
+        [ "$seconds" -gt 20 ] || { echo "no time was left for: $group"; continue; }
+        mkdir "$scratch/$number" && cd "$scratch/$number" || exit
+        # shellcheck disable=SC2086 # a group is words
+        timeout --signal=TERM --kill-after=10 "$seconds" \
+            python3 -m deepres train $group $short --data "$data" --device "$device" 2>&1 |
+            tee -a "$keep/train.log" | tail -n 12
+        for run in runs/*/; do
+            [ ! -e "$run/result.json" ] || rm -f "$run/checkpoint.pt"
+            rm -f "$run/checkpoint.previous.pt"
+        done
+        tar -czf "$keep/runs-$number.tar.gz" runs && ls -l "$keep/runs-$number.tar.gz"
+    done
+}
+
+python3 - <<'PYTHON' | tee "$keep/versions.txt"
+import platform, torch
+print(platform.python_version(), torch.__version__, torch.version.cuda, torch.backends.cudnn.version())
+if torch.cuda.is_available():
+    print(torch.cuda.get_device_name(), torch.cuda.get_device_capability())
+PYTHON
+"$what" "$@"

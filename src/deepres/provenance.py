@@ -1,5 +1,6 @@
 """What a measured number depends on: code, libraries, hardware."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -31,7 +32,11 @@ def installed_version() -> str:
 
 
 def _commit() -> str:
-    """The git commit of this very code; "unknown" where it was installed without its history."""
+    """The git commit of this very code.
+
+    Where it was copied or installed without its history, ``DEEPRES_COMMIT`` may say it; otherwise
+    it is "unknown".
+    """
     package = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -43,7 +48,7 @@ def _commit() -> str:
         git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return os.environ.get("DEEPRES_COMMIT", "unknown")
 
 
 def _hardware(device: torch.device) -> str:
