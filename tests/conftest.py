@@ -17,6 +17,10 @@ hypothesis.settings.load_profile("deepres")
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# PyTorch looks once, at the process's first product on a GPU, whether cuBLAS will be deterministic,
+# and a test that does not ask for that may be first.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_gpu = pytest.mark.skip(reason="needs a CUDA device")
