@@ -1,5 +1,6 @@
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -30,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_gpu)
         if "network" in item.keywords and os.environ.get("DEEPRES_TEST_NETWORK") != "1":
             item.add_marker(no_network)
+
+
+@pytest.fixture(autouse=True)
+def determinism_as_before() -> Iterator[None]:
+    """Runs ask PyTorch for it and leave it so; what the next test tests must not depend on that."""
+    before = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(before)
 
 
 @pytest.fixture(scope="session")

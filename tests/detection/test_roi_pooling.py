@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torchvision.ops import roi_align, roi_pool
@@ -20,14 +18,6 @@ ODD_BOXES = torch.tensor(
         *([200, 200, 300, 300], [-90, -90, -60, -60]),  # wholly outside
     ]
 )
-
-
-@pytest.fixture
-def deterministic() -> Iterator[None]:
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(before)
 
 
 def test_the_repeatable_gradient_is_torchvisions() -> None:
@@ -75,7 +65,8 @@ def test_the_repeatable_gradient_of_roi_align_without_any_region() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", ["max", "align"])
-def test_on_a_gpu_the_gradient_repeats_to_the_bit(kind: str, deterministic: None) -> None:
+def test_on_a_gpu_the_gradient_repeats_to_the_bit(kind: str) -> None:
+    torch.use_deterministic_algorithms(True)
     torch.manual_seed(0)
     features = torch.randn(2, 256, 38, 63)
     boxes = [(32 * torch.rand(64, 4)).cumsum(1) for _ in range(2)]
