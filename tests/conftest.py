@@ -1,5 +1,6 @@
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,10 @@ hypothesis.settings.load_profile("deepres")
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# PyTorch looks once, at the process's first product on a GPU, whether cuBLAS will be deterministic,
+# and a test that does not ask for that may be first.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_gpu = pytest.mark.skip(reason="needs a CUDA device")
@@ -26,6 +31,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_gpu)
         if "network" in item.keywords and os.environ.get("DEEPRES_TEST_NETWORK") != "1":
             item.add_marker(no_network)
+
+
+@pytest.fixture(autouse=True)
+def determinism_as_before() -> Iterator[None]:
+    """Runs ask PyTorch for it and leave it so; what the next test tests must not depend on that."""
+    before = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(before)
 
 
 @pytest.fixture(scope="session")

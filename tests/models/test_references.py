@@ -1,7 +1,6 @@
 """The networks against other people's: with the same weights they must say the same."""
 
 import pytest
-import timm
 import torch
 import torchvision
 from torch import nn
@@ -55,6 +54,7 @@ def test_torchvision(name: str, options: dict[str, str]) -> None:
 def test_timm(name: str, options: dict[str, str]) -> None:
     ours = create_model(name, **options)
     settle(ours)
+    timm = pytest.importorskip("timm", reason="deepres[test] brings it")
     theirs = timm.create_model(name, pretrained=False)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     assert_same_outputs(ours, theirs)

@@ -5,13 +5,10 @@ of 14×14 for each class.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import (
-    maskrcnn_inference,
-    maskrcnn_loss,
-    paste_masks_in_image,
-)
+from torchvision.models.detection.roi_heads import maskrcnn_inference, paste_masks_in_image
 
 from deepres.detection.backbones import Halves
 from deepres.errors import UserError
@@ -45,17 +42,37 @@ def mask_loss(
         boxes: the sampled regions of each image, (R, 4), in pixels of the scaled image.
         labels: (R,), 0 for background.
         matched: (R,), the object that each region overlaps most.
-        targets: each image's ``masks`` (N, H, W), scaled as it is, and ``labels`` (N,).
+        targets: each image's ``masks`` (N, H, W), scaled as it is.
     """
-    objects = [torch.where(of_image > 0)[0] for of_image in labels]
-    loss: Tensor = maskrcnn_loss(
-        logits,
-        [b[o] for b, o in zip(boxes, objects, strict=True)],
-        [target["masks"] for target in targets],
-        [target["labels"] for target in targets],
-        [m[o] for m, o in zip(matched, objects, strict=True)],
+    if not len(logits):
+        return logits.sum() * 0
+    covered = [
+        cropped(target["masks"], b[label > 0], m[label > 0], logits.shape[-1])
+        for target, b, label, m in zip(targets, boxes, labels, matched, strict=True)
+    ]
+    classes = torch.cat(labels)
+    of_own_class = logits[torch.arange(len(logits), device=logits.device), classes[classes > 0]]
+    return F.binary_cross_entropy_with_logits(of_own_class, torch.cat(covered))
+
+
+def cropped(masks: Tensor, boxes: Tensor, matched: Tensor, size: int) -> Tensor:
+    """Return how much of each bin of a region its object covers, (R, size, size) in [0, 1].
+
+    It is RoIAlign of the outlines, by its operator: where PyTorch is asked to be deterministic,
+    torchvision's function is compiled for a gradient's sake, which is not wanted here.
+
+    Args:
+        masks: of an image's objects, (N, H, W) of 0 and 1.
+        boxes: the regions, (R, 4), in pixels of the masks.
+        matched: each region's object, (R,).
+        size: bins in each direction.
+    """
+    regions = torch.cat([matched[:, None].to(boxes), boxes], dim=1)
+    adaptive = -1  # as many samples a bin as it has pixels
+    covered: Tensor = torch.ops.torchvision.roi_align(
+        masks[:, None].to(boxes), regions, 1.0, size, size, adaptive, False
     )
-    return loss
+    return covered[:, 0]
 
 
 def mask_probabilities(logits: Tensor, labels: list[Tensor]) -> list[Tensor]:

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pycocotools.coco import COCO
-from pycocotools.mask import encode
 
 from deepres.data.detection.loading import image_size, image_tensor, target
 from deepres.data.detection.records import AnnotatedImage, Objects, Segmentation
 from deepres.data.detection.splits import open_detection_set
 from deepres.data.images import BadImage
 from deepres.errors import UserError
+
+COCO = pytest.importorskip("pycocotools.coco", reason="deepres[detection] brings it").COCO
+encode = pytest.importorskip("pycocotools.mask", reason="deepres[detection] brings it").encode
 
 SQUARE: Segmentation = [[1.0, 1.0, 4.0, 1.0, 4.0, 3.0, 1.0, 3.0]]
 

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 from annotated_pictures import coco_folder, detections, made_up_set, truth_as_found
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from deepres.data.detection.loading import target
 from deepres.data.detection.records import Detections, DetectionSet
@@ -21,6 +19,11 @@ from deepres.evaluation.detection.coco import (
     evaluate_coco_results,
 )
 from deepres.evaluation.detection.finding import Found
+
+COCO = pytest.importorskip("pycocotools.coco", reason="deepres[detection] brings it").COCO
+COCOeval = pytest.importorskip(
+    "pycocotools.cocoeval", reason="deepres[detection] brings it"
+).COCOeval
 
 CATEGORIES = {90: "toothbrush", 1: "person", 18: "dog"}
 
@@ -135,7 +138,7 @@ def perturbed(found: dict[str, Detections]) -> dict[str, Detections]:
     return moved
 
 
-def by_pycocotools(content: dict[str, Any], results: list[dict[str, Any]], kind: str) -> COCOeval:
+def by_pycocotools(content: dict[str, Any], results: list[dict[str, Any]], kind: str) -> Any:
     truth = COCO()
     truth.dataset = content
     truth.createIndex()

@@ -7,12 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
 import torchvision
-from google.protobuf import text_format
 from torch import Tensor, nn
 
 from deepres.errors import UserError
@@ -21,6 +18,10 @@ from deepres.models.create import he_initialise
 from deepres.models.exchange import export_weights, exporting
 from deepres.models.exchange.caffe_deploy import deploy_text
 from deepres.models.exchange.onnx_file import check_sizes, encode_onnx, run_onnx
+
+onnx = pytest.importorskip("onnx", reason="deepres[onnx] brings it")
+onnxruntime = pytest.importorskip("onnxruntime", reason="deepres[onnx] brings it")
+text_format = pytest.importorskip("google.protobuf.text_format", reason="deepres[onnx] brings it")
 
 WEIGHTED = {"Convolution", "BatchNorm", "Scale", "InnerProduct"}  # Caffe's layers that have blobs
 

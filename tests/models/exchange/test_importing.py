@@ -4,7 +4,6 @@ import pickle
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -15,6 +14,8 @@ from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model, save_weights
 from deepres.models.exchange import export_weights, import_weights
 from deepres.models.exchange.importing import _torchvision_vgg
+
+timm = pytest.importorskip("timm", reason="deepres[test] brings it")
 
 SIZE = {"crop": 64, "short_side": 72}
 
