@@ -12,11 +12,14 @@ from deepres.models.blocks import BasicBlock
 from deepres.models.resnet import ResNet
 
 TILES = {16: (256, 8), 32: (256, 8), 64: (64, 4)}
-"""Pixels that a program has at hand at a time, and its warps, by the number of channels."""
+"""Pixels that a program has at hand at a time, and its warps, by the number of channels.
+
+A map has so many pixels, or a multiple.
+"""
 PARTS = 128
 """The most programs that share a layer: about one for each multiprocessor of an H100."""
 WEIGHT_TILES = {16: (128, 4), 32: (64, 4), 64: (64, 8)}
-"""As TILES, for the gradients of weights, by the number of channels that these read."""
+"""As TILES, for the gradients of weights."""
 WEIGHT_PARTS = 16
 """In how many parts the gradients of weights are summed."""
 STAGES = 3
@@ -68,8 +71,8 @@ class _Features(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, dtype: torch.dtype, network: nn.Module, *parameters: Tensor
     ) -> Tensor:
-        ctx.computed = _Pass(images, dtype, network)
-        return ctx.computed.forward()
+        computed = ctx.computed = _Pass(images, dtype, network)
+        return computed.forward()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -264,7 +267,7 @@ class _Pass:
         self, below: Tensor, maps: _Maps, first: int, number: int, into: Tensor
     ) -> None:
         c = below.shape[2]
-        m, warps = WEIGHT_TILES[c]
+        m, warps = WEIGHT_TILES[maps.c]
         kernels.weight_gradient_kernel[(WEIGHT_PARTS, 3, number)](
             *(maps.dz[first], maps.raw[first], maps.sums[first], maps.count),
             *(maps.statistics[first], maps.rows),
