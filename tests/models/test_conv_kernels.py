@@ -29,9 +29,8 @@ Outcome = dict[str, Tensor]
 @pytest.fixture(autouse=True)
 def few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter takes its time for each; and a part may have several tiles."""
-    monkeypatch.setattr(fused_cifar, "TILES", {16: (512, 4), 32: (256, 4), 64: (64, 4)})
     monkeypatch.setattr(fused_cifar, "PARTS", 3)
-    monkeypatch.setattr(fused_cifar, "WEIGHT_TILES", {16: (512, 4), 32: (128, 4), 64: (64, 4)})
+    monkeypatch.setattr(fused_cifar, "WEIGHT_TILES", {16: 512, 32: 128, 64: 64})
     monkeypatch.setattr(fused_cifar, "WEIGHT_PARTS", 2)
 
 

@@ -20,7 +20,7 @@ from deepres.training.recompute import recompute_blocks
 
 KERNELS = (
     *("forward_kernel", "pool_kernel", "pool_gradient_kernel"),
-    *("input_gradient_kernel", "weight_gradient_kernel"),
+    *("input_gradient_kernel", "batch_norm_gradient_kernel", "weight_gradient_kernel"),
 )
 
 
@@ -44,49 +44,41 @@ class Recorded:
         return lambda *args, **options: self.launches.append((self.kernel, args, options))
 
 
-@pytest.fixture
-def launches(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The launches of the kernels, which do not happen."""
+def launches(name: str, batch: int) -> list[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+    """What a pass forward and backward launches: kernels, arguments, options."""
     recorded: list[Any] = []
-    for name in KERNELS:
-        monkeypatch.setattr(conv_kernels, name, Recorded(getattr(conv_kernels, name), recorded))
+    with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
+        for kernel in KERNELS:
+            patch.setattr(conv_kernels, kernel, Recorded(getattr(conv_kernels, kernel), recorded))
+        network = create_model(name).to(memory_format=torch.channels_last)
+        FusedCifarNet(network)(torch.empty(batch, 3, 32, 32)).sum().backward()
     return recorded
 
 
-def pass_through(name: str, batch: int) -> None:
-    with torch.device("meta"):
-        network = create_model(name).to(memory_format=torch.channels_last)
-        FusedCifarNet(network)(torch.empty(batch, 3, 32, 32)).sum().backward()
-
-
-def test_a_step_has_few_launches(launches: list[Any]) -> None:
-    pass_through("resnet20", 128)
-    names = [kernel.fn.__name__ for kernel, _, _ in launches]
+def test_a_step_has_few_launches() -> None:
+    names = [kernel.fn.__name__ for kernel, _, _ in launches("resnet20", 128)]
     assert {name: names.count(name) for name in KERNELS} == {
         "forward_kernel": 19,
         "pool_kernel": 1,
         "pool_gradient_kernel": 1,
         "input_gradient_kernel": 18,
+        "batch_norm_gradient_kernel": 1,
         "weight_gradient_kernel": 5,
     }
 
 
 @pytest.mark.slow
-def test_the_kernels_compile_for_a_gpu(
-    launches: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kernels_compile_for_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter takes more than the compiler does."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    pass_through("plain8", 128)
-    pass_through("resnet14", 128)
     built = {}
-    for kernel, args, options in launches:
+    for kernel, args, options in launches("plain8", 128) + launches("resnet14", 128):
         key = (kernel.fn.__name__, *options.items())
         if key not in built:
             built[key] = compiled(kernel, args, options)
     assert len(built) >= 20
-    for kernel in built.values():
-        assert len(kernel.asm["cubin"]) > 1_000
+    for outcome in built.values():
+        assert len(outcome.asm["cubin"]) > 1_000
 
 
 def compiled(kernel: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:

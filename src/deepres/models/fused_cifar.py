@@ -11,21 +11,18 @@ from deepres.models import conv_kernels as kernels
 from deepres.models.blocks import BasicBlock
 from deepres.models.resnet import ResNet
 
-TILES = {16: (256, 8), 32: (256, 8), 64: (64, 4)}
-"""Pixels that a program has at hand at a time, and its warps, by the number of channels.
-
-A map has so many pixels, or a multiple.
-"""
-PARTS = 128
-"""The most programs that share a layer: about one for each multiprocessor of an H100."""
-WEIGHT_TILES = {16: (128, 4), 32: (64, 4), 64: (64, 8)}
-"""As TILES, for the gradients of weights."""
-WEIGHT_PARTS = 16
-"""In how many parts the gradients of weights are summed."""
-STAGES = 3
-"""How many loads of a program are under way at a time."""
 SIDES = {16: 32, 32: 16, 64: 8}
 """The side of a map, by the number of channels."""
+TILES = {16: 512, 32: 256, 64: 64}
+"""Pixels that a program has at hand at a time: a map, or a whole fraction of one."""
+PARTS = 128
+"""The most programs that share a layer: about one for each multiprocessor of an H100."""
+OPTIONS = {"num_warps": 8, "num_stages": 4}
+WEIGHT_TILES = {16: 128, 32: 64, 64: 64}
+"""As TILES, for the gradients of weights."""
+WEIGHT_PARTS = 16
+"""In how many parts those are summed."""
+WEIGHT_OPTIONS = {"num_warps": 4, "num_stages": 3}
 
 
 def supports(network: nn.Module) -> bool:
@@ -92,22 +89,17 @@ def _layers(network: nn.Module) -> list[tuple[Any, Any]]:
 
 
 class _Maps:
-    """What the layers of one map size compute, and how the work on a layer is divided."""
+    """What the layers of one map size compute."""
 
-    def __init__(self, images: Tensor, dtype: torch.dtype, layers: int, c: int) -> None:
+    def __init__(self, images: Tensor, dtype: torch.dtype, layers: int, c: int, parts: int) -> None:
         self.c, self.side, self.layers = c, SIDES[c], layers
         self.rows = len(images) * self.side**2
-        self.m, self.warps = TILES[c]
-        self.rows_a_part = triton.cdiv(triton.cdiv(self.rows, self.m), PARTS) * self.m
-        self.count = triton.cdiv(self.rows, self.rows_a_part)
-        self.parts = triton.next_power_of_2(self.count)
         self.raw = images.new_empty(layers, self.rows, c, dtype=dtype)
         # the images count as the activation of a layer below the first
         images_too = self.raw.new_empty(layers + (c == 16), self.rows, c)
         self.below, self.activation = images_too, images_too[-layers:]
-        self.dz = torch.empty_like(self.raw)
-        self.moments = images.new_empty(layers, 2, self.parts, c)
-        self.sums = torch.empty_like(self.moments)
+        self.dz, self.raw_gradient = torch.empty_like(self.raw), torch.empty_like(self.raw)
+        self.moments, self.sums = images.new_empty(2, layers, 2, parts, c)
         self.statistics = images.new_empty(layers, 3, c)
         self.gradient = images.new_empty(layers, 2, c)  # of BN's parameters
 
@@ -117,9 +109,8 @@ class _Layer:
 
     def __init__(self, maps: _Maps, place: int, weight: Tensor, bn: nn.BatchNorm2d) -> None:
         self.maps, self.weight, self.bn = maps, weight, bn
-        self.raw, self.activation, self.dz = (
-            tensor[place] for tensor in (maps.raw, maps.activation, maps.dz)
-        )
+        self.raw, self.activation = maps.raw[place], maps.activation[place]
+        self.dz, self.raw_gradient = maps.dz[place], maps.raw_gradient[place]
         self.moments, self.sums = maps.moments[place], maps.sums[place]
         self.statistics, self.gradient = maps.statistics[place], maps.gradient[place]
         self.block_input: _Layer | None = None
@@ -135,12 +126,19 @@ class _Layer:
 
     def activating(self) -> tuple[Any, ...]:
         """What kernels take that activate this layer's outputs."""
-        bn, maps = self.bn, self.maps
+        bn = self.bn
         return (
             *(self.raw, self.block_input and self.block_input.activation, self.moments),
             *(bn.weight, bn.bias, self.statistics),
             *(bn.running_mean, bn.running_var, bn.num_batches_tracked),
-            *(maps.rows, maps.rows_a_part, bn.momentum, bn.eps, self.activation),
+            *(bn.momentum, bn.eps, self.activation),
+        )
+
+    def through_batch_norm(self) -> tuple[Tensor, ...]:
+        """What kernels take that compute the gradient of this layer's raw outputs."""
+        return (
+            *(self.dz, self.raw, self.sums, self.statistics, self.gradient),
+            self.raw_gradient,
         )
 
 
@@ -155,7 +153,11 @@ class _Pass:
             rounded = [torch.empty_like(weight, dtype=dtype) for weight in weights]
             torch._foreach_copy_(rounded, weights)
             weights = rounded
-        self.maps = [_Maps(images, dtype, 2 * n + (c == 16), c) for c in SIDES]
+        images_a_part = triton.cdiv(len(images), PARTS)
+        self.share = (len(images), images_a_part)
+        self.programs = triton.cdiv(len(images), images_a_part)
+        self.parts = triton.next_power_of_2(self.programs)
+        self.maps = [_Maps(images, dtype, 2 * n + (c == 16), c, self.parts) for c in SIDES]
         places = [(maps, place) for maps in self.maps for place in range(maps.layers)]
         self.layers = [
             _Layer(*where, weight, bn)
@@ -170,17 +172,17 @@ class _Pass:
 
     def forward(self) -> Tensor:
         """Return the pooled features."""
-        first, last = self.layers[0], self.layers[-1]
-        self._forward(first, None)
+        last = self.layers[-1]
+        self._forward(self.layers[0], None)
         for below, layer in pairwise(self.layers):
             self._forward(layer, below)
         pooled = last.statistics.new_empty(len(self.images), last.maps.c)
-        kernels.pool_kernel[(len(self.images),)](
-            *(*last.activating(), pooled),
+        kernels.pool_kernel[(self.programs,)](
+            *(*last.activating(), pooled, *self.share),
             adds=last.adds,
             side=last.maps.side,
             c=last.maps.c,
-            below_parts=last.maps.parts,
+            parts=self.parts,
         )
         return pooled
 
@@ -188,10 +190,10 @@ class _Pass:
         maps, source = layer.maps, below or layer
         activating = source.activating()
         if below is None:
-            activating = (self.images, *(None for _ in activating[1:]))
-        kernels.forward_kernel[(maps.count,)](
+            activating = (*(None for _ in activating[1:]), self.images)
+        kernels.forward_kernel[(self.programs,)](
             *(*activating, layer.weight, *layer.weight.stride(), layer.raw, layer.moments),
-            *(maps.rows, maps.rows_a_part),
+            *self.share,
             is_image=below is None,
             adds=source.adds,
             side=source.maps.side,
@@ -199,48 +201,51 @@ class _Pass:
             inputs=layer.weight.shape[1],
             c_in=source.maps.c,
             c_out=maps.c,
-            below_parts=source.maps.parts,
-            parts=maps.parts,
-            m=maps.m,
-            num_warps=maps.warps,
-            num_stages=STAGES,
+            parts=self.parts,
+            m_in=TILES[source.maps.c],
+            m_out=TILES[maps.c],
+            **OPTIONS,
         )
 
     def backward(self, gradient: Tensor) -> list[Tensor]:
         """Return the gradients of all weights, and BN's, from that of the pooled features."""
-        last = self.layers[-1]
-        maps = last.maps
-        kernels.pool_gradient_kernel[(maps.count,)](
+        first, last = self.layers[0], self.layers[-1]
+        kernels.pool_gradient_kernel[(self.programs,)](
             *(gradient, last.raw, last.activation, last.statistics, last.dz, last.sums),
-            *(maps.rows, maps.rows_a_part),
-            side=maps.side,
-            c=maps.c,
-            parts=maps.parts,
-            m=maps.m,
+            *self.share,
+            side=last.maps.side,
+            c=last.maps.c,
+            parts=self.parts,
         )
         for i in range(len(self.layers) - 1, 0, -1):
             # a block's first layer meets the gradient that went through the shortcut
             over = self.layers[i + 1] if i % 2 else None
             self._input_gradient(self.layers[i], self.layers[i - 1], over)
+        kernels.batch_norm_gradient_kernel[(self.programs,)](
+            *(*first.through_batch_norm(), *self.share),
+            side=first.maps.side,
+            c=first.maps.c,
+            parts=self.parts,
+            m=TILES[first.maps.c],
+            num_warps=OPTIONS["num_warps"],
+        )
         return self._weight_gradients()
 
     def _input_gradient(self, layer: _Layer, below: _Layer, over: _Layer | None) -> None:
         maps, under = layer.maps, below.maps
-        kernels.input_gradient_kernel[(under.count,)](
-            *(layer.dz, layer.raw, layer.sums, maps.count, layer.statistics, maps.rows),
-            *(layer.weight, *layer.weight.stride(), over and over.dz),
-            *(below.raw, below.activation, below.statistics, below.dz, below.sums),
-            *(under.rows, under.rows_a_part),
+        kernels.input_gradient_kernel[(self.programs,)](
+            *(*layer.through_batch_norm(), layer.weight, *layer.weight.stride()),
+            *(over and over.dz, below.raw, below.activation, below.statistics),
+            *(below.dz, below.sums, *self.share),
             adds=over.adds if over else int(kernels.NO_SHORTCUT.value),
             side=under.side,
             stride=under.side // maps.side,
             c_in=under.c,
             c_out=maps.c,
-            parts=maps.parts,
-            below_parts=under.parts,
-            m=under.m,
-            num_warps=under.warps,
-            num_stages=STAGES,
+            parts=self.parts,
+            m_in=TILES[under.c],
+            m_out=TILES[maps.c],
+            **OPTIONS,
         )
 
     def _weight_gradients(self) -> list[Tensor]:
@@ -254,8 +259,8 @@ class _Pass:
         for group, into in zip(groups, partial.split(sizes, 1), strict=True):
             self._weight_gradient(*group, into)
         gradients: list[Tensor] = []
-        segments = iter(zip(partial.sum(0).split(sizes), groups, strict=True))
-        for segment, (below, maps, first, number) in segments:
+        joined = partial.sum(0).split(sizes)
+        for segment, (below, maps, first, number) in zip(joined, groups, strict=True):
             c = below.shape[2]
             filters = segment.view(number, maps.c, 3, 3, c).permute(0, 1, 4, 2, 3)
             for one, (scale, shift) in zip(filters, maps.gradient[first:], strict=False):
@@ -266,19 +271,15 @@ class _Pass:
     def _weight_gradient(
         self, below: Tensor, maps: _Maps, first: int, number: int, into: Tensor
     ) -> None:
-        c = below.shape[2]
-        m, warps = WEIGHT_TILES[maps.c]
+        c, m = below.shape[2], WEIGHT_TILES[maps.c]
+        rows_a_part = triton.cdiv(triton.cdiv(maps.rows, m), WEIGHT_PARTS) * m
         kernels.weight_gradient_kernel[(WEIGHT_PARTS, 3, number)](
-            *(maps.dz[first], maps.raw[first], maps.sums[first], maps.count),
-            *(maps.statistics[first], maps.rows),
-            triton.cdiv(triton.cdiv(maps.rows, m), WEIGHT_PARTS) * m,
-            *(below, below.shape[1], into, into.stride(0), maps.gradient[first]),
+            *(maps.raw_gradient[first], maps.rows, rows_a_part),
+            *(below, below.shape[1], into, into.stride(0)),
             side=SIDES[c],
             stride=SIDES[c] // maps.side,
             c_in=c,
             c_out=maps.c,
-            parts=maps.parts,
             m=m,
-            num_warps=warps,
-            num_stages=STAGES,
+            **WEIGHT_OPTIONS,
         )
