@@ -205,7 +205,9 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5, help="turns of each side")
     parser.add_argument("--ours-only", action="store_true", help="without the peers")
     parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
-    parser.add_argument("--side", choices=[OURS, PLAIN, COMPILED, CUSTOMARY], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--side", choices=[OURS, PLAIN, COMPILED, CUSTOMARY], help=argparse.SUPPRESS
+    )
     parser.add_argument("--model", help=argparse.SUPPRESS)
     options = parser.parse_args()
     data = load_sample() if options.data == "sample" else load_cifar10(Path(options.data))

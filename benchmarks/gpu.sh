@@ -51,8 +51,9 @@ check() {
     # shellcheck disable=SC2086 # the options are words
     {
         compile_peers $photographs >"$scratch/peers.log" 2>&1 &
-        limited 100 python3 -m pytest -q -W default -m gpu -n 6 -p no:cacheprovider \
-            --junitxml "$keep/tests.xml" --durations=10 tests >"$keep/tests.log" 2>&1
+        # what this platform's libraries warn of is no failure
+        limited 100 python3 -m pytest -q -W default -m gpu -n 6 -p no:cacheprovider --durations=10 \
+            --junitxml "$keep/tests.xml" $(grep -rl mark.gpu tests) >"$keep/tests.log" 2>&1
         tail -n 60 "$keep/tests.log"
         wait
         {

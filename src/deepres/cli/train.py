@@ -68,6 +68,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="on CUDA: plain PyTorch, step by step, in place of one graph with fused kernels",
     )
     parser.add_argument(
+        "--fused-convolutions",
+        action="store_true",
+        help="on CUDA: CIFAR-10's networks by one kernel a layer",
+    )
+    parser.add_argument(
         "--recompute",
         action="store_true",
         help="compute blocks again in the backward pass, if memory is short",
@@ -84,6 +89,7 @@ def call(options: argparse.Namespace) -> int:
         workers=options.workers,
         save_every_s=options.save_every,
         graph=not options.no_graph,
+        fused_convolutions=options.fused_convolutions,
         recompute=options.recompute,
         say=say,
     )

@@ -124,7 +124,7 @@ def train_together(runs: Sequence[NewRun], data: Data, how: How) -> list[dict[st
         metas = []
         for training, (recipe, seed, _) in zip(trainings, runs, strict=True):
             locks.enter_context(locked(training.folder, world))
-            meta = _meta(recipe, data, seed, _provenance(recipe, device, world, len(runs)))
+            meta = _meta(recipe, data, seed, _provenance(recipe, how, device, world, len(runs)))
             if world.leader:
                 training.folder.check_absent()
                 training.folder.write_meta(meta)
@@ -205,7 +205,7 @@ def resume_together(
                 training.state.load(state, folder)
             done = training.state
             training.logged_step, training.logged_seconds = done.step, done.seconds
-            now = _provenance(recipe, device, world, len(runs))
+            now = _provenance(recipe, how, device, world, len(runs))
             if world.leader:
                 how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
                 meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
@@ -269,10 +269,12 @@ def _meta(
 
 
 def _provenance(
-    recipe: CifarRecipe | ImageNetRecipe, device: torch.device, world: World, runs: int
+    recipe: CifarRecipe | ImageNetRecipe, how: How, device: torch.device, world: World, runs: int
 ) -> dict[str, Any]:
-    how = {"runs_at_once": runs, "precision": precision(recipe, device)}
-    return {**run_provenance(device, world), **how}
+    now = {"runs_at_once": runs, "precision": precision(recipe, device)}
+    if how.fused_convolutions:
+        now["fused_convolutions"] = True
+    return {**run_provenance(device, world), **now}
 
 
 def _run(

@@ -54,6 +54,8 @@ class How:
     """Receives lines for the user."""
     progress: Callable[[str, int, int], Progress] | None = None
     """Makes a bar for a label, the last step and the first; by default one of its own."""
+    fused_convolutions: bool = False
+    """On CUDA, in bf16, whether §4.2's networks take one kernel a layer, of convolution and BN."""
 
 
 def set_up(
@@ -122,15 +124,17 @@ def make_step(
     ``network`` may be changed in how it computes, not in what.
     """
     fast = how.graph and device.type == "cuda"
+    kernels = fast
     if fast and (reason := why_no_kernels(device)):
         how.say(f"no fused kernels: {reason}; PyTorch's own kernels take their place")
-    elif fast:
+        kernels = False
+    if kernels:
         fuse_batch_norm(network)
     if how.recompute:
         recompute_blocks(network)
     computing: nn.Module = network
     if precision(recipe, device) == "bf16":
-        computing = InBf16(network)
+        computing = in_bf16(network, fused=kernels and how.fused_convolutions)
     if world.size > 1:
         computing = sharing_gradients(computing, device)
 
@@ -142,6 +146,16 @@ def make_step(
         return step
     momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
     return GraphedStep(step, [*network.state_dict().values(), *momenta])
+
+
+def in_bf16(network: StagedNetwork, fused: bool) -> nn.Module:
+    """Return what computes ``network`` in bfloat16, by ``fused`` convolutions if it has those."""
+    if fused:
+        from deepres.models.fused_cifar import FusedCifarNet, supports  # Triton is not everywhere
+
+        if supports(network):
+            return FusedCifarNet(network)
+    return InBf16(network)
 
 
 def precision(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> str:
