@@ -58,6 +58,7 @@ check() {
         wait
         {
             limited 40 python3 benchmarks/fused_cifar.py --check --device "$device"
+            limited 20 python3 benchmarks/stem_channels.py --device "$device"
             limited 50 python3 -m deepres bench $profiled --only training --profile $where \
                 --json "$keep/bench.json"
             limited 50 python3 benchmarks/cifar_step.py --data sample --models ${small%% *} $steps $where \
