@@ -17,7 +17,10 @@ TILES = {16: 512, 32: 256, 64: 64}
 """Pixels that a program has at hand at a time: a map, or a whole fraction of one."""
 PARTS = 128
 """The most programs that share a layer: about one for each multiprocessor of an H100."""
-OPTIONS = {"num_warps": 8, "num_stages": 4}
+WARPS = {16: 4, 32: 8, 64: 8}
+"""How many warps work on them."""
+STAGES = 4
+"""How many loads of tiles are under way while one is multiplied."""
 WEIGHT_TILES = {16: 128, 32: 64, 64: 64}
 """As TILES, for the gradients of weights."""
 WEIGHT_PARTS = 16
@@ -204,7 +207,8 @@ class _Pass:
             parts=self.parts,
             m_in=TILES[source.maps.c],
             m_out=TILES[maps.c],
-            **OPTIONS,
+            num_warps=WARPS[maps.c],
+            num_stages=STAGES,
         )
 
     def backward(self, gradient: Tensor) -> list[Tensor]:
@@ -227,7 +231,7 @@ class _Pass:
             c=first.maps.c,
             parts=self.parts,
             m=TILES[first.maps.c],
-            num_warps=OPTIONS["num_warps"],
+            num_warps=WARPS[first.maps.c],
         )
         return self._weight_gradients()
 
@@ -245,7 +249,8 @@ class _Pass:
             parts=self.parts,
             m_in=TILES[under.c],
             m_out=TILES[maps.c],
-            **OPTIONS,
+            num_warps=WARPS[under.c],
+            num_stages=STAGES,
         )
 
     def _weight_gradients(self) -> list[Tensor]:
