@@ -21,6 +21,8 @@ WARPS = {16: 4, 32: 8, 64: 8}
 """How many warps work on them."""
 STAGES = 4
 """How many loads of tiles are under way while one is multiplied."""
+VECTOR = 4
+"""How many channels they copy at a time: with 4 of bfloat16 through L1, with 8 not."""
 WEIGHT_TILES = {16: 128, 32: 64, 64: 64}
 """As TILES, for the gradients of weights."""
 WEIGHT_PARTS = 16
@@ -76,7 +78,8 @@ class _Features(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, None, *ctx.computed.backward(gradients[0].contiguous())
+        computed, ctx.computed = ctx.computed, None  # its memory is free again
+        return None, None, None, *computed.backward(gradients[0].contiguous())
 
 
 def _blocks(network: nn.Module) -> list[Any]:
@@ -209,6 +212,7 @@ class _Pass:
             m_out=TILES[maps.c],
             num_warps=WARPS[maps.c],
             num_stages=STAGES,
+            vector=VECTOR,
         )
 
     def backward(self, gradient: Tensor) -> list[Tensor]:
@@ -251,6 +255,7 @@ class _Pass:
             m_out=TILES[maps.c],
             num_warps=WARPS[under.c],
             num_stages=STAGES,
+            vector=VECTOR,
         )
 
     def _weight_gradients(self) -> list[Tensor]:
@@ -286,5 +291,6 @@ class _Pass:
             c_in=c,
             c_out=maps.c,
             m=m,
+            vector=VECTOR,
             **WEIGHT_OPTIONS,
         )
