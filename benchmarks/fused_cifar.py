@@ -1,12 +1,15 @@
 """Training steps of §4.2's networks on CUDA: layers fused with BN against BN fused alone.
 
     python benchmarks/fused_cifar.py [--check] [--nets resnet20 resnet56 resnet110]
+                                     [--set STAGES=1 "WARPS={16: 8, 32: 8, 64: 8}"]
 
 Both sides take the step of ``deepres train`` in bfloat16 on the same batch, as one graph, in turns.
 ``--check`` adds how far a step's logits and gradients are from float64's, relative to their norm.
+``--set`` tries other values of ``deepres.models.fused_cifar``'s constants.
 """
 
 import argparse
+import ast
 import copy
 import statistics
 import time
@@ -16,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepres.models import create_model
+from deepres.models import create_model, fused_cifar
 from deepres.models.batch_norm import fuse_batch_norm
 from deepres.models.fused_cifar import FusedCifarNet
 from deepres.recipes.cifar10 import section_4_2
@@ -97,8 +100,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--steps", type=int, default=200, help="a turn")
     parser.add_argument("--turns", type=int, default=5, help="of each side")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE")
     parser.add_argument("--check", action="store_true", help="compare with float64, too")
     options = parser.parse_args()
+    for setting in options.set:
+        constant, value = setting.split("=", 1)
+        setattr(fused_cifar, constant, ast.literal_eval(value))
     began = time.monotonic()
     device = torch.device("cuda")
     make_repeatable(device)

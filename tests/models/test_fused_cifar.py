@@ -113,6 +113,12 @@ def kind_of(value: Any) -> str:
     return "fp32" if isinstance(value, float) else "i32"
 
 
+def test_evaluation_is_the_networks_own() -> None:
+    network = create_model("resnet8").eval()
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(FusedCifarNet(network)(x), network(x))
+
+
 @pytest.mark.parametrize("name", ["plain8", "resnet8", "plain20", "resnet110"])
 def test_the_papers_networks_are_supported(name: str) -> None:
     with torch.device("meta"):
@@ -128,4 +134,9 @@ def test_other_networks_are_not_supported() -> None:
         recompute_blocks(networks[-1])
         networks.append(torch.nn.SyncBatchNorm.convert_sync_batchnorm(create_model("resnet8")))
     assert not any(supports(network) for network in networks)
-    assert fused_cifar.SIDES.keys() == fused_cifar.TILES.keys()
+
+
+def test_tiles_are_whole_fractions_of_maps() -> None:
+    for c, side in fused_cifar.SIDES.items():
+        assert side**2 % fused_cifar.TILES[c] == 0
+        assert side**2 % fused_cifar.WEIGHT_TILES[c] == 0

@@ -9,6 +9,10 @@ launched for BN, ReLU or shortcuts.
 A program has some images of its own, whatever the layer. So it can write what it normalised, and
 read that nine times, as the taps of the filters, with no other program to wait for.
 
+Loads that run ahead are asynchronous copies. Those of 16 bytes pass by the L1 cache, where the nine
+taps of an image would meet; those of 8 do not. A copy is as wide as its mask is known to be the
+same: ``vector`` channels, by a mask that is always true.
+
 Activations are matrices: rows are pixels (N·H·W), columns channels. A tile is a map or a whole
 fraction of one, so that only the border of a map needs a mask.
 """
@@ -111,6 +115,7 @@ def forward_kernel(
     parts: tl.constexpr,
     m_in: tl.constexpr,
     m_out: tl.constexpr,
+    vector: tl.constexpr,
 ):
     """Activate the layer below, convolve, and take the moments of the outcome.
 
@@ -157,7 +162,8 @@ def forward_kernel(
             row, column = stride * y + down, stride * x + right
             inside = (row >= 0) & (row < side) & (column >= 0) & (column < side)
             at = (centre + down * side + right)[:, None] * c_in + channel[None, :]
-            tile = tl.load(below_activation + at, mask=inside[:, None], other=0.0)
+            together = (channel // vector < c_in // vector)[None, :]
+            tile = tl.load(below_activation + at, mask=inside[:, None] & together, other=0.0)
             at = channel[:, None] * stride_in + out_channel[None, :] * stride_out
             at += tap // 3 * stride_y + tap % 3 * stride_x
             taps = tl.load(filters + at, mask=(channel < inputs)[:, None], other=0.0)
@@ -338,6 +344,7 @@ def input_gradient_kernel(
     parts: tl.constexpr,
     m_in: tl.constexpr,
     m_out: tl.constexpr,
+    vector: tl.constexpr,
 ):
     """From the gradient of a layer before ReLU, that of the layer below before its ReLU.
 
@@ -376,7 +383,8 @@ def input_gradient_kernel(
                 inside &= (row % 2 == 0) & (column % 2 == 0)
             seen = (image * out_side + row // stride) * out_side + column // stride
             at = seen[:, None] * c_out + out_channel[None, :]
-            tile = tl.load(raw_gradient + at, mask=inside[:, None], other=0.0)
+            together = (out_channel // vector < c_out // vector)[None, :]
+            tile = tl.load(raw_gradient + at, mask=inside[:, None] & together, other=0.0)
             at = out_channel[:, None] * stride_out + channel[None, :] * stride_in
             at += tap // 3 * stride_y + tap % 3 * stride_x
             total = tl.dot(tile, tl.load(filters + at), total, input_precision="ieee")
@@ -412,6 +420,7 @@ def weight_gradient_kernel(
     c_in: tl.constexpr,
     c_out: tl.constexpr,
     m: tl.constexpr,
+    vector: tl.constexpr,
 ):
     """The gradient of a row of filters over a part of the pixels, for layers of one shape.
 
@@ -435,6 +444,7 @@ def weight_gradient_kernel(
         row, column = stride * y + down, stride * x[None, :] + right[:, None]
         inside = ((row >= 0) & (row < side))[None, :] & (right < 2)[:, None]
         inside &= (column >= 0) & (column < side)
+        inside &= (element // vector < 4 * c_in // vector)[:, None]
         left = stride * (stride * pixel - (stride - 1) * x) + down * side - 1
         at = left[None, :] * c_in + element[:, None]
         window = tl.load(below_activation + at, mask=inside, other=0.0)

@@ -17,7 +17,12 @@ TILES = {16: 512, 32: 256, 64: 64}
 """Pixels that a program has at hand at a time: a map, or a whole fraction of one."""
 PARTS = 128
 """The most programs that share a layer: about one for each multiprocessor of an H100."""
-OPTIONS = {"num_warps": 8, "num_stages": 4}
+WARPS = {16: 4, 32: 8, 64: 8}
+"""How many warps work on them."""
+STAGES = 4
+"""How many loads of tiles are under way while one is multiplied."""
+VECTOR = 4
+"""How many channels they copy at a time: with 4 of bfloat16 through L1, with 8 not."""
 WEIGHT_TILES = {16: 128, 32: 64, 64: 64}
 """As TILES, for the gradients of weights."""
 WEIGHT_PARTS = 16
@@ -53,11 +58,14 @@ class FusedCifarNet(nn.Module):
         self._dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map images (N, 3, 32, 32) float32 to logits (N, classes) float32, as in training."""
+        """Map images (N, 3, 32, 32) float32 to logits (N, classes) float32."""
+        if not self.network.training:
+            logits: Tensor = self.network(x)
+            return logits
         layers = _layers(self.network)
         parameters = [p for conv, bn in layers for p in (conv.weight, bn.weight, bn.bias)]
         pooled = _Features.apply(x, self._dtype, self.network, *parameters)
-        logits: Tensor = self.network.get_submodule("fc")(pooled)
+        logits = self.network.get_submodule("fc")(pooled)
         return logits
 
 
@@ -73,7 +81,8 @@ class _Features(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, None, *ctx.computed.backward(gradients[0].contiguous())
+        computed, ctx.computed = ctx.computed, None  # its memory is free again
+        return None, None, None, *computed.backward(gradients[0].contiguous())
 
 
 def _blocks(network: nn.Module) -> list[Any]:
@@ -204,7 +213,9 @@ class _Pass:
             parts=self.parts,
             m_in=TILES[source.maps.c],
             m_out=TILES[maps.c],
-            **OPTIONS,
+            num_warps=WARPS[maps.c],
+            num_stages=STAGES,
+            vector=VECTOR,
         )
 
     def backward(self, gradient: Tensor) -> list[Tensor]:
@@ -227,7 +238,7 @@ class _Pass:
             c=first.maps.c,
             parts=self.parts,
             m=TILES[first.maps.c],
-            num_warps=OPTIONS["num_warps"],
+            num_warps=WARPS[first.maps.c],
         )
         return self._weight_gradients()
 
@@ -245,7 +256,9 @@ class _Pass:
             parts=self.parts,
             m_in=TILES[under.c],
             m_out=TILES[maps.c],
-            **OPTIONS,
+            num_warps=WARPS[under.c],
+            num_stages=STAGES,
+            vector=VECTOR,
         )
 
     def _weight_gradients(self) -> list[Tensor]:
@@ -281,5 +294,6 @@ class _Pass:
             c_in=c,
             c_out=maps.c,
             m=m,
+            vector=VECTOR,
             **WEIGHT_OPTIONS,
         )
