@@ -5,9 +5,10 @@
 The customary script is what most repositories do: per image, PIL and torchvision transforms in
 DataLoader workers; an eager model in the default memory format; PyTorch's SGD; on CUDA
 cudnn.benchmark. All sides train the same network with the same hyper-parameters. "ours" is the step
-of ``deepres train``; on CUDA "ours, plain" is that of ``--no-graph --precision fp32``, and
-"compiled" the strongest peer that PyTorch alone makes: torch.compile with CUDA graphs, bf16,
-channels last, on batches that ours makes on the device.
+of ``deepres train``. On CUDA there are also "ours, fused", the step of ``--fused-convolutions``,
+"ours, plain", that of ``--no-graph --precision fp32``, and "compiled", the strongest peer that
+PyTorch alone makes: torch.compile with CUDA graphs, bf16, channels last, on batches that ours makes
+on the device.
 
 Each turn has a process of its own, so that none inherits another's allocator, caches or workers.
 What counts is the ratio, turn by turn: these times are only as steady as the machine. Memory is
@@ -44,7 +45,8 @@ from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
-OURS, PLAIN, COMPILED, CUSTOMARY = "ours", "ours, plain", "compiled", "customary"
+OURS, FUSED, PLAIN = "ours", "ours, fused", "ours, plain"
+COMPILED, CUSTOMARY = "compiled", "customary"
 BATCH_SIZE = 128
 WARM_UP_STEPS = 5
 PAPERS_STEPS = 64_000
@@ -126,15 +128,16 @@ def compiled_step(model: str, train: ImageSet, device: torch.device) -> Callable
 
 
 def our_step(
-    model: str, train: ImageSet, device: torch.device, plain: bool
+    side: str, model: str, train: ImageSet, device: torch.device
 ) -> Callable[[int], object]:
     """The step of ``deepres train``."""
+    plain = side == PLAIN
     keep_freed_memory()
     make_repeatable(device)
     network = create_model(model).to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_4_2(model), precision="fp32" if plain else "auto")
     optimizer, batches = make_optimizer(network, recipe), our_batches(train, device)
-    how = How(graph=not plain)
+    how = How(graph=not plain, fused_convolutions=side == FUSED)
     step = make_step(network, optimizer, batches.prepare, recipe, how, ALONE, device)
     return lambda number: step(*batches.take(number))
 
@@ -147,7 +150,7 @@ def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, 
     elif side == COMPILED:
         step = compiled_step(options.model, data.train, device)
     else:
-        step = our_step(options.model, data.train, device, plain=side == PLAIN)
+        step = our_step(side, options.model, data.train, device)
     numbers = itertools.count()
     seconds(lambda: step(next(numbers)), WARM_UP_STEPS, device)
     taken = seconds(lambda: step(next(numbers)), options.steps, device)
@@ -216,7 +219,7 @@ def main() -> None:
         return
 
     device = torch.device(options.device)
-    sides = [OURS, *([PLAIN, COMPILED] if device.type == "cuda" else []), CUSTOMARY]
+    sides = [OURS, *([FUSED, PLAIN, COMPILED] if device.type == "cuda" else []), CUSTOMARY]
     if options.ours_only:
         sides = [OURS]
     arguments = ["--data", options.data, "--device", options.device, "--steps", str(options.steps)]

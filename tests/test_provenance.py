@@ -29,3 +29,8 @@ def test_a_copy_inside_another_checkout_does_not_take_its_commit(tmp_path: Path)
     command = [sys.executable, "-c", program]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "'commit': 'unknown'" in answer.stdout
+
+
+def test_a_copy_is_told_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPRES_COMMIT", "0123456789ab")
+    assert provenance(torch.device("cpu"))["commit"] == "0123456789ab"

@@ -34,9 +34,11 @@ def installed_version() -> str:
 def _commit() -> str:
     """The git commit of this very code.
 
-    Where it was copied or installed without its history, ``DEEPRES_COMMIT`` may say it; otherwise
-    it is "unknown".
+    ``DEEPRES_COMMIT`` says it for a copy whose own history does not. "unknown": it was installed
+    without its history.
     """
+    if said := os.environ.get("DEEPRES_COMMIT"):
+        return said
     package = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -48,7 +50,7 @@ def _commit() -> str:
         git("ls-files", "--error-unmatch", Path(__file__).name)
         return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("DEEPRES_COMMIT", "unknown")
+        return "unknown"
 
 
 def _hardware(device: torch.device) -> str:

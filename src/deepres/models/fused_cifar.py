@@ -65,7 +65,7 @@ class FusedCifarNet(nn.Module):
         layers = _layers(self.network)
         parameters = [p for conv, bn in layers for p in (conv.weight, bn.weight, bn.bias)]
         pooled = _Features.apply(x, self._dtype, self.network, *parameters)
-        logits = self.network.get_submodule("fc")(pooled)
+        logits: Tensor = self.network.get_submodule("fc")(pooled)
         return logits
 
 
