@@ -1,10 +1,12 @@
-"""Keep the small outcome of a finished run under results/: python tools/keep_result.py RUN...
+"""Keep the small outcome of finished runs under results/.
 
-Its recipe, thinned metrics, result, side files, and its weights in half precision, tested.
+    python tools/keep_result.py RUN... [--data data/cifar10]
+
+Of each its recipe, thinned metrics, result, side files, and its weights in half precision, tested.
 """
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 import torch
@@ -25,12 +27,12 @@ TRAIN_EVENTS = 320
 SIDE_FILES = (EVALUATIONS, "responses.json", "signals.json")
 
 
-def keep(run: Path) -> None:
-    """Copy what is worth keeping of ``run``."""
+def keep(run: Path, where: str | None) -> None:
+    """Copy what is worth keeping of ``run``; its data are ``where``, or where they were."""
     source, target = RunFolder(run), RunFolder(RESULTS / run.name)
     target.path.mkdir(parents=True)
     meta, result = source.read_meta(), read_json(source.result)
-    location = meta["data"]["location"]
+    location = where or meta["data"]["location"]
     meta["data"]["location"] = None  # on another machine data lie elsewhere
     target.write_meta(meta)
     for event in thinned(source.read_events()):
@@ -69,5 +71,9 @@ def half_weights(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    for path in sys.argv[1:]:
-        keep(Path(path))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("--data", help="folder of the data, if it is not where it was")
+    options = parser.parse_args()
+    for path in options.runs:
+        keep(path, options.data)
