@@ -18,6 +18,7 @@ from deepres.data.folder import open_image_folder
 from deepres.data.images import BadImage
 from deepres.data.sampling import WindowSampler
 from deepres.errors import UserError
+from deepres.models.batch_norm import fused_by
 from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -240,9 +241,9 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     result = resume(tmp_path / "run", data, device="cpu", say=said.append)
     assert said[0] == "going on from step 12 of 24"
     assert f"the bits may differ: torch {torch.__version__} → 9.9" in said[1]
-    assert result["resumed"] == [
-        {"step": 12, **now, "processes": 1, "runs_at_once": 1, "precision": "fp32"}
-    ]
+    kernels = fused_by(torch.device("cpu"))
+    computed = {"runs_at_once": 1, "precision": "fp32", "fused_batch_norm": kernels}
+    assert result["resumed"] == [{"step": 12, **now, "processes": 1, **computed}]
 
 
 def test_training_time_counts_over_interruptions(
@@ -255,6 +256,17 @@ def test_training_time_counts_over_interruptions(
     events = RunFolder(tmp_path / "run").read_events()
     logged = sum(5 * 16 / e["images_per_s"] for e in events if e["split"] == "train")  # 10 steps
     assert logged < state["seconds"] < 2 * logged
+
+
+def test_a_run_without_a_compiler_is_plain_pytorchs_and_says_so(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run(tmp_path / "plain", data, graph=False)
+    assert plain.read_meta()["provenance"]["fused_batch_norm"] == "PyTorch: as asked"
+    monkeypatch.setattr("deepres.models.batch_norm_cpu.library", lambda: "no C compiler cc")
+    without = run(tmp_path / "without", data)
+    assert without.read_meta()["provenance"]["fused_batch_norm"] == "PyTorch: no C compiler cc"
+    assert_same_bits(plain, without)
 
 
 @pytest.mark.filterwarnings("ignore:overflow")

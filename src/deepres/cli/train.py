@@ -60,7 +60,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--no-graph",
         action="store_true",
-        help="on CUDA: plain PyTorch, step by step, in place of one graph with fused kernels",
+        help="plain PyTorch, step by step, in place of fused kernels and, on CUDA, of one graph",
     )
     parser.add_argument(
         "--recompute",

@@ -3,14 +3,16 @@
 from importlib.util import find_spec
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepres.models import batch_norm_cpu
 from deepres.models.stages import StagedNetwork
 
 
 class FusedBatchNorm(nn.BatchNorm2d):
-    """BN that ``batch_norm_relu`` computes by fused kernels while it is trained on CUDA."""
+    """BN that ``batch_norm_relu`` computes by fused kernels while it is trained."""
 
 
 class FusedBatchNormRelu(FusedBatchNorm):
@@ -32,6 +34,10 @@ class DoneRelu(nn.ReLU):
 def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
     """Return relu(batch_norm(x) + shortcut), each of them (N, C, H, W)."""
     if isinstance(batch_norm, FusedBatchNorm) and batch_norm.training:
+        if x.numel() == x.shape[1]:
+            raise ValueError(f"training takes more than 1 value per channel, got {tuple(x.shape)}")
+        if x.device.type == "cpu":
+            return batch_norm_cpu.batch_norm_relu(batch_norm, x, shortcut)
         from deepres.models import batch_norm_kernels  # Triton is not everywhere
 
         return batch_norm_kernels.batch_norm_relu(batch_norm, x, shortcut)
@@ -41,12 +47,22 @@ def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = 
     return F.relu(out)
 
 
+def fused_by(device: torch.device) -> str:
+    """Return what the fused kernels for ``device`` are written in; ``PyTorch: <why>`` is none."""
+    if device.type == "cuda":
+        return "Triton" if find_spec("triton") else "PyTorch: no Triton"  # on Linux it is there
+    if device.type == "cpu":
+        library = batch_norm_cpu.library()
+        return f"PyTorch: {library}" if isinstance(library, str) else "C"
+    return f"PyTorch: no kernels for {device.type}"
+
+
 def fuse_batch_norm(network: nn.Module) -> None:
-    """Have BN in ``network`` computed by fused kernels where ReLU follows, if there is Triton.
+    """Have BN in ``network`` computed by fused kernels where ReLU follows, if its device has them.
 
     Parameters, buffers and their names stay; so does evaluation.
     """
-    if find_spec("triton") is None:  # PyTorch brings it on Linux
+    if fused_by(next(network.parameters()).device).startswith("PyTorch"):
         return
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:

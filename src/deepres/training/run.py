@@ -25,7 +25,7 @@ from deepres.run_folder import RunFolder
 from deepres.training.beginning import SAVE_EVERY_S, locked, note_resumption, run_provenance
 from deepres.training.classify import Training, run_steps
 from deepres.training.interrupt import StopRequest
-from deepres.training.setup import How, precision, set_up
+from deepres.training.setup import How, fused_batch_norm, precision, set_up
 from deepres.training.state import latest_state
 from deepres.training.turns import take_turns
 
@@ -61,7 +61,7 @@ def train(
         workers: how many processes decode image files; by default one a core, up to 8.
         save_every_s: seconds between checkpoints; a kill loses no more than that and an
             evaluation.
-        graph: on CUDA, whether a step is one graph with fused kernels, or plain PyTorch.
+        graph: whether a step has fused kernels, and on CUDA is one graph, or is plain PyTorch.
         recompute: whether blocks are computed again in the backward pass, to save memory.
         say: receives lines for the user.
         progress: makes a bar for a label, the last step and the first; by default one of its own.
@@ -118,7 +118,7 @@ def train_together(
         metas = []
         for training, seed in zip(trainings, runs, strict=True):
             locks.enter_context(locked(training.folder, world))
-            meta = _meta(recipe, data, seed, _provenance(recipe, device, world, len(runs)))
+            meta = _meta(recipe, data, seed, _provenance(recipe, how, device, world, len(runs)))
             if world.leader:
                 training.folder.check_absent()
                 training.folder.write_meta(meta)
@@ -199,7 +199,7 @@ def resume_together(
                 training.state.load(state, folder)
             done = training.state
             training.logged_step, training.logged_seconds = done.step, done.seconds
-            now = _provenance(recipe, device, world, len(runs))
+            now = _provenance(recipe, how, device, world, len(runs))
             if world.leader:
                 how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
                 meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
@@ -263,10 +263,14 @@ def _meta(
 
 
 def _provenance(
-    recipe: CifarRecipe | ImageNetRecipe, device: torch.device, world: World, runs: int
+    recipe: CifarRecipe | ImageNetRecipe, how: How, device: torch.device, world: World, runs: int
 ) -> dict[str, Any]:
-    how = {"runs_at_once": runs, "precision": precision(recipe, device)}
-    return {**run_provenance(device, world), **how}
+    computed = {
+        "runs_at_once": runs,
+        "precision": precision(recipe, device),
+        "fused_batch_norm": fused_batch_norm(recipe, how, device),
+    }
+    return {**run_provenance(device, world), **computed}
 
 
 def _run(

@@ -12,7 +12,7 @@ from deepres.data.folder import ImageFolder
 from deepres.data.loading import number_of_workers
 from deepres.distributed import World
 from deepres.errors import UserError
-from deepres.models.batch_norm import fuse_batch_norm
+from deepres.models.batch_norm import fuse_batch_norm, fused_by
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.stages import StagedNetwork
@@ -47,7 +47,7 @@ class How:
     save_every_s: float = SAVE_EVERY_S
     """Seconds between checkpoints; a kill loses no more than that and an evaluation."""
     graph: bool = True
-    """On CUDA, whether a step is one graph with fused kernels, or as plain as PyTorch has it."""
+    """Whether a step has fused kernels, and on CUDA is one graph, or as plain as PyTorch has it."""
     recompute: bool = False
     """Whether blocks are computed again in the backward pass, to save memory."""
     say: Callable[[str], None] = print
@@ -121,8 +121,7 @@ def make_step(
     It takes what ``prepare`` makes images and labels of, and returns what ``training_step`` does.
     ``network`` may be changed in how it computes, not in what.
     """
-    fast = how.graph and device.type == "cuda"
-    if fast:
+    if how.graph:
         fuse_batch_norm(network)
     if how.recompute:
         recompute_blocks(network)
@@ -136,7 +135,7 @@ def make_step(
         images, labels = prepare(taken)
         return training_step(computing, optimizer, images, labels, recipe.accumulate)
 
-    if not fast or world.size > 1:
+    if not how.graph or device.type != "cuda" or world.size > 1:
         return step
     momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
     return GraphedStep(step, [*network.state_dict().values(), *momenta])
@@ -147,6 +146,15 @@ def precision(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> str
     if recipe.precision == "auto":
         return "bf16" if device.type == "cuda" else "fp32"
     return recipe.precision
+
+
+def fused_batch_norm(recipe: CifarRecipe | ImageNetRecipe, how: How, device: torch.device) -> str:
+    """Return what BN, sum and ReLU are fused by in a run: Triton, C, or ``PyTorch: <why not>``."""
+    if not how.graph:
+        return "PyTorch: as asked"
+    if recipe.sync_batch_norm:
+        return "PyTorch: synchronised over processes"
+    return fused_by(device)
 
 
 def _check(
