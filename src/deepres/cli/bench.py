@@ -20,7 +20,7 @@ from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.recipes.cifar10 import cifar_recipe
 from deepres.recipes.imagenet import imagenet_recipe
-from deepres.runtime import resolve_device
+from deepres.runtime import has_native_bf16, resolve_device
 from deepres.speed.measure import DTYPES, Speed, Timing, measure_alone
 from deepres.speed.profile import COSTLIEST
 from deepres.speed.work import Kind, Work
@@ -64,7 +64,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         f"ImageNet's networks on a CPU {PHOTOGRAPHS_ON_CPU})",
     )
     parser.add_argument(
-        "--precision", choices=list(DTYPES), help="default: bf16 on CUDA devices, fp32 elsewhere"
+        "--precision", choices=list(DTYPES), help="default: bf16 where the device has it, else fp32"
     )
     parser.add_argument("--only", choices=get_args(Kind), help="measure one of the two")
     parser.add_argument(
@@ -104,7 +104,7 @@ def call(options: argparse.Namespace) -> int:
         if (value := getattr(options, name)) is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, got {value}")
     device = resolve_device(options.device)
-    options.precision = options.precision or ("bf16" if device.type == "cuda" else "fp32")
+    options.precision = options.precision or ("bf16" if has_native_bf16(device) else "fp32")
     torch.set_num_threads(options.threads)  # for the provenance
     works = [work for name in options.networks for work in _works(name, options, device)]
     timing = Timing(options.device, options.threads, options.turns, options.turn_seconds)

@@ -55,7 +55,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--precision",
         choices=["auto", "fp32", "bf16"],
-        help="short for --set precision=… (default: bf16 on CUDA, fp32 elsewhere)",
+        help="short for --set precision=… (default: bf16 where the device has it, else fp32)",
     )
     parser.add_argument(
         "--no-graph",

@@ -19,7 +19,7 @@ from deepres.models.stages import StagedNetwork
 from deepres.progress import Progress
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, make_repeatable
+from deepres.runtime import has_native_bf16, keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
@@ -144,7 +144,7 @@ def make_step(
 def precision(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> str:
     """Return in which precision a run computes on ``device``."""
     if recipe.precision == "auto":
-        return "bf16" if device.type == "cuda" else "fp32"
+        return "bf16" if has_native_bf16(device) else "fp32"
     return recipe.precision
 
 
