@@ -5,10 +5,10 @@
 The customary script is what most repositories do: per image, PIL and torchvision transforms in
 DataLoader workers; an eager model in the default memory format; PyTorch's SGD; on CUDA
 cudnn.benchmark. All sides train the same network with the same hyper-parameters. "ours" is the step
-of ``deepres train``. On CUDA there are also "ours, fused", the step of ``--fused-convolutions``,
-"ours, plain", that of ``--no-graph --precision fp32``, and "compiled", the strongest peer that
-PyTorch alone makes: torch.compile with CUDA graphs, bf16, channels last, on batches that ours makes
-on the device.
+of ``deepres train``, "ours, plain" that of ``--no-graph --precision fp32``. On CUDA there are also
+"ours, cuDNN", that of ``--no-fused-convolutions``, and "compiled", the strongest peer that PyTorch
+alone makes: torch.compile with CUDA graphs, bf16, channels last, on batches that ours makes on the
+device. What the machine does at most takes its turn too.
 
 Each turn has a process of its own, so that none inherits another's allocator, caches or workers.
 What counts is the ratio, turn by turn: these times are only as steady as the machine. Memory is
@@ -32,21 +32,43 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
-from turns import ratios, seconds, spread, summary, take_turns, values, write_results
+from turns import (
+    LIMIT,
+    SHARE_OF_LIMIT,
+    Turn,
+    limit_line,
+    limits,
+    ratios,
+    seconds,
+    shares_of_limit,
+    spread,
+    summary,
+    take_turns,
+    values,
+    write_results,
+)
 
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10, ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import ALONE
 from deepres.models import create_model
+from deepres.models.complexity import total_cost
 from deepres.provenance import provenance
 from deepres.recipes.cifar10 import section_4_2
-from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
+from deepres.runtime import (
+    has_native_bf16,
+    keep_freed_memory,
+    make_repeatable,
+    resolve_device,
+)
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
-OURS, FUSED, PLAIN = "ours", "ours, fused", "ours, plain"
-COMPILED, CUSTOMARY = "compiled", "customary"
+SIDES = OURS, CUDNN, PLAIN, COMPILED, CUSTOMARY = (
+    *("ours", "ours, cuDNN", "ours, plain"),
+    *("compiled", "customary"),
+)
 BATCH_SIZE = 128
 WARM_UP_STEPS = 5
 PAPERS_STEPS = 64_000
@@ -137,14 +159,22 @@ def our_step(
     network = create_model(model).to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_4_2(model), precision="fp32" if plain else "auto")
     optimizer, batches = make_optimizer(network, recipe), our_batches(train, device)
-    how = How(graph=not plain, fused_convolutions=side == FUSED)
+    how = How(graph=not plain, fused_convolutions=side != CUDNN)
     step = make_step(network, optimizer, batches.prepare, recipe, how, ALONE, device)
     return lambda number: step(*batches.take(number))
 
 
-def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, float]:
+def precisions(device: torch.device) -> dict[str, str]:
+    """Return in which precision each side computes."""
+    ours = "bf16" if has_native_bf16(device) else "fp32"
+    return {OURS: ours, CUDNN: ours, PLAIN: "fp32", COMPILED: "bf16", CUSTOMARY: "fp32"}
+
+
+def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, Any]:
     """Time one side's steps in this process, and read its peak memory."""
     device = resolve_device(options.device)
+    if side == LIMIT:
+        return limits(device, *dict.fromkeys(precisions(device).values()))
     if side == CUSTOMARY:
         step = customary_step(options.model, data.train, device)
     elif side == COMPILED:
@@ -160,6 +190,17 @@ def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, 
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "peak_device_mib": on_device,
     }
+
+
+def shares_by_model(found: dict[str, list[Turn]], device: torch.device) -> dict[str, list[float]]:
+    """Return the sides' shares of the limit in their precision: model and side → turn by turn."""
+    shares = {}
+    for model, turns in found.items():
+        with torch.device("meta"):
+            cost = 6 * total_cost(create_model(model), 32).multiply_adds  # as in imagenet_step.py
+        for side, each in shares_of_limit(turns, precisions(device), cost).items():
+            shares[f"{model}, {side}"] = each
+    return shares
 
 
 def measure_data_path(data: Cifar10, turns: int) -> list[dict[str, dict[str, Any]]]:
@@ -181,6 +222,8 @@ def measure_data_path(data: Cifar10, turns: int) -> list[dict[str, dict[str, Any
 def print_table(name: str, turns: list[dict[str, dict[str, Any]]]) -> None:
     """Print each side's speed, ratio and memory."""
     for side in turns[0]:
+        if side == LIMIT:
+            continue
         speeds = values(turns, side)
         if not speeds:
             print(f"{name:22} {side:12} skipped: {turns[0][side]['skipped']}")
@@ -208,9 +251,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5, help="turns of each side")
     parser.add_argument("--ours-only", action="store_true", help="without the peers")
     parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
-    parser.add_argument(
-        "--side", choices=[OURS, PLAIN, COMPILED, CUSTOMARY], help=argparse.SUPPRESS
-    )
+    parser.add_argument("--side", choices=[LIMIT, *SIDES], help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     options = parser.parse_args()
     data = load_sample() if options.data == "sample" else load_cifar10(Path(options.data))
@@ -219,15 +260,15 @@ def main() -> None:
         return
 
     device = torch.device(options.device)
-    sides = [OURS, *([FUSED, PLAIN, COMPILED] if device.type == "cuda" else []), CUSTOMARY]
-    if options.ours_only:
-        sides = [OURS]
+    on_device = SIDES if device.type == "cuda" else [OURS, PLAIN, CUSTOMARY]
+    sides = [OURS] if options.ours_only else [LIMIT, *on_device]
     arguments = ["--data", options.data, "--device", options.device, "--steps", str(options.steps)]
     now = provenance(device)  # before the data path takes one thread
     found = {
         model: take_turns(__file__, sides, options.turns, [*arguments, "--model", model])
         for model in options.models
     }
+    shares = {} if options.ours_only else shares_by_model(found, device)
     if not options.ours_only:
         found["data path, one thread"] = measure_data_path(data, options.turns)
     results: dict[str, Any] = {
@@ -240,6 +281,7 @@ def main() -> None:
             for name, turns in found.items()
             for side, measured in summary(turns, [] if options.ours_only else [CUSTOMARY]).items()
         },
+        SHARE_OF_LIMIT: shares,
         "turns": found,
     }
     name = "cifar_step" + ("-" + "-".join(options.models) if options.ours_only else "")
@@ -250,6 +292,12 @@ def main() -> None:
     print(f"{'':22} {'':12} {'images/s':28} times {CUSTOMARY}")
     for name, turns in found.items():
         print_table(name, turns)
+    for name, each in shares.items():
+        print(f"{SHARE_OF_LIMIT}, {name}: {spread(each)}")
+    if shares:
+        first = found[options.models[0]]
+        for precision in dict.fromkeys(precisions(device).values()):
+            print(limit_line(first, precision))
     print(f"written to {path}")
 
 

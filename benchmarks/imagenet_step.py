@@ -20,12 +20,14 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 from turns import (
-    MATMUL,
-    matmul_flops,
+    LIMIT,
+    SHARE_OF_LIMIT,
+    limit_line,
+    limits,
     peer_versions,
     ratios,
     seconds,
-    shares_of_matmul,
+    shares_of_limit,
     spread,
     summary,
     take_turns,
@@ -46,7 +48,7 @@ from deepres.training.setup import How, make_step
 PEERS = ("torchvision", "timm", "torchvision, compiled", "timm, compiled")
 OURS = "ours"
 TRAINED = (OURS, *PEERS)
-SIDES = (MATMUL, *TRAINED)
+SIDES = (LIMIT, *TRAINED)
 """What compiles comes last, as it takes the longest."""
 WARM_UP_STEPS = 3
 
@@ -91,8 +93,8 @@ def our_step(device: torch.device, images: Tensor, labels: Tensor) -> Callable[[
 def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
     """Time one side's steps in this process."""
     device = resolve_device(options.device)
-    if side == MATMUL:
-        return {"flops": matmul_flops(device, torch.bfloat16)}
+    if side == LIMIT:
+        return limits(device, "bf16")
     keep_freed_memory()
     images = torch.randn(options.batch, 3, options.size, options.size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -135,7 +137,7 @@ def main() -> None:
         network = create_model("resnet50", stride_on="3x3")
     # The backward pass computes two products for each of the forward pass.
     cost = 6 * total_cost(network, options.size).multiply_adds
-    share = shares_of_matmul(turns, TRAINED, cost)
+    share = shares_of_limit(turns, dict.fromkeys(TRAINED, "bf16"), cost)
     results: dict[str, Any] = {
         "provenance": provenance(torch.device(options.device)),
         **peer_versions(),
@@ -143,14 +145,14 @@ def main() -> None:
         **sizes,
         "operations per image": cost,
         "summary": summary(turns, PEERS),
-        "share of matmul": share,
+        SHARE_OF_LIMIT: share,
         "turns": turns,
     }
     path = write_results("imagenet_step", results, options.out)
-    hardware, matmul = results["provenance"]["hardware"], values(turns, MATMUL, "flops")
+    hardware = results["provenance"]["hardware"]
     print(f"ResNet-50 training, bf16, {hardware}, torch {torch.__version__}, {sizes}")
     print(
-        f"{'n=' + str(options.turns):22} {'images/s':26} {'times torchvision':22} share of matmul"
+        f"{'n=' + str(options.turns):22} {'images/s':26} {'times torchvision':22} {SHARE_OF_LIMIT}"
     )
     for side in TRAINED:
         if not values(turns, side):
@@ -158,7 +160,7 @@ def main() -> None:
             continue
         speed, ratio = spread(values(turns, side), 1), spread(ratios(turns, side, PEERS[0]))
         print(f"{side:22} {speed:26} {ratio:22} {spread(share[side])}")
-    print(f"{MATMUL:22} {spread([rate / 1e12 for rate in matmul])} Tflop/s\nwritten to {path}")
+    print(f"{limit_line(turns, 'bf16')}\nwritten to {path}")
 
 
 if __name__ == "__main__":

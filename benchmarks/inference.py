@@ -10,7 +10,7 @@ loaded. On CUDA every side may choose its fastest convolutions (cudnn.benchmark)
 convolutions are PyTorch's default there, TF32.
 
 A turn of each side runs in a process of its own, so that allocator settings stay with whom they
-belong to. A large matrix product takes its turn too: what the machine can do at its best.
+belong to. What the machine does at most takes its turn too.
 On a CPU that others use too, ``--threads 1`` measures CPU time instead of wall time.
 """
 
@@ -24,12 +24,15 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from turns import (
-    MATMUL,
-    matmul_flops,
+    DTYPES,
+    LIMIT,
+    SHARE_OF_LIMIT,
+    limit_line,
+    limits,
     peer_versions,
     ratios,
     seconds,
-    shares_of_matmul,
+    shares_of_limit,
     spread,
     summary,
     take_turns,
@@ -41,14 +44,13 @@ from deepres.models import Classifier, create_model
 from deepres.models.complexity import total_cost
 from deepres.models.exchange.onnx_file import INPUT, OUTPUT, encode_onnx
 from deepres.models.fold import fold_batch_norm
-from deepres.models.fuse import fuse_for_inference
+from deepres.models.fuse import compute_in_bf16, fuse_for_inference
 from deepres.models.stages import StagedNetwork
 from deepres.provenance import provenance
 from deepres.runtime import keep_freed_memory, resolve_device
 
 PEER, ONNXRUNTIME = "torchvision", "onnxruntime"
 FUSED = "ours, as evaluated"
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 WARM_UP_CALLS = 1
 Weights = dict[str, Tensor]
 
@@ -140,12 +142,15 @@ SIDES: dict[str, Callable[[Weights], nn.Module]] = {
 
 def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
     """Time one side in this process, after a look at what it computes."""
-    device, dtype = resolve_device(options.device), DTYPES[options.precision]
+    device = resolve_device(options.device)
     torch.backends.cudnn.benchmark = True
-    if side == MATMUL:
-        return {"flops": matmul_flops(device, dtype)}
-    if side in (FUSED, ONNXRUNTIME) and (device.type != "cpu" or dtype != torch.float32):
-        return {"skipped": "it is for float32 on a CPU"}
+    if side == LIMIT:
+        return limits(device, options.precision)
+    if side in (FUSED, ONNXRUNTIME) and device.type != "cpu":
+        return {"skipped": "it is for a CPU"}
+    bf16 = options.precision == "bf16"
+    if side == ONNXRUNTIME and bf16:
+        return {"skipped": "it is in float32"}
     reference = from_torchvision().eval()
     try:
         network = SIDES[side](reference.state_dict()).eval().to(device)
@@ -154,13 +159,16 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
     images = torch.randn(options.batch, 3, options.size, options.size)
     expected = reference(images[:2]).detach()
     images = images.to(device)
+    if side == FUSED and bf16:  # as for --precision bf16
+        compute_in_bf16(network)
+        images, bf16 = images.bfloat16(), False
     if side.startswith("ours, "):  # as Classifier.prepare leaves them
         images = images.contiguous(memory_format=torch.channels_last)
 
     def call() -> Tensor:
         with (
             torch.inference_mode(),
-            torch.autocast(device.type, dtype, enabled=options.precision == "bf16"),
+            torch.autocast(device.type, torch.bfloat16, enabled=bf16),
         ):
             logits: Tensor = network(images)
         return logits
@@ -199,7 +207,7 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=3, help="batches a turn")
     parser.add_argument("--turns", type=int, default=5, help="turns of each side")
     parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
-    parser.add_argument("--side", choices=[*SIDES, MATMUL], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=[*SIDES, LIMIT], help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.side:
@@ -209,26 +217,26 @@ def main() -> None:
     sizes = {name: getattr(options, name) for name in ("precision", "batch", "size", "calls")}
     arguments = ["--device", options.device, "--threads", str(options.threads)]
     arguments += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
-    turns = take_turns(__file__, [MATMUL, *SIDES], options.turns, arguments)
+    turns = take_turns(__file__, [LIMIT, *SIDES], options.turns, arguments)
     with torch.device("meta"):
         network = create_model("resnet50", stride_on="3x3")
     cost = 2 * total_cost(network, options.size).multiply_adds
-    share = shares_of_matmul(turns, list(SIDES), cost)
+    share = shares_of_limit(turns, dict.fromkeys(SIDES, options.precision), cost)
     results = {
         "provenance": provenance(torch.device(options.device)),
         **peer_versions(),
         **sizes,
         "operations per image": cost,
         "summary": summary(turns, [PEER, ONNXRUNTIME]),
-        "share of matmul": share,
+        SHARE_OF_LIMIT: share,
         "turns": turns,
     }
     suffix = "" if options.precision == "fp32" else f"-{options.precision}"
     path = write_results(f"inference{suffix}", results, options.out)
-    hardware, matmul = results["provenance"]["hardware"], values(turns, MATMUL, "flops")
+    hardware = results["provenance"]["hardware"]
     print(f"ResNet-50 inference, {hardware}, torch {torch.__version__}, {sizes}, n={options.turns}")
     heads = [f"times {peer}" for peer in (PEER, ONNXRUNTIME)]
-    print(f"{'':26} {'images/s':24} {heads[0]:24} {heads[1]:24} share of matmul")
+    print(f"{'':26} {'images/s':24} {heads[0]:24} {heads[1]:24} {SHARE_OF_LIMIT}")
     for side in SIDES:
         if not values(turns, side):
             print(f"{side:26} skipped: {turns[0][side]['skipped']}")
@@ -236,7 +244,7 @@ def main() -> None:
         against = [ratios(turns, side, peer) for peer in (PEER, ONNXRUNTIME)]
         times = " ".join(f"{spread(ratio):24}" for ratio in against)
         print(f"{side:26} {spread(values(turns, side), 1):24} {times} {spread(share[side])}")
-    print(f"{MATMUL:26} {spread([rate / 1e12 for rate in matmul])} Tflop/s\nwritten to {path}")
+    print(f"{limit_line(turns, options.precision)}\nwritten to {path}")
 
 
 if __name__ == "__main__":

@@ -7,19 +7,23 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from deepres.speed.machine import matmul_rate
+from deepres.speed.machine import limit_rate, limited_by
 from deepres.speed.machine import seconds as seconds  # for the programs
 
 RESULTS = Path(__file__).parent / "results"
-MATMUL = "matmul"
-"""The side that measures a large matrix product."""
+LIMIT = "limit"
+"""The side that measures what the machine does at most."""
+SHARE_OF_LIMIT = "share of the limit"
+"""Under which a benchmark's results hold the sides' shares of it."""
+NOTHING = "–"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Turn = dict[str, dict[str, Any]]
 """What each side measured, by the side's name."""
 
@@ -70,7 +74,7 @@ def ratios(turns: list[Turn], side: str, peer: str) -> list[float]:
 def spread(numbers: list[float], digits: int = 2) -> str:
     """Write the median and the range; a dash for nothing."""
     if not numbers:
-        return "–"
+        return NOTHING
     median, low, high = statistics.median(numbers), min(numbers), max(numbers)
     return f"{median:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"
 
@@ -87,17 +91,20 @@ def summary(turns: list[Turn], peers: Sequence[str]) -> dict[str, Any]:
     return table
 
 
-def shares_of_matmul(
-    turns: list[Turn], sides: Sequence[str], operations_per_image: int
+def shares_of_limit(
+    turns: list[Turn], precisions: Mapping[str, str], operations_per_image: int
 ) -> dict[str, list[float]]:
-    """Return each side's operations per second as a share of the matrix product's, by turn."""
+    """Return each side's operations per second as a share of the limit, by turn.
+
+    The limit is that of the side's precision.
+    """
     return {
         side: [
-            turn[side]["images_per_s"] * operations_per_image / turn[MATMUL]["flops"]
+            turn[side]["images_per_s"] * operations_per_image / turn[LIMIT][precision]
             for turn in turns
-            if "images_per_s" in turn[side] and "flops" in turn[MATMUL]
+            if "images_per_s" in turn[side] and precision in turn[LIMIT]
         ]
-        for side in sides
+        for side, precision in precisions.items()
     }
 
 
@@ -110,13 +117,22 @@ def write_results(name: str, results: dict[str, Any], out: Path | None) -> Path:
     return path
 
 
-def matmul_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the rate of a large matrix product, multiplications and additions counted apart.
+def limits(device: torch.device, *precisions: str) -> dict[str, Any]:
+    """Return the most operations per second in each precision, and what has measured it.
 
-    On CUDA float32 is TF32, as it is for PyTorch's convolutions by default.
+    Multiplications and additions count apart. On CUDA float32 is TF32, as it is for PyTorch's
+    convolutions by default.
     """
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else "highest")
-    return matmul_rate(device, dtype)
+    rates = {name: limit_rate(device, DTYPES[name]) for name in precisions}
+    return {**rates, "by": {name: limited_by(device, DTYPES[name]) for name in precisions}}
+
+
+def limit_line(turns: list[Turn], precision: str) -> str:
+    """Write what the machine does at most."""
+    rates = [rate / 1e12 for rate in values(turns, LIMIT, precision)]
+    by = next((turn[LIMIT]["by"][precision] for turn in turns if "by" in turn[LIMIT]), NOTHING)
+    return f"{LIMIT}, {precision}, by {by}: {spread(rates)} Tflop/s"
 
 
 def peer_versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ FOUNDATIONS = [
     *(
         "errors",
         "runtime",
+        "compiled",
         "distributed",
         "provenance",
         "files",

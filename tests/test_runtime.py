@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deepres.errors import UserError
-from deepres.runtime import derive_seed, resolve_device
+from deepres.runtime import derive_seed, has_native_bf16, resolve_device
 
 
 def test_seeds_are_fixed_and_distinct() -> None:
@@ -21,6 +21,36 @@ def test_absent_device_is_a_clear_error() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="device 'cuda' is not available"):
             resolve_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "native"),
+    [
+        ({"avx512_f": True, "avx512_bf16": False}, False),
+        ({"avx512_bf16": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": True}, True),
+        ({"neon": True, "bf16": True}, True),
+        ({}, False),
+    ],
+)
+def test_a_cpu_has_bfloat16_if_its_instructions_do(
+    capabilities: dict[str, bool], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert has_native_bf16(torch.device("cpu")) is native
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not has_native_bf16(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("capability", "native"), [((7, 5), False), ((8, 0), True), ((9, 0), True)]
+)
+def test_a_gpu_has_bfloat16_from_compute_capability_8_on(
+    capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert has_native_bf16(torch.device("cuda")) is native
 
 
 def test_on_cuda_float32_is_float32_and_kernels_go_to_the_device_that_was_named() -> None:

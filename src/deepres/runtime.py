@@ -9,6 +9,9 @@ import torch
 
 from deepres.errors import UserError
 
+CPU_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+"""What PyTorch calls the instructions for bfloat16 of x86 and Arm."""
+
 
 def derive_seed(*parts: object) -> int:
     """Return a 63-bit seed that is a function of ``parts`` alone, e.g. (seed, "crops", epoch)."""
@@ -32,6 +35,20 @@ def resolve_device(name: str) -> torch.device:
             f"device {name!r} is not available here; use cpu, cuda, cuda:N, mps or auto"
         ) from error
     return device
+
+
+def has_native_bf16(device: torch.device) -> bool:
+    """Tell whether ``device`` multiplies bfloat16 itself, and not by way of float32.
+
+    So do CUDA devices from compute capability 8.0 on, and by oneDNN CPUs with AVX512-BF16, AMX or
+    Arm's BF16.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    ask = getattr(torch.cpu, "get_capabilities", dict[str, bool])  # PyTorch 2.11 may not have it
+    return any(ask().get(name) for name in CPU_BF16)
 
 
 def make_repeatable(device: torch.device) -> None:

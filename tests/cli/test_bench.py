@@ -35,12 +35,13 @@ def test_a_table_and_a_file(asked: Asked, capsys: pytest.CaptureFixture[str]) ->
     numbers = "1,000.0 +[(]900.0–2,000.0[)] +3 MiB +0.50 [(]0.45–1.00[)] +0.10 [(]0.09–0.20[)]"
     assert re.search(f"^resnet20 +training +128 +{numbers} *$", out, re.MULTILINE)
     assert re.search(f"^resnet20 +inference +200 +{numbers} *$", out, re.MULTILINE)
-    assert "n = 3; matmul: 1,000 Gflop/s, copy: 10 GB/s" in out
+    assert "n = 3; limit, by " in out
+    assert ": 1,000 Gflop/s, copy: 10 GB/s" in out
     written = json.loads(Path("b.json").read_text())
     assert written["provenance"]["device"] == "cpu"
     assert [each["kind"] for each in written["measured"]] == ["training", "inference"]
     assert written["measured"][0]["turns"][1]["images_per_s"] == 1000
-    assert written["measured"][0]["matmul_share"] == [0.45, 0.5, 1.0]
+    assert written["measured"][0]["limit_share"] == [0.45, 0.5, 1.0]
     assert not Path("profiles").exists()
 
 

@@ -21,6 +21,7 @@ from deepres.evaluation.scores import class_scores
 from deepres.models import load_model, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
+from deepres.run_folder import EVALUATIONS
 from deepres.training import train
 
 Evaluated = Callable[..., tuple[str, str]]
@@ -111,6 +112,13 @@ def test_folding_and_an_ensemble_and_the_cache(
     out, err = evaluated(runs[0], "--no-fold")
     assert computed(err)
     assert errors_of(runs[0], out) == alone[0]
+
+    noted = (runs[0] / EVALUATIONS).read_text()
+    out, err = evaluated(runs[0], "--precision", "bf16")
+    assert computed(err)
+    errors = [[float(error) for error in each] for each in (errors_of(runs[0], out), alone[0])]
+    assert errors[0] == pytest.approx(errors[1], abs=2)
+    assert (runs[0] / EVALUATIONS).read_text() == noted  # it is no result of the run's
 
 
 @pytest.mark.parametrize("views", ["1-crop", "10-crop", "multi-scale"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepres.models import create_model
+from deepres.models import batch_norm_cpu, create_model
 from deepres.models.batch_norm import FusedBatchNorm, batch_norm_relu, fuse_batch_norm
 
 triton = pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
@@ -57,7 +57,10 @@ def test_the_kernels_compile_for_a_gpu(
         assert len(built.asm["cubin"]) > 1_000
 
 
-def test_a_fused_network_has_the_same_tensors_and_evaluates_alike() -> None:
+def test_a_fused_network_has_the_same_tensors_and_evaluates_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_norm_cpu, "library", object)  # with and without a compiler
     network = create_model("resnet50", shortcut="B", num_classes=4).eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     x = torch.randn(1, 3, 64, 64)
@@ -70,8 +73,6 @@ def test_a_fused_network_has_the_same_tensors_and_evaluates_alike() -> None:
 
 def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fused training goes through the kernels for every BN before a ReLU, the stem's too."""
-    from deepres.models import batch_norm_kernels
-
     shortcuts = []
 
     def note(batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> Tensor:
@@ -81,7 +82,8 @@ def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> Non
     def relu_of_its_own(relu: nn.ReLU, x: Tensor) -> Tensor:
         raise AssertionError("a pass over memory that the kernels make needless")
 
-    monkeypatch.setattr(batch_norm_kernels, "batch_norm_relu", note)
+    monkeypatch.setattr(batch_norm_cpu, "library", object)  # with and without a compiler
+    monkeypatch.setattr(batch_norm_cpu, "batch_norm_relu", note)
     monkeypatch.setattr(nn.ReLU, "forward", relu_of_its_own)
     for name, expected in [
         ("resnet8", [False, *[False, True] * 3]),
@@ -97,17 +99,20 @@ def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_keeps_triton_from_building_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deepres.models import batch_norm, batch_norm_kernels
+    from deepres.models import batch_norm
 
     def fail(*_: object) -> Tensor:
         raise RuntimeError("Failed to find C compiler.\nAnd much more.")
 
-    anywhere = torch.device("cpu")
-    batch_norm.why_no_kernels.cache_clear()
-    monkeypatch.setattr(batch_norm_kernels, "batch_norm_relu", fail)
-    found = batch_norm.why_no_kernels(anywhere)
-    assert found == "Triton cannot build them: Failed to find C compiler."
-    batch_norm.why_no_kernels.cache_clear()
-    monkeypatch.setattr(batch_norm_kernels, "batch_norm_relu", lambda *_: torch.ones(1))
-    assert batch_norm.why_no_kernels(anywhere) is None
-    batch_norm.why_no_kernels.cache_clear()
+    monkeypatch.setattr(nn.Module, "to", lambda module, device: module)
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device=None, **_: torch.ones(*shape))
+    try:
+        for outcome, expected in [
+            (fail, "PyTorch: Triton cannot build them: Failed to find C compiler."),
+            (lambda *_: torch.ones(1), "Triton"),
+        ]:
+            batch_norm.fused_by.cache_clear()
+            monkeypatch.setattr(batch_norm, "batch_norm_relu", outcome)
+            assert batch_norm.fused_by(torch.device("cuda")) == expected
+    finally:
+        batch_norm.fused_by.cache_clear()

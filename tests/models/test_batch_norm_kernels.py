@@ -4,14 +4,12 @@ Without a GPU they run in Triton's interpreter, which must be asked for before T
 test_batch_norm.py runs this module in a process of its own.
 """
 
-import copy
 import os
-from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from fused_batch_norm import gradient, outcome, plain
+from torch import nn
 
 pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
 if not os.environ.get("TRITON_INTERPRET"):
@@ -25,31 +23,6 @@ def few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that small tensors, too, have parts and programs with several tiles."""
     monkeypatch.setattr(batch_norm_kernels, "PARTS", 4)
     monkeypatch.setattr(batch_norm_kernels, "PROGRAMS", 3)
-
-
-def plain(batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> Tensor:
-    return F.relu(batch_norm(x) + (0 if shortcut is None else shortcut))
-
-
-def outcome(
-    function: Any, batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None, dy: Tensor
-) -> dict[str, Tensor]:
-    """What a function computes, its gradients, and where BN's averages go."""
-    layer, dtype = copy.deepcopy(batch_norm), x.dtype
-    x = x.clone().requires_grad_()
-    shortcut = None if shortcut is None else shortcut.clone().requires_grad_()
-    y = function(layer, x, shortcut)
-    y.backward(dy.to(dtype))
-    found = {"y": y.detach(), "x": x.grad, "weight": layer.weight.grad, "bias": layer.bias.grad}
-    if shortcut is not None:
-        found["shortcut"] = shortcut.grad
-    return found | dict(layer.named_buffers())
-
-
-def gradient(batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> Tensor:
-    """A random gradient that is 0 where rounding could decide on which side of 0 ReLU is."""
-    sums = copy.deepcopy(batch_norm)(x) + (0 if shortcut is None else shortcut)
-    return torch.randn(x.shape, dtype=x.dtype) * (sums.abs() > 1e-3)
 
 
 @pytest.mark.parametrize("with_shortcut", [False, True])

@@ -25,7 +25,7 @@ class Fatal:
 
 def test_shares_are_of_rates_in_the_same_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = iter([2e9, 4e9])
-    monkeypatch.setattr(module, "matmul_rate", lambda device, dtype: next(rates))
+    monkeypatch.setattr(module, "limit_rate", lambda device, dtype: next(rates))
     monkeypatch.setattr(module, "copy_rate", lambda device: 1e9)
     monkeypatch.setattr(module, "seconds", lambda call, times, device: (call(), 0.25 * times)[1])
     turns: list[int] = []
@@ -34,7 +34,7 @@ def test_shares_are_of_rates_in_the_same_turn(monkeypatch: pytest.MonkeyPatch) -
     assert speed.operations_per_image == 6 * cost
     assert speed.bytes_per_image == 3 * least_bytes(TRAINING)
     assert speed.images_per_s() == [32, 32]
-    assert speed.matmul_share() == [32 * 6 * cost / 2e9, 32 * 6 * cost / 4e9]
+    assert speed.limit_share() == [32 * 6 * cost / 2e9, 32 * 6 * cost / 4e9]
     assert speed.copy_share() == 2 * [32 * 3 * least_bytes(TRAINING) / 1e9]
     assert turns == [1, 2]
 
@@ -58,7 +58,7 @@ def test_a_process_of_its_own_measures_and_can_be_killed() -> None:
 
 def test_the_machine_is_measured_in_the_works_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     dtypes: list[torch.dtype] = []
-    monkeypatch.setattr(module, "matmul_rate", lambda device, dtype: dtypes.append(dtype) or 1.0)
+    monkeypatch.setattr(module, "limit_rate", lambda device, dtype: dtypes.append(dtype) or 1.0)
     monkeypatch.setattr(module, "copy_rate", lambda device: 1.0)
     for precision in ("fp32", "bf16"):
         measure(Work("inference", "resnet8", None, 2, precision), ONCE)

@@ -18,10 +18,11 @@ from deepres.data.folder import open_image_folder
 from deepres.data.images import BadImage
 from deepres.data.sampling import WindowSampler
 from deepres.errors import UserError
+from deepres.models.batch_norm import fused_by
 from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.runtime import derive_seed
+from deepres.runtime import derive_seed, has_native_bf16
 from deepres.training import resume, train
 from deepres.training.interrupt import Interrupted
 from deepres.training.state import Diverged, TrainingState
@@ -240,9 +241,10 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     result = resume(tmp_path / "run", data, device="cpu", say=said.append)
     assert said[0] == "going on from step 12 of 24"
     assert f"the bits may differ: torch {torch.__version__} → 9.9" in said[1]
-    assert result["resumed"] == [
-        {"step": 12, **now, "processes": 1, "runs_at_once": 1, "precision": "fp32"}
-    ]
+    kernels = fused_by(torch.device("cpu"))
+    bf16 = "bf16" if has_native_bf16(torch.device("cpu")) else "fp32"
+    computed = {"runs_at_once": 1, "precision": bf16, "kernels": kernels}
+    assert result["resumed"] == [{"step": 12, **now, "processes": 1, **computed}]
 
 
 def test_training_time_counts_over_interruptions(
@@ -255,6 +257,27 @@ def test_training_time_counts_over_interruptions(
     events = RunFolder(tmp_path / "run").read_events()
     logged = sum(5 * 16 / e["images_per_s"] for e in events if e["split"] == "train")  # 10 steps
     assert logged < state["seconds"] < 2 * logged
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_precision_follows_the_device(
+    native: bool, tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepres.training.setup.has_native_bf16", lambda device: native)
+    two_steps = dataclasses.replace(SHORT, steps=2, lr_drops=())
+    found = run(tmp_path / "auto", data, two_steps).read_meta()["provenance"]["precision"]
+    assert found == ("bf16" if native else "fp32")
+
+
+def test_a_run_without_a_compiler_is_plain_pytorchs_and_says_so(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = run(tmp_path / "plain", data, graph=False)
+    assert plain.read_meta()["provenance"]["kernels"] == "PyTorch: as asked"
+    monkeypatch.setattr("deepres.models.batch_norm_cpu.library", lambda: "no C compiler cc")
+    without = run(tmp_path / "without", data)
+    assert without.read_meta()["provenance"]["kernels"] == "PyTorch: no C compiler cc"
+    assert_same_bits(plain, without)
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
@@ -288,6 +311,7 @@ def test_the_loop_is_the_recipe(tmp_path: Path, data: Cifar10) -> None:
     """The whole run once more, as plainly as can be: §4.2 with Caffe's SGD, image by image."""
     # A large decay, so that it shows; a small lr, so that rounding does not grow.
     changes = ["lr=0.01", "lr_drops=4,7", "holdout=100", "batch_size=8", "weight_decay=0.5"]
+    changes.append("precision=fp32")
     recipe = dataclasses.replace(SHORT.changed(changes), steps=9, log_every=3)
     folder = run(tmp_path / "run", data, recipe, seed=5)
 

@@ -20,7 +20,8 @@ from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.recipes.cifar10 import cifar_recipe
 from deepres.recipes.imagenet import imagenet_recipe
-from deepres.runtime import resolve_device
+from deepres.runtime import has_native_bf16, resolve_device
+from deepres.speed.machine import limited_by
 from deepres.speed.measure import DTYPES, Speed, Timing, measure_alone
 from deepres.speed.profile import COSTLIEST
 from deepres.speed.work import Kind, Work
@@ -34,9 +35,11 @@ Measure training and inference of networks in images per second, on images that 
 Training is what deepres train does at each step; CIFAR-10's augmentation is a part of it, decoding
 ImageNet's files is not. Inference is what deepres evaluate does for 1-crop views.
 
-of matmul  the operations of convolutions and fully connected layers per second (training: three
-           times those of inference), as a share of what a large matrix product reaches in the same
-           precision in the same turn
+of limit   the operations of convolutions and fully connected layers per second (training: three
+           times those of inference), as a share of the most that the machine does in the same
+           precision in the same turn: on a CPU multiply-adds on registers in float32, a convolution
+           that is known to be fast in bfloat16; on a GPU, or without a C compiler, a large matrix
+           product
 of copy    the least bytes moved per second, as a share of what a large copy reads and writes:
            each convolution and fully connected layer reads its input and its weights and writes its
            output once, all else costs nothing (training: three times that, without the optimizer).
@@ -64,7 +67,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         f"ImageNet's networks on a CPU {PHOTOGRAPHS_ON_CPU})",
     )
     parser.add_argument(
-        "--precision", choices=list(DTYPES), help="default: bf16 on CUDA devices, fp32 elsewhere"
+        "--precision", choices=list(DTYPES), help="default: bf16 where the device has it, else fp32"
     )
     parser.add_argument("--only", choices=get_args(Kind), help="measure one of the two")
     parser.add_argument(
@@ -104,7 +107,7 @@ def call(options: argparse.Namespace) -> int:
         if (value := getattr(options, name)) is not None and value < 1:
             raise UserError(f"--{name} must be at least 1, got {value}")
     device = resolve_device(options.device)
-    options.precision = options.precision or ("bf16" if device.type == "cuda" else "fp32")
+    options.precision = options.precision or ("bf16" if has_native_bf16(device) else "fp32")
     torch.set_num_threads(options.threads)  # for the provenance
     works = [work for name in options.networks for work in _works(name, options, device)]
     timing = Timing(options.device, options.threads, options.turns, options.turn_seconds)
@@ -117,7 +120,9 @@ def call(options: argparse.Namespace) -> int:
     _print_speeds(works, speeds, device, options)
     if options.json:
         entries = [_entry(work, speed) for work, speed in zip(works, speeds, strict=True)]
-        write_json(options.json, {"provenance": provenance(device), "measured": entries})
+        by = limited_by(device, DTYPES[options.precision])
+        about = {"provenance": provenance(device), "limited_by": by}
+        write_json(options.json, {**about, "measured": entries})
         print(f"numbers: {options.json}")
     return 0
 
@@ -161,19 +166,20 @@ def _print_speeds(
             str(work.batch),
             *_middle_and_ends(speed.images_per_s(), 1),
             "–" if speed.peak_bytes is None else f"{speed.peak_bytes / 2**20:,.0f} MiB",
-            " ".join(_middle_and_ends(speed.matmul_share(), 2)),
+            " ".join(_middle_and_ends(speed.limit_share(), 2)),
             " ".join(_middle_and_ends(speed.copy_share(), 2)),
         ]
         for work, speed in zip(works, speeds, strict=True)
     ]
     hardware, turns = provenance(device)["hardware"], [t for speed in speeds for t in speed.turns]
-    matmul = statistics.median(turn.matmul_per_s for turn in turns) / 1e9
+    limit = statistics.median(turn.limit_per_s for turn in turns) / 1e9
+    by = limited_by(device, DTYPES[options.precision])
     copied = statistics.median(turn.copied_bytes_per_s for turn in turns) / 1e9
-    columns = ["", "", "batch", "images/s", "range", "memory", "of matmul", "of copy"]
+    columns = ["", "", "batch", "images/s", "range", "memory", "of limit", "of copy"]
     print_table("", columns, rows, text_columns=2)
     print(
         f"{hardware}, torch {torch.__version__}, {options.precision}; n = {options.turns}; "
-        f"matmul: {matmul:,.0f} Gflop/s, copy: {copied:,.0f} GB/s"
+        f"limit, by {by}: {limit:,.0f} Gflop/s, copy: {copied:,.0f} GB/s"
     )
 
 
@@ -197,6 +203,6 @@ def _middle_and_ends(numbers: list[float], digits: int) -> tuple[str, str]:
 
 def _entry(work: Work, speed: Speed) -> dict[str, Any]:
     """Return what a file holds of a piece of work: what it was, and every turn."""
-    shares = {"matmul_share": speed.matmul_share(), "copy_share": speed.copy_share()}
+    shares = {"limit_share": speed.limit_share(), "copy_share": speed.copy_share()}
     about = {**dataclasses.asdict(work), "recipe": work.recipe and work.recipe.to_dict()}
     return {**about, **dataclasses.asdict(speed), **shares}

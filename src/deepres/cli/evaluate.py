@@ -57,6 +57,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "rounding, but faster (default: on a CPU)",
     )
     parser.add_argument(
+        "--precision",
+        choices=["fp32", "bf16"],
+        default="fp32",
+        help="of convolutions and linear layers (default: %(default)s); a test in bf16 is not "
+        "noted as a run's result",
+    )
+    parser.add_argument(
         "--bad-images",
         choices=["fail", "skip"],
         default="fail",
@@ -109,6 +116,7 @@ def call(options: argparse.Namespace) -> int:
             world=world,
             workers=options.workers,
             fold=options.fold,
+            precision=options.precision,
             skip_bad=options.bad_images == "skip",
             say=say,
             progress=partial(Progress, shown=world.leader),

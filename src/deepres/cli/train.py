@@ -60,17 +60,17 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--precision",
         choices=["auto", "fp32", "bf16"],
-        help="short for --set precision=… (default: bf16 on CUDA, fp32 elsewhere)",
+        help="short for --set precision=… (default: bf16 where the device has it, else fp32)",
     )
     parser.add_argument(
         "--no-graph",
         action="store_true",
-        help="on CUDA: plain PyTorch, step by step, in place of one graph with fused kernels",
+        help="plain PyTorch, step by step, in place of fused kernels and, on CUDA, of one graph",
     )
     parser.add_argument(
-        "--fused-convolutions",
+        "--no-fused-convolutions",
         action="store_true",
-        help="on CUDA: CIFAR-10's networks by one kernel a layer",
+        help="on CUDA: CIFAR-10's networks with cuDNN's convolutions, not by one kernel a layer",
     )
     parser.add_argument(
         "--recompute",
@@ -89,7 +89,7 @@ def call(options: argparse.Namespace) -> int:
         workers=options.workers,
         save_every_s=options.save_every,
         graph=not options.no_graph,
-        fused_convolutions=options.fused_convolutions,
+        fused_convolutions=not options.no_fused_convolutions,
         recompute=options.recompute,
         say=say,
     )

@@ -13,7 +13,7 @@ from deepres.distributed import World
 from deepres.evaluation.score_files import cached_scores, note_evaluation
 from deepres.evaluation.scores import Scores, class_scores
 from deepres.models import Classifier
-from deepres.models.fuse import can_fuse, fuse_for_inference
+from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.models.weights import WEIGHTS, weights_file
 from deepres.progress import Progress
 from deepres.provenance import provenance
@@ -30,13 +30,14 @@ def score_weights(
     world: World,
     workers: int | None = None,
     fold: bool | None = None,
+    precision: str = "fp32",
     skip_bad: bool = False,
     say: Callable[[str], None],
     progress: Callable[[str, int], Progress] = Progress,
 ) -> Scores:
     """Return a network's scores: of an earlier time, where nothing has changed, or new ones.
 
-    They are kept in ``scores/`` beside the weights. A run's errors are noted in its
+    They are kept in ``scores/`` beside the weights. A run's errors in float32 are noted in its
     ``evaluations.json``.
 
     Args:
@@ -50,6 +51,8 @@ def score_weights(
         workers: how many processes decode; by default one a core, up to 8.
         fold: fold BN, and on a CPU fuse sums and ReLU too, first; ``classifier`` is changed. None:
             on a CPU, where it is known to be faster.
+        precision: ``fp32``, or ``bf16`` for convolutions and linear layers; ``classifier`` is
+            changed.
         skip_bad: leave images out that cannot be decoded, and say so.
         say: receives lines for the user.
         progress: makes the bar for a label and the number of images.
@@ -65,6 +68,8 @@ def score_weights(
         fold = can_fuse(device)
     if fold:
         fuse_for_inference(classifier.network, device)
+    if precision == "bf16":
+        compute_in_bf16(classifier.network)
     if workers is None and isinstance(images, ImageSet):
         workers = 0
     decoding = number_of_workers(workers)
@@ -88,6 +93,7 @@ def score_weights(
         "images": fingerprint,
         "views": views,
         "fold": fold,
+        "precision": precision,
         "bad_images": "skip" if skip_bad else "fail",
         "provenance": now,
     }
@@ -98,6 +104,6 @@ def score_weights(
         for name in missing:
             say(f"left out: {name}")
         say(f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out")
-    if world.leader and file.name == WEIGHTS and scores.known:
+    if world.leader and file.name == WEIGHTS and scores.known and precision == "fp32":
         note_evaluation(file.parent, views, source, scores, now)
     return scores

@@ -103,8 +103,8 @@ def class_scores(
 
 def window_side(classifier: Classifier, device: torch.device) -> int:
     """Return the side of the last feature map that a crop of the training size gives, e.g. 7."""
-    blank = torch.zeros(1, 3, classifier.crop, classifier.crop, device=device)
-    return classifier.network.feature_map(blank).shape[-1]
+    blank = torch.zeros(1, 3, classifier.crop, classifier.crop, dtype=torch.uint8, device=device)
+    return classifier.network.feature_map(classifier.prepare(blank)).shape[-1]
 
 
 def view_scores(classifier: Classifier, views: Tensor, window: int) -> Tensor:

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepres.models import batch_norm_cpu
 from deepres.models.stages import StagedNetwork
 
 
 class FusedBatchNorm(nn.BatchNorm2d):
-    """BN that ``batch_norm_relu`` computes by fused kernels while it is trained on CUDA."""
+    """BN that ``batch_norm_relu`` computes by fused kernels while it is trained."""
 
 
 class FusedBatchNormRelu(FusedBatchNorm):
@@ -34,6 +35,10 @@ class DoneRelu(nn.ReLU):
 def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
     """Return relu(batch_norm(x) + shortcut), each of them (N, C, H, W)."""
     if isinstance(batch_norm, FusedBatchNorm) and batch_norm.training:
+        if x.numel() == x.shape[1]:
+            raise ValueError(f"training takes more than 1 value per channel, got {tuple(x.shape)}")
+        if x.device.type == "cpu":
+            return batch_norm_cpu.batch_norm_relu(batch_norm, x, shortcut)
         from deepres.models import batch_norm_kernels  # Triton is not everywhere
 
         return batch_norm_kernels.batch_norm_relu(batch_norm, x, shortcut)
@@ -44,15 +49,24 @@ def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = 
 
 
 @cache
-def why_no_kernels(device: torch.device) -> str | None:
-    """Return why fused kernels cannot be had on ``device``, a GPU; None: they can.
+def fused_by(device: torch.device) -> str:
+    """Return what the fused kernels for ``device`` are written in; ``PyTorch: <why>`` is none."""
+    if device.type == "cuda":
+        trouble = _try_triton(device)
+    elif device.type == "cpu":
+        library = batch_norm_cpu.library()
+        return f"PyTorch: {library}" if isinstance(library, str) else "C"
+    else:
+        trouble = f"no kernels for {device.type}"
+    return f"PyTorch: {trouble}" if trouble else "Triton"
 
-    Triton builds them at first use, for which it needs a C compiler and Python's headers.
-    """
+
+def _try_triton(device: torch.device) -> str | None:
+    """Return why Triton builds no kernel here: it needs a C compiler and Python's headers."""
     if find_spec("triton") is None:  # PyTorch brings it on Linux
-        return "Triton is not installed"
+        return "no Triton"
     tried = nn.BatchNorm2d(16).to(device)
-    fuse_batch_norm(tried)
+    _mark(tried)
     try:
         batch_norm_relu(tried, torch.zeros(2, 16, 1, 1, device=device))
     except Exception as error:  # of Triton, of the compiler, of the system: there are many
@@ -61,10 +75,15 @@ def why_no_kernels(device: torch.device) -> str | None:
 
 
 def fuse_batch_norm(network: nn.Module) -> None:
-    """Have BN in ``network`` computed by fused kernels where ReLU follows.
+    """Have BN in ``network`` computed by fused kernels where ReLU follows, if its device has them.
 
     Parameters, buffers and their names stay; so does evaluation.
     """
+    if not fused_by(next(network.parameters()).device).startswith("PyTorch"):
+        _mark(network)
+
+
+def _mark(network: nn.Module) -> None:
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = FusedBatchNorm

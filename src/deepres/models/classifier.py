@@ -42,11 +42,11 @@ class Classifier(nn.Module):
         self.short_side = short_side or self.crop
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Turn images (N, C, H, W) uint8 into the network's input."""
+        """Turn images (N, C, H, W) uint8 into the network's input, in its precision."""
         mean = self.mean
         if mean.shape[1:] not in (images.shape[2:], (1, 1)):
             mean = mean.mean((1, 2), keepdim=True)
-        x = prepare(images, mean, self.std)
+        x = prepare(images, mean, self.std).to(next(self.network.parameters()).dtype)
         return x.contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:

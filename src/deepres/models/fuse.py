@@ -16,7 +16,7 @@ from deepres.models.stages import StagedNetwork
 
 
 class FusedConvolution(nn.Module):
-    """A convolution in float32 that adds itself to a shortcut, applies ReLU, or both."""
+    """A convolution that adds itself to a shortcut, applies ReLU, or both."""
 
     def __init__(self, convolution: nn.Conv2d, relu: bool) -> None:
         super().__init__()
@@ -79,6 +79,13 @@ def fuse_for_inference(network: StagedNetwork, device: torch.device) -> None:
         for layer in (network, *network.children()):
             if isinstance(layer, StagedNetwork | nn.Sequential):
                 _fuse_children(layer)
+
+
+def compute_in_bf16(network: nn.Module) -> None:
+    """Have convolutions and linear layers compute in bfloat16, in place; BN stays float32."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.bfloat16()
 
 
 def _fuse_children(parent: nn.Module) -> None:

@@ -201,7 +201,7 @@ class ClassificationRecipe(Recipe):
     warm_up_until_error_pct: float = 80.0
     """Warm-up ends once the training error of a whole log window is below this."""
     precision: Precision = "auto"
-    """Of activations and matrix products; auto: bf16 on CUDA devices, fp32 elsewhere."""
+    """Of activations and matrix products; auto: bf16 where the device has it, else fp32."""
     accumulate: int = 1
     """Parts in which a process takes its share of a batch, to save memory; BN sees each alone."""
     sync_batch_norm: bool = False

@@ -15,7 +15,7 @@ from deepres.errors import UserError
 from deepres.models.complexity import least_traffic, total_cost
 from deepres.progress import Progress
 from deepres.runtime import resolve_device
-from deepres.speed.machine import copy_rate, matmul_rate, peak_memory, resident_memory, seconds
+from deepres.speed.machine import copy_rate, limit_rate, peak_memory, resident_memory, seconds
 from deepres.speed.profile import Cost, profile
 from deepres.speed.work import Work
 
@@ -31,8 +31,8 @@ class Turn:
     """What was measured one after the other."""
 
     images_per_s: float
-    matmul_per_s: float
-    """Operations per second of a large matrix product in the work's precision."""
+    limit_per_s: float
+    """Operations per second that the machine can do at most, in the work's precision."""
     copied_bytes_per_s: float
     """Bytes read and written per second by a large copy."""
 
@@ -55,9 +55,9 @@ class Speed:
         """Return each turn's images per second."""
         return [turn.images_per_s for turn in self.turns]
 
-    def matmul_share(self) -> list[float]:
-        """Return each turn's operations per second as a share of the matrix product's."""
-        return [t.images_per_s * self.operations_per_image / t.matmul_per_s for t in self.turns]
+    def limit_share(self) -> list[float]:
+        """Return each turn's operations per second as a share of the machine's limit."""
+        return [t.images_per_s * self.operations_per_image / t.limit_per_s for t in self.turns]
 
     def copy_share(self) -> list[float]:
         """Return the least bytes that each turn moved per second, as a share of the copy's."""
@@ -121,9 +121,9 @@ def measure(
     peak = peak_memory(device)  # before the copies below come on top
     taken = []
     for done in range(1, timing.turns + 1):
-        matmul, copied = matmul_rate(device, DTYPES[work.precision]), copy_rate(device)
+        limit, copied = limit_rate(device, DTYPES[work.precision]), copy_rate(device)
         images_per_s = calls * work.batch / seconds(call, calls, device)
-        taken.append(Turn(images_per_s, matmul, copied))
+        taken.append(Turn(images_per_s, limit, copied))
         on_turn(done)
     return Speed(
         PASSES[work.kind] * operations(work),

@@ -14,8 +14,7 @@ from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import ALONE
 from deepres.models.classifier import Classifier
 from deepres.models.create import build_empty, create_model
-from deepres.models.fold import fold_batch_norm
-from deepres.models.fuse import can_fuse, fuse_for_inference
+from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.models.stages import StagedNetwork
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.recipes.schema import Precision
@@ -89,22 +88,20 @@ def as_they_are(taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
 
 
 def _inference(work: Work, device: torch.device) -> Call:
-    """``evaluate`` tests in float32; in bf16 layers run under autocast, their BN folded."""
     network = create_model(work.network, **work.options)
     images = torch.randint(256, (work.batch, 3, work.size, work.size), dtype=torch.uint8)
     classifier = Classifier(network, per_pixel_mean(images), ()).eval().to(device)
     classifier.to(memory_format=torch.channels_last)
     images = images.to(device)
     bf16 = work.precision == "bf16"
-    if bf16:
-        fold_batch_norm(network)
-    elif can_fuse(device):
+    if bf16 or can_fuse(device):
         fuse_for_inference(network, device)
+    if bf16:
+        compute_in_bf16(network)
 
     @torch.inference_mode()
     def classify() -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits: Tensor = classifier(images)
+        logits: Tensor = classifier(images)
         return logits.softmax(1)
 
     return classify

@@ -25,7 +25,7 @@ from deepres.run_folder import RunFolder
 from deepres.training.beginning import SAVE_EVERY_S, locked, note_resumption, run_provenance
 from deepres.training.classify import Training, run_steps
 from deepres.training.interrupt import StopRequest
-from deepres.training.setup import How, precision, set_up
+from deepres.training.setup import How, kernels, precision, set_up
 from deepres.training.state import latest_state
 from deepres.training.turns import take_turns
 
@@ -70,7 +70,7 @@ def train(
         workers: how many processes decode image files; by default one a core, up to 8.
         save_every_s: seconds between checkpoints; a kill loses no more than that and an
             evaluation.
-        graph: on CUDA, whether a step is one graph with fused kernels, or plain PyTorch.
+        graph: whether a step has fused kernels, and on CUDA is one graph, or is plain PyTorch.
         recompute: whether blocks are computed again in the backward pass, to save memory.
         say: receives lines for the user.
         progress: makes a bar for a label, the last step and the first; by default one of its own.
@@ -271,10 +271,12 @@ def _meta(
 def _provenance(
     recipe: CifarRecipe | ImageNetRecipe, how: How, device: torch.device, world: World, runs: int
 ) -> dict[str, Any]:
-    now = {"runs_at_once": runs, "precision": precision(recipe, device)}
-    if how.fused_convolutions:
-        now["fused_convolutions"] = True
-    return {**run_provenance(device, world), **now}
+    computed = {
+        "runs_at_once": runs,
+        "precision": precision(recipe, device),
+        "kernels": kernels(recipe, how, world, device),
+    }
+    return {**run_provenance(device, world), **computed}
 
 
 def _run(

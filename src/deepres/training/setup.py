@@ -12,14 +12,14 @@ from deepres.data.folder import ImageFolder
 from deepres.data.loading import number_of_workers
 from deepres.distributed import World
 from deepres.errors import UserError
-from deepres.models.batch_norm import fuse_batch_norm, why_no_kernels
+from deepres.models.batch_norm import fuse_batch_norm, fused_by
 from deepres.models.classifier import Classifier
-from deepres.models.create import create_model
+from deepres.models.create import build_empty, create_model
 from deepres.models.stages import StagedNetwork
 from deepres.progress import Progress
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, make_repeatable
+from deepres.runtime import has_native_bf16, keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
@@ -35,6 +35,9 @@ from deepres.training.recompute import recompute_blocks
 from deepres.training.state import TrainingState
 from deepres.training.step import training_step
 
+WHOLE_LAYERS = "Triton, whole layers"
+"""Kernels that convolve, too."""
+
 
 @dataclass(frozen=True)
 class How:
@@ -47,14 +50,14 @@ class How:
     save_every_s: float = SAVE_EVERY_S
     """Seconds between checkpoints; a kill loses no more than that and an evaluation."""
     graph: bool = True
-    """On CUDA, whether a step is one graph with fused kernels, or as plain as PyTorch has it."""
+    """Whether a step has fused kernels, and on CUDA is one graph, or as plain as PyTorch has it."""
     recompute: bool = False
     """Whether blocks are computed again in the backward pass, to save memory."""
     say: Callable[[str], None] = print
     """Receives lines for the user."""
     progress: Callable[[str, int, int], Progress] | None = None
     """Makes a bar for a label, the last step and the first; by default one of its own."""
-    fused_convolutions: bool = False
+    fused_convolutions: bool = True
     """On CUDA, in bf16, whether §4.2's networks take one kernel a layer, of convolution and BN."""
 
 
@@ -123,18 +126,20 @@ def make_step(
     It takes what ``prepare`` makes images and labels of, and returns what ``training_step`` does.
     ``network`` may be changed in how it computes, not in what.
     """
-    fast = how.graph and device.type == "cuda"
-    kernels = fast
-    if fast and (reason := why_no_kernels(device)):
-        how.say(f"no fused kernels: {reason}; PyTorch's own kernels take their place")
-        kernels = False
-    if kernels:
+    found = kernels(recipe, how, world, device)
+    if found.startswith("PyTorch") and how.graph and device.type == "cuda":
+        how.say(f"no fused kernels: {found}; PyTorch's own kernels take their place")
+    if how.graph:
         fuse_batch_norm(network)
     if how.recompute:
         recompute_blocks(network)
     computing: nn.Module = network
-    if precision(recipe, device) == "bf16":
-        computing = in_bf16(network, fused=kernels and how.fused_convolutions)
+    if found == WHOLE_LAYERS:
+        from deepres.models.fused_cifar import FusedCifarNet  # Triton is not everywhere
+
+        computing = FusedCifarNet(network)
+    elif precision(recipe, device) == "bf16":
+        computing = InBf16(network)
     if world.size > 1:
         computing = sharing_gradients(computing, device)
 
@@ -142,28 +147,35 @@ def make_step(
         images, labels = prepare(taken)
         return training_step(computing, optimizer, images, labels, recipe.accumulate)
 
-    if not fast or world.size > 1:
+    if not how.graph or device.type != "cuda" or world.size > 1:
         return step
     momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
     return GraphedStep(step, [*network.state_dict().values(), *momenta])
 
 
-def in_bf16(network: StagedNetwork, fused: bool) -> nn.Module:
-    """Return what computes ``network`` in bfloat16, by ``fused`` convolutions if it has those."""
-    if fused:
-        from deepres.models.fused_cifar import FusedCifarNet, supports  # Triton is not everywhere
-
-        if supports(network):
-            return FusedCifarNet(network)
-    return InBf16(network)
-
-
 def precision(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> str:
     """Return in which precision a run computes on ``device``: bf16 where the hardware has it."""
     if recipe.precision == "auto":
-        ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-        return "bf16" if ampere else "fp32"
+        return "bf16" if has_native_bf16(device) else "fp32"
     return recipe.precision
+
+
+def kernels(
+    recipe: CifarRecipe | ImageNetRecipe, how: How, world: World, device: torch.device
+) -> str:
+    """Return what a run's fused kernels are: Triton or C, or ``PyTorch: <why there are none>``."""
+    if not how.graph:
+        return "PyTorch: as asked"
+    if recipe.sync_batch_norm:
+        return "PyTorch: synchronised over processes"
+    found = fused_by(device)
+    in_bf16 = precision(recipe, device) == "bf16"
+    if found == "Triton" and in_bf16 and how.fused_convolutions and world.size == 1:
+        from deepres.models.fused_cifar import supports  # Triton is not everywhere
+
+        if supports(build_empty(recipe.model, **recipe.model_options())) and not how.recompute:
+            return WHOLE_LAYERS
+    return found
 
 
 def _check(
