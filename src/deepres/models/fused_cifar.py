@@ -59,14 +59,18 @@ class FusedCifarNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, 3, 32, 32) float32 to logits (N, classes) float32."""
-        if not self.network.training:
-            logits: Tensor = self.network(x)
-            return logits
+        logits: Tensor
+        if self.network.training:
+            logits = self.network.get_submodule("fc")(self._pooled(x))
+        else:
+            logits = self.network(x)
+        return logits
+
+    def _pooled(self, x: Tensor) -> Tensor:
         layers = _layers(self.network)
         parameters = [p for conv, bn in layers for p in (conv.weight, bn.weight, bn.bias)]
-        pooled = _Features.apply(x, self._dtype, self.network, *parameters)
-        logits = self.network.get_submodule("fc")(pooled)
-        return logits
+        pooled: Tensor = _Features.apply(x, self._dtype, self.network, *parameters)
+        return pooled
 
 
 class _Features(torch.autograd.Function):
