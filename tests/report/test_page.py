@@ -90,7 +90,7 @@ def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
     assert "Unfinished: 32,000 of 64,000 steps logged; it counts in no claim." in text
     assert "Nothing is logged yet." in text
     assert "Not the paper's: lr 0.05." in text
-    assert "torch 2.15.0, on AMD EPYC, 2 threads" in text
+    assert "torch 2.15.0; AMD EPYC, 2 threads" in text
 
 
 def test_differences_of_a_recipe_come_first(runs: list[Run]) -> None:

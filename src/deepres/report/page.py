@@ -17,7 +17,7 @@ from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
 from deepres.report.judging import RULE, Sample, Verdict
 from deepres.report.pictures import svg_text
-from deepres.report.runs import Run, title
+from deepres.report.runs import Run, computed, title
 
 SIGNS: dict[Verdict, str] = {
     **{"holds": "✓", "does not hold": "✗", "undecided": "≈", "no run yet": "–"}
@@ -85,7 +85,12 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"count": _count, "number": _number, "side": _side}
-    environment.filters |= {"sentence": _sentence, "listed": _listed, "title_of": title}
+    environment.filters |= {
+        "sentence": _sentence,
+        "listed": _listed,
+        "title_of": title,
+        "computed": computed,
+    }
     environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
     return environment.get_template("page.html.jinja").render(
         runs=shown,

@@ -62,7 +62,7 @@ def table5(runs: Iterable[Run], ensembles: Iterable[Mapping[str, Any]] = ()) -> 
         members = found.get("members", [])
         counts = found["images"] == published.TEST_IMAGES and set(members) <= papers.keys()
         condition = f"{len(members)} networks, {found['views']}, {_images(found)}"
-        provenances = [papers[name].meta["provenance"] for name in members if name in papers]
+        provenances = [papers[name].provenance for name in members if name in papers]
         measurements.append(
             Measurement(
                 (found["top5_error_pct"],),
@@ -93,7 +93,7 @@ def table6(runs: Iterable[Run]) -> Table:
                 (run.result["test_error_pct"],),
                 run.condition or ("by §4.2's recipe" if run.model.startswith("highway") else ""),
                 run.meta["seed"],
-                (run.result["provenance"],),
+                (run.provenance,),
             )
             for run in one_a_seed(own)
             if run.result
@@ -145,7 +145,7 @@ def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
                 tuple(found[key] for key in keys),
                 ", ".join(filter(None, parts)),
                 run.meta["seed"],
-                (run.result["provenance"], found["provenance"]),
+                (run.provenance, found["provenance"]),
             )
         )
     return measurements
