@@ -145,7 +145,8 @@ class Run:
         """What its numbers depend on: code, libraries, precision, hardware."""
         precision = self.meta["recipe"].get("precision")
         asked = {"precision": precision} if precision in ("fp32", "bf16") else {}
-        return asked | (self.result or self.meta)["provenance"]  # older ones hold no precision
+        found: dict[str, Any] = (self.result or self.meta)["provenance"]
+        return asked | found  # older ones hold no precision
 
     @property
     def last_step(self) -> int:
@@ -197,9 +198,8 @@ def on_data(run: Run) -> str:
 
 def computed(provenances: Iterable[Mapping[str, Any]]) -> str:
     """Say in which precision, and on what hardware: "bf16 on NVIDIA H100"."""
-    ways = (
-        " on ".join(str(p[k]) for k in ("precision", "hardware") if k in p) for p in provenances
-    )
+    keys = "precision", "hardware"
+    ways = (" on ".join(str(each[key]) for key in keys if key in each) for each in provenances)
     return "; ".join(dict.fromkeys(ways))
 
 
