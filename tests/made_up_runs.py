@@ -32,6 +32,7 @@ def make_run(
     source: str | None = None,
     fingerprint: str | None = None,
     departures: dict[str, Any] | None = None,
+    provenance: dict[str, Any] | None = None,
     **side_files: Any,
 ) -> Run:
     """Make the folder of a run that sinks from 90 % to its final errors, and read it.
@@ -47,6 +48,7 @@ def make_run(
         source: the name of its data; None: the paper's.
         fingerprint: of its data; None: the same for all data of that name.
         departures: fields of the recipe that are not the paper's.
+        provenance: what differs from the usual one.
         side_files: the contents of further JSON files beside it.
     """
     papers = get_recipe(model)
@@ -56,7 +58,7 @@ def make_run(
     meta = {
         **{"recipe": recipe, "departures": departures or {}, "seed": seed},
         "data": {"source": source, "location": "data", "fingerprint": fingerprint or source},
-        "provenance": PROVENANCE,
+        "provenance": PROVENANCE | (provenance or {}),
     }
     run = RunFolder(folder)
     run.write_meta(meta)
@@ -74,7 +76,7 @@ def make_run(
         result = {
             **{"model": model, "steps": length, "seed": seed, "training_s": 12.5 + seed},
             **{"test_error_pct": test_error_pct, "train_error_pct": train_error_pct},
-            **{"provenance": PROVENANCE, "resumed": []},
+            **{"provenance": meta["provenance"], "resumed": []},
         }
         run.result.write_text(json.dumps(result))
     for name, content in side_files.items():

@@ -8,6 +8,7 @@ from deepres.models import list_models
 from deepres.report.claims import CLAIMS, Claim, Judgement, comparable, judge, network_of
 from deepres.report.runs import Run
 
+BF16 = {"precision": "bf16"}
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
 
@@ -155,11 +156,32 @@ def test_unlike_runs_are_never_compared(runs: Runs, otherwise: dict[str, Any]) -
 
 
 def test_a_departure_at_full_length_is_not_the_papers(runs: Runs) -> None:
-    runs.add("plain20", 9.0, departures={"precision": "bf16"})
-    runs.add("plain56", 12.0, departures={"precision": "bf16"})
+    runs.add("plain20", 9.0, departures={"momentum": 0.8})
+    runs.add("plain56", 12.0, departures={"momentum": 0.8})
     first, other = judge(BY_ID["degradation"], runs)
     assert first.is_empty
-    assert other.on == "full length, but precision bf16"
+    assert other.on == "full length, but momentum 0.8"
+
+
+@pytest.mark.parametrize(
+    "claim", ["degradation", "no-degradation", "deeper-is-better", "residual-beats-plain"]
+)
+def test_all_seeds_of_the_papers_length_count_in_any_precision(runs: Runs, claim: str) -> None:
+    networks = {"plain20": 9.0, "plain56": 13.0, "resnet20": 8.7, "resnet32": 7.5}
+    networks |= {"resnet44": 7.1, "resnet56": 6.9, "resnet110": 6.5}
+    for network, error in networks.items():
+        for seed in range(5):
+            told = {"provenance": {"precision": "bf16"}} if seed else {"departures": BF16}
+            spread = (seed - 2) / 100
+            others = {"first_seed": seed, "train_error_pct": (error + spread) / 2, **told}
+            runs.add(network, error + spread, **others)
+    judgement = papers(claim, runs)
+    sides = [side for each in judgement.evidence for side in (each.higher, each.lower)]
+    assert {side.n for side in sides} == {5}
+    assert {len(side.runs) for side in sides} == {5}
+    assert judgement.remark == ""
+    assert judgement.verdict == "holds"
+    assert len(judge(BY_ID[claim], runs)) == 1  # nothing stands apart
 
 
 def test_a_seed_counts_once_and_unfinished_runs_not_at_all(runs: Runs) -> None:

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -5,7 +6,7 @@ from made_up_runs import SAMPLE, make_detection_run, make_run
 from matplotlib.axes import Axes
 from svg import texts
 
-from deepres.report.curves import figure1, figure4, figure6
+from deepres.report.curves import figure1, figure4, figure6, seeds_curve
 from deepres.report.runs import find_runs, read_run
 
 
@@ -125,3 +126,15 @@ def test_runs_of_several_kinds_are_each_labelled(tmp_path: Path) -> None:
 def test_detectors_are_not_drawn_as_classifiers(tmp_path: Path) -> None:
     make_detection_run(tmp_path / "a", "resnet34", "folder", source="BCCD trainval")
     assert texts(figure4(find_runs([tmp_path]))) == texts(figure4([]))
+
+
+def test_seeds_logged_at_different_steps_make_one_smooth_mean(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / str(seed), "plain20", 0) for seed in range(2)]
+    metrics = tmp_path / "1/metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(line for i, line in enumerate(lines) if i // 2 % 2))
+    steps, errors = seeds_curve([runs[0], read_run(runs[1].path)], "test")
+    assert len(steps) == 40
+    assert abs(errors[0, 1:] - errors[1, 1:]).max() < 8  # on the line between its neighbours
+    assert (errors[0, 1::2] == errors[1, 1::2]).all()
+    assert math.isnan(errors[1, 0])  # before its first log

@@ -77,7 +77,7 @@ def test_the_page_is_sound(runs: list[Run]) -> None:
         assert below <= above + 1
     assert {f"claim-{claim.id}" for claim in CLAIMS} <= set(outline.ids)
     assert '<li><a href="#table-6">Table 6</a></li>' in page
-    assert page.count("<svg") == len(runs) - 1  # one has logged nothing
+    assert page.count("<svg") == len(runs) - 1 + 2  # one has logged nothing; two on top
     assert render_page(reversed(runs), [section]) == page
 
 
@@ -90,7 +90,7 @@ def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
     assert "Unfinished: 32,000 of 64,000 steps logged; it counts in no claim." in text
     assert "Nothing is logged yet." in text
     assert "Not the paper's: lr 0.05." in text
-    assert "torch 2.15.0, on AMD EPYC, 2 threads" in text
+    assert "torch 2.15.0; AMD EPYC, 2 threads" in text
 
 
 def test_differences_of_a_recipe_come_first(runs: list[Run]) -> None:
@@ -112,15 +112,28 @@ def test_nobody_has_run_anything() -> None:
     Outline(page)
     text = text_of(page)
     assert "There are no runs yet" in text
-    assert text.count("no run yet") >= len(CLAIMS)
-    for verdict in ("holds", "does not hold", "undecided"):
-        assert f"0 × {verdict}" in text
+    assert f"0 hold 0 against the paper 0 undecided 0 in small only {len(CLAIMS)} without" in text
+    assert "deepres train plain20 plain56 --seeds 3" in text
+    assert "<svg" not in render_page([])
 
 
 def test_shortened_runs_alone_are_not_the_papers(tmp_path: Path) -> None:
     text = text_of(render_page([make_run(tmp_path, steps=2_000)]))
     assert "None is the paper's" in text
     assert "ResNet-20, seed 0 shortened: 2,000 of 64,000 steps" in text
+
+
+def test_the_summary_stands_first_and_groups_the_claims(runs: list[Run]) -> None:
+    page = render_page(runs)
+    text = text_of(page)
+    assert "0 hold 0 against the paper 1 undecided 0 in small only 17 without a run" in text
+    assert "plain-56 13.10 ± 0.10 (n = 3)" in text
+    order = ["Figure 6 at the paper's length", "Undecided at the paper's length"]
+    order += ["Table 6, published", "Contents", "How a claim is judged"]
+    places = [text.index(each) for each in order]
+    assert places == sorted(places)
+    assert "8.70 (8.80 ± 0.10)3 runs of 64,000 steps; AMD EPYC, 2 threads" in text
+    assert "<details open" not in page
 
 
 def test_names_are_escaped(runs: list[Run]) -> None:

@@ -63,7 +63,7 @@ def test_the_page_in_a_browser(browser: Browser, page: Path, width: int, dark: b
         "[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect())"
         ".map(r => [r.width, r.height])"
     )
-    assert len(boxes) == 11  # one of each run, and Figure 6
+    assert len(boxes) == 13  # one of each run, Figure 6, and two panels in the summary
     assert all(wide > 200 and high > 100 for wide, high in boxes)
     cut = "[...document.querySelectorAll('.card')].filter(c => c.scrollWidth > c.clientWidth)"
     assert browser.evaluate(f"{cut}.length") == (1 if width == PHONE else 0)  # Figure 6 is wide
@@ -82,6 +82,17 @@ def test_the_page_in_a_browser(browser: Browser, page: Path, width: int, dark: b
             "[...document.querySelectorAll('.card')].map(c => getComputedStyle(c).backgroundColor)"
         )
     ) == {"rgb(255, 255, 255)"}
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_the_summary_is_in_view(browser: Browser, page: Path, width: int) -> None:
+    browser.open(page, width=width)
+    bottom = "getBoundingClientRect().bottom"
+    assert browser.evaluate(f"document.querySelector('.best svg').{bottom}") < 844
+    edges = "[...document.querySelectorAll('.summary td, .summary th')]"
+    wide = f"{edges}.filter(c => c.scrollWidth > c.clientWidth + 1).length"
+    assert browser.evaluate(wide) == 0  # no number is cut
+    assert not browser.evaluate("document.querySelector('.missing').open")
 
 
 def test_links_lead_to_their_place(browser: Browser, page: Path) -> None:

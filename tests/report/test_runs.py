@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
 
-from deepres.report.runs import alike, find_runs, title
+from deepres.report.runs import alike, computed, find_runs, title
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,13 @@ def test_what_is_built_on_a_network_is_no_classifier(tmp_path: Path) -> None:
     assert localizer.label == "ResNet-101 localizer on ImageNet train"
     assert localizer.is_papers
     assert make_run(tmp_path / "c", "resnet101").label == "ResNet-101"
+
+
+def test_precision_is_told_and_sets_no_run_apart(tmp_path: Path) -> None:
+    on_gpu = {"precision": "bf16", "hardware": "NVIDIA H100"}
+    new = make_run(tmp_path / "new", provenance=on_gpu)
+    old = make_run(tmp_path / "old", departures={"precision": "fp32"})
+    assert (new.condition, old.condition) == ("", "")
+    told = computed(run.provenance for run in (new, old, new))
+    assert told == "bf16 on NVIDIA H100; fp32 on AMD EPYC, 2 threads"
+    assert computed([make_run(tmp_path / "auto").provenance]) == "AMD EPYC, 2 threads"

@@ -42,7 +42,8 @@ def test_table6_without_runs_is_a_table_of_gaps() -> None:
 def test_seeds_give_best_mean_and_sample_deviation(tmp_path: Path) -> None:
     for seed, error in enumerate((6.4, 6.6, 7.0)):
         make_run(tmp_path / str(seed), "resnet110", seed, test_error_pct=error)
-    make_run(tmp_path / "one", "resnet20", 7, test_error_pct=8.9)
+    gpu = {"precision": "bf16", "hardware": "NVIDIA H100"}
+    make_run(tmp_path / "one", "resnet20", 7, test_error_pct=8.9, provenance=gpu)
     table = table6(find_runs([tmp_path]))
     found = row(table, "ResNet-110")
     assert found["ours"] == "6.40 (6.67 ± 0.31)"
@@ -51,6 +52,7 @@ def test_seeds_give_best_mean_and_sample_deviation(tmp_path: Path) -> None:
     assert found["provenance"] == "seeds 0, 1, 2; commit abc123; torch 2.15.0; AMD EPYC, 2 threads"
     found = row(table, "ResNet-20")
     assert (found["ours"], found["difference"], found["n"]) == ("8.90", "+0.15", "1")
+    assert found["provenance"].endswith("; bf16; NVIDIA H100")
 
 
 def test_the_deviation_is_that_of_a_sample() -> None:

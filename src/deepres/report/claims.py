@@ -27,6 +27,8 @@ class Claim:
     """What the paper says, where, and when it is so."""
 
     id: str
+    name: str
+    """In a few words."""
     section: str
     sentence: str
     comparisons: tuple[Above, ...]
@@ -51,6 +53,12 @@ class Judgement:
     def verdict(self) -> Verdict:
         """On the whole claim."""
         return combined(each.verdict for each in self.evidence)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that it rests on."""
+        sides = [side for each in self.evidence for side in (each.higher, each.lower)]
+        return list({run.path: run for side in sides for run in side.runs}.values())
 
     @property
     def is_empty(self) -> bool:
@@ -90,6 +98,7 @@ def _signals_kept(*networks: str) -> tuple[Above, ...]:
 CLAIMS = (
     Claim(
         "degradation",
+        "Plain nets degrade with depth",
         "§1, §4.2, Figure 1",
         "Plain nets degrade: the 56-layer net has a higher training error than the 20-layer one, "
         "and so a higher test error.",
@@ -97,12 +106,14 @@ CLAIMS = (
     ),
     Claim(
         "no-degradation",
+        "Residual nets do not degrade",
         "§4.2, Figure 6",
         "Residual nets do not degrade: ResNet-56 has a lower training error than ResNet-20.",
         (Above(TRAINING, "resnet20", "resnet56"),),
     ),
     Claim(
         "deeper-is-better",
+        "Deeper residual nets are better",
         "§4.2, Table 6",
         "Deeper residual nets are better: the test error falls from 20 to 32, 44, 56 and 110 "
         "layers.",
@@ -110,12 +121,14 @@ CLAIMS = (
     ),
     Claim(
         "residual-beats-plain",
+        "Residual beats plain at 56 layers",
         "§4.2, Figure 6",
         "At 56 layers the residual net beats its plain twin, in training and in test.",
         (Above(TRAINING, "plain56", "resnet56"), Above(TEST, "plain56", "resnet56")),
     ),
     Claim(
         "110-is-best",
+        "ResNet-110 is the best",
         "§4.2, Table 6",
         "ResNet-110 has the lowest test error of all.",
         tuple(
@@ -125,6 +138,7 @@ CLAIMS = (
     ),
     Claim(
         "1202-overfits",
+        "ResNet-1202 overfits",
         "§4.2, Table 6",
         "ResNet-1202 trains to an error below 0.1 %, and yet tests worse than ResNet-110: it "
         "overfits.",
@@ -132,6 +146,7 @@ CLAIMS = (
     ),
     Claim(
         "identity-beats-gates",
+        "Identity shortcuts beat gates",
         "§2, Table 6",
         "Identity shortcuts do better than gated ones: ResNet-32 tests better than the 32-layer "
         "highway net.",
@@ -139,6 +154,7 @@ CLAIMS = (
     ),
     Claim(
         "signals-do-not-vanish",
+        "Signals do not vanish in plain nets",
         "§4.1",
         "In plain nets neither forward nor backward signals vanish: no layer's forward standard "
         "deviation is below 1/1000 of the first layer's, and no gradient norm below 1/1000 of the "
@@ -147,18 +163,21 @@ CLAIMS = (
     ),
     Claim(
         "residual-responses-are-smaller",
+        "Residual nets respond less than plain ones",
         "§4.2, Figure 7",
         "The layers of residual nets respond less than those of plain nets.",
         (Above(RESPONSE, "plain20", "resnet20"), Above(RESPONSE, "plain56", "resnet56")),
     ),
     Claim(
         "responses-shrink-with-depth",
+        "Deeper residual nets respond less",
         "§4.2, Figure 7",
         "The deeper a residual net, the less its layers respond: from 20 to 56 to 110 layers.",
         falling(RESPONSE, "resnet20", "resnet56", "resnet110"),
     ),
     Claim(
         "imagenet-degradation",
+        "Plain nets degrade on ImageNet, too",
         "§4.1, Table 2, Figure 4",
         "On ImageNet the 34-layer plain net is worse than the 18-layer one, in training and in "
         "validation.",
@@ -166,12 +185,14 @@ CLAIMS = (
     ),
     Claim(
         "imagenet-no-degradation",
+        "Residual nets do not degrade on ImageNet",
         "§4.1, Table 2, Figure 4",
         "On ImageNet ResNet-34 is better than ResNet-18, in training and in validation.",
         (Above(TRAINING, "resnet18", "resnet34"), Above(TEST, "resnet18", "resnet34")),
     ),
     Claim(
         "converges-faster",
+        "ResNet-18 converges faster than plain-18",
         "§4.1, Figure 4",
         "The 18-layer residual net converges faster than the plain one: its training error is "
         "lower half-way to the first drop of the learning rate.",
@@ -179,6 +200,7 @@ CLAIMS = (
     ),
     Claim(
         "options-beat-plain",
+        "Options A, B and C beat the plain net",
         "§4.1, Table 3",
         "ResNet-34 with each of the shortcut options A, B and C is better than plain-34.",
         tuple(
@@ -187,6 +209,7 @@ CLAIMS = (
     ),
     Claim(
         "bottlenecks-go-deeper",
+        "50, 101 and 152 layers are better still",
         "§4.1, Table 3",
         "The networks of 50, 101 and 152 layers are better than the 34-layer one, each better "
         "than the one before.",
@@ -194,6 +217,7 @@ CLAIMS = (
     ),
     Claim(
         "depth-transfers-to-voc07",
+        "Depth helps detection: VOC 2007",
         "§4.3, Table 7",
         "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: PASCAL VOC "
         "2007.",
@@ -201,6 +225,7 @@ CLAIMS = (
     ),
     Claim(
         "depth-transfers-to-voc12",
+        "Depth helps detection: VOC 2012",
         "§4.3, Table 7",
         "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: PASCAL VOC "
         "2012.",
@@ -208,6 +233,7 @@ CLAIMS = (
     ),
     Claim(
         "depth-transfers-to-coco",
+        "Depth helps detection: COCO",
         "§4.3, Table 8",
         "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: COCO, by "
         "both measures.",

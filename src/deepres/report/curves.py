@@ -149,12 +149,18 @@ def seeds_curve(runs: Sequence[Run], split: Split) -> tuple[Any, Any]:
     """Return the steps that any of the ``runs`` has logged, and each run's error (%) at these.
 
     Returns:
-        Steps (S,), and errors (len(runs), S), NaN where a run has none: it is not finished.
+        Steps (S,), and errors (len(runs), S): between two logs of a run on the line between them,
+        NaN before its first and after its last.
     """
-    curves = [dict(zip(*run.curve(split), strict=True)) for run in runs]
-    steps = sorted(set().union(*curves))
-    values = [[curve.get(step, math.nan) for step in steps] for curve in curves]
-    return np.array(steps), np.array(values)
+    curves = [run.curve(split) for run in runs]
+    steps = np.unique(np.concatenate([logged for logged, _ in curves]))
+    values = [
+        np.interp(steps, *curve, left=math.nan, right=math.nan)
+        if curve[0]
+        else np.full(steps.size, math.nan)
+        for curve in curves
+    ]
+    return steps, np.array(values)
 
 
 def set_axes(axes: Axes, runs: Sequence[Run], papers_axes: tuple[float, float, float]) -> None:

@@ -53,7 +53,7 @@ class Test:
             tuple(self.found[key] for key in keys),
             condition,
             None if self.members else self.run.meta["seed"],
-            (self.run.result["provenance"], self.found["provenance"]),
+            (self.run.provenance, self.found["provenance"]),
         )
 
 

@@ -153,7 +153,7 @@ def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
         takes,
         entry.test.images,
         state if entry.network else PUBLISHED_ONLY,
-        _detection_command(entry, state) if entry.network else "",
+        detection_command(entry, state) if entry.network else "",
         entry.test.rule,
     )
 
@@ -174,7 +174,8 @@ def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> R
     )
 
 
-def _detection_command(entry: DetectionResult, state: str) -> str:
+def detection_command(entry: DetectionResult, state: str) -> str:
+    """Return the command that brings about a published row's number of ours."""
     train = f"deepres detect train {entry.network} --on {entry.test.dataset}"
     if entry.test.dataset == "coco":  # which has boxes of zero size
         train += " --set bad_boxes=drop"

@@ -56,6 +56,8 @@ class Sample:
     values: tuple[Value, ...]
     exact: bool = False
     """Whether it is a constant."""
+    runs: tuple[Run, ...] = ()
+    """Which gave the values."""
 
     @property
     def n(self) -> int:
@@ -113,9 +115,9 @@ class Above:
     def _sample(self, side: str | float, runs: Runs) -> Sample:
         if not isinstance(side, str):
             return Sample(f"{side:g}", (Value(side, 0.0),), exact=True)
-        values = [self.measure.of(run) for run in runs.get(side, ())]
-        found = tuple(v for v in values if v is not None and math.isfinite(v.value))
-        return Sample(title(side), found)
+        values = [(run, self.measure.of(run)) for run in runs.get(side, ())]
+        found = [(run, v) for run, v in values if v is not None and math.isfinite(v.value)]
+        return Sample(title(side), tuple(v for _, v in found), runs=tuple(run for run, _ in found))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The report: one HTML page that needs nothing but itself."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepres.files import atomic_write
-from deepres.report.claims import CLAIMS, Claim, Judgement, comparable, judge, what_it_is
+from deepres.report.best_curves import best_curves
+from deepres.report.claims import CLAIMS, comparable, judge, what_it_is
 from deepres.report.detection_evidence import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
 from deepres.report.judging import RULE, Sample, Verdict
 from deepres.report.pictures import svg_text
-from deepres.report.runs import Run, title
+from deepres.report.render import as_html
+from deepres.report.runs import Run, computed, title
+from deepres.report.summary import STANDINGS, JudgedClaim, summary_line
+from deepres.report.tables import table6_in_short
 
 SIGNS: dict[Verdict, str] = {
     **{"holds": "✓", "does not hold": "✗", "undecided": "≈", "no run yet": "–"}
@@ -32,30 +35,6 @@ class Section:
     title: str
     html: str
     """With headings from <h3> on; pictures as <svg>. It is trusted."""
-
-
-@dataclass(frozen=True)
-class JudgedClaim:
-    """A claim and what the runs say of it."""
-
-    claim: Claim
-    judgements: list[Judgement]
-
-    @property
-    def papers(self) -> Judgement:
-        """On the paper's runs."""
-        return self.judgements[0]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to show of it."""
-        return all(judgement.is_empty for judgement in self.judgements)
-
-    @property
-    def others(self) -> Judgement | None:
-        """On the runs nearest to the paper's that can say anything; None: there are none."""
-        others = [judgement for judgement in self.judgements if not judgement.papers]
-        return others[0] if others else None
 
 
 def write_page(path: Path, runs: Iterable[Run], sections: Sequence[Section] = ()) -> Path:
@@ -85,7 +64,12 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"count": _count, "number": _number, "side": _side}
-    environment.filters |= {"sentence": _sentence, "listed": _listed, "title_of": title}
+    environment.filters |= {
+        "sentence": _sentence,
+        "listed": _listed,
+        "title_of": title,
+        "computed": computed,
+    }
     environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
     return environment.get_template("page.html.jinja").render(
         runs=shown,
@@ -94,12 +78,10 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         papers=[run for run in shown if run.is_papers],
         groups=[_overview(list(group.values())) for group in groups],
         judged=judged,
-        tallies={
-            "On the paper's runs": Counter(each.papers.verdict for each in judged),
-            "On shortened and other runs": Counter(
-                each.others.verdict if each.others else "no run yet" for each in judged
-            ),
-        },
+        standings=STANDINGS,
+        lines=[summary_line(each, shown) for each in judged],
+        pictures=_best_curves(shown),
+        table6=_table6(shown),
         sections=[(s, Markup(embed(s.html, s.id, s.title))) for s in sections],
         curves=[_curves(run, f"run-{i}") for i, run in enumerate(shown, start=1)],
         evidence=[_evidence(run, f"evidence-{i}") for i, run in enumerate(shown, start=1)],
@@ -123,6 +105,24 @@ def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
         name = runs[0].label + (f" × {len(runs)}" if len(runs) > 1 else "")
         parts.append(name + (f" ({unfinished} unfinished)" if unfinished else ""))
     return what_it_is(networks[0][0]), ", ".join(parts)
+
+
+def _best_curves(runs: Sequence[Run]) -> tuple[list[Markup], str] | None:
+    """Return the summary's pictures and their common caption; None: there is nothing to draw."""
+    best = best_curves(runs)
+    if best is None:
+        return None
+    pictures = [
+        Markup(embed(svg_text(figure), f"best-{i}", f"{best.caption} {heading}."))
+        for i, (heading, figure) in enumerate(best.panels.items(), start=1)
+    ]
+    return pictures, best.caption
+
+
+def _table6(runs: Sequence[Run]) -> Markup | None:
+    """Return Table 6 in short; None: no run of the paper's length belongs there."""
+    table = table6_in_short(runs)
+    return Markup(embed(as_html(table), "table6-in-short", table.title)) if table.rows else None
 
 
 def _curves(run: Run, name: str) -> Markup | None:

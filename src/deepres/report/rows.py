@@ -13,6 +13,7 @@ from typing import Any
 from deepres.report.render import Table
 from deepres.report.runs import Run, alike
 
+_PROVENANCE = (("commit ", "commit"), ("torch ", "torch"), ("", "precision"), ("", "hardware"))
 NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
 Best = Callable[[Iterable[float]], float]
 """Which of several values is the best: ``min`` of errors, ``max`` of precisions."""
@@ -121,13 +122,13 @@ def spread(values: Sequence[float], best: Best = min) -> str:
 
 
 def describe_provenance(measurements: Sequence[Measurement]) -> str:
-    """Name the seeds, the versions and the hardware behind ``measurements``."""
+    """Name the seeds, the versions, the precision and the hardware behind ``measurements``."""
     if not measurements:
         return NOTHING
     provenances = [each for measurement in measurements for each in measurement.provenances]
     seeds = sorted({m.seed for m in measurements if m.seed is not None})
     parts = [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
-    for name, key in (("commit ", "commit"), ("torch ", "torch"), ("", "hardware")):
+    for name, key in _PROVENANCE:
         if values := dict.fromkeys(str(each[key]) for each in provenances if key in each):
             parts.append(name + ", ".join(values))
     return "; ".join(parts)

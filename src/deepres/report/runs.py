@@ -1,7 +1,7 @@
 """Runs as reports see them: read from run folders, whole or still under way."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ PAPERS_DATA = {
 IMAGENET_CLASSES = 1_000
 TRAINING_IMAGES = {"VOC 07+12": 16_551, "VOC 07++12": 21_503, "COCO 2014 train": 82_783}
 """How many images detectors are trained on, whole."""
-NO_MATTER = frozenset({"shortened_from", "bad_boxes"})
-"""Fields of which the one is told as steps, and the other the published annotations demand: COCO
-has boxes of zero size."""
+NO_MATTER = frozenset({"shortened_from", "bad_boxes", "precision"})
+"""Fields that set no run apart: the first is told as steps; the second the published annotations
+demand, for COCO has boxes of zero size; the third the provenance tells."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {"detection": "detector", "localization": "localizer"}
@@ -141,6 +141,14 @@ class Run:
         return not self.condition
 
     @property
+    def provenance(self) -> dict[str, Any]:
+        """What its numbers depend on: code, libraries, precision, hardware."""
+        precision = self.meta["recipe"].get("precision")
+        asked = {"precision": precision} if precision in ("fp32", "bf16") else {}
+        found: dict[str, Any] = (self.result or self.meta)["provenance"]
+        return asked | found  # older ones hold no precision
+
+    @property
     def last_step(self) -> int:
         """The last step that it has logged; less than ``steps``: it is not finished."""
         return max((int(event["step"]) for event in self.events), default=0)
@@ -186,6 +194,13 @@ def on_data(run: Run) -> str:
     """Return what tells a detector's runs from others of its network: "vgg16 detector on VOC"."""
     context = " with global context" if run.meta["recipe"].get("global_context") else ""
     return f"{run.model} {PARTS[run.kind]}{context} on {run.meta['data']['source']}"
+
+
+def computed(provenances: Iterable[Mapping[str, Any]]) -> str:
+    """Say in which precision, and on what hardware: "bf16 on NVIDIA H100"."""
+    keys = "precision", "hardware"
+    ways = (" on ".join(str(each[key]) for key in keys if key in each) for each in provenances)
+    return "; ".join(dict.fromkeys(ways))
 
 
 def title(model: str) -> str:

@@ -19,9 +19,10 @@ from deepres.report.rows import (
     one_a_seed,
     result_rows,
     result_table,
+    spread,
     state_of,
 )
-from deepres.report.runs import Run
+from deepres.report.runs import Run, computed
 from deepres.run_folder import EVALUATIONS
 
 NOTES = (
@@ -62,7 +63,7 @@ def table5(runs: Iterable[Run], ensembles: Iterable[Mapping[str, Any]] = ()) -> 
         members = found.get("members", [])
         counts = found["images"] == published.TEST_IMAGES and set(members) <= papers.keys()
         condition = f"{len(members)} networks, {found['views']}, {_images(found)}"
-        provenances = [papers[name].meta["provenance"] for name in members if name in papers]
+        provenances = [papers[name].provenance for name in members if name in papers]
         measurements.append(
             Measurement(
                 (found["top5_error_pct"],),
@@ -88,16 +89,7 @@ def table6(runs: Iterable[Run]) -> Table:
     runs, rows = [run for run in runs if run.is_classifier], []
     for entry in published.TABLE_6:
         own = [run for run in runs if run.model == entry.network]
-        measurements = [
-            Measurement(
-                (run.result["test_error_pct"],),
-                run.condition or ("by §4.2's recipe" if run.model.startswith("highway") else ""),
-                run.meta["seed"],
-                (run.result["provenance"],),
-            )
-            for run in one_a_seed(own)
-            if run.result
-        ]
+        measurements = _final_tests(own)
         names = [entry.label, str(entry.layers or NOTHING), entry.parameters or NOTHING]
         state = state_of(own) if entry.network else PUBLISHED_ONLY
         reference = entry.mean_pct or entry.error_pct
@@ -105,6 +97,37 @@ def table6(runs: Iterable[Run]) -> Table:
     return result_table(
         "Table 6: CIFAR-10 test", ["network", "layers", "parameters"], [""], rows, NOTES
     )
+
+
+def table6_in_short(runs: Iterable[Run]) -> Table:
+    """Return the rows of Table 6 that have runs of the paper's length, without anything else."""
+    runs, rows = [run for run in runs if run.is_classifier], []
+    for entry in published.TABLE_6:
+        measurements = _final_tests(run for run in runs if run.model == entry.network)
+        if ours := [each for each in measurements if not each.condition]:
+            errors = [error for each in ours for error in each.values_pct]
+            provenances = [each for measurement in ours for each in measurement.provenances]
+            count = f"{len(ours)} run{'s' * (len(ours) > 1)} of {published.CIFAR_STEPS:,} steps"
+            how = f"{count}; {computed(provenances)}"
+            rows.append([entry.label, _best_and_mean(entry), spread(errors), how])
+    columns = ["network", "published", "ours", "runs, length"]
+    note = "Test error in %. Of several runs: the best (mean ± sample standard deviation)."
+    title = "Table 6 at the paper's length"
+    return Table(title, columns, rows, [note], frozenset({1, 2}))
+
+
+def _final_tests(runs: Iterable[Run]) -> list[Measurement]:
+    """Return the final test errors of the finished ones of ``runs``, each seed once."""
+    return [
+        Measurement(
+            (run.result["test_error_pct"],),
+            run.condition or ("by §4.2's recipe" if run.model.startswith("highway") else ""),
+            run.meta["seed"],
+            (run.provenance,),
+        )
+        for run in one_a_seed(runs)
+        if run.result
+    ]
 
 
 def _imagenet(
@@ -145,7 +168,7 @@ def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
                 tuple(found[key] for key in keys),
                 ", ".join(filter(None, parts)),
                 run.meta["seed"],
-                (run.result["provenance"], found["provenance"]),
+                (run.provenance, found["provenance"]),
             )
         )
     return measurements

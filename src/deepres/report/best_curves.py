@@ -1,0 +1,92 @@
+"""The summary's picture: Figure 6 or 1 from the runs that are nearest to the paper's."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from deepres.report.claims import comparable
+from deepres.report.curves import BOLD, THIN, Styles, choose, curve_label, draw_curve, set_axes
+from deepres.report.judging import Runs
+from deepres.report.runs import Run, computed
+
+DEPTHS = (20, 32, 44, 56, 110, 1202)
+FAMILIES = {
+    name: [f"{kind}{depth}" for depth in DEPTHS]
+    for name, kind in (("Plain nets", "plain"), ("Residual nets", "resnet"))
+}
+BOTH: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
+PAPERS_AXES = 6.4e4, 0, 20
+
+
+@dataclass(frozen=True)
+class BestCurves:
+    """Pictures that stand side by side, by their headings."""
+
+    panels: dict[str, Figure]
+    caption: str
+
+
+def best_curves(runs: Iterable[Run]) -> BestCurves | None:
+    """Draw Figure 6, or Figure 1 if only plain networks are there; None: there is no run for it.
+
+    At the paper's length if networks of two depths have finished it, otherwise at the greatest
+    length that two of one family have in common, otherwise from what there is.
+    """
+    finished = [run for run in runs if run.result and run.kind == "cifar10"]
+    groups = [group for group in comparable(finished) if _present(group)]
+    if not groups:
+        return None
+    group = next((g for g in groups if any(len(n) > 1 for n in _present(g).values())), groups[0])
+    present = _present(group)
+    drawn = [run for networks in present.values() for name in networks for run in group[name]]
+    if [*present] == ["Plain nets"]:
+        name, (networks,) = "Figure 1", present.values()
+        alone = BOLD | {"linewidth": 1.5}
+        panels = {
+            "Training error": _panel("training error", networks, {"train": alone}, drawn),
+            "Test error": _panel("test error", networks, {"test": alone}, drawn),
+        }
+    else:
+        name = "Figure 6"
+        panels = {what: _panel(what, names, BOTH, drawn) for what, names in present.items()}
+    return BestCurves(panels, _caption(name, drawn))
+
+
+def _present(group: Runs) -> dict[str, list[str]]:
+    """Return which networks of each family have runs, of families that have any."""
+    found = {what: [n for n in networks if n in group] for what, networks in FAMILIES.items()}
+    return {what: networks for what, networks in found.items() if networks}
+
+
+def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> Figure:
+    figure = Figure(figsize=(5.4, 4.1), layout="constrained")
+    axes = figure.add_subplot()
+    for curve in choose(runs, networks):
+        draw_curve(axes, curve, styles, curve_label(curve, condition_said=True))
+    set_axes(axes, runs, PAPERS_AXES)
+    axes.set_title(heading, fontsize=10)
+    return figure
+
+
+def _caption(name: str, runs: Sequence[Run]) -> str:
+    """Say at which length the picture is, of how many seeds, and what its lines are."""
+    some_run = runs[0]
+    length = f"{some_run.steps:,} steps"
+    if some_run.is_papers:
+        parts = [f"{name} at the paper's length, {length}."]
+    else:
+        parts = [f"{name}, but not of the paper's runs: {some_run.condition}."]
+    counts = [sum(run.model == model for run in runs) for model in {run.model for run in runs}]
+    fewest, most = min(counts), max(counts)
+    if most == 1:
+        seeds = sorted({run.meta["seed"] for run in runs})
+        parts.append(f"One run of each network, seed {' or '.join(map(str, seeds))}.")
+    else:
+        several = f"{most}" if fewest == most else f"{fewest} to {most}"
+        parts.append(
+            f"{several} seeds of each network: their mean in a band from lowest to highest."
+        )
+    if name == "Figure 6":
+        parts.append("Dashed: training error; bold: test error.")
+    return " ".join([*parts, f"Computed: {computed(run.provenance for run in runs)}."])

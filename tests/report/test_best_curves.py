@@ -1,0 +1,45 @@
+from pathlib import Path
+
+from made_up_runs import make_run
+from svg import texts
+
+from deepres.report.best_curves import best_curves
+
+
+def test_without_finished_runs_there_is_no_picture(tmp_path: Path) -> None:
+    assert best_curves([make_run(tmp_path / "a", stopped_at=32_000)]) is None
+
+
+def test_figure_6_at_the_papers_length_with_its_seeds(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"r{seed}", "resnet20", seed) for seed in range(3)]
+    runs += [make_run(tmp_path / name, name) for name in ("resnet56", "plain20", "plain56")]
+    runs += [make_run(tmp_path / f"short-{n}", n, steps=300) for n in ("resnet20", "resnet56")]
+    best = best_curves(runs)
+    assert best is not None
+    assert [*best.panels] == ["Plain nets", "Residual nets"]
+    assert "Figure 6 at the paper's length, 64,000 steps. 1 to 3 seeds" in best.caption
+    (axes,) = best.panels["Residual nets"].axes
+    assert len(axes.lines) == 4  # a mean of seeds for each network, in training and in test
+    assert len(axes.collections) == 2  # the bands
+    assert "ResNet-20, mean of 3" in texts(best.panels["Residual nets"])
+
+
+def test_plain_networks_alone_make_figure_1(tmp_path: Path) -> None:
+    best = best_curves([make_run(tmp_path / n, n) for n in ("plain20", "plain56")])
+    assert best is not None
+    assert [*best.panels] == ["Training error", "Test error"]
+    assert best.caption.startswith("Figure 1 at the paper's length, 64,000 steps. One run of each")
+
+
+def test_a_pair_in_small_is_better_than_one_network_at_full_length(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "full", "resnet20")]
+    for steps in (300, 2_000):
+        runs += [
+            make_run(tmp_path / f"{n}-{steps}", n, steps=steps) for n in ("plain20", "plain56")
+        ]
+    best = best_curves(runs)
+    assert best is not None
+    assert "not of the paper's runs: 2,000 of 64,000 steps. One run of each" in best.caption
+    alone = best_curves(runs[:1])
+    assert alone is not None
+    assert "Figure 6 at the paper's length" in alone.caption

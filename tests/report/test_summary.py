@@ -1,0 +1,115 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_runs import make_detection_run, make_run
+
+from deepres.report.claims import CLAIMS, judge
+from deepres.report.commands import commands_for
+from deepres.report.runs import Run
+from deepres.report.summary import JudgedClaim, Line, summary_line
+
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def line(claim: str, runs: list[Run]) -> Line:
+    return summary_line(JudgedClaim(BY_ID[claim], judge(BY_ID[claim], runs)), runs)
+
+
+def made(folder: Path, model: str, *errors: float, **others: Any) -> list[Run]:
+    start = sum(1 for _ in folder.iterdir())
+    return [
+        make_run(folder / str(start + seed), model, seed, test_error_pct=error, **others)
+        for seed, error in enumerate(errors)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("deep", "steps", "standing"),
+    [
+        ((13.0, 13.1), None, "holds"),
+        ((5.0, 5.1), None, "does not hold"),
+        ((9.0, 9.1), None, "undecided"),
+        ((13.0, 13.1), 2_000, "in small"),
+        ((5.0, 5.1), 2_000, "in small"),
+        ((), None, "no run yet"),
+    ],
+)
+def test_where_a_claim_stands(
+    tmp_path: Path, deep: tuple[float, ...], steps: int | None, standing: str
+) -> None:
+    runs = made(tmp_path, "plain20", 9.0, 9.1, steps=steps, train_error_pct=5.0)
+    train = deep[0] - 4 if deep else 0.0
+    runs += made(tmp_path, "plain56", *deep, steps=steps, train_error_pct=train)
+    found = line("degradation", runs)
+    assert found.judged.standing == standing
+    assert bool(found.contrary) == (5.0 in deep)
+    assert found.judgement.papers == (standing != "in small")
+
+
+def test_published_and_ours_with_all_seeds(tmp_path: Path) -> None:
+    runs = made(tmp_path, "resnet110", 6.4, 6.6) + made(tmp_path, "resnet20", 8.0, 8.2)
+    found = line("110-is-best", runs)
+    (published,), (ours,) = found.published.values(), found.ours.values()
+    assert published[0] == "ResNet-20 8.75"
+    assert published[-1] == "ResNet-110 6.61 ± 0.16"
+    assert ours[0] == "ResNet-20 8.10 ± 0.14 (n = 2)"
+    assert ours[-1] == "ResNet-110 6.50 ± 0.14 (n = 2)"
+    assert "ResNet-44 –" in ours
+    assert sorted(run.model for run in found.judgement.runs) == ["resnet110"] * 2 + ["resnet20"] * 2
+
+
+def test_numbers_of_imagenet_and_detection_are_the_tables() -> None:
+    options = line("options-beat-plain", []).published["test error (%)"]
+    assert [each.split(" (")[0] for each in options] == [
+        *("plain-34 28.54", "ResNet-34 25.03", "ResNet-34 B 24.52", "ResNet-34 C 24.19"),
+    ]
+    coco = line("depth-transfers-to-coco", []).published
+    assert [each.split()[-1] for each in coco["mAP@[.5, .95] (%)"]] == ["27.2", "21.2"]
+    assert line("degradation", []).published == {}
+
+
+def test_what_comes_out_against_the_paper_is_a_sentence(tmp_path: Path) -> None:
+    runs = made(tmp_path, "resnet1202", 7.9, 8.0, train_error_pct=3.0)
+    runs += made(tmp_path, "resnet110", 9.0, 9.1)
+    assert line("1202-overfits", runs).contrary == [
+        "Training error (%): ResNet-1202's 3.00 is above 0.1; the paper has it below.",
+        "Test error (%): ResNet-1202's 7.95 is below ResNet-110's 9.05; the paper has it above.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("claim", "commands"),
+    [
+        ("degradation", ["deepres train plain20 plain56 --seeds 3"]),
+        (
+            "options-beat-plain",
+            [
+                "deepres train plain34 resnet34 --data IMAGENET",
+                "deepres train resnet34 --set shortcut=B --data IMAGENET",
+                "deepres train resnet34 --set shortcut=C --data IMAGENET",
+            ],
+        ),
+        (
+            "depth-transfers-to-voc07",
+            [
+                f"deepres detect train {network} --on voc07+12 --weights WEIGHTS"
+                for network in ("resnet101", "vgg16")
+            ],
+        ),
+    ],
+)
+def test_commands_for_what_is_missing(claim: str, commands: list[str]) -> None:
+    assert commands_for(BY_ID[claim], []) == commands
+
+
+def test_of_trained_networks_only_the_measurement_is_missing(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "runs" / f"{net}-s0", net) for net in ("plain20", "plain56")]
+    signals = commands_for(BY_ID["signals-do-not-vanish"], runs)
+    assert signals == ["deepres signals runs/plain20-s0 runs/plain56-s0"]
+    train, responses = commands_for(BY_ID["residual-responses-are-smaller"], runs)
+    assert train == "deepres train resnet20 resnet56 --seeds 3"
+    assert responses.startswith("deepres responses runs/plain20-s0 runs/resnet20-s*")
+    runs = [make_detection_run(tmp_path / net, net, tests=()) for net in ("resnet101", "vgg16")]
+    commands = commands_for(BY_ID["depth-transfers-to-voc07"], runs)
+    assert commands == ["deepres detect evaluate RUN"] * 2
