@@ -1,7 +1,7 @@
 """A run from its first step to its result, and its continuation after any kind of end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -280,7 +280,10 @@ def _run(
         partial(_to_the_end, training, meta)
         for training, meta in zip(trainings, metas, strict=True)
     ]
-    take_turns(loops, device, say)
+    with ExitStack() as streams:
+        for training in trainings:
+            streams.enter_context(closing(training.feed.batches))
+        take_turns(loops, device, say)
     world = trainings[0].world
     return world.leaders([read_json(t.folder.result) for t in trainings] if world.leader else [])
 
