@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from deepres.cli.terminal import open_data
 from deepres.data.cifar10 import Cifar10
 from deepres.evaluation import evaluate
 from deepres.files import read_json, write_json
 from deepres.models import load_model
+from deepres.models.weights import read_weights, write_weights
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -58,14 +57,12 @@ def thinned(events: list[Event]) -> list[Event]:
 
 def half_weights(source: Path, target: Path) -> None:
     """Write the weights in float16; BN statistics and the input's mean stay as they are."""
-    with safe_open(source, framework="pt") as archive:
-        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-        described = archive.metadata()
+    tensors, described = read_weights(source)
     for name, tensor in tensors.items():
         exact = name.startswith("input_") or "running" in name
         if tensor.dtype == torch.float32 and not exact:
             tensors[name] = tensor.half()
-    save_file(tensors, target, metadata=described)
+    write_weights(target, tensors, described)
 
 
 if __name__ == "__main__":

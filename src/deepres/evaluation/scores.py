@@ -12,7 +12,7 @@ from deepres.data.loading import Images, ViewedImages, in_parts, load
 from deepres.data.views import VIEWS
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
-from deepres.models.classifier import Classifier
+from deepres.models.classifier import Classifier, check_outputs
 
 VIEWS_AT_ONCE, WINDOWS_AT_ONCE = 200, 256
 
@@ -91,6 +91,7 @@ def class_scores(
             if len(places):
                 of_views = [view_scores(classifier, same.to(device), window) for same in pixels]
                 means = torch.cat(of_views, dim=1).mean(1).cpu()
+                check_outputs(means)
                 probabilities[places] = means
                 scored[places] = 1
             done += (len(places) + len(bad)) * world.size

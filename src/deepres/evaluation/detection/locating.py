@@ -16,6 +16,7 @@ from deepres.data.images import BadImage
 from deepres.data.loading import load
 from deepres.detection.localization import Localizer
 from deepres.distributed import ALONE, World
+from deepres.models.classifier import check_outputs
 
 
 def locate(
@@ -63,6 +64,8 @@ def locate(
                 inputs = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
                 answer = localizer(inputs, classes[places].to(device))
                 found, scores = (each.cpu() for each in answer)
+                check_outputs(found)
+                check_outputs(scores)
                 x1, y1, x2, y2 = view.window(width, height)
                 across, down = ((x2 - x1) / inputs.shape[3], (y2 - y1) / inputs.shape[2])
                 found = found * torch.tensor([across, down] * 2) + torch.tensor([x1, y1] * 2)
