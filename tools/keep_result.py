@@ -28,7 +28,8 @@ def keep(run: Path) -> None:
     """Copy what is worth keeping of ``run``."""
     source, target = RunFolder(run), RunFolder(RESULTS / run.name)
     target.path.mkdir(parents=True)
-    meta, result = source.read_meta(), read_json(source.result)
+    meta, result = source.read_meta(), source.read_result()
+    assert result is not None
     location = meta["data"]["location"]
     meta["data"]["location"] = None  # on another machine data lie elsewhere
     target.write_meta(meta)
@@ -43,7 +44,7 @@ def keep(run: Path) -> None:
     result["half_precision_test_error_pct"] = evaluate(load_model(target.path), data.test).error_pct
     if target.weights.stat().st_size > LARGEST_WEIGHTS:
         target.weights.unlink()
-    write_json(target.result, result)
+    target.write_result(result)
     print(json.dumps(result, indent=2))
 
 

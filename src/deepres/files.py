@@ -1,5 +1,6 @@
 """Files that are whole or absent: write beside, fsync, rename."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -54,7 +55,12 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore or delete it") from error
+        raise UserError(f"{path} is not valid JSON ({error}); restore it from a copy") from error
+
+
+def json_digest(value: Any) -> str:
+    """Return the SHA-256 of what JSON can hold; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

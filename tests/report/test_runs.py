@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
 
-from deepres.report.runs import alike, find_runs, title
+from deepres.report.runs import alike, find_runs, read_run, title
+from deepres.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,17 @@ def test_what_is_built_on_a_network_is_no_classifier(tmp_path: Path) -> None:
     assert localizer.label == "ResNet-101 localizer on ImageNet train"
     assert localizer.is_papers
     assert make_run(tmp_path / "c", "resnet101").label == "ResNet-101"
+
+
+def test_what_was_edited_after_training_is_no_run_of_the_papers(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert run.is_papers
+    folder = RunFolder(run.path)
+    assert run.result
+    folder.write_result(run.result)
+    assert read_run(run.path).is_papers
+    folder.recipe.write_text(folder.recipe.read_text().replace('"seed": 0', '"seed": 1'))
+    folder.metrics.write_text(folder.metrics.read_text().replace("8", "7", 1))
+    edited = read_run(run.path)
+    assert not edited.is_papers
+    assert edited.condition == "recipe.json and metrics.jsonl edited or damaged after training"

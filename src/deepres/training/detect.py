@@ -174,6 +174,7 @@ def log_evaluation(run: DetectorTraining, last: bool) -> str:
         precisions = {key: value for key, value in scores.items() if "map" in key}
         run.folder.append_event({"step": state.step, "split": split, **precisions})
         if last:
+            run.folder.set_tests_aside()
             now = run_provenance(run.how.device, run.how.world)
             used = improvements_in_use([run.detector], PLAIN)
             note_detection(run.folder.path, detection_entry(data, scores, now, used))

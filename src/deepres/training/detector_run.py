@@ -15,7 +15,6 @@ from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.detection.weights import save_detector
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.files import write_json
 from deepres.models import Classifier, create_model, load_model
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
@@ -35,7 +34,7 @@ from deepres.training.detect import DetectorTraining, run_steps
 from deepres.training.detector_state import DetectorState
 from deepres.training.feed import Feeding
 from deepres.training.phases import SCHEDULES
-from deepres.training.state import latest_state
+from deepres.training.state import identity, latest_state
 
 
 def train_detector(
@@ -174,7 +173,6 @@ def resume_detector(
         meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
         note_resumption(meta, run_provenance(target, world), done.step, speak)
         if world.leader:
-            folder.set_tests_aside(recipe.steps)
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)
@@ -299,7 +297,7 @@ def _prepare(
     return DetectorTraining(
         recipe=recipe,
         detector=detector,
-        state=DetectorState(detector, recipe, how.device, how.world),
+        state=DetectorState(detector, recipe, how.device, how.world, identity(recipe, how.seed)),
         train_set=data[0],
         test_set=data[1],
         how=how,
@@ -312,13 +310,11 @@ def _prepare(
 def _run(training: DetectorTraining, meta: dict[str, Any]) -> dict[str, Any]:
     """Train to the end, and write the final weights and numbers; return them."""
     folder, world = training.folder, training.how.world
-    if world.leader:
-        folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     run_steps(training)
     result = _result(training, meta) if world.leader else {}
     if world.leader:
-        save_detector(folder.weights, training.detector, result)
-        write_json(folder.result, result)
+        save = partial(save_detector, folder.weights, training.detector, result)
+        folder.finish(save, result)
     return world.leaders(result)
 
 

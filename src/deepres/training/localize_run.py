@@ -1,6 +1,7 @@
 """A run that trains a localization network from its first step to its result."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from deepres.data.loading import number_of_workers
 from deepres.detection.localizer_file import build_localizer, save_localizer
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.files import write_json
 from deepres.models.weights import load_model, weights_file
 from deepres.recipes.localization import (
     LocalizationRecipe,
@@ -35,7 +35,7 @@ from deepres.training.beginning import (
 )
 from deepres.training.localize import LocalizerTraining, run_steps
 from deepres.training.optim import make_optimizer
-from deepres.training.state import TrainingState, latest_state
+from deepres.training.state import TrainingState, identity, latest_state
 
 
 def train_localizer(
@@ -167,7 +167,6 @@ def resume_localizer(
         meta |= {"recipe": recipe.to_dict(), "departures": localization_departures(recipe)}
         note_resumption(meta, run_provenance(target, world), done.step, say)
         if world.leader:
-            folder.set_tests_aside(recipe.steps)
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)
@@ -213,7 +212,9 @@ def _prepare(
         recipe=recipe,
         localizer=localizer,
         network=sharing_gradients(network, device) if world.size > 1 else network,
-        state=TrainingState(localizer, optimizer, recipe.log_every, device, world),
+        state=TrainingState(
+            *(localizer, optimizer, recipe.log_every, device, world), identity(recipe, seed)
+        ),
         data=data,
         batches=batches,
         folder=folder,
@@ -227,14 +228,17 @@ def _prepare(
 
 def _run(run: LocalizerTraining, meta: dict[str, Any]) -> dict[str, Any]:
     """Train to the end, and write the final weights and numbers; return them."""
-    if run.world.leader:
-        run.folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     run_steps(run)
     result = _result(run, meta) if run.world.leader else {}
     if run.world.leader:
         architecture = meta["weights"]["architecture"]
-        save_localizer(run.folder.weights, run.localizer, architecture, run.recipe, result)
-        write_json(run.folder.result, result)
+        run.folder.finish(
+            partial(
+                save_localizer,
+                *(run.folder.weights, run.localizer, architecture, run.recipe, result),
+            ),
+            result,
+        )
     return run.world.leaders(result)
 
 

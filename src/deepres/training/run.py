@@ -12,7 +12,6 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.files import read_json, write_json
 from deepres.models.weights import save_weights
 from deepres.progress import Progress
 from deepres.recipes import (
@@ -204,7 +203,6 @@ def resume_together(
                 how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
                 meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
                 note_resumption(meta, now, done.step, how.say)
-                folder.set_tests_aside(recipe.steps)
                 folder.rewind_events(done.events)
                 folder.write_meta(meta)
             trainings.append(training)
@@ -285,19 +283,17 @@ def _run(
             streams.enter_context(closing(training.feed.batches))
         take_turns(loops, device, say)
     world = trainings[0].world
-    return world.leaders([read_json(t.folder.result) for t in trainings] if world.leader else [])
+    results = [t.folder.read_result() or {} for t in trainings] if world.leader else []
+    return world.leaders(results)
 
 
 def _to_the_end(training: Training, meta: dict[str, Any], stop: StopRequest) -> Iterator[None]:
     """Train, then write the final weights and numbers; pause after each step."""
     folder, leader = training.folder, training.world.leader
-    if leader:
-        folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     yield from run_steps(training, stop)
     if leader:
         result = _result(training, meta)
-        save_weights(folder.weights, training.classifier, result)
-        write_json(folder.result, result)
+        folder.finish(partial(save_weights, folder.weights, training.classifier, result), result)
 
 
 def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
