@@ -3,6 +3,7 @@ import itertools
 import json
 import math
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -439,6 +440,27 @@ def test_images_left_out_are_counted_over_an_interruption_and_named(
     assert result["skipped_test_images"] == 1
     test = [e for e in RunFolder(tmp_path / "run").read_events() if e["split"] == "test"]
     assert {event["skipped_images"] for event in test} == {1}
+
+
+def test_images_edited_meanwhile_are_said_though_they_keep_their_size(
+    tmp_path: Path, interrupt_after
+) -> None:
+    root = image_folder(tmp_path / "data", train=4, val=2)
+    recipe = dataclasses.replace(
+        get_recipe("resnet18").shortened(3),
+        **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 1},
+    )
+    options = {"device": "cpu", "workers": 0}
+    interrupt_after(1)
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "run", open_image_folder(root), **options)
+    edited = root / "train/class0/001.jpg"
+    os.utime(edited, (0, 0))
+    said: list[str] = []
+    resume(tmp_path / "run", open_image_folder(root), say=said.append, **options)
+    assert re.search(r"the bits may differ: image_files written until .* → written until", said[1])
+    (resumed,) = RunFolder(tmp_path / "run").read_meta()["resumed"]
+    assert resumed["step"] == 1
 
 
 def test_a_run_that_a_bad_image_stopped_goes_on_without_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from deepres.data.detection.batches import learnable
 from deepres.data.detection.records import DetectionSet
 from deepres.data.download import file_digest
+from deepres.data.images import modification_times
 from deepres.data.loading import number_of_workers
 from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.detection.weights import save_detector
@@ -24,6 +25,7 @@ from deepres.runtime import keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
+    check_space,
     initial_weights_of,
     locked,
     note_resumption,
@@ -101,9 +103,11 @@ def train_detector(
             "std": detector.std.tolist(),
             "classes": list(detector.classes),
         },
-        "provenance": run_provenance(target, world),
+        "provenance": run_provenance(target, world) | _state(train_set, test_set),
     }
     how = Feeding(seed, target, world, number_of_workers(workers))
+    if world.leader:
+        check_space([folder], detector)
     with locked(folder, world):
         if world.leader:
             folder.check_absent()
@@ -169,9 +173,12 @@ def resume_detector(
         if state:
             done.load(state, folder)
         training.logged_seconds = done.seconds
+        if world.leader:
+            check_space([folder], detector)
         speak(f"going on from step {done.step:,} of {recipe.steps:,}")
         meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
-        note_resumption(meta, run_provenance(target, world), done.step, speak)
+        now = run_provenance(target, world) | _state(train_set, test_set)
+        note_resumption(meta, now, done.step, speak)
         if world.leader:
             folder.rewind_events(done.events)
             folder.write_meta(meta)
@@ -279,6 +286,12 @@ def described(data: DetectionSet) -> dict[str, Any]:
         "images": len(data),
         "dropped_objects": data.dropped,
     }
+
+
+def _state(train_set: DetectionSet, test_set: DetectionSet | None) -> dict[str, str]:
+    """Return what else may have changed about the data when a run goes on."""
+    paths = [*train_set.paths(), *(test_set.paths() if test_set else [])]
+    return {"image_files": modification_times(paths)}
 
 
 def _prepare(

@@ -11,6 +11,7 @@ from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.detection.localization_crops import CropBatches
 from deepres.data.download import file_digest
+from deepres.data.images import modification_times
 from deepres.data.loading import number_of_workers
 from deepres.detection.localizer_file import build_localizer, save_localizer
 from deepres.distributed import World, join_world
@@ -26,6 +27,7 @@ from deepres.runtime import keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
+    check_space,
     initial_weights_of,
     locked,
     note_resumption,
@@ -101,12 +103,14 @@ def train_localizer(
             "mean": classifier.mean.mean((1, 2)).tolist(),
             "std": classifier.std.flatten().tolist(),
         },
-        "provenance": run_provenance(target, world),
+        "provenance": run_provenance(target, world) | _state(data),
     }
     training = _prepare(folder, recipe, data, meta, world, target, workers, save_every_s)
     kept = training.localizer.network.network
     known = classifier.network.state_dict()
     kept.load_state_dict({name: known[name] for name in kept.state_dict()})
+    if world.leader:
+        check_space([folder], training.localizer)
     with locked(folder, world):
         if world.leader:
             folder.check_absent()
@@ -163,13 +167,20 @@ def resume_localizer(
         done = training.state
         done.load(state, folder)
         training.logged_step, training.logged_seconds = done.step, done.seconds
+        if world.leader:
+            check_space([folder], training.localizer)
         say(f"going on from step {done.step:,} of {recipe.steps:,}")
         meta |= {"recipe": recipe.to_dict(), "departures": localization_departures(recipe)}
-        note_resumption(meta, run_provenance(target, world), done.step, say)
+        note_resumption(meta, run_provenance(target, world) | _state(data), done.step, say)
         if world.leader:
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)
+
+
+def _state(data: LocalizationData) -> dict[str, str]:
+    """Return what else may have changed about the data when a run goes on."""
+    return {"image_files": modification_times([*data.train.paths(), *data.test.paths()])}
 
 
 def _prepare(

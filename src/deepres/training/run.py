@@ -21,7 +21,13 @@ from deepres.recipes import (
     departures,
 )
 from deepres.run_folder import RunFolder
-from deepres.training.beginning import SAVE_EVERY_S, locked, note_resumption, run_provenance
+from deepres.training.beginning import (
+    SAVE_EVERY_S,
+    check_space,
+    locked,
+    note_resumption,
+    run_provenance,
+)
 from deepres.training.classify import Training, run_steps
 from deepres.training.interrupt import StopRequest
 from deepres.training.setup import How, precision, set_up
@@ -113,11 +119,14 @@ def train_together(
         set_up(folder, recipe, data, seed, how, world, device, bar)
         for (seed, folder), bar in zip(runs.items(), bars, strict=True)
     ]
+    if world.leader:
+        check_space([training.folder for training in trainings], trainings[0].classifier.network)
     with ExitStack() as locks:
         metas = []
         for training, seed in zip(trainings, runs, strict=True):
             locks.enter_context(locked(training.folder, world))
-            meta = _meta(recipe, data, seed, _provenance(recipe, device, world, len(runs)))
+            now = _provenance(recipe, data, device, world, len(runs))
+            meta = _meta(recipe, data, seed, now)
             if world.leader:
                 training.folder.check_absent()
                 training.folder.write_meta(meta)
@@ -181,7 +190,7 @@ def resume_together(
     world, device = join_world(how.device)
     _check_alone(len(runs), world)
     with ExitStack() as locks:
-        trainings, metas = [], []
+        trainings, metas, nows = [], [], []
         for run, bar in zip(runs, _bars(how, len(runs), world), strict=True):
             folder = RunFolder(run)
             meta = folder.read_meta()
@@ -198,16 +207,25 @@ def resume_together(
                 training.state.load(state, folder)
             done = training.state
             training.logged_step, training.logged_seconds = done.step, done.seconds
-            now = _provenance(recipe, device, world, len(runs))
-            if world.leader:
-                how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
-                meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
-                note_resumption(meta, now, done.step, how.say)
-                folder.rewind_events(done.events)
-                folder.write_meta(meta)
             trainings.append(training)
-            metas.append(meta)
+            metas.append(meta | {"recipe": recipe.to_dict(), "departures": departures(recipe)})
+            nows.append(_provenance(recipe, data, device, world, len(runs)))
+        if world.leader:
+            check_space([each.folder for each in trainings], trainings[0].classifier.network)
+            for training, meta, now in zip(trainings, metas, nows, strict=True):
+                _note_going_on(training, meta, now, how.say)
         return _run(trainings, metas, device, how.say)
+
+
+def _note_going_on(
+    training: Training, meta: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]
+) -> None:
+    """Say from where a run goes on, and bring its files and its ``meta`` to that."""
+    done, folder = training.state, training.folder
+    say(f"going on from step {done.step:,} of {training.recipe.steps:,}")
+    note_resumption(meta, now, done.step, say)
+    folder.rewind_events(done.events)
+    folder.write_meta(meta)
 
 
 def check_same_data(folder: RunFolder, data: Data) -> None:
@@ -261,10 +279,15 @@ def _meta(
 
 
 def _provenance(
-    recipe: CifarRecipe | ImageNetRecipe, device: torch.device, world: World, runs: int
+    recipe: CifarRecipe | ImageNetRecipe,
+    data: Data,
+    device: torch.device,
+    world: World,
+    runs: int,
 ) -> dict[str, Any]:
     how = {"runs_at_once": runs, "precision": precision(recipe, device)}
-    return {**run_provenance(device, world), **how}
+    files = data.state() if isinstance(data, ImageFolder) else {}
+    return {**run_provenance(device, world), **how, **files}
 
 
 def _run(
