@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -56,6 +56,20 @@ def read_json(path: Path) -> Any:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); restore it from a copy") from error
+
+
+def check_free(paths: Iterable[Path]) -> None:
+    """Make sure that no file is there yet under names that the user did not give himself.
+
+    Raises:
+        UserError: there is one.
+    """
+    for path in paths:
+        if path.exists():
+            raise UserError(
+                f"{path} is there already and would be replaced; choose another name by --out, or "
+                "replace it by --force"
+            )
 
 
 def json_digest(value: Any) -> str:

@@ -107,6 +107,7 @@ def test_folding_and_an_ensemble_and_the_cache(
         assert both["classes"].tolist() == list(sample.classes)
         error = 100 * (both["scores"].argmax(1) != both["labels"]).mean()
     assert errors_of("ensemble of 2", out)[0] == f"{error:.2f}"
+    assert "confusion matrix" not in out  # or the first run's would be replaced
 
     assert not computed(evaluated(runs[0], "--fold")[1])  # it is the default on a CPU
     out, err = evaluated(runs[0], "--no-fold")
