@@ -71,7 +71,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("kind", ["classification", "detection", "localization"])
 def test_a_signal_ends_it_and_its_state_is_saved(
     tmp_path: Path, kind: str, number: signal.Signals

@@ -3,12 +3,18 @@
 import hashlib
 import json
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepres.errors import UserError, cannot_write
+
+
+def not_through_links(path: str, flags: int) -> int:
+    """Open a file as ``open`` does, for its ``opener``, but no symbolic link."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 @contextmanager
@@ -20,10 +26,10 @@ def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]
     Raises:
         UserError: the disk is full, or the folder cannot be written to. ``path`` is as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
+        with beside.open("xb") as file:  # never through a link that somebody has laid there
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -17,10 +17,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from deepres.errors import UserError, cannot_write
-from deepres.files import atomic_write, json_digest, read_json, write_json
+from deepres.files import atomic_write, json_digest, not_through_links, read_json, write_json
 
 if sys.platform != "win32":
     import fcntl
@@ -69,12 +70,12 @@ class RunFolder:
         """
         if self.recipe.exists():
             raise UserError(
-                f"{self.path} already holds a run; go on with it by --resume {self.path}, "
-                "or choose another folder by --out"
+                f"{self.path} already holds a run; go on with it by "
+                f"--resume {quote(str(self.path))}, or choose another folder by --out"
             )
         saved = self.path.glob(f"{self.checkpoint.stem}.*")  # the one before, damaged ones
         files = (self.metrics, self.weights, self.result, self.path / EVALUATIONS, *saved)
-        if left := [path.name for path in files if path.exists()]:
+        if left := [path.name for path in files if path.exists() or path.is_symlink()]:
             raise UserError(
                 f"{self.path} has {left[0]} of an earlier run, without its recipe.json; restore "
                 "that, choose another folder by --out, or empty this one"
@@ -204,7 +205,7 @@ class RunFolder:
     def append_event(self, event: Event) -> None:
         """Add a line to metrics.jsonl."""
         try:
-            with self.metrics.open("a") as file:
+            with open(self.metrics, "a", opener=not_through_links) as file:
                 file.write(json.dumps(event) + "\n")
         except OSError as error:
             raise cannot_write(self.metrics, error) from error

@@ -110,7 +110,7 @@ def _print_result(result: dict[str, Any]) -> None:
 
 
 def _start(options: argparse.Namespace, how: How) -> tuple[list[Path], list[dict[str, Any]]]:
-    first, count = options.seed or 0, options.seeds or 1
+    first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
     recipe = _recipe(options)

@@ -9,7 +9,9 @@ import threading
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
+LEFT_TO_PARENT: tuple[signal.Signals, ...] = (signal.SIGTERM,)
 if sys.platform != "win32":
+    LEFT_TO_PARENT += (signal.SIGHUP,)
     from multiprocessing.context import ForkServerContext, ForkServerProcess
 
     class Worker(ForkServerProcess):
@@ -42,10 +44,11 @@ def worker_context() -> BaseContext:
     context = WorkerContext()
     context.set_forkserver_preload([name for name in sys.modules if name.startswith("deepres.")])
     if threading.current_thread() is threading.main_thread():
-        # SIGTERM is the run's to answer; the server, and the workers with it, inherits that.
-        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # Signals are the run's to answer; the server, and the workers with it, inherits that.
+        before = {each: signal.signal(each, signal.SIG_IGN) for each in LEFT_TO_PARENT}
         forkserver.ensure_running()
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     return context
 
 
@@ -54,8 +57,8 @@ def start_worker(number: int = 0) -> None:
 
     Ctrl-C and torchrun reach workers too; the parent lets its step end, and needs them for that.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in (signal.SIGINT, *LEFT_TO_PARENT):
+        signal.signal(each, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
