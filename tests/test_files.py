@@ -7,6 +7,7 @@ import pytest
 
 from deepres.errors import UserError
 from deepres.files import atomic_write, read_json, write_json
+from deepres.run_folder import RunFolder
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -55,3 +56,25 @@ def test_unreadable_json_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
     with pytest.raises(UserError, match=r"cannot read .*b\.json: No such file"):
         read_json(tmp_path / "b.json")
+
+
+def test_no_write_follows_a_link_that_was_laid(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+    (tmp_path / "a.json").symlink_to(theirs)
+    write_json(tmp_path / "a.json", "ours")  # the link is replaced, not what it leads to
+    assert theirs.read_text() == "theirs"
+    beside = set()
+    for _ in range(3):
+        with atomic_write(tmp_path / "b") as file:
+            beside.add(file.name)
+    assert len(beside) == 3  # so that nobody can know them beforehand
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    folder.metrics.symlink_to(theirs)
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl"):
+        folder.append_event({"step": 1})
+    assert theirs.read_text() == "theirs"
+    theirs.unlink()
+    with pytest.raises(UserError, match=r"has metrics\.jsonl of an earlier run"):
+        folder.check_absent()

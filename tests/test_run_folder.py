@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,13 @@ def test_rewinding_drops_what_will_be_logged_again(tmp_path: Path) -> None:
     with folder.metrics.open("a") as file:
         file.write('{"step": 4')  # cut by a kill
     assert [event["step"] for event in folder.read_events()] == [10, 20, 20, 30]
-    assert folder.sync_events() == 4
+    count, digest = folder.sync_events()
+    assert count == 4
+    folder.check_events(count, digest)
     folder.rewind_events(3)
     assert folder.metrics.read_text() == '{"step": 10}\n{"step": 20}\n{"step": 20}\n'
     with pytest.raises(UserError, match="has 3 events, but the run had logged 5 when it was saved"):
-        folder.rewind_events(5)
+        folder.check_events(5, None)
 
 
 def test_damaged_metrics_are_named(tmp_path: Path) -> None:
@@ -41,6 +44,99 @@ def test_damaged_metrics_are_named(tmp_path: Path) -> None:
     folder.metrics.write_text('{"step": 10}\nrubbish\n{"step": 20}\n')
     with pytest.raises(UserError, match=r"metrics\.jsonl is damaged"):
         folder.read_events()
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        *("metrics.jsonl", "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.pt.damaged"),
+        *("model.safetensors", "result.json", "evaluations.json"),
+    ],
+)
+def test_no_run_begins_among_what_is_left_of_another(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).touch()
+    with pytest.raises(UserError, match=rf"has {left} of an earlier run, without its recipe\.json"):
+        RunFolder(tmp_path).check_absent()
+
+
+def finished(path: Path) -> RunFolder:
+    folder = RunFolder(path)
+    folder.write_meta({"recipe": {"steps": 20, "lr": 0.1}, "seed": 0})
+    for step in (10, 20):
+        folder.append_event({"step": step, "split": "test", "error_pct": 82.5})
+    folder.finish(lambda: folder.weights.write_text("weights"), {"steps": 20, "error_pct": 82.5})
+    return folder
+
+
+def test_files_are_as_they_were_written(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    assert folder.altered() == []
+    assert folder.read_meta()["recipe"]["lr"] == 0.1
+    assert folder.read_result() == {"steps": 20, "error_pct": 82.5}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("recipe.json", '"lr": 0.1', '"lr": 0.3'),
+        ("recipe.json", '"seed": 0', '"seed": 1'),
+        ("metrics.jsonl", "82.5", "92.5"),
+        ("metrics.jsonl", '{"step": 10, "split": "test", "error_pct": 82.5}\n', ""),
+        ("result.json", "82.5", "92.5"),
+    ],
+)
+def test_what_was_edited_is_named(tmp_path: Path, file: str, old: str, new: str) -> None:
+    folder = finished(tmp_path)
+    text = (tmp_path / file).read_text()
+    assert old in text
+    (tmp_path / file).write_text(text.replace(old, new, 1))
+    assert folder.altered() == [file]
+    if file == "recipe.json":
+        with pytest.raises(UserError, match=r"recipe\.json is not as it was written"):
+            folder.read_meta()
+
+
+def test_files_of_before_there_were_digests_are_taken_as_they_are(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    for path in (folder.recipe, folder.result):
+        content = json.loads(path.read_text())
+        del content["sha256"]
+        path.write_text(json.dumps(content))
+    assert folder.altered() == []
+    assert folder.read_meta()["seed"] == 0
+
+
+def test_edited_events_are_not_gone_on_from(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for step in (10, 20):
+        folder.append_event({"step": step, "error_pct": 82.5})
+    seen = folder.sync_events()
+    folder.append_event({"step": 30})  # after it was saved: will be logged again
+    folder.check_events(*seen)
+    folder.metrics.write_text(folder.metrics.read_text().replace("82.5", "92.5", 1))
+    folder.check_events(seen[0], None)  # saved before there were digests
+    with pytest.raises(UserError, match=r"one of its first 2 lines was edited, or is damaged"):
+        folder.check_events(*seen)
+
+
+def test_what_a_finished_run_has_stays_until_its_extension_is_finished(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    (tmp_path / "evaluations.json").write_text("[]")
+    folder.write_meta({"recipe": {"steps": 40}})
+    assert folder.read_result() is None
+    assert folder.altered() == []
+
+    def full() -> None:
+        raise UserError("No space left on device")
+
+    with pytest.raises(UserError, match="No space left"):
+        folder.finish(full, {"steps": 40})
+    assert json.loads(folder.result.read_text())["steps"] == 20
+    assert (tmp_path / "evaluations.json").exists()
+    folder.finish(lambda: None, {"steps": 40})
+    assert folder.read_result() == {"steps": 40}
+    assert (tmp_path / "evaluations-20steps.json").exists()
+    assert not (tmp_path / "evaluations.json").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")

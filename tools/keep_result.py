@@ -10,14 +10,13 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from deepres.cli.terminal import open_data
 from deepres.data.cifar10 import Cifar10
 from deepres.evaluation import evaluate
 from deepres.files import read_json, write_json
 from deepres.models import load_model
+from deepres.models.weights import read_weights, write_weights
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -31,7 +30,8 @@ def keep(run: Path, where: str | None) -> None:
     """Copy what is worth keeping of ``run``; its data are ``where``, or where they were."""
     source, target = RunFolder(run), RunFolder(RESULTS / run.name)
     target.path.mkdir(parents=True)
-    meta, result = source.read_meta(), read_json(source.result)
+    meta, result = source.read_meta(), source.read_result()
+    assert result is not None
     location = where or meta["data"]["location"]
     meta["data"]["location"] = None  # on another machine data lie elsewhere
     target.write_meta(meta)
@@ -46,7 +46,7 @@ def keep(run: Path, where: str | None) -> None:
     result["half_precision_test_error_pct"] = evaluate(load_model(target.path), data.test).error_pct
     if target.weights.stat().st_size > LARGEST_WEIGHTS:
         target.weights.unlink()
-    write_json(target.result, result)
+    target.write_result(result)
     print(json.dumps(result, indent=2))
 
 
@@ -60,14 +60,12 @@ def thinned(events: list[Event]) -> list[Event]:
 
 def half_weights(source: Path, target: Path) -> None:
     """Write the weights in float16; BN statistics and the input's mean stay as they are."""
-    with safe_open(source, framework="pt") as archive:
-        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-        described = archive.metadata()
+    tensors, described = read_weights(source)
     for name, tensor in tensors.items():
         exact = name.startswith("input_") or "running" in name
         if tensor.dtype == torch.float32 and not exact:
             tensors[name] = tensor.half()
-    save_file(tensors, target, metadata=described)
+    write_weights(target, tensors, described)
 
 
 if __name__ == "__main__":

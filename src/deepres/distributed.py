@@ -14,6 +14,8 @@ from deepres.runtime import resolve_device
 
 T = TypeVar("T")
 
+SET_BY_TORCHRUN = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
 
 @dataclass(frozen=True)
 class World:
@@ -89,6 +91,11 @@ def join_world(device_name: str) -> tuple[World, torch.device]:
         UserError: there is no such device, or there are fewer GPUs than processes.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size > 1 and (missing := [name for name in SET_BY_TORCHRUN if name not in os.environ]):
+        raise UserError(
+            f"WORLD_SIZE is {size}, but {missing[0]} is not set; start several processes by "
+            "torchrun, or unset WORLD_SIZE"
+        )
     device = resolve_device(device_name)
     if size == 1:
         return ALONE, device

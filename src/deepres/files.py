@@ -1,13 +1,20 @@
 """Files that are whole or absent: write beside, fsync, rename."""
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepres.errors import UserError, cannot_write
+
+
+def not_through_links(path: str, flags: int) -> int:
+    """Open a file as ``open`` does, for its ``opener``, but no symbolic link."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 @contextmanager
@@ -19,10 +26,10 @@ def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]
     Raises:
         UserError: the disk is full, or the folder cannot be written to. ``path`` is as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
+        with beside.open("xb") as file:  # never through a link that somebody has laid there
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -54,7 +61,26 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore or delete it") from error
+        raise UserError(f"{path} is not valid JSON ({error}); restore it from a copy") from error
+
+
+def check_free(paths: Iterable[Path]) -> None:
+    """Make sure that no file is there yet under names that the user did not give himself.
+
+    Raises:
+        UserError: there is one.
+    """
+    for path in paths:
+        if path.exists():
+            raise UserError(
+                f"{path} is there already and would be replaced; choose another name by --out, or "
+                "replace it by --force"
+            )
+
+
+def json_digest(value: Any) -> str:
+    """Return the SHA-256 of what JSON can hold; the order of keys does not count."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,25 +1,27 @@
 """A run's folder: the only contract between training and everything that reads its outcome.
 
-recipe.json         the recipe, the seed, the data and the provenance
+recipe.json         the recipe, the seed, the data and the provenance, with a digest of them
 metrics.jsonl       one object per event, in the order of steps
 checkpoint.pt       the latest state; checkpoint.previous.pt the one before
 model.safetensors   final weights
-result.json         final numbers
+result.json         final numbers, with a digest of them and of metrics.jsonl
 evaluations.json    errors by other views, where ``deepres evaluate`` has found them; what
                     tests of a detector have found
 """
 
 import errno
+import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from deepres.errors import UserError, cannot_write
-from deepres.files import atomic_write, read_json, write_json
+from deepres.files import atomic_write, json_digest, not_through_links, read_json, write_json
 
 if sys.platform != "win32":
     import fcntl
@@ -30,6 +32,8 @@ EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 """What a detector's test leaves: pictures, and each class's precision against recall."""
+DIGEST = "sha256"
+"""In a JSON file: the digest of the rest of it. Files of before have none."""
 
 
 def run_name(
@@ -62,12 +66,19 @@ class RunFolder:
         """Make sure that a new run can start here.
 
         Raises:
-            UserError: there is a run already.
+            UserError: there is a run already, or what is left of one.
         """
         if self.recipe.exists():
             raise UserError(
-                f"{self.path} already holds a run; go on with it by --resume {self.path}, "
-                "or choose another folder by --out"
+                f"{self.path} already holds a run; go on with it by "
+                f"--resume {quote(str(self.path))}, or choose another folder by --out"
+            )
+        saved = self.path.glob(f"{self.checkpoint.stem}.*")  # the one before, damaged ones
+        files = (self.metrics, self.weights, self.result, self.path / EVALUATIONS, *saved)
+        if left := [path.name for path in files if path.exists() or path.is_symlink()]:
+            raise UserError(
+                f"{self.path} has {left[0]} of an earlier run, without its recipe.json; restore "
+                "that, choose another folder by --out, or empty this one"
             )
 
     @contextmanager
@@ -106,64 +117,155 @@ class RunFolder:
         """Return the content of recipe.json.
 
         Raises:
-            UserError: there is no run here.
+            UserError: there is no run here, or the file is not as it was written.
+        """
+        meta = self.read_meta_as_it_is()
+        if self.recipe.name in self.altered():
+            raise UserError(
+                f"{self.recipe} is not as it was written: it was edited, or is damaged. Restore "
+                "it, or start a new run in another folder"
+            )
+        return meta
+
+    def read_meta_as_it_is(self) -> dict[str, Any]:
+        """Return the content of recipe.json, edited or not.
+
+        Raises:
+            UserError: there is no run here, or it cannot be read.
         """
         if not self.recipe.exists():
             raise UserError(f"{self.path} is not a run folder: it has no recipe.json")
-        meta: dict[str, Any] = read_json(self.recipe)
-        return meta
+        try:
+            return _apart(read_json(self.recipe))[0]
+        except UserError as error:
+            raise UserError(
+                f"{error}. Without it a run cannot go on: start a new one in another folder"
+            ) from error
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Write recipe.json."""
-        write_json(self.recipe, meta)
+        write_json(self.recipe, {**meta, DIGEST: json_digest(meta)})
 
-    def set_tests_aside(self, steps: int) -> None:
-        """If a finished run is extended to ``steps``, rename what tests found of its old weights.
+    def read_result(self) -> dict[str, Any] | None:
+        """Return the content of result.json; None: the run is not finished.
+
+        A run that is being extended has the result of its old length until there is a new one.
+        """
+        if not self.result.exists():
+            return None
+        result, _ = _apart(read_json(self.result))
+        steps = self.read_meta_as_it_is()["recipe"]["steps"]
+        return result if result.get("steps", steps) >= steps else None
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Write result.json; the events are final."""
+        write_json(self.result, {**result, DIGEST: self._final_digests(result)})
+
+    def altered(self) -> list[str]:
+        """Return the names of the run's files that are not as they were written, of those known."""
+        meta, digest = _apart(read_json(self.recipe))
+        names = [] if digest in (None, json_digest(meta)) else [self.recipe.name]
+        if self.read_result() is not None:
+            result, digests = _apart(read_json(self.result))
+            now = self._final_digests(result)
+            names += [name for name in now if digests and digests.get(name) != now[name]]
+        return names
+
+    def _final_digests(self, result: dict[str, Any]) -> dict[str, str]:
+        return {
+            self.metrics.name: _digest_of_lines(self._lines()),
+            self.result.name: json_digest(result),
+        }
+
+    def finish(self, save_weights: Callable[[], None], result: dict[str, Any]) -> None:
+        """Write the final weights, then the final numbers; what was there stays until then.
+
+        Args:
+            save_weights: writes ``weights``.
+            result: the final numbers.
+        """
+        save_weights()
+        self.set_tests_aside()
+        self.write_result(result)
+
+    def set_tests_aside(self) -> None:
+        """If a finished run was extended, rename what tests found of its old weights.
 
         evaluations.json becomes evaluations-<old steps>steps.json, and so on.
         """
-        if not self.result.exists() or (old := read_json(self.result)["steps"]) >= steps:
+        if not self.result.exists() or self.read_result() is not None:
             return
+        old = read_json(self.result)["steps"]
         for name in (EVALUATIONS, DETECTIONS, PR_CURVES):
             path = self.path / name
-            if path.exists():
-                path.rename(path.with_stem(f"{path.stem}-{old}steps"))
+            aside = path.with_stem(f"{path.stem}-{old}steps")
+            if path.exists() and not aside.exists():  # else what is there is of the new weights
+                path.rename(aside)
 
     def append_event(self, event: Event) -> None:
         """Add a line to metrics.jsonl."""
         try:
-            with self.metrics.open("a") as file:
+            with open(self.metrics, "a", opener=not_through_links) as file:
                 file.write(json.dumps(event) + "\n")
         except OSError as error:
             raise cannot_write(self.metrics, error) from error
 
     def read_events(self) -> list[Event]:
         """Return the events so far; a last line that a kill or a full disk cut is left out."""
-        lines = self.metrics.read_text().split("\n")[:-1] if self.metrics.exists() else []
         try:
-            return [json.loads(line) for line in lines]
+            return [json.loads(line) for line in self._lines()]
         except ValueError as error:
             raise UserError(f"{self.metrics} is damaged ({error}); restore it") from error
 
-    def sync_events(self) -> int:
-        """Make the events so far survive a power cut, and return how many there are."""
+    def _lines(self) -> list[bytes]:
+        """Return the whole lines of metrics.jsonl."""
+        return self.metrics.read_bytes().split(b"\n")[:-1] if self.metrics.exists() else []
+
+    def sync_events(self) -> tuple[int, str]:
+        """Make the events so far survive a power cut; return how many there are, and a digest."""
         if self.metrics.exists():
             with self.metrics.open("rb+") as file:
                 os.fsync(file.fileno())
-        return len(self.read_events())
+        lines = self._lines()
+        return len(lines), _digest_of_lines(lines)
 
-    def rewind_events(self, count: int) -> None:
-        """Keep the first ``count`` events; a resumed run will log the others again.
+    def check_events(self, count: int, digest: str | None) -> None:
+        """Make sure that the first ``count`` events are those that ``sync_events`` saw.
+
+        Args:
+            count: how many it returned.
+            digest: of them; None: it is of before there were any.
 
         Raises:
-            UserError: there are fewer; somebody has cut the file.
+            UserError: there are fewer, or others.
         """
-        events = self.read_events()
-        if len(events) < count:
+        lines = self._lines()
+        if len(lines) < count:
             raise UserError(
-                f"{self.metrics} has {len(events)} events, but the run had logged {count} when it "
+                f"{self.metrics} has {len(lines)} events, but the run had logged {count} when it "
                 "was saved; restore the file, or start a new run"
             )
+        if digest not in (None, _digest_of_lines(lines[:count])):
+            raise UserError(
+                f"{self.metrics} is not as it was written: one of its first {count} lines was "
+                "edited, or is damaged. Restore the file, or start a new run in another folder"
+            )
+
+    def rewind_events(self, count: int) -> None:
+        """Keep the first ``count`` events; a resumed run will log the others again."""
         if self.metrics.exists():
+            lines = self._lines()[:count]
             with atomic_write(self.metrics) as file:
-                file.writelines(json.dumps(event).encode() + b"\n" for event in events[:count])
+                file.writelines(line + b"\n" for line in lines)
+
+
+def _apart(content: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return what a file says, and the digest of it; None: it is of before there were any."""
+    return {key: value for key, value in content.items() if key != DIGEST}, content.get(DIGEST)
+
+
+def _digest_of_lines(lines: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line + b"\n")
+    return digest.hexdigest()

@@ -12,9 +12,9 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.evaluation import evaluate
-from deepres.files import read_json
 from deepres.models import load_model
 from deepres.recipes import get_recipe
+from deepres.run_folder import RunFolder
 from deepres.training import train
 
 
@@ -43,7 +43,8 @@ def test_the_error_before_and_after_and_weights_that_load(
 
     with safe_open(weights, "pt") as archive:
         kept = json.loads(archive.metadata()["deepres"])
-    result = read_json(run / "result.json")
+    result = RunFolder(run).read_result()
+    assert result is not None
     assert kept.items() >= {k: v for k, v in result.items() if not k.startswith("test_")}.items()
     assert kept["test_error_pct"] == after
     assert kept["batch_norm"]["images"] == 256

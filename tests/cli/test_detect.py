@@ -171,6 +171,17 @@ def test_masks_go_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert all(each["mask"]["size"] == [40, 60] for each in described["objects"])
 
 
+def test_predict_does_not_replace_the_picture_that_it_reads(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "street.png"
+    theirs.write_bytes(b"theirs")
+    command = ["detect", "predict", str(place / "plain"), str(theirs), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path)]) == 2
+    assert f"{theirs} would replace an image that is read" in capsys.readouterr().err
+    assert theirs.read_bytes() == b"theirs"
+
+
 def test_predict_draws_and_writes(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -107,6 +108,7 @@ def test_folding_and_an_ensemble_and_the_cache(
         assert both["classes"].tolist() == list(sample.classes)
         error = 100 * (both["scores"].argmax(1) != both["labels"]).mean()
     assert errors_of("ensemble of 2", out)[0] == f"{error:.2f}"
+    assert "confusion matrix" not in out  # or the first run's would be replaced
 
     assert not computed(evaluated(runs[0], "--fold")[1])  # it is the default on a CPU
     out, err = evaluated(runs[0], "--no-fold")
@@ -231,6 +233,16 @@ def test_a_bad_image_stops_or_is_left_out_whatever_was_asked_before(
         out, err = evaluated(*asked, "--bad-images", "skip")
         assert "left out: ILSVRC2012_test_1.JPEG\n1 of 4 images cannot be decoded" in err
         assert errors_of(folder_run, out) == ("unknown", "unknown")
+
+
+def test_an_edited_image_is_tested_anew_though_it_keeps_its_size(
+    folder_run: Path, test_images: Path, evaluated: Evaluated
+) -> None:
+    asked = (folder_run, "--data", test_images, "--bad-images", "skip")
+    assert computed(evaluated(*asked)[1])
+    assert not computed(evaluated(*asked)[1])
+    os.utime(test_images / "ILSVRC2012_test_2.JPEG", (0, 0))
+    assert computed(evaluated(*asked)[1])
 
 
 def test_a_submission_has_a_line_for_every_image_or_is_not_written(

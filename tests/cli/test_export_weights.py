@@ -48,3 +48,33 @@ def test_mistakes_are_one_line(
 def test_there_must_be_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path), "--to", "onnx"]) == 2
     assert "is no run: it has neither recipe.json nor model.safetensors" in capsys.readouterr().err
+
+
+def test_a_file_that_nobody_named_is_not_replaced(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = run / "resnet8.safetensors"
+    theirs.write_text("theirs")
+    command = ["export", str(run), "--to", "safetensors"]
+    assert main(command) == 2
+    assert f"{theirs} is there already and would be replaced" in capsys.readouterr().err
+    assert theirs.read_text() == "theirs"
+    assert main([*command, "--out", str(theirs)]) == 0  # it is named
+    theirs.write_text("theirs")
+    assert main([*command, "--force"]) == 0
+    assert load_model(theirs).crop == 32
+
+
+def test_nor_is_a_file_beside_the_one_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = create_model("resnet18", shortcut="B", num_classes=2)
+    classifier = Classifier(network, torch.rand(3, 1, 1), ("a", "b"), crop=32)
+    save_weights(tmp_path / "w.safetensors", classifier, {})
+    theirs = tmp_path / "a.json"
+    theirs.write_text("theirs")
+    command = ["export", str(tmp_path / "w.safetensors"), "--to", "torchvision"]
+    assert main([*command, "--out", str(tmp_path / "a.pth")]) == 2
+    assert f"{theirs} is there already" in capsys.readouterr().err
+    assert theirs.read_text() == "theirs"
+    assert not (tmp_path / "a.pth").exists()

@@ -92,3 +92,17 @@ def test_the_file_that_is_read_is_not_replaced(
     command = ["import", file, "--model", "resnet18", "--from", "timm", "--out", file]
     assert main(command) == 2
     assert "would replace the file that is read" in capsys.readouterr().err
+
+
+def test_a_file_that_nobody_named_is_not_replaced(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = checkpoint.parent / "resnet18-torchvision.safetensors"
+    theirs.write_text("theirs")
+    command = ["import", str(checkpoint), "--model", "resnet18", "--from", "torchvision"]
+    assert main(command) == 2
+    assert f"{theirs} is there already and would be replaced" in capsys.readouterr().err
+    assert theirs.read_text() == "theirs"
+    (checkpoint.parent / "names.txt").write_text("ant\nbee\ncat\n")
+    assert main([*command, "--classes", str(checkpoint.parent / "names.txt"), "--force"]) == 0
+    assert load_model(theirs).classes == ("ant", "bee", "cat")

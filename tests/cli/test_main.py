@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from deepres.cli.main import main
-from deepres.cli.terminal import print_table
+from deepres.cli.terminal import print_table, visible
 from deepres.errors import UserError
 
 
@@ -21,6 +21,7 @@ from deepres.errors import UserError
         ("train", "name either a recipe, e.g. deepres train resnet20, or a run to --resume"),
         ("train resnet20 --resume run", "name either a recipe"),
         ("train resnet21", "no recipe 'resnet21': there are plain18"),
+        ("train resnet20 --seeds 0", "--seeds is how many runs to train at once, 1 or more, got 0"),
         ("train resnet20 --data sample --set lr=-1", "lr must be above 0, got -1.0"),
         ("train resnet20 --data sample --steps 0", "a shortened run has 1 to 63999 steps, got 0"),
         ("train resnet20 --data sample --device warp", "device 'warp' is not available here"),
@@ -165,3 +166,21 @@ def test_a_networks_own_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_another_input_size(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "resnet20", "--input-size", "64"]) == 0
     assert "64×64×16" in capsys.readouterr().out
+
+
+def test_no_name_sends_commands_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert visible("a\x1b]0;b\x07\x9bé\n") == r"a\x1b]0;b\x07\x9bé" + "\n"
+    print_table("\x1b[2J", ["class"], [["\x1b[31mcat"]])
+    assert main(["predict", "\x1b[31m", "a.png"]) == 2
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.out + shown.err
+    assert r"\x1b[31mcat" in shown.out
+    assert r"deepres: \x1b[31m: no such file" in shown.err
+
+
+def test_processes_without_torchrun_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "resnet8", "--data", "sample", "--device", "cpu"]) == 2
+    assert "WORLD_SIZE is 2, but RANK is not set; start" in capsys.readouterr().err

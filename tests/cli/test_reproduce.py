@@ -55,6 +55,28 @@ def test_runs_are_trained_and_drawn_and_then_left_alone(
     assert re.search(r"^figure1 +degradation: .* 2 of 2 +–$", capsys.readouterr().out, re.MULTILINE)
 
 
+def test_what_the_data_cannot_give_is_left_out_and_the_rest_is_drawn(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["reproduce", "figure1", "figure4", "figure5", "--steps", "1"]
+    assert main([*asked, "--data", "sample", "--device", "cpu"]) == 0
+    said = capsys.readouterr()
+    assert re.search(r"^figure4 is left out: sample has no folder 'train'", said.err, re.MULTILINE)
+    assert re.search(r"^to train: 2 of 2 runs, about \d+ s$", said.err, re.MULTILINE)
+    drawn = re.findall(r"^(\w+): reproduced/", said.out, re.MULTILINE)
+    assert drawn == ["figure5", "figure1"]  # first what waits for no run
+    assert len(list((folder / "runs").iterdir())) == 2
+
+
+def test_if_the_data_can_give_nothing_nothing_is_begun(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reproduce", "figure4", "table2", "--data", "sample", "--device", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deepres: sample has no folder 'train'")
+    assert not list(folder.iterdir())
+
+
 def test_the_list_says_what_is_missing_and_what_it_would_take(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,11 +1,13 @@
 import errno
+import os
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from deepres.data.images import open_image
+from deepres.data.images import modification_times, open_image
 from deepres.data.views import one_crop
 from deepres.errors import UserError
 
@@ -110,3 +112,18 @@ def test_a_system_error_says_nothing_about_the_image(
     monkeypatch.setattr(Image, "open", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         open_image(tmp_path / "a.jpg")
+
+
+def test_modification_times_see_an_edit_that_keeps_the_size(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for i, path in enumerate(paths[:2]):
+        path.write_text("1")
+        os.utime(path, (i, i))
+    before = modification_times(paths)
+    assert re.fullmatch(r"written until 1970-01-01 00:00:01 UTC \(\w{8}\)", before)
+    assert modification_times(paths) == before
+    paths[0].write_text("2")
+    os.utime(paths[0], ns=(0, 7))  # the latest stays
+    after = modification_times(paths)
+    assert after.split("(")[0] == before.split("(")[0]
+    assert after != before

@@ -132,6 +132,6 @@ if __name__ == "__main__":
     (tmp_path / "program.py").write_text(program)
     # Whoever is left keeps the pipe open, and this from returning.
     ended = subprocess.run(
-        [sys.executable, tmp_path / "program.py"], stdout=subprocess.PIPE, timeout=30, check=False
+        [sys.executable, tmp_path / "program.py"], stdout=subprocess.PIPE, timeout=120, check=False
     )
     assert ended.returncode == -signal.SIGKILL

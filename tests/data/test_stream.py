@@ -63,7 +63,7 @@ def test_steps_in_order_are_one_stream(files: ImageFiles, monkeypatch: pytest.Mo
         begun.append(order[0])
         return load(dataset, order, *more)
 
-    monkeypatch.setattr("deepres.data.stream.load", note)
+    monkeypatch.setattr("deepres.data.loading.load", note)
     used = batches(files)
     for step in (0, 1, 2, 5, 6, 7):
         used(step)

@@ -133,3 +133,14 @@ def test_improvements_have_names() -> None:
         *("box refinement", "global context", "multi-scale"),
     ]
     assert improvements_in_use([small_detector()], Improvements()) == []
+
+
+@pytest.mark.parametrize("part", ["backbone.conv1.weight", "roi_heads.box_predictor"])
+def test_nan_is_no_detection(part: str) -> None:
+    detector = small_detector().eval()
+    spoilt = [tensor for name, tensor in detector.state_dict().items() if name.startswith(part)]
+    assert spoilt
+    for tensor in spoilt:
+        tensor.fill_(torch.nan)
+    with pytest.raises(UserError, match="the network's answer is no finite number"):
+        detect([detector], images())

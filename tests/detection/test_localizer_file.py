@@ -68,8 +68,16 @@ def test_weights_must_fit(saved: Path) -> None:
     header = json.loads(content[8 : 8 + length])
     described = json.loads(header["__metadata__"]["deepres"])
     described["localizer"]["classes"] = ["n01", "n02", "n03"]
-    header["__metadata__"]["deepres"] = json.dumps(described)
+    header["__metadata__"] = {"deepres": json.dumps(described)}  # and no digest
     changed = json.dumps(header).encode()
     saved.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
     with pytest.raises(UserError, match=r"does not fit the network: rpn.head.cls_logits.weight"):
+        load_localizer(saved)
+
+
+def test_a_flipped_bit_is_found(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    content[-1000] ^= 64
+    saved.write_bytes(content)
+    with pytest.raises(UserError, match="is damaged: its content does not match its checksum"):
         load_localizer(saved)

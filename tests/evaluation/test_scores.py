@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -394,3 +395,10 @@ def test_an_ensemble_is_the_mean_of_its_members() -> None:
 def test_members_that_saw_other_images_are_refused(other: Scores) -> None:
     with pytest.raises(UserError, match="on the same images and classes"):
         average([scores_of([0, 1], torch.rand(2, 3)), other])
+
+
+def test_nan_is_no_score(small: Classifier, sample: Cifar10) -> None:
+    broken = copy.deepcopy(small)
+    broken.network.state_dict()["fc.weight"].fill_(3e38)
+    with pytest.raises(UserError, match="the network's answer is no finite number"):
+        class_scores(broken, sample.test.subset(slice(5)), "1-crop", device=CPU)

@@ -9,6 +9,7 @@ from torch import nn
 
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.run_folder import results_folder
 
 CLASSES = tuple("abcdefghij")
 
@@ -122,3 +123,53 @@ def test_images_of_another_size_get_the_mean_images_mean(classifier: Classifier)
     images = torch.randint(256, (2, 3, 40, 36), dtype=torch.uint8)
     expected = images / 255 - classifier.mean.mean((1, 2), keepdim=True)
     torch.testing.assert_close(classifier.prepare(images), expected)
+
+
+@pytest.mark.parametrize("place", range(0, 100, 7))
+def test_any_flipped_bit_is_found(weights: Path, place: int) -> None:
+    content = bytearray(weights.read_bytes())
+    length = int.from_bytes(content[:8], "little")
+    content[8 + length + place * (len(content) - 8 - length) // 100] ^= 1 << place % 8
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match="is damaged: its content does not match its checksum"):
+        load_model(weights)
+
+
+def test_what_is_noted_of_the_weights_belongs_to_what_is_checked(weights: Path) -> None:
+    content = weights.read_bytes()
+    assert content.count(b'\\"a\\", \\"b\\"') == 1  # two classes
+    weights.write_bytes(content.replace(b'\\"a\\", \\"b\\"', b'\\"b\\", \\"a\\"'))
+    with pytest.raises(UserError, match="does not match its checksum"):
+        load_model(weights)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("layer1.0.conv1.weight", float("nan"), "conv1.weight holds a value that is no finite"),
+        ("fc.bias", float("inf"), "fc.bias holds a value that is no finite number"),
+        ("bn1.running_var", -1e-3, "bn1.running_var holds a negative variance"),
+        ("input_mean", 1.5, "input_mean holds a mean of the input outside 0 to 1"),
+        ("input_std", 0.0, "input_std holds a standard deviation .* not above 0"),
+        ("input_std", -1.0, "input_std holds a standard deviation .* not above 0"),
+    ],
+)
+def test_files_without_a_digest_hold_numbers_that_a_network_can_have(
+    weights: Path, name: str, value: float, message: str
+) -> None:
+    tensors = load_file(weights)
+    with safe_open(weights, "pt") as archive:
+        notes = archive.metadata()["deepres"]
+    save_file(tensors, weights, metadata={"deepres": notes})
+    assert load_model(weights).classes == CLASSES
+    tensors[name].view(-1)[-1] = value
+    save_file(tensors, weights, metadata={"deepres": notes})
+    with pytest.raises(UserError, match=message):
+        load_model(weights)
+
+
+@pytest.mark.parametrize(
+    "run", sorted(results_folder().glob("*/model.safetensors")), ids=lambda run: run.parent.name
+)
+def test_weights_that_come_with_deepres_load(run: Path) -> None:
+    assert load_model(run).classes[0] == "airplane"

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
 
-from deepres.report.runs import alike, computed, find_runs, title
+from deepres.report.runs import alike, computed, find_runs, read_run, title
+from deepres.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(
@@ -103,3 +104,17 @@ def test_precision_is_told_and_sets_no_run_apart(tmp_path: Path) -> None:
     told = computed(run.provenance for run in (new, old, new))
     assert told == "bf16 on NVIDIA H100; fp32 on AMD EPYC, 2 threads"
     assert computed([make_run(tmp_path / "auto").provenance]) == "AMD EPYC, 2 threads"
+
+
+def test_what_was_edited_after_training_is_no_run_of_the_papers(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    assert run.is_papers
+    folder = RunFolder(run.path)
+    assert run.result
+    folder.write_result(run.result)
+    assert read_run(run.path).is_papers
+    folder.recipe.write_text(folder.recipe.read_text().replace('"seed": 0', '"seed": 1'))
+    folder.metrics.write_text(folder.metrics.read_text().replace("8", "7", 1))
+    edited = read_run(run.path)
+    assert not edited.is_papers
+    assert edited.condition == "recipe.json and metrics.jsonl edited or damaged after training"

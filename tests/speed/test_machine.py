@@ -74,4 +74,14 @@ def test_memory_grows_by_what_is_written_and_the_peak_stays() -> None:
     grown = resident_memory()
     assert grown - before > 250 << 20
     held.close()
-    assert peak_memory(CPU) > grown - (1 << 20)  # Linux counts pages by the dozen
+    # The kernel counts pages by thread, and adds them up late: it may be off by some in either.
+    peak = peak_memory(CPU)
+    assert peak is not None
+    assert peak > grown - (8 << 20)
+
+
+def test_the_peak_is_no_less_than_what_is_resident(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = {"VmHWM": 1_000_000, "VmRSS": 1_028_672}
+    monkeypatch.setattr(machine, "_status", noted.get)
+    assert peak_memory(CPU) == 1_028_672
+    assert resident_memory() == 1_028_672

@@ -326,6 +326,13 @@ def test_a_finished_run_can_be_extended(tmp_path: Path, sets: Sets) -> None:
         assert torch.equal(tensor, weights[name])
 
 
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, sets: Sets) -> None:
+    folder = run(tmp_path / "run", sets, tiny_recipe(2, "joint"))
+    folder.write_meta(folder.read_meta() | {"seed": 1})
+    with pytest.raises(UserError, match=r"is of another run than .*: seed 1 \(saved: 0\)"):
+        resumed(folder.path, sets)
+
+
 def test_divergence_ends_the_run(tmp_path: Path, sets: Sets) -> None:
     with pytest.raises(Diverged, match=r"training diverged: the loss is .* after step"):
         run(tmp_path / "run", sets, tiny_recipe(6, "joint", "lr=1e12", "log_every=6"))

@@ -38,7 +38,7 @@ def test_a_run_leaves_its_folder(tmp_path: Path, data: LocalizationData, weights
     recipe = tiny_recipe(6, "log_every=2", "eval_every=4")
     result = train_localizer(recipe, run, data, weights, device="cpu", workers=0)
     folder = RunFolder(run)
-    assert folder.result.read_text() == json.dumps(result, indent=2, ensure_ascii=False) + "\n"
+    assert folder.read_result() == json.loads(json.dumps(result))
     assert result["steps"] == 6
     assert result["shortened_from"] == 60_000
     events = folder.read_events()
@@ -146,6 +146,16 @@ def test_a_finished_run_can_be_extended(
     result = resume_localizer(run, data, steps=3, device="cpu", workers=0, say=lambda line: None)
     assert result["steps"] == 3
     assert load_checkpoint(RunFolder(run).checkpoint)["step"] == 3
+
+
+def test_a_checkpoint_of_another_run_is_refused(
+    tmp_path: Path, data: LocalizationData, weights: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    train_localizer(tiny_recipe(2), folder.path, data, weights, device="cpu", workers=0)
+    folder.write_meta(folder.read_meta() | {"seed": 1})
+    with pytest.raises(UserError, match=r"is of another run than .*: seed 1 \(saved: 0\)"):
+        resume_localizer(folder.path, data, device="cpu", workers=0, say=lambda line: None)
 
 
 def test_weights_must_be_of_the_recipes_network_and_of_the_datas_classes(

@@ -1,7 +1,9 @@
 import dataclasses
 import itertools
 import json
+import math
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from pictures import image_folder
 from safetensors.torch import load_file
 
 import deepres
-from deepres.checkpoint import load_checkpoint, previous_of
+from deepres.checkpoint import load_checkpoint, previous_of, save_checkpoint
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.images import BadImage
@@ -213,12 +215,54 @@ def test_the_previous_checkpoint_stands_in(tmp_path: Path, data: Cifar10, damage
         resume(folder.path, data, device="cpu", say=said.append)
 
 
-def test_a_checkpoint_of_another_shape_is_named(tmp_path: Path, data: Cifar10) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("model", "resnet14", r"model resnet14 \(saved: resnet8\)"),
+        ("lr", 0.3, r"lr 0.3 \(saved: 0.1\)"),
+        ("seed", 1, r"seed 1 \(saved: 0\)"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(
+    tmp_path: Path, data: Cifar10, interrupt_after, field: str, value: object, said: str
+) -> None:
+    interrupt_after(12)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", data)
+    folder = RunFolder(tmp_path / "run")
+    meta = folder.read_meta()
+    (meta if field == "seed" else meta["recipe"])[field] = value
+    folder.write_meta(meta)
+    before = {path: path.read_bytes() for path in folder.path.iterdir()}
+    with pytest.raises(UserError, match=rf"checkpoint\.pt is of another run than .*: {said}"):
+        resume(folder.path, data, device="cpu")
+    assert {path: path.read_bytes() for path in folder.path.iterdir()} == before
+
+
+def test_a_checkpoint_of_before_it_knew_its_run_must_have_its_shapes(
+    tmp_path: Path, data: Cifar10
+) -> None:
     folder = run(tmp_path / "run", data)
+    state = load_checkpoint(folder.checkpoint)
+    del state["run"], state["events_sha256"]
+    save_checkpoint(folder.checkpoint, state)
+    resume(folder.path, data, device="cpu", steps=26)
     meta = folder.read_meta()
     meta["recipe"]["model"] = "resnet14"
     folder.write_meta(meta)
+    save_checkpoint(folder.checkpoint, state)
     with pytest.raises(UserError, match=r"checkpoint\.pt is not of this run and version"):
+        resume(folder.path, data, device="cpu")
+
+
+def test_edited_events_are_not_gone_on_from(tmp_path: Path, data: Cifar10, interrupt_after) -> None:
+    interrupt_after(12)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", data)
+    folder = RunFolder(tmp_path / "run")
+    lines = folder.metrics.read_text().splitlines(keepends=True)
+    folder.metrics.write_text("".join(lines[1:] + lines[:1]))
+    with pytest.raises(UserError, match=r"metrics\.jsonl is not as it was written"):
         resume(folder.path, data, device="cpu")
 
 
@@ -385,16 +429,17 @@ def test_the_learning_rate_drops_at_a_plateau_over_an_interruption(
     assert_same_bits(whole, RunFolder(tmp_path / "cut"))
 
 
-def test_a_diverging_extension_leaves_the_weights(tmp_path: Path, data: Cifar10) -> None:
+def test_a_diverging_extension_leaves_weights_and_result(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = run(tmp_path / "run", data)
-    before = folder.weights.read_bytes()
-    meta = folder.read_meta()
-    meta["recipe"]["lr"] = 1e30
-    folder.write_meta(meta)
+    before = folder.weights.read_bytes(), folder.result.read_bytes()
+    true_record = TrainingState.record
+    monkeypatch.setattr(TrainingState, "record", lambda s, o: true_record(s, o * math.nan))
     with pytest.raises(Diverged):
         resume(folder.path, data, steps=40, device="cpu")
-    assert folder.weights.read_bytes() == before
-    assert not folder.result.exists()
+    assert (folder.weights.read_bytes(), folder.result.read_bytes()) == before
+    assert folder.read_result() is None  # the run is not finished
 
 
 def test_images_left_out_are_counted_over_an_interruption_and_named(
@@ -419,6 +464,27 @@ def test_images_left_out_are_counted_over_an_interruption_and_named(
     assert result["skipped_test_images"] == 1
     test = [e for e in RunFolder(tmp_path / "run").read_events() if e["split"] == "test"]
     assert {event["skipped_images"] for event in test} == {1}
+
+
+def test_images_edited_meanwhile_are_said_though_they_keep_their_size(
+    tmp_path: Path, interrupt_after
+) -> None:
+    root = image_folder(tmp_path / "data", train=4, val=2)
+    recipe = dataclasses.replace(
+        get_recipe("resnet18").shortened(3),
+        **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 1},
+    )
+    options = {"device": "cpu", "workers": 0}
+    interrupt_after(1)
+    with pytest.raises(Interrupted):
+        train(recipe, tmp_path / "run", open_image_folder(root), **options)
+    edited = root / "train/class0/001.jpg"
+    os.utime(edited, (0, 0))
+    said: list[str] = []
+    resume(tmp_path / "run", open_image_folder(root), say=said.append, **options)
+    assert re.search(r"the bits may differ: image_files written until .* → written until", said[1])
+    (resumed,) = RunFolder(tmp_path / "run").read_meta()["resumed"]
+    assert resumed["step"] == 1
 
 
 def test_a_run_that_a_bad_image_stopped_goes_on_without_it(tmp_path: Path) -> None:

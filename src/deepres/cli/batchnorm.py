@@ -11,7 +11,6 @@ from deepres.cli.runs import open_run
 from deepres.cli.terminal import DATA_HELP, say
 from deepres.errors import UserError
 from deepres.evaluation import evaluate
-from deepres.files import read_json
 from deepres.models import save_weights
 from deepres.progress import Progress
 from deepres.provenance import provenance
@@ -55,7 +54,7 @@ def call(options: argparse.Namespace) -> int:
     make_repeatable(device)
     run = open_run(options.run, options.data, device)
     classifier, recipe, data = run.classifier, run.recipe, run.data
-    result = read_json(folder.result)
+    result = folder.read_result() or {}
     steps = -(-options.images // recipe.batch_size)
     if steps < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")

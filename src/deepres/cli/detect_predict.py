@@ -56,6 +56,10 @@ def call(options: argparse.Namespace) -> int:
     detector = load_detector(options.weights, device)
     improvements = improvements_of(options, detector)
     unreadable, taken = 0, set[str]()
+    given = {path.resolve() for path in options.images}
+    for path in options.images:
+        if (drawn := options.out / f"{path.stem}.png").resolve() in given:
+            raise UserError(f"{drawn} would replace an image that is read; choose another --out")
     for path in options.images:
         try:
             image = open_image(path)

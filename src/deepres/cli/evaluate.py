@@ -18,7 +18,7 @@ from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.score_files import save_scores, submission_ids, write_submission
 from deepres.evaluation.scores import Scores, average
 from deepres.models import Classifier, load_model
-from deepres.models.weights import weights_file
+from deepres.models.weights import WEIGHTS, weights_file
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
@@ -81,7 +81,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--picture",
         type=Path,
-        help="where to draw the confusion matrix (default: beside the weights, or here)",
+        help="where to draw the confusion matrix (default: in the run's folder; of an ensemble "
+        "none is drawn)",
     )
     parser.set_defaults(call=call)
 
@@ -211,15 +212,22 @@ def _report(
         rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
         worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
         print_table(worst, ["class", "error (%)"], rows)
-        if len(classes) <= CLASSES_SHOWN:
-            beside = weights_file(options.weights[0]).parent
-            folder = beside if os.access(beside, os.W_OK) else Path()
+        path = options.picture or _default_picture(options.weights)
+        if len(classes) <= CLASSES_SHOWN and path:
             picture = confusion_matrix(
-                confusion.tolist(),
-                classes,
-                f"{source}: {errors[-1][1]} % error",
-                options.picture or folder / "confusion.png",
+                confusion.tolist(), classes, f"{source}: {errors[-1][1]} % error", path
             )
             print(f"confusion matrix: {picture}")
         elif options.picture:
             say(f"no {options.picture}: of more than {CLASSES_SHOWN} classes no matrix is drawn")
+
+
+def _default_picture(weights: list[Path]) -> Path | None:
+    """Return where the confusion matrix is drawn, if nobody says; a name of nobody else's."""
+    if len(weights) > 1:
+        return None
+    file = weights_file(weights[0])
+    folder = file.parent if os.access(file.parent, os.W_OK) else Path()
+    if file.name == WEIGHTS and folder == file.parent:
+        return folder / "confusion.png"
+    return folder / f"{file.stem}.confusion.png"

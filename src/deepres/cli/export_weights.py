@@ -16,11 +16,15 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--out", type=Path, help="the new file (default: beside the weights, named for the network)"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that are there already by default names"
+    )
     parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:
     """Write, check, and name the files."""
-    for file in export_weights(options.weights, options.target, options.out, say):
+    files = export_weights(options.weights, options.target, options.out, say, force=options.force)
+    for file in files:
         print(file)
     return 0

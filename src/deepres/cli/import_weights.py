@@ -7,6 +7,7 @@ from deepres.cli import Commands
 from deepres.cli.terminal import say
 from deepres.data.download import file_digest
 from deepres.errors import UserError
+from deepres.files import check_free
 from deepres.models import load_model, save_weights
 from deepres.models.exchange import SOURCES, import_weights
 from deepres.models.exchange.preparation import CROP, SHORT_SIDE
@@ -49,6 +50,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--out", type=Path, help="the new file (default: MODEL-SOURCE.safetensors beside FILE)"
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace files that are there already by default names"
+    )
     parser.set_defaults(call=call)
 
 
@@ -60,6 +64,8 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out must end in .safetensors, got {out}")
     if out.resolve() == file.resolve():
         raise UserError(f"{out} would replace the file that is read; choose another by --out")
+    if not options.out and not options.force:
+        check_free([out])
     classifier = import_weights(
         file,
         options.model,

@@ -28,7 +28,7 @@ from deepres.cli import (
     signals,
     train,
 )
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, visible
 from deepres.distributed import leave_world
 from deepres.errors import UserError
 from deepres.provenance import installed_version
@@ -41,8 +41,8 @@ GOES_ON = {
 """How the work that a command was at is taken up again."""
 
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
-was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130 or 143 stopped by
-Ctrl-C or SIGTERM (a run's state is saved)"""
+was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130, 143 or 129 stopped by
+Ctrl-C, SIGTERM or SIGHUP (a run's state is saved)"""
 
 ANOTHER_DIED = "another process of this run died"
 SECONDS_BEHIND = 2.0
@@ -124,8 +124,8 @@ def death_of_another(error: RuntimeError) -> str:
 def complain(message: str) -> None:
     """Print why the command ends, and which of several processes says so."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    who = f"process {os.environ['RANK']} of {world}: " if world > 1 else ""
-    print(f"deepres: {who}{message}", file=sys.stderr, flush=True)
+    who = f"process {os.environ.get('RANK', '?')} of {world}: " if world > 1 else ""
+    print(visible(f"deepres: {who}{message}"), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """deepres reproduce: the paper's tables and figures, published value and ours side by side."""
 
 import argparse
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 
 from deepres.cli import Commands
 from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
@@ -78,8 +80,18 @@ def call(options: argparse.Namespace) -> int:
         show_list({artefact: planned([artefact]) for artefact in artefacts}, options.runs, device)
         return 0
     data = cache(partial(open_data, options.data))
+    artefacts = possible({each: planned([each]) for each in artefacts}, data)
+    for artefact in [each for each in artefacts if not each.studies and not each.by_hand]:
+        if is_leader():  # at once: what follows may take days
+            _save(artefact, draw(artefact.name, []), options.out)
+        artefacts.remove(artefact)
+    if not artefacts:
+        return 0
     label = artefacts[0].name if len(artefacts) == 1 else "reproduce"
     runs = planned(artefacts)
+    if is_leader() and (left := [run for run in runs if run.state() != "finished"]):
+        seconds = time_left(left, find_runs([options.runs]), device)
+        say(f"to train: {len(left)} of {len(runs)} runs, about {in_words(sum(seconds.values()))}")
     try:
         carry_out(label, runs, data, device=options.device, workers=options.workers, say=say)
     except Interrupted:
@@ -97,12 +109,45 @@ def call(options: argparse.Namespace) -> int:
             six = [run.folder for run in planned([artefact], seeds=1)]
             images = data(ImageNetRecipe.kind)
             ensembles = [measure_ensemble(six, images, "multi-scale", device)]
-        drawn = draw(artefact.name, own, ensembles)
-        if isinstance(drawn, Table):
-            print(as_text(drawn))
-        files = save(drawn, artefact.name, options.out)
-        print(f"{artefact.name}: {' '.join(map(str, files))}")
+        _save(artefact, draw(artefact.name, own, ensembles), options.out)
     return 0
+
+
+def possible(
+    planned: Mapping[Artefact, Sequence[PlannedRun]], data: Callable[[str], object]
+) -> list[Artefact]:
+    """Return the artefacts whose runs the data can give, and say which are left out.
+
+    Args:
+        planned: each artefact's runs.
+        data: returns the data for a kind of recipe.
+
+    Raises:
+        UserError: none is left.
+    """
+    missing: dict[str, UserError] = {}
+    for kind in dict.fromkeys(run.recipe.kind for runs in planned.values() for run in runs):
+        try:
+            data(kind)
+        except UserError as error:
+            missing[kind] = error
+    lacking = {
+        artefact: [missing[run.recipe.kind] for run in runs if run.recipe.kind in missing]
+        for artefact, runs in planned.items()
+    }
+    if errors := [errors[0] for errors in lacking.values() if errors]:
+        if len(errors) == len(planned):
+            raise errors[0]
+        for artefact in [each for each in planned if lacking[each]]:
+            say(f"{artefact.name} is left out: {lacking[artefact][0]}")
+    return [artefact for artefact in planned if not lacking[artefact]]
+
+
+def _save(artefact: Artefact, drawn: Table | Figure, folder: Path) -> None:
+    if isinstance(drawn, Table):
+        print(as_text(drawn))
+    files = save(drawn, artefact.name, folder)
+    print(f"{artefact.name}: {' '.join(map(str, files))}")
 
 
 def show_list(

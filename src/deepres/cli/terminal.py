@@ -30,7 +30,15 @@ LEAST_TEXT = 6
 def say(line: str) -> None:
     """Print a line on what is going on, to standard error; of several processes one speaks."""
     if is_leader():
-        print(line, file=sys.stderr, flush=True)
+        print(visible(line), file=sys.stderr, flush=True)
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with its control characters written out, as repr does; lines stay lines.
+
+    A file's or class's name may hold sequences that a terminal would obey.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def print_table(
@@ -40,8 +48,14 @@ def print_table(
 
     In a narrow terminal text folds; numbers never lose a digit.
     """
+    rows = [[visible(cell) for cell in row] for row in rows]
+    title = visible(title)
     table = Table(
-        title=Text(title), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+        title=Text(title),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
     )
     for i, column in enumerate(columns):
         width = max(cell_len(text) for text in (column, *(row[i] for row in rows)))

@@ -58,3 +58,6 @@ class Batches:
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return this process's images (B, C, H, W) float32 and labels (B,) int64 of ``step``."""
         return self.prepare(self.take(step))
+
+    def close(self) -> None:
+        """Nothing is open."""

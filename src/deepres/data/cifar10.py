@@ -1,7 +1,7 @@
 """CIFAR-10 (Krizhevsky 2009): the official binary records, and the embedded sample."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -64,7 +64,7 @@ class ImageSet:
         """Return the ``i``-th image for Pillow."""
         return Image.fromarray(self.images[i].permute(1, 2, 0).cpu().numpy())
 
-    def batches(self, batch_size: int, world: World = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, batch_size: int, world: World = ALONE) -> Generator[tuple[Tensor, Tensor]]:
         """Yield this process's images (B, 3, H, W) and labels (B,); each image goes to one."""
         own = slice(world.rank, None, world.size)
         yield from zip(

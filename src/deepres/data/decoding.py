@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from deepres.data.loading import start_worker
+from deepres.data.workers import start_worker
 from deepres.errors import UserError
 from deepres.progress import Progress
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from deepres.data.images import open_image
+from deepres.data.images import modification_times, open_image
 from deepres.errors import UserError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -36,6 +36,10 @@ class ImageFiles:
             # names need not be UTF-8
             digest.update(f"{name}\0{label}\0{size}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
+
+    def paths(self) -> list[Path]:
+        """Return where the files are."""
+        return [self.root / name for name in self.names]
 
     def spread(self, count: int) -> "ImageFiles":
         """Return ``count`` of the files, evenly spread over all; all if there are no more."""
@@ -73,6 +77,10 @@ class ImageFolder:
         """Return a checksum of all names, labels and file sizes."""
         both = self.train.fingerprint() + self.test.fingerprint()
         return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+    def state(self) -> dict[str, str]:
+        """Return what else may have changed about the data when a run goes on."""
+        return {"image_files": modification_times([*self.train.paths(), *self.test.paths()])}
 
 
 def open_image_folder(folder: Path) -> ImageFolder:

@@ -1,14 +1,9 @@
 """Images decoded side by side in worker processes, in an order that is known beforehand."""
 
-import multiprocessing
 import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
-from multiprocessing.context import BaseContext
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +14,11 @@ from torch.utils.data import DataLoader, Dataset
 from deepres.data.cifar10 import ImageSet
 from deepres.data.images import BadImage
 from deepres.data.views import View, one_crop
+from deepres.data.workers import start_worker, worker_context
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+
+T = TypeVar("T")
 
 
 class Images(Protocol):
@@ -62,8 +60,10 @@ def number_of_workers(given: int | None) -> int:
 
 def load(
     dataset: Dataset[Any], order: Sequence[int], workers: int, device: torch.device
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Yield ``dataset[i]`` for each i of ``order``, made by ``workers`` processes; 0: by this one.
+
+    The processes end with the last item or when this is closed, as by ``contextlib.closing``.
 
     A script that asks for workers must have its main part under ``if __name__ == "__main__":``.
     If one of them is killed, most likely for want of memory, PyTorch raises a RuntimeError that
@@ -74,28 +74,46 @@ def load(
         batch_size=None,  # an item is a whole batch already
         sampler=order,
         num_workers=workers,
-        multiprocessing_context=_processes() if workers else None,
+        multiprocessing_context=worker_context() if workers else None,
         worker_init_fn=start_worker,
         generator=torch.Generator(),  # else each stream would draw from the caller's
         pin_memory=device.type == "cuda",
     )
 
 
-def _processes() -> BaseContext:
-    """Return what makes worker processes: forks of one that has no threads.
+class StepStream(Generic[T]):
+    """Maps a step's number to the item that ``dataset`` has for it, made as by ``load``.
 
-    A fork of this process could copy a lock that another of its threads holds, and wait for ever.
+    It is fast for steps in order, and right for any.
+
+    Args:
+        dataset: the items.
+        steps: how many there are to be; one beyond them is made alone.
+        workers: how many processes make them.
+        device: where they are wanted.
     """
-    if sys.platform == "win32":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([name for name in sys.modules if name.startswith("deepres.")])
-    if threading.current_thread() is threading.main_thread():
-        # SIGTERM is the run's to answer; the server, and the workers with it, inherits that.
-        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        forkserver.ensure_running()
-        signal.signal(signal.SIGTERM, before)
-    return context
+
+    def __init__(self, dataset: Dataset[T], steps: int, workers: int, device: torch.device) -> None:
+        self._dataset, self._steps = dataset, steps
+        self._workers, self._device = workers, device
+        self._next_step = -1
+        self._items: Generator[T] | None = None
+
+    def __call__(self, step: int) -> T:
+        """Return the item of ``step``."""
+        if self._items is None or step != self._next_step or step >= self._steps:
+            self.close()
+            steps = range(step, max(step + 1, self._steps))
+            self._items = load(self._dataset, steps, self._workers, self._device)
+        item = next(self._items)
+        self._next_step = step + 1
+        return item
+
+    def close(self) -> None:
+        """End the processes; another step would start new ones."""
+        if self._items:
+            self._items.close()
+        self._items = None
 
 
 class Viewed(NamedTuple):
@@ -174,7 +192,7 @@ class CentreCrops:
     def __len__(self) -> int:
         return len(self._images)
 
-    def batches(self, batch_size: int, world: World = ALONE) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, batch_size: int, world: World = ALONE) -> Generator[tuple[Tensor, Tensor]]:
         """Yield this process's images (B, 3, crop, crop) uint8 and labels (B,); each goes to one.
 
         Raises:
@@ -182,33 +200,16 @@ class CentreCrops:
         """
         parts = in_parts(range(world.rank, len(self), world.size), batch_size)
         viewed = ViewedImages(self._images, parts, one_crop, self._crop, self._shorter_side)
-        for places, views, bad in load(viewed, range(len(parts)), self._workers, self._device):
-            if bad and not self._skip_bad:
-                raise BadImage(bad[0])
-            if views:
-                images = views[0][:, 0].to(self._device, non_blocking=True)  # (B, H, W, 3)
-                labels = torch.tensor([int(self._images.labels[i]) for i in places])
-                yield images.permute(0, 3, 1, 2), labels.to(self._device)
+        with closing(load(viewed, range(len(parts)), self._workers, self._device)) as stream:
+            for places, views, bad in stream:
+                if bad and not self._skip_bad:
+                    raise BadImage(bad[0])
+                if views:
+                    images = views[0][:, 0].to(self._device, non_blocking=True)  # (B, H, W, 3)
+                    labels = torch.tensor([int(self._images.labels[i]) for i in places])
+                    yield images.permute(0, 3, 1, 2), labels.to(self._device)
 
 
 def in_parts(places: range, size: int) -> list[range]:
     """Split ``places`` into ranges of ``size``; the last may be shorter."""
     return [places[first : first + size] for first in range(0, len(places), size)]
-
-
-def start_worker(number: int = 0) -> None:
-    """Begin a worker process: leave signals to its parent, and end when that is gone.
-
-    Ctrl-C and torchrun reach workers too; the parent lets its step end, and needs them for that.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it was killed; nothing else would."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

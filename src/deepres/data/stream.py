@@ -1,6 +1,5 @@
 """The augmented batches of a run from image files, decoded by worker processes (§3.4)."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch.utils.data import Dataset
 from deepres.data.crops import colour_shifts, crop_of_scaled
 from deepres.data.folder import ImageFiles
 from deepres.data.images import BadImage
-from deepres.data.loading import load
+from deepres.data.loading import StepStream
 from deepres.data.sampling import CropSampler
 from deepres.data.transforms import prepare
 from deepres.distributed import ALONE, World
@@ -87,11 +86,10 @@ class StreamedBatches:
         workers: int,
         world: World = ALONE,
     ) -> None:
-        self._crops = CropStream(files, recipe, seed, world.share(recipe.batch_size))
+        crops = CropStream(files, recipe, seed, world.share(recipe.batch_size))
+        self._stream = StepStream(crops, recipe.steps, workers, device)
         self._mean = mean[None].to(device, memory_format=torch.channels_last)  # as crops come
-        self._recipe, self._device, self._workers = recipe, device, workers
-        self._next_step = -1
-        self._stream: Iterator[Crops] = iter(())
+        self._recipe, self._device = recipe, device
         self.bad: list[str] = []
         """A line on each image of the last batch that could not be decoded and was left out."""
 
@@ -101,11 +99,7 @@ class StreamedBatches:
         Raises:
             BadImage: a file cannot be decoded, and the recipe does not say to skip such.
         """
-        if step != self._next_step or step >= self._recipe.steps:
-            steps = range(step, max(step + 1, self._recipe.steps))
-            self._stream = load(self._crops, steps, self._workers, self._device)
-        crops = next(self._stream)
-        self._next_step = step + 1
+        crops = self._stream(step)
         if crops.bad and self._recipe.bad_images == "fail":
             raise BadImage(
                 f"{crops.bad[0]}; leave such images out by --set bad_images=skip, with --resume too"
@@ -129,3 +123,7 @@ class StreamedBatches:
             BadImage: as in ``take``.
         """
         return self.prepare(self.take(step))
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        self._stream.close()

@@ -16,6 +16,7 @@ from deepres.detection.multi_scale import View, maxout
 from deepres.detection.refine import refine, vote
 from deepres.detection.scored import Scored
 from deepres.errors import UserError
+from deepres.models.classifier import check_outputs
 from deepres.recipes.detector import DetectorSettings
 
 
@@ -71,7 +72,7 @@ def detect(
         What is found, on the CPU, in each image's own pixels.
 
     Raises:
-        UserError: the detectors find different classes.
+        UserError: the detectors find different classes, or an answer is no finite number.
     """
     check_members(detectors)
     device = next(detectors[0].parameters()).device
@@ -118,6 +119,8 @@ class _Member:
         if self.heads.global_context:
             vectors = beside_context(vectors, [len(regions)])
         logits, deltas = self.heads.box_predictor(vectors)
+        check_outputs(logits)
+        check_outputs(deltas)
         regressed = self.heads.box_coder.decode(deltas, [boxes]).reshape(*logits.shape, 4)
         return Scored(logits.softmax(1), clip_boxes_to_image(regressed, self.size))
 

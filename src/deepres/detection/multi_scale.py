@@ -7,6 +7,7 @@ from torch import Tensor
 from torchvision.models.detection.transform import resize_boxes
 
 from deepres.detection.faster_rcnn import Detector, scaling
+from deepres.models.classifier import check_outputs
 
 PUBLISHED_SCALES = (200, 400, 600, 800, 1000)
 PREFERRED_AREA = 224**2
@@ -31,6 +32,7 @@ class View:
         self.detector = detector
         self.scaled, _ = transform([image])
         self.features = detector.features(self.scaled)
+        check_outputs(self.features["0"])
         self.own_size = (image.shape[1], image.shape[2])
         (self.size,) = self.scaled.image_sizes
         self.magnification = self.size[0] * self.size[1] / (image.shape[1] * image.shape[2])

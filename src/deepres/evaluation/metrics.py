@@ -1,6 +1,7 @@
 """Errors of a classifier on a set of images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +18,7 @@ class TestImages(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, batch_size: int, world: World) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, batch_size: int, world: World) -> Generator[tuple[Tensor, Tensor]]:
         """Yield a process's share: images (B, 3, H, W) uint8 and labels (B,)."""
 
 
@@ -83,17 +84,18 @@ def evaluate(
     losses, misses = [], []  # of each batch, on the device
     confusion = torch.zeros(1, 1, dtype=torch.int64)
     done = 0
-    for images, labels in data.batches(batch_size, world):
-        logits = predict(images)  # (N, classes)
-        classes = logits.shape[1]
-        best = logits.topk(min(5, classes)).indices  # (N, 5)
-        pairs = labels * classes + best[:, 0]  # (N,): the cell of each image
-        counts = torch.bincount(pairs, minlength=classes**2).view(classes, classes)
-        confusion = counts + confusion.to(counts.device)
-        misses.append((best != labels[:, None]).all(1).sum())
-        losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-        done += len(labels) * world.size
-        on_batch(min(done, len(data)))
+    with closing(data.batches(batch_size, world)) as batches:
+        for images, labels in batches:
+            logits = predict(images)  # (N, classes)
+            classes = logits.shape[1]
+            best = logits.topk(min(5, classes)).indices  # (N, 5)
+            pairs = labels * classes + best[:, 0]  # (N,): the cell of each image
+            counts = torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+            confusion = counts + confusion.to(counts.device)
+            misses.append((best != labels[:, None]).all(1).sum())
+            losses.append(F.cross_entropy(logits, labels, reduction="sum"))
+            done += len(labels) * world.size
+            on_batch(min(done, len(data)))
     [classes] = world.max(len(confusion))
     # some may have no images
     world.sum(confusion := confusion.cpu().expand(classes, classes).clone())

@@ -8,6 +8,7 @@ import torch
 from deepres.data.cifar10 import ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles
+from deepres.data.images import modification_times
 from deepres.data.loading import number_of_workers
 from deepres.distributed import World
 from deepres.evaluation.score_files import cached_scores, note_evaluation
@@ -64,6 +65,7 @@ def score_weights(
         BadImage: an image cannot be decoded, and such are not to be skipped.
     """
     file, fingerprint = weights_file(weights), images.fingerprint()
+    written = modification_times(images.paths()) if isinstance(images, ImageFiles) else ""
     if fold is None:
         fold = can_fuse(device)
     if fold:
@@ -91,6 +93,7 @@ def score_weights(
     key = {
         "weights": file_digest(file, "sha256"),
         "images": fingerprint,
+        "image_files": written,
         "views": views,
         "fold": fold,
         "precision": precision,

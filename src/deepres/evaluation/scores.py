@@ -1,6 +1,7 @@
 """Class scores by the paper's test protocol: softmax averaged over views, scales and networks."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,7 @@ from deepres.data.loading import Images, ViewedImages, in_parts, load
 from deepres.data.views import VIEWS
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
-from deepres.models.classifier import Classifier
+from deepres.models.classifier import Classifier, check_outputs
 
 VIEWS_AT_ONCE, WINDOWS_AT_ONCE = 200, 256
 
@@ -74,6 +75,7 @@ def class_scores(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
+        UserError: the classifier's answer is no finite number.
     """
     size = 1 if views == "multi-scale" else VIEWS_AT_ONCE // (10 if views == "10-crop" else 1)
     parts = in_parts(range(world.rank, len(images), world.size), size)
@@ -82,15 +84,18 @@ def class_scores(
     probabilities = torch.zeros(len(images), len(classifier.classes))
     scored = torch.zeros(len(images), dtype=torch.int64)
     done = 0
-    for places, pixels, bad in load(viewed, range(len(parts)), workers, device):
-        if bad and not skip_bad:
-            raise BadImage(f"{bad[0]}; mend it, or leave such out: --bad-images skip")
-        if len(places):
-            of_views = [view_scores(classifier, same.to(device), window) for same in pixels]
-            probabilities[places] = torch.cat(of_views, dim=1).mean(1).cpu()
-            scored[places] = 1
-        done += (len(places) + len(bad)) * world.size
-        on_images(min(done, len(images)))
+    with closing(load(viewed, range(len(parts)), workers, device)) as stream:
+        for places, pixels, bad in stream:
+            if bad and not skip_bad:
+                raise BadImage(f"{bad[0]}; mend it, or leave such out: --bad-images skip")
+            if len(places):
+                of_views = [view_scores(classifier, same.to(device), window) for same in pixels]
+                means = torch.cat(of_views, dim=1).mean(1).cpu()
+                check_outputs(means)
+                probabilities[places] = means
+                scored[places] = 1
+            done += (len(places) + len(bad)) * world.size
+            on_images(min(done, len(images)))
     world.sum(probabilities)
     kept = world.sum(scored).nonzero()[:, 0]
     names = images.names  # once: CIFAR-10's are made when they are asked for

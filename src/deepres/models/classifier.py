@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from deepres.data.transforms import prepare
+from deepres.errors import UserError
 from deepres.models.stages import StagedNetwork
 
 
@@ -53,3 +54,16 @@ class Classifier(nn.Module):
         """Map images (N, C, H, W) uint8 to logits (N, classes) float32."""
         logits: Tensor = self.network(self.prepare(images))
         return logits.float()
+
+
+def check_outputs(outputs: Tensor) -> None:
+    """Make sure that what a network answers are numbers: NaN would pass for an answer.
+
+    Raises:
+        UserError: one is NaN or infinite.
+    """
+    if not outputs.isfinite().all():
+        raise UserError(
+            "the network's answer is no finite number: its weights cannot be right; restore them "
+            "from a copy, or train again"
+        )

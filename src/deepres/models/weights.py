@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from deepres.checkpoint import digest_of
 from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
@@ -19,9 +20,11 @@ from deepres.recipes.schema import TRAINED
 from deepres.run_folder import RunFolder
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
-METADATA = "deepres"
+METADATA, DIGEST = "deepres", "sha256"
+"""In a file's header: what is noted of the tensors, and the digest of both."""
 DETECTOR, LOCALIZER = "detector", "localizer"  # notes that such a file has, a classifier's has not
 WEIGHTS = "model.safetensors"
+RESTORE = "restore it from a copy (a run's is written again by --resume)"
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -137,17 +140,49 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a .safetensors file, and what deepres noted about them; {} if nothing.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, is not as it was written, or holds numbers that no
+            network has.
     """
     try:
         with safe_open(file, framework="pt") as archive:
-            meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
+            header = archive.metadata() or {}
+            meta = json.loads(header.get(METADATA, "{}"))
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
         ) from error
+    # Files of others have no digest, nor have our earlier ones.
+    if header.get(DIGEST, digest := weights_digest(tensors, header.get(METADATA, ""))) != digest:
+        raise UserError(f"{file} is damaged: its content does not match its checksum; {RESTORE}")
+    check_numbers(tensors, file)
     return tensors, meta
+
+
+def weights_digest(tensors: dict[str, Tensor], notes: str) -> str:
+    """Return the SHA-256 of a file's tensors, in whatever order, and of the notes on them."""
+    return digest_of({"tensors": dict(sorted(tensors.items())), "notes": notes})
+
+
+def check_numbers(tensors: dict[str, Tensor], file: Path) -> None:
+    """Make sure that a file's numbers can be a network's.
+
+    Raises:
+        UserError: one is not finite, a variance is negative, or the mean or std of the input is
+            out of range; its tensor is named.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            wrong = "a value that is no finite number"
+        elif name.endswith("running_var") and (tensor < 0).any():
+            wrong = "a negative variance"
+        elif name == INPUT_MEAN and not ((tensor >= 0) & (tensor <= 1)).all():
+            wrong = "a mean of the input outside 0 to 1"
+        elif name == INPUT_STD and not (tensor > 0).all():
+            wrong = "a standard deviation of the input that is not above 0"
+        else:
+            continue
+        raise UserError(f"{file} is damaged: {name} holds {wrong}; {RESTORE}")
 
 
 def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Tensor]:
@@ -163,7 +198,9 @@ def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Te
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write tensors, and notes about them that JSON can hold, atomically."""
+    """Write tensors, notes about them that JSON can hold, and a digest of both, atomically."""
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    notes = json.dumps(meta)
+    header = {METADATA: notes, DIGEST: weights_digest(tensors, notes)}
     with atomic_write(path) as file:
-        file.write(save(tensors, metadata={METADATA: json.dumps(meta)}))
+        file.write(save(tensors, metadata=header))

@@ -49,6 +49,8 @@ class Run:
     events: list[Event]
     result: dict[str, Any] | None
     """The content of result.json; None: the run is not finished."""
+    altered: tuple[str, ...] = ()
+    """The names of its files that are not as the training wrote them."""
 
     @property
     def name(self) -> str:
@@ -97,7 +99,7 @@ class Run:
     def condition(self) -> str:
         """What sets it apart from the paper's run, in words; nothing: it is the paper's.
 
-        Length, recipe and data count.
+        Length, recipe and data count, and whether a file was edited.
         """
         recipe, source = self.meta["recipe"], self.meta["data"]["source"]
         parts = []
@@ -112,6 +114,8 @@ class Run:
         if self.has_foreign_data:
             embedded = self.kind == "cifar10" and "sample" in source
             parts.append("sample" if embedded else source)
+        if self.altered:
+            parts.append(f"{' and '.join(self.altered)} edited or damaged after training")
         return ", ".join(parts)
 
     def _unlike_papers_start(self) -> list[str]:
@@ -178,9 +182,8 @@ def read_run(path: Path) -> Run:
         UserError: there is none, or a file of it is damaged.
     """
     folder = RunFolder(path)
-    meta = folder.read_meta()
-    result = read_json(folder.result) if folder.result.exists() else None
-    return Run(path, meta, folder.read_events(), result)
+    meta, altered = folder.read_meta_as_it_is(), tuple(folder.altered())
+    return Run(path, meta, folder.read_events(), folder.read_result(), altered)
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:

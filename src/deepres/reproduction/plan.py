@@ -41,7 +41,7 @@ class PlannedRun:
                     f"{self.folder} holds a run with {field} {there.get(field)}, but one with "
                     f"{value} is needed; move it away, or give another folder by --runs"
                 )
-        return "finished" if found.result.exists() else "cut off"
+        return "finished" if found.read_result() else "cut off"
 
     def steps_done(self) -> int:
         """Return how many of its steps are logged."""

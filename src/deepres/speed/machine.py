@@ -126,7 +126,10 @@ def peak_memory(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return _status("VmHWM") if device.type == "cpu" else None
+    if device.type != "cpu" or (peak := _status("VmHWM")) is None:
+        return None
+    # The kernel brings its note of the peak up to date late, and by some pages less than there are.
+    return max(peak, resident_memory() or 0)
 
 
 def resident_memory() -> int | None:

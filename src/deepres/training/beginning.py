@@ -1,7 +1,8 @@
 """What every run takes to begin, be saved and be stopped, whatever is trained."""
 
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from deepres.checkpoint import previous_of
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.provenance import provenance
@@ -27,6 +29,33 @@ def check_save_every(seconds: float) -> None:
     """
     if not seconds >= 0:
         raise UserError(f"the time between checkpoints must be 0 s or more, got {seconds}")
+
+
+def check_space(runs: Sequence[tuple[RunFolder, nn.Module]]) -> None:
+    """Make sure that the disk has room for what runs will write, before their first step.
+
+    That is the checkpoint, the one before it, one that is being written, and the final weights.
+
+    Args:
+        runs: their folders, on one disk, and networks; what a folder holds already is replaced.
+
+    Raises:
+        UserError: it has not.
+    """
+    needed = 0
+    for folder, network in runs:
+        weights = sum(tensor.nbytes for tensor in network.state_dict().values())
+        momenta = sum(tensor.nbytes for tensor in network.parameters())
+        needed += 3 * (weights + momenta) + weights
+        replaced = (folder.checkpoint, previous_of(folder.checkpoint), folder.weights)
+        needed -= sum(path.stat().st_size for path in replaced if path.exists())
+    path = runs[0][0].path
+    disk = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if (free := shutil.disk_usage(disk).free) < needed:
+        raise UserError(
+            f"{path} is on a disk with {free / 1e6:,.1f} MB free, but checkpoints and weights will "
+            f"take {needed / 1e6:,.1f} MB more; free some space, or choose another folder by --out"
+        )
 
 
 def locked(folder: RunFolder, world: World) -> AbstractContextManager[None]:

@@ -1,7 +1,7 @@
 """The loop that trains a detector: one for the 4-step schedule and for joint training."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -54,8 +54,13 @@ def run_steps(run: DetectorTraining) -> None:
     train_note = test_note = ""
     bar = run.progress(recipe.model, recipe.steps, state.step)
 
-    with stop_on_signals() as stop, bar, random_state_kept(run.how.device):
-        batches = batches_of_phase(run)
+    with (
+        stop_on_signals() as stop,
+        bar,
+        random_state_kept(run.how.device),
+        ExitStack() as streams,
+    ):
+        batches = streams.enter_context(closing(batches_of_phase(run)))
         save_and_stop = SaveAndStop(
             *(state, run.folder, run.save_every_s, stop, world), command="deepres detect train"
         )
@@ -63,7 +68,8 @@ def run_steps(run: DetectorTraining) -> None:
         while state.step < recipe.steps:
             if (number := recipe.phase_of(state.step)) != state.number:
                 state.begin_phase(number)
-                batches = batches_of_phase(run)
+                streams.close()  # those of the phase before
+                batches = streams.enter_context(closing(batches_of_phase(run)))
             set_learning_rate(state.optimizer, recipe.learning_rate(state.step))
             # Dropout, and which anchors and regions are drawn, depend on the step alone.
             torch.manual_seed(derive_seed(run.how.seed, "step", state.step, world.rank))
@@ -168,6 +174,7 @@ def log_evaluation(run: DetectorTraining, last: bool) -> str:
         precisions = {key: value for key, value in scores.items() if "map" in key}
         run.folder.append_event({"step": state.step, "split": split, **precisions})
         if last:
+            run.folder.set_tests_aside()
             now = run_provenance(run.how.device, run.how.world)
             used = improvements_in_use([run.detector], PLAIN)
             note_detection(run.folder.path, detection_entry(data, scores, now, used))

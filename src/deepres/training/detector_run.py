@@ -10,12 +10,12 @@ import torch
 from deepres.data.detection.batches import learnable
 from deepres.data.detection.records import DetectionSet
 from deepres.data.download import file_digest
+from deepres.data.images import modification_times
 from deepres.data.loading import number_of_workers
 from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.detection.weights import save_detector
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.files import write_json
 from deepres.models import Classifier, create_model, load_model
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
@@ -25,6 +25,7 @@ from deepres.runtime import keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
+    check_space,
     initial_weights_of,
     locked,
     note_resumption,
@@ -35,7 +36,7 @@ from deepres.training.detect import DetectorTraining, run_steps
 from deepres.training.detector_state import DetectorState
 from deepres.training.feed import Feeding
 from deepres.training.phases import SCHEDULES
-from deepres.training.state import latest_state
+from deepres.training.state import identity, latest_state
 
 
 def train_detector(
@@ -102,9 +103,11 @@ def train_detector(
             "std": detector.std.tolist(),
             "classes": list(detector.classes),
         },
-        "provenance": run_provenance(target, world),
+        "provenance": run_provenance(target, world) | _state(train_set, test_set),
     }
     how = Feeding(seed, target, world, number_of_workers(workers))
+    if world.leader:
+        check_space([(folder, detector)])
     with locked(folder, world):
         if world.leader:
             folder.check_absent()
@@ -170,11 +173,13 @@ def resume_detector(
         if state:
             done.load(state, folder)
         training.logged_seconds = done.seconds
+        if world.leader:
+            check_space([(folder, detector)])
         speak(f"going on from step {done.step:,} of {recipe.steps:,}")
         meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
-        note_resumption(meta, run_provenance(target, world), done.step, speak)
+        now = run_provenance(target, world) | _state(train_set, test_set)
+        note_resumption(meta, now, done.step, speak)
         if world.leader:
-            folder.set_tests_aside(recipe.steps)
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)
@@ -283,6 +288,12 @@ def described(data: DetectionSet) -> dict[str, Any]:
     }
 
 
+def _state(train_set: DetectionSet, test_set: DetectionSet | None) -> dict[str, str]:
+    """Return what else may have changed about the data when a run goes on."""
+    paths = [*train_set.paths(), *(test_set.paths() if test_set else [])]
+    return {"image_files": modification_times(paths)}
+
+
 def _prepare(
     folder: RunFolder,
     recipe: DetectionRecipe,
@@ -299,7 +310,7 @@ def _prepare(
     return DetectorTraining(
         recipe=recipe,
         detector=detector,
-        state=DetectorState(detector, recipe, how.device, how.world),
+        state=DetectorState(detector, recipe, how.device, how.world, identity(recipe, how.seed)),
         train_set=data[0],
         test_set=data[1],
         how=how,
@@ -312,13 +323,11 @@ def _prepare(
 def _run(training: DetectorTraining, meta: dict[str, Any]) -> dict[str, Any]:
     """Train to the end, and write the final weights and numbers; return them."""
     folder, world = training.folder, training.how.world
-    if world.leader:
-        folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     run_steps(training)
     result = _result(training, meta) if world.leader else {}
     if world.leader:
-        save_detector(folder.weights, training.detector, result)
-        write_json(folder.result, result)
+        save = partial(save_detector, folder.weights, training.detector, result)
+        folder.finish(save, result)
     return world.leaders(result)
 
 

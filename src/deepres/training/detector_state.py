@@ -21,7 +21,7 @@ from deepres.training.phases import (
     begun_afresh,
     frozen_proposer,
 )
-from deepres.training.state import Clock, check_finite, diverged
+from deepres.training.state import Clock, check_finite, check_same_run, diverged
 
 
 class DetectorState(Clock):
@@ -41,9 +41,16 @@ class DetectorState(Clock):
     optimizer: torch.optim.SGD
 
     def __init__(
-        self, detector: Detector, recipe: DetectionRecipe, device: torch.device, world: World
+        self,
+        detector: Detector,
+        recipe: DetectionRecipe,
+        device: torch.device,
+        world: World,
+        run: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.run = run or {}
+        """What the run is, by ``identity``."""
         self.detector, self.recipe, self.world = detector, recipe, world
         self._device = device
         self.step = self.events = self.noted = 0
@@ -120,12 +127,15 @@ class DetectorState(Clock):
         self.count_time()
         weights = self.detector.state_dict()
         check_finite(weights, self.step)
+        events, digest = folder.sync_events()
         save_checkpoint(
             folder.checkpoint,
             {
+                "run": self.run,
                 "step": self.step,
                 "phase": self.number,
-                "events": folder.sync_events(),
+                "events": events,
+                "events_sha256": digest,
                 "seconds": self.seconds,
                 "noted": self.noted,
                 "losses": losses,
@@ -141,9 +151,10 @@ class DetectorState(Clock):
         """Become the ``state`` that was saved in ``folder``.
 
         Raises:
-            UserError: it is of another detector, recipe or version.
+            UserError: it is of another run or version.
         """
         try:
+            check_same_run(state, self.run, folder)
             self.begin_phase(state["phase"])
             self.step = state["step"]
             self.events = state["events"]

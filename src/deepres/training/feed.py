@@ -1,5 +1,6 @@
 """What a data set gives to a run: batches to train on, images to test on, and the mean."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +38,9 @@ class TrainingBatches(Protocol):
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return both in one."""
+
+    def close(self) -> None:
+        """End the processes that decode images, if there are any."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +143,10 @@ def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Fee
 def _mean_image(images: CentreCrops, crop: int, world: World) -> Tensor:
     total = torch.zeros(3, crop, crop, dtype=torch.int64)
     count = torch.zeros((), dtype=torch.int64)
-    for batch, labels in images.batches(100, world):
-        total += batch.sum(0, dtype=torch.int64).cpu()  # exact
-        count += len(labels)
+    with closing(images.batches(100, world)) as batches:
+        for batch, labels in batches:
+            total += batch.sum(0, dtype=torch.int64).cpu()  # exact
+            count += len(labels)
     total, count = world.sum(total), world.sum(count)
     if not count:
         raise UserError(f"none of the {len(images)} images for the mean can be decoded")

@@ -1,11 +1,16 @@
-"""Ctrl-C and SIGTERM as requests: the step ends, the state is saved, then the program stops."""
+"""Signals as requests to stop: the step ends, the state is saved, then the program stops."""
 
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+
+HANGUP = getattr(signal, "SIGHUP", None)
+"""By which a terminal says that it is closed; Windows has none."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))
 
 
 class Interrupted(Exception):
@@ -14,7 +19,7 @@ class Interrupted(Exception):
     def __init__(
         self, signal_number: int, step: int, *runs: Path, command: str = "deepres train"
     ) -> None:
-        names = " ".join(map(str, runs))
+        names = shlex.join(map(str, runs))
         super().__init__(f"stopped at step {step:,}; go on with: {command} --resume {names}")
         self.signal_number, self.step, self.runs = signal_number, step, runs
 
@@ -27,12 +32,17 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first SIGINT or SIGTERM into a request; a second one acts as usual, at once."""
+    """Turn the first of ``SIGNALS`` into a request; a second one acts as usual, at once.
+
+    SIGHUP stays ignored if it is: ``nohup`` is there for runs to outlive their terminal.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # Python allows signal handlers in the main thread only
         return
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    usual = {number: signal.getsignal(number) for number in SIGNALS}
+    if usual.get(HANGUP) == signal.SIG_IGN:
+        del usual[HANGUP]
 
     def note(number: int, frame: FrameType | None) -> None:
         request.signal_number = number

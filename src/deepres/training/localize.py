@@ -1,5 +1,6 @@
 """The loop that trains a localization network (appendix C)."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +61,7 @@ def run_steps(run: LocalizerTraining) -> None:
     recipe, state, world = run.recipe, run.state, run.world
     train_note = test_note = ""
     bar = Progress(f"localize {recipe.model}", recipe.steps, state.step, shown=world.leader)
-    with stop_on_signals() as stop, bar:
+    with stop_on_signals() as stop, bar, closing(run.batches):
         save_and_stop = SaveAndStop(
             state, run.folder, run.save_every_s, stop, world, command=COMMAND
         )

@@ -1,6 +1,7 @@
 """A run that trains a localization network from its first step to its result."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.detection.localization_crops import CropBatches
 from deepres.data.download import file_digest
+from deepres.data.images import modification_times
 from deepres.data.loading import number_of_workers
 from deepres.detection.localizer_file import build_localizer, save_localizer
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.files import write_json
 from deepres.models.weights import load_model, weights_file
 from deepres.recipes.localization import (
     LocalizationRecipe,
@@ -26,6 +27,7 @@ from deepres.runtime import keep_freed_memory, make_repeatable
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
+    check_space,
     initial_weights_of,
     locked,
     note_resumption,
@@ -35,7 +37,7 @@ from deepres.training.beginning import (
 )
 from deepres.training.localize import LocalizerTraining, run_steps
 from deepres.training.optim import make_optimizer
-from deepres.training.state import TrainingState, latest_state
+from deepres.training.state import TrainingState, identity, latest_state
 
 
 def train_localizer(
@@ -101,12 +103,14 @@ def train_localizer(
             "mean": classifier.mean.mean((1, 2)).tolist(),
             "std": classifier.std.flatten().tolist(),
         },
-        "provenance": run_provenance(target, world),
+        "provenance": run_provenance(target, world) | _state(data),
     }
     training = _prepare(folder, recipe, data, meta, world, target, workers, save_every_s)
     kept = training.localizer.network.network
     known = classifier.network.state_dict()
     kept.load_state_dict({name: known[name] for name in kept.state_dict()})
+    if world.leader:
+        check_space([(folder, training.localizer)])
     with locked(folder, world):
         if world.leader:
             folder.check_absent()
@@ -163,14 +167,20 @@ def resume_localizer(
         done = training.state
         done.load(state, folder)
         training.logged_step, training.logged_seconds = done.step, done.seconds
+        if world.leader:
+            check_space([(folder, training.localizer)])
         say(f"going on from step {done.step:,} of {recipe.steps:,}")
         meta |= {"recipe": recipe.to_dict(), "departures": localization_departures(recipe)}
-        note_resumption(meta, run_provenance(target, world), done.step, say)
+        note_resumption(meta, run_provenance(target, world) | _state(data), done.step, say)
         if world.leader:
-            folder.set_tests_aside(recipe.steps)
             folder.rewind_events(done.events)
             folder.write_meta(meta)
         return _run(training, meta)
+
+
+def _state(data: LocalizationData) -> dict[str, str]:
+    """Return what else may have changed about the data when a run goes on."""
+    return {"image_files": modification_times([*data.train.paths(), *data.test.paths()])}
 
 
 def _prepare(
@@ -213,7 +223,9 @@ def _prepare(
         recipe=recipe,
         localizer=localizer,
         network=sharing_gradients(network, device) if world.size > 1 else network,
-        state=TrainingState(localizer, optimizer, recipe.log_every, device, world),
+        state=TrainingState(
+            *(localizer, optimizer, recipe.log_every, device, world), identity(recipe, seed)
+        ),
         data=data,
         batches=batches,
         folder=folder,
@@ -227,14 +239,17 @@ def _prepare(
 
 def _run(run: LocalizerTraining, meta: dict[str, Any]) -> dict[str, Any]:
     """Train to the end, and write the final weights and numbers; return them."""
-    if run.world.leader:
-        run.folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     run_steps(run)
     result = _result(run, meta) if run.world.leader else {}
     if run.world.leader:
         architecture = meta["weights"]["architecture"]
-        save_localizer(run.folder.weights, run.localizer, architecture, run.recipe, result)
-        write_json(run.folder.result, result)
+        run.folder.finish(
+            partial(
+                save_localizer,
+                *(run.folder.weights, run.localizer, architecture, run.recipe, result),
+            ),
+            result,
+        )
     return run.world.leaders(result)
 
 

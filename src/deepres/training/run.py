@@ -1,7 +1,7 @@
 """A run from its first step to its result, and its continuation after any kind of end."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,6 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.files import read_json, write_json
 from deepres.models.weights import save_weights
 from deepres.progress import Progress
 from deepres.recipes import (
@@ -22,7 +21,13 @@ from deepres.recipes import (
     departures,
 )
 from deepres.run_folder import RunFolder
-from deepres.training.beginning import SAVE_EVERY_S, locked, note_resumption, run_provenance
+from deepres.training.beginning import (
+    SAVE_EVERY_S,
+    check_space,
+    locked,
+    note_resumption,
+    run_provenance,
+)
 from deepres.training.classify import Training, run_steps
 from deepres.training.interrupt import StopRequest
 from deepres.training.setup import How, kernels, precision, set_up
@@ -120,11 +125,14 @@ def train_together(runs: Sequence[NewRun], data: Data, how: How) -> list[dict[st
         set_up(run.folder, run.recipe, data, run.seed, how, world, device, bar)
         for run, bar in zip(runs, bars, strict=True)
     ]
+    if world.leader:
+        check_space([(each.folder, each.classifier.network) for each in trainings])
     with ExitStack() as locks:
         metas = []
         for training, (recipe, seed, _) in zip(trainings, runs, strict=True):
             locks.enter_context(locked(training.folder, world))
-            meta = _meta(recipe, data, seed, _provenance(recipe, how, device, world, len(runs)))
+            now = _provenance(recipe, data, how, device, world, len(runs))
+            meta = _meta(recipe, data, seed, now)
             if world.leader:
                 training.folder.check_absent()
                 training.folder.write_meta(meta)
@@ -188,7 +196,7 @@ def resume_together(
     world, device = join_world(how.device)
     _check_alone(len(runs), world)
     with ExitStack() as locks:
-        trainings, metas = [], []
+        trainings, metas, nows = [], [], []
         for run, bar in zip(runs, _bars(how, len(runs), world), strict=True):
             folder = RunFolder(run)
             meta = folder.read_meta()
@@ -205,17 +213,25 @@ def resume_together(
                 training.state.load(state, folder)
             done = training.state
             training.logged_step, training.logged_seconds = done.step, done.seconds
-            now = _provenance(recipe, how, device, world, len(runs))
-            if world.leader:
-                how.say(f"going on from step {done.step:,} of {recipe.steps:,}")
-                meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
-                note_resumption(meta, now, done.step, how.say)
-                folder.set_tests_aside(recipe.steps)
-                folder.rewind_events(done.events)
-                folder.write_meta(meta)
             trainings.append(training)
-            metas.append(meta)
+            metas.append(meta | {"recipe": recipe.to_dict(), "departures": departures(recipe)})
+            nows.append(_provenance(recipe, data, how, device, world, len(runs)))
+        if world.leader:
+            check_space([(each.folder, each.classifier.network) for each in trainings])
+            for training, meta, now in zip(trainings, metas, nows, strict=True):
+                _note_going_on(training, meta, now, how.say)
         return _run(trainings, metas, device, how.say)
+
+
+def _note_going_on(
+    training: Training, meta: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]
+) -> None:
+    """Say from where a run goes on, and bring its files and its ``meta`` to that."""
+    done, folder = training.state, training.folder
+    say(f"going on from step {done.step:,} of {training.recipe.steps:,}")
+    note_resumption(meta, now, done.step, say)
+    folder.rewind_events(done.events)
+    folder.write_meta(meta)
 
 
 def check_same_data(folder: RunFolder, data: Data) -> None:
@@ -269,14 +285,20 @@ def _meta(
 
 
 def _provenance(
-    recipe: CifarRecipe | ImageNetRecipe, how: How, device: torch.device, world: World, runs: int
+    recipe: CifarRecipe | ImageNetRecipe,
+    data: Data,
+    how: How,
+    device: torch.device,
+    world: World,
+    runs: int,
 ) -> dict[str, Any]:
     computed = {
         "runs_at_once": runs,
         "precision": precision(recipe, device),
         "kernels": kernels(recipe, how, world, device),
     }
-    return {**run_provenance(device, world), **computed}
+    files = data.state() if isinstance(data, ImageFolder) else {}
+    return {**run_provenance(device, world), **computed, **files}
 
 
 def _run(
@@ -290,21 +312,22 @@ def _run(
         partial(_to_the_end, training, meta)
         for training, meta in zip(trainings, metas, strict=True)
     ]
-    take_turns(loops, device, say)
+    with ExitStack() as streams:
+        for training in trainings:
+            streams.enter_context(closing(training.feed.batches))
+        take_turns(loops, device, say)
     world = trainings[0].world
-    return world.leaders([read_json(t.folder.result) for t in trainings] if world.leader else [])
+    results = [t.folder.read_result() or {} for t in trainings] if world.leader else []
+    return world.leaders(results)
 
 
 def _to_the_end(training: Training, meta: dict[str, Any], stop: StopRequest) -> Iterator[None]:
     """Train, then write the final weights and numbers; pause after each step."""
     folder, leader = training.folder, training.world.leader
-    if leader:
-        folder.result.unlink(missing_ok=True)  # the weights stay until there are better ones
     yield from run_steps(training, stop)
     if leader:
         result = _result(training, meta)
-        save_weights(folder.weights, training.classifier, result)
-        write_json(folder.result, result)
+        folder.finish(partial(save_weights, folder.weights, training.classifier, result), result)
 
 
 def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:

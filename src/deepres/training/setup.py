@@ -32,7 +32,7 @@ from deepres.training.graph import GraphedStep
 from deepres.training.optim import make_optimizer
 from deepres.training.precision import InBf16
 from deepres.training.recompute import recompute_blocks
-from deepres.training.state import TrainingState
+from deepres.training.state import TrainingState, identity
 from deepres.training.step import training_step
 
 WHOLE_LAYERS = "Triton, whole layers"
@@ -95,7 +95,9 @@ def set_up(
         recipe=recipe,
         classifier=classifier,
         step=make_step(network, optimizer, feed.batches.prepare, recipe, how, world, device),
-        state=TrainingState(classifier, optimizer, recipe.log_every, device, world),
+        state=TrainingState(
+            *(classifier, optimizer, recipe.log_every, device, world), identity(recipe, seed)
+        ),
         feed=feed,
         folder=RunFolder(folder),
         save_every_s=how.save_every_s,

@@ -17,12 +17,42 @@ from deepres.checkpoint import (
 )
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.recipes.schema import Recipe
 from deepres.run_folder import RunFolder
 from deepres.training.optim import load_optimizer
+
+CHANGED_BY_RESUMING = ("steps", "bad_images")
 
 
 class Diverged(UserError):
     """The loss or a weight is no longer a finite number."""
+
+
+def identity(recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Return what a run is, to tell it from others: all but what ``--resume`` may change."""
+    fields = recipe.to_dict()
+    return {key: fields[key] for key in fields if key not in CHANGED_BY_RESUMING} | {"seed": seed}
+
+
+def check_same_run(state: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
+    """Make sure that ``state`` and the events up to it are of the run that ``folder`` says.
+
+    Args:
+        state: as it was saved in the folder; of before it said so, it is taken for the run's.
+        now: the run's identity.
+        folder: the run's.
+
+    Raises:
+        UserError: they are not; the fields that differ are named.
+    """
+    then = state.get("run", {})
+    if differ := [key for key in now if now[key] != then.get(key, now[key])]:
+        words = ", ".join(f"{key} {now[key]} (saved: {then[key]})" for key in differ)
+        raise UserError(
+            f"{folder.checkpoint} is of another run than {folder.recipe} says: {words}; restore "
+            "the one that is wrong, or start a new run in another folder"
+        )
+    folder.check_events(state["events"], state.get("events_sha256"))
 
 
 class Clock:
@@ -70,9 +100,12 @@ class TrainingState(Clock):
         log_every: int,
         device: torch.device,
         world: World = ALONE,
+        run: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.run = run or {}
+        """What the run is, by ``identity``."""
         self.optimizer = optimizer
         self.world = world
         self.step = 0
@@ -134,11 +167,14 @@ class TrainingState(Clock):
         self.count_time()
         weights = self.model.network.state_dict()
         check_finite(weights, self.step)
+        events, digest = folder.sync_events()
         save_checkpoint(
             folder.checkpoint,
             {
+                "run": self.run,
                 "step": self.step,
-                "events": folder.sync_events(),
+                "events": events,
+                "events_sha256": digest,
                 "warming_up": self.warming_up,
                 "plateaus": self.plateaus,
                 "best_error_pct": self.best_error_pct,
@@ -157,9 +193,10 @@ class TrainingState(Clock):
         """Become the ``state`` that was saved in ``folder``.
 
         Raises:
-            UserError: it is of another network, recipe or version.
+            UserError: it is of another run or version.
         """
         try:
+            check_same_run(state, self.run, folder)
             self.step = state["step"]
             self.events = state["events"]
             self.warming_up = state["warming_up"]

@@ -1,7 +1,7 @@
 """The batches of a detection run: which images, and which of them mirrored, is for (seed, step)."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from deepres.data.detection.loading import image_tensor, target
 from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
-from deepres.data.loading import load
+from deepres.data.loading import StepStream
 from deepres.data.sampling import Sampler
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
@@ -143,11 +143,9 @@ class DetectionBatches:
         self._images = learnable(data, masks)
         self._sampler = ImageSampler(len(self._images), batch_size, flip, seed)
         self._share = world.share(batch_size)
-        self._decoder = PictureStream(Pictures(self._images), self._sampler, self._share)
-        self._masks, self._steps = masks, steps
-        self._device, self._workers = device, workers
-        self._next_step = -1
-        self._stream: Iterator[Decoded] = iter(())
+        pictures = PictureStream(Pictures(self._images), self._sampler, self._share)
+        self._stream = StepStream(pictures, steps, workers, device)
+        self._masks, self._device = masks, device
 
     def __call__(self, step: int) -> tuple[list[Tensor], list[Target]]:
         """Return this process's images, each (3, H, W) float32 in [0, 1], and their targets.
@@ -155,11 +153,7 @@ class DetectionBatches:
         Raises:
             UserError: an image cannot be decoded, or is not as its annotation says.
         """
-        if step != self._next_step or step >= self._steps:
-            steps = range(step, max(step + 1, self._steps))
-            self._stream = load(self._decoder, steps, self._workers, self._device)
-        decoded = next(self._stream)
-        self._next_step = step + 1
+        decoded = self._stream(step)
         if decoded.mistake:
             raise UserError(decoded.mistake)
         draws = self._sampler.batch(step)
@@ -168,6 +162,10 @@ class DetectionBatches:
         images = [image.to(self._device, non_blocking=True) for image in decoded.images]
         on_device = [{key: t.to(self._device) for key, t in each.items()} for each in targets]
         return images, on_device
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        self._stream.close()
 
     def _target(self, place: int, flip: bool) -> Target:
         image = self._images[place]

@@ -1,6 +1,5 @@
 """Random crops of images with boxes (the paper's appendix C)."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch.utils.data import Dataset
 from deepres.data.crops import colour_shifts, crop_corner, crop_of_scaled, scaled_size
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.images import BadImage, open_image
-from deepres.data.loading import load
+from deepres.data.loading import StepStream
 from deepres.data.sampling import CropSampler
 from deepres.data.transforms import prepare
 from deepres.distributed import ALONE, World
@@ -130,11 +129,10 @@ class CropBatches:
         workers: int,
         world: World = ALONE,
     ) -> None:
-        self._crops = CropStream(images, recipe, seed, world.share(recipe.batch_size))
+        crops = CropStream(images, recipe, seed, world.share(recipe.batch_size))
+        self._stream = StepStream(crops, recipe.steps, workers, device)
         self._mean, self._std = mean.to(device), std.to(device)
-        self._steps, self._device, self._workers = recipe.steps, device, workers
-        self._next_step = -1
-        self._stream: Iterator[Crops] = iter(())
+        self._device = device
 
     def __call__(self, step: int) -> Crops:
         """Return this process's share of the batch of ``step``, prepared, on the device.
@@ -142,16 +140,16 @@ class CropBatches:
         Raises:
             BadImage: a file cannot be decoded.
         """
-        if step != self._next_step or step >= self._steps:
-            steps = range(step, max(step + 1, self._steps))
-            self._stream = load(self._crops, steps, self._workers, self._device)
-        crops = next(self._stream)
+        crops = self._stream(step)
         if crops.bad:
             raise BadImage(crops.bad)
-        self._next_step = step + 1
         pixels, classes, shifts, boxes, counts = (
             column.to(self._device, non_blocking=True) for column in crops[:-1]
         )
         images = prepare(pixels.permute(0, 3, 1, 2), self._mean, self._std)
         images.add_(shifts[:, :, None, None] / self._std)
         return Crops(images, classes, shifts, boxes, counts)
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        self._stream.close()

@@ -80,6 +80,10 @@ class DetectionSet:
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def paths(self) -> list[Path]:
+        """Return where the images are."""
+        return [image.path for image in self.images]
+
     def spread(self, count: int) -> Self:
         """Return the set with ``count`` of its images, evenly spread; all if there are no more."""
         if count >= len(self):

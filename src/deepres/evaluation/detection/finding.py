@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,16 +135,17 @@ def find_objects(
     detections: dict[str, Detections] = {}
     entries: list[CocoDetection] = []
     mine = range(world.rank, len(data), world.size)
-    for done, decoded in enumerate(load(SinglePictures(data.images), mine, workers, device), 1):
-        if decoded.mistake:
-            raise UserError(decoded.mistake)
-        (found,) = detect(detectors, decoded.images, improvements)
-        image = data.images[mine[done - 1]].id
-        if rule == "coco":  # at once: masks as they are take a thousand times the memory
-            entries += as_coco(image, found, categories)
-        else:
-            detections[image] = dataclasses.replace(found, masks=None)
-        on_image(min(done * world.size, len(data)))
+    with closing(load(SinglePictures(data.images), mine, workers, device)) as stream:
+        for done, decoded in enumerate(stream, 1):
+            if decoded.mistake:
+                raise UserError(decoded.mistake)
+            (found,) = detect(detectors, decoded.images, improvements)
+            image = data.images[mine[done - 1]].id
+            if rule == "coco":  # at once: masks as they are take a thousand times the memory
+                entries += as_coco(image, found, categories)
+            else:
+                detections[image] = dataclasses.replace(found, masks=None)
+            on_image(min(done * world.size, len(data)))
     by_process = world.gather((detections, entries))
     return Found(
         data,

@@ -1,6 +1,7 @@
 """Where a localization network says that the objects of given classes are."""
 
 from collections.abc import Callable
+from contextlib import closing
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from deepres.data.images import BadImage
 from deepres.data.loading import load
 from deepres.detection.localization import Localizer
 from deepres.distributed import ALONE, World
+from deepres.models.classifier import check_outputs
 
 
 def locate(
@@ -44,6 +46,7 @@ def locate(
 
     Raises:
         BadImage: an image cannot be decoded.
+        UserError: the network's answer is no finite number.
     """
     looks = views_called(views, localizer.crop, localizer.shorter_side)
     own = range(world.rank, len(images), world.size)
@@ -51,22 +54,26 @@ def locate(
     seen = SeenImages(images, batches, looks)
     boxes = torch.zeros(*classes.shape, 4)
     done = 0
-    for places, of_views, bad in load(seen, range(len(batches)), workers, device):
-        if bad:
-            raise BadImage(bad)
-        width, height = images.sizes[places[0]].tolist()
-        highest = torch.full((len(places), classes.shape[1]), -1.0)
-        for view, pixels in zip(looks, of_views, strict=True):
-            inputs = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-            found, scores = (each.cpu() for each in localizer(inputs, classes[places].to(device)))
-            x1, y1, x2, y2 = view.window(width, height)
-            across, down = ((x2 - x1) / inputs.shape[3], (y2 - y1) / inputs.shape[2])
-            found = found * torch.tensor([across, down] * 2) + torch.tensor([x1, y1] * 2)
-            better = scores > highest
-            boxes[places] = torch.where(better[..., None], found, boxes[places])
-            highest = torch.maximum(scores, highest)
-        done += len(places) * world.size
-        on_images(min(done, len(images)))
+    with closing(load(seen, range(len(batches)), workers, device)) as stream:
+        for places, of_views, bad in stream:
+            if bad:
+                raise BadImage(bad)
+            width, height = images.sizes[places[0]].tolist()
+            highest = torch.full((len(places), classes.shape[1]), -1.0)
+            for view, pixels in zip(looks, of_views, strict=True):
+                inputs = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+                answer = localizer(inputs, classes[places].to(device))
+                found, scores = (each.cpu() for each in answer)
+                check_outputs(found)
+                check_outputs(scores)
+                x1, y1, x2, y2 = view.window(width, height)
+                across, down = ((x2 - x1) / inputs.shape[3], (y2 - y1) / inputs.shape[2])
+                found = found * torch.tensor([across, down] * 2) + torch.tensor([x1, y1] * 2)
+                better = scores > highest
+                boxes[places] = torch.where(better[..., None], found, boxes[places])
+                highest = torch.maximum(scores, highest)
+            done += len(places) * world.size
+            on_images(min(done, len(images)))
     return world.sum(boxes)
 
 

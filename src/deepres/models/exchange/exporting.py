@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepres.errors import UserError, unknown_name
-from deepres.files import atomic_write, write_json
+from deepres.files import atomic_write, check_free, write_json
 from deepres.models.classifier import Classifier
 from deepres.models.exchange.caffe import encode_mean, encode_net
 from deepres.models.exchange.caffe_deploy import deploy_text
@@ -30,6 +30,8 @@ SUFFIXES = {
     "onnx": ".onnx",
     "caffe": ".caffemodel",
 }
+BESIDE = {"torchvision": (".json",), "caffe": (".mean.binaryproto", ".prototxt")}
+"""What is written beside the weights."""
 TOLERANCE = 1e-4  # of the logits, relative; a wrong layout or preparation is off by far more
 
 
@@ -38,6 +40,8 @@ def export_weights(
     target: Target,
     out: Path | None = None,
     say: Say = lambda line: None,
+    *,
+    force: bool = False,
 ) -> list[Path]:
     """Write a trained network for another program, and check what was written.
 
@@ -47,24 +51,30 @@ def export_weights(
             ``torchvision.models``; "onnx"; or "caffe", as the authors' released models.
         out: the file; by default beside the weights, called after the network.
         say: is told what the weights expect and how they were checked.
+        force: replace files that are there under names that ``out`` does not give.
 
     Returns:
         The files that were written, the weights first.
 
     Raises:
-        UserError: the weights cannot be read, the other program has no such network, or what was
-            written does not say what the network says. Nothing takes its name then.
+        UserError: the weights cannot be read, the other program has no such network, what was
+            written does not say what the network says, or a file would be replaced. Nothing takes
+            its name then.
     """
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
     source = weights_file(weights)
     classifier = load_model(weights)
     name = classifier.network.architecture["name"]
+    named = out is not None
     out = out or source.with_name(f"{name}{SUFFIXES[target]}")
     if out.suffix != SUFFIXES[target]:
         raise UserError(f"a file for {target} ends in {SUFFIXES[target]}, got {out}")
     if out.resolve() == source.resolve():
         raise UserError(f"{out} would replace the weights themselves; choose another by --out")
+    beside = [out.with_suffix(ending) for ending in BESIDE.get(target, ())]
+    if not force:
+        check_free(beside if named else [out, *beside])
     writers = {
         "safetensors": _to_safetensors,
         "torchvision": _to_torchvision,

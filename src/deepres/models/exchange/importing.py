@@ -28,7 +28,7 @@ from deepres.models.exchange.preparation import (
     read_mean,
 )
 from deepres.models.stages import StagedNetwork
-from deepres.models.weights import check_fit
+from deepres.models.weights import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
 
 Source = Literal["torchvision", "timm", "caffe"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -104,9 +104,7 @@ def import_weights(
         mean_tensor, std = per_channel(IMAGENET_MEAN), per_channel(IMAGENET_STD)
         if options := TORCH_OPTIONS[name]:
             say(f"{source}'s {name}: {STRIDE_3X3 if 'stride_on' in options else OPTION_B}")
-    for key, tensor in state.items():
-        if not tensor.isfinite().all():
-            raise UserError(f"{file} holds a value in {key} that is no finite number")
+    check_numbers({**state, INPUT_MEAN: mean_tensor, INPUT_STD: std}, file)
     network.load_state_dict(state, assign=True)
     names = class_names(state[_head(name)].shape[0], classes)
     prepared = Classifier(
