@@ -35,7 +35,8 @@ def call(options: argparse.Namespace) -> int:
     )
     device = resolve_device(options.device)
     if options.list:
-        show_list({artefact: planned([artefact]) for artefact in artefacts}, options.runs, device)
+        by_artefact = {artefact: planned([artefact]) for artefact in artefacts}
+        show_list(by_artefact, options.runs, device, options.measure)
         return 0
     data = cache(partial(open_data, options.data))
     label = artefacts[0].name if len(artefacts) == 1 else "reproduce"
@@ -66,12 +67,12 @@ def call(options: argparse.Namespace) -> int:
 
 
 def show_list(
-    planned: dict[Artefact, list[PlannedRun]], folder: Path, device: torch.device
+    planned: dict[Artefact, list[PlannedRun]], folder: Path, device: torch.device, measure: bool
 ) -> None:
     """Print each artefact, how many of its runs are finished, and what the rest would take."""
     runs = {run.folder: run for each in planned.values() for run in each}
     unfinished = [run for run in runs.values() if run.state() != "finished"]
-    seconds = time_left(unfinished, find_runs([folder]), device)
+    seconds = time_left(unfinished, find_runs([folder]), device, measure)
     rows = []
     for artefact, needed in planned.items():
         missing = [run.folder for run in needed if run.folder in seconds]

@@ -23,6 +23,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         action="store_true",
         help="say what there is, what is missing, and how long that would take here",
     )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="with --list: take a few steps of each network, in place of an estimate by its "
+        "multiply-adds",
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="shorten every run to so many steps")
     length.add_argument(
