@@ -3,12 +3,16 @@
 The paper's networks, its training and evaluation protocol, and its results, reproduced.
 """
 
-from deepres.data.cifar10 import load_cifar10, load_sample
-from deepres.data.folder import open_image_folder
-from deepres.evaluation.metrics import evaluate
-from deepres.models import create_model, list_models, load_model
-from deepres.recipes import get_recipe
-from deepres.training import resume, train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepres.data.cifar10 import load_cifar10, load_sample
+    from deepres.data.folder import open_image_folder
+    from deepres.evaluation.metrics import evaluate
+    from deepres.models import create_model, list_models, load_model
+    from deepres.recipes import get_recipe
+    from deepres.training import resume, train
 
 __all__ = [
     "create_model",
@@ -22,3 +26,29 @@ __all__ = [
     "resume",
     "train",
 ]
+
+_HOMES = {
+    "create_model": "models",
+    "evaluate": "evaluation.metrics",
+    "get_recipe": "recipes",
+    "list_models": "models",
+    "load_cifar10": "data.cifar10",
+    "load_model": "models",
+    "load_sample": "data.cifar10",
+    "open_image_folder": "data.folder",
+    "resume": "training",
+    "train": "training",
+}
+"""Where each name is imported from when it is first used: not all of them at ``import deepres``."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

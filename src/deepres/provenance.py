@@ -6,12 +6,16 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
-def provenance(device: torch.device) -> dict[str, str]:
+def provenance(device: "torch.device") -> dict[str, str]:
     """Return the versions and the hardware behind a number that is measured on ``device``."""
+    import torch  # the command's --version needs only what is below
+
     return {
         "deepres": installed_version(),
         "commit": _commit(),
@@ -53,7 +57,9 @@ def _commit() -> str:
         return "unknown"
 
 
-def _hardware(device: torch.device) -> str:
+def _hardware(device: "torch.device") -> str:
+    import torch
+
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()

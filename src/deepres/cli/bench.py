@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import torch
 
-from deepres.cli import Commands
+from deepres.cli.options.bench import PHOTOGRAPHS_ON_CPU, PROFILES
 from deepres.cli.terminal import print_table, say
 from deepres.errors import UserError
 from deepres.evaluation.scores import VIEWS_AT_ONCE
@@ -23,80 +23,7 @@ from deepres.recipes.imagenet import imagenet_recipe
 from deepres.runtime import has_native_bf16, resolve_device
 from deepres.speed.machine import limited_by
 from deepres.speed.measure import DTYPES, Speed, Timing, measure_alone
-from deepres.speed.profile import COSTLIEST
 from deepres.speed.work import Kind, Work
-
-PHOTOGRAPHS_ON_CPU = 16
-"""Images at a time for ImageNet's networks on a CPU, where the recipe's 256 take minutes."""
-PROFILES = Path("profiles")
-DESCRIPTION = """\
-Measure training and inference of networks in images per second, on images that are there already.
-
-Training is what deepres train does at each step; CIFAR-10's augmentation is a part of it, decoding
-ImageNet's files is not. Inference is what deepres evaluate does for 1-crop views.
-
-of limit   the operations of convolutions and fully connected layers per second (training: three
-           times those of inference), as a share of the most that the machine does in the same
-           precision in the same turn: on a CPU multiply-adds on registers in float32, a convolution
-           that is known to be fast in bfloat16; on a GPU, or without a C compiler, a large matrix
-           product
-of copy    the least bytes moved per second, as a share of what a large copy reads and writes:
-           each convolution and fully connected layer reads its input and its weights and writes its
-           output once, all else costs nothing (training: three times that, without the optimizer).
-           What passes from layer to layer in a cache can take it above 1
-memory     the peak: allocated on a CUDA device; on a CPU, by which a fresh process grew
-
-Ranges are over turns. With --threads 1 on a CPU, times are CPU times, which other work on the
-machine disturbs less."""
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "bench",
-        help="measure training and inference speed, memory, and the share of the machine's rates",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("networks", nargs="+", metavar="NETWORK", help="e.g. resnet20")
-    parser.add_argument(
-        "--batch",
-        type=int,
-        metavar="IMAGES",
-        help=f"at a time (default: the recipe's for training, {VIEWS_AT_ONCE} for inference; for "
-        f"ImageNet's networks on a CPU {PHOTOGRAPHS_ON_CPU})",
-    )
-    parser.add_argument(
-        "--precision", choices=list(DTYPES), help="default: bf16 where the device has it, else fp32"
-    )
-    parser.add_argument("--only", choices=get_args(Kind), help="measure one of the two")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="replace a field of the recipe, e.g. shortcut=B or accumulate=4, as for deepres train",
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="of the CPU (default: all)"
-    )
-    parser.add_argument("--turns", type=int, default=5, help="how often (default: %(default)s)")
-    parser.add_argument(
-        "--turn-seconds",
-        type=float,
-        default=1.0,
-        metavar="SECONDS",
-        help="how long a turn is, at least (default: %(default)s); never less than one batch",
-    )
-    parser.add_argument(
-        "--profile",
-        action="store_true",
-        help=f"print the {COSTLIEST} costliest kernels (on a CPU: operators), and write a trace "
-        f"for ui.perfetto.dev into {PROFILES}/",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, too")
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:
@@ -108,6 +35,7 @@ def call(options: argparse.Namespace) -> int:
             raise UserError(f"--{name} must be at least 1, got {value}")
     device = resolve_device(options.device)
     options.precision = options.precision or ("bf16" if has_native_bf16(device) else "fp32")
+    options.threads = options.threads or torch.get_num_threads()
     torch.set_num_threads(options.threads)  # for the provenance
     works = [work for name in options.networks for work in _works(name, options, device)]
     timing = Timing(options.device, options.threads, options.turns, options.turn_seconds)

@@ -1,29 +1,12 @@
 """deepres compare: runs against each other."""
 
 import argparse
-from pathlib import Path
 
-from deepres.cli import Commands
 from deepres.errors import UserError
 from deepres.report.comparison import comparison, recipe_differences, result_differences
 from deepres.report.pictures import PICTURES, save_picture
 from deepres.report.render import as_text
 from deepres.report.runs import read_run
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "compare", help="draw runs over each other, and list in what they differ"
-    )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("compare.png"),
-        help="where to draw the curves: .png, .svg or .pdf (default: %(default)s)",
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

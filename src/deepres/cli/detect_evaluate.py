@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepres.cli import Commands
 from deepres.cli.detection import (
-    add_improvements,
     improvements_of,
     open_test_set,
     print_precisions,
@@ -30,63 +28,6 @@ if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.evaluation.detection.finding import Found
 
 Scores = dict[str, Any]
-
-EPILOG = """Table 9, with two runs of COCO's recipe, the second with --set global_context=true:
-  deepres detect evaluate runs/resnet101-coco-s0 runs/resnet101-coco-context-s0 --ablation
-A results file in VOC's, ImageNet DET's or COCO's format, whoever made it:
-  deepres detect evaluate --results results/VOC2007/Main --on voc2007-test --data VOCdevkit"""
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "evaluate",
-        help="test a detector, an ensemble of several, or a results file",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "runs", type=Path, nargs="*", metavar="RUN", help="run folders or .safetensors files"
-    )
-    parser.add_argument(
-        "--on",
-        metavar="SET",
-        help="voc2007-test, coco2017-val, imagenet-det-val, or a list of images in a folder of "
-        "one's own (default: the test set of the first run)",
-    )
-    parser.add_argument(
-        "--data", type=Path, help="where the data set was unpacked (default: as in training)"
-    )
-    parser.add_argument(
-        "--bad-boxes",
-        choices=["fail", "drop"],
-        help="stop at annotations that cannot be right, or leave them out and say so (default: as "
-        "in training, else stop)",
-    )
-    add_improvements(parser)
-    parser.add_argument(
-        "--ablation",
-        action="store_true",
-        help="the rows of Table 9, each with one improvement more; runs with global context and "
-        "more than one of them add theirs",
-    )
-    parser.add_argument(
-        "--results",
-        type=Path,
-        metavar="FILE|DIR",
-        help="score this results file of the benchmark's official format, without a detector",
-    )
-    parser.add_argument(
-        "--save-results",
-        type=Path,
-        metavar="DIR",
-        help="write what is found in the benchmark's official format, for its server",
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

@@ -27,20 +27,6 @@ PRECISIONS = {
 }
 
 
-def add_improvements(parser: argparse.ArgumentParser) -> None:
-    """Declare the switches for the appendix's improvements."""
-    parser.add_argument(
-        "--refine",
-        action="store_true",
-        help="iterative box refinement with box voting (appendix B)",
-    )
-    parser.add_argument(
-        "--multi-scale",
-        action="store_true",
-        help="maxout over two adjacent of five scales (appendix B)",
-    )
-
-
 def improvements_of(options: argparse.Namespace, detector: "Detector") -> "Improvements":
     """Return the improvements that are asked for."""
     from deepres.detection.inference import Improvements

@@ -6,12 +6,10 @@ import os
 from functools import partial
 from pathlib import Path
 
-from deepres.cli import Commands
-from deepres.cli.terminal import DATA_HELP, IMAGENET_FOLDER, open_data, print_table, say
+from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
-from deepres.data.views import VIEWS
 from deepres.distributed import join_world
 from deepres.errors import UserError
 from deepres.evaluation.protocol import score_weights
@@ -28,63 +26,6 @@ from deepres.runtime import keep_freed_memory, make_repeatable
 
 CLASSES_SHOWN = 20
 """With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "evaluate", help="test a trained network, or several and their ensemble"
-    )
-    parser.add_argument(
-        "weights", type=Path, nargs="+", help="run folders or .safetensors files; several: ensemble"
-    )
-    parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument(
-        "--views",
-        choices=VIEWS,
-        default="1-crop",
-        help="what the network sees of an image (§3.4): its centre (default), the 10 crops, or the "
-        "whole image and its mirror image at five scales; the scores are averaged",
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
-    parser.add_argument(
-        "--fold",
-        action=argparse.BooleanOptionalAction,
-        help="have convolutions do the BN after them and, on a CPU, sums and ReLU too; the same to "
-        "rounding, but faster (default: on a CPU)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=["fp32", "bf16"],
-        default="fp32",
-        help="of convolutions and linear layers (default: %(default)s); a test in bf16 is not "
-        "noted as a run's result",
-    )
-    parser.add_argument(
-        "--bad-images",
-        choices=["fail", "skip"],
-        default="fail",
-        help="stop at a file that cannot be decoded (default), or leave it out and say so",
-    )
-    parser.add_argument(
-        "--save-scores", type=Path, metavar="FILE", help="write each image's scores as .npz"
-    )
-    parser.add_argument(
-        "--submission",
-        type=Path,
-        metavar="FILE",
-        help="write the five likeliest classes of each image as ILSVRC takes them",
-    )
-    parser.add_argument(
-        "--picture",
-        type=Path,
-        help="where to draw the confusion matrix (default: in the run's folder; of an ensemble "
-        "none is drawn)",
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

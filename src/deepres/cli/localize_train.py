@@ -4,9 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from deepres.cli import Commands
-from deepres.cli.run_options import add_run_options, length
-from deepres.cli.terminal import IMAGENET_FOLDER, say
+from deepres.cli.terminal import IMAGENET_FOLDER, length, say
 from deepres.data.detection.localization import LocalizationData, open_localization_data
 from deepres.distributed import is_leader
 from deepres.errors import UserError
@@ -19,43 +17,6 @@ from deepres.recipes.localization import (
 from deepres.report.figures import describe
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
-
-EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet:
-  deepres localize train resnet101 --weights runs/resnet101-s0
-Tiny-ImageNet's boxes, some of which are of zero size, in crops of 56 pixels:
-  deepres localize train resnet18 --weights runs/tiny --data tiny-imagenet-200 --set crop=56 \\
-      --set shorter_side=64,80 --set anchor_sizes=14,28,56 --set bad_boxes=drop --steps 2000"""
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "train",
-        help="train a localization network by the paper's recipe, or go on with a run",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("network", nargs="?", help="what it is built on, e.g. resnet101")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        help="of the network, trained for classification: a run's folder or a .safetensors file",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="folder with train/<class>/, val/<class>/, ILSVRC2012_bbox_train/ and "
-        "ILSVRC2012_bbox_val/, or Tiny-ImageNet as published (default: where a run's data are, "
-        f"else {IMAGENET_FOLDER})",
-    )
-    add_run_options(
-        parser,
-        seeds="new layers, order and draws",
-        setting="lr=0.02",
-        folder="runs/<network>-localization[-<steps>steps]-s<seed>",
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

@@ -2,28 +2,12 @@
 
 import argparse
 
-from deepres.cli import Commands
 from deepres.cli.terminal import print_table
 from deepres.errors import unknown_name
 from deepres.models.complexity import stage_costs, total_cost
 from deepres.models.composition import describe
 from deepres.models.create import build_empty, list_models
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser("models", help="list the networks, or show one stage by stage")
-    parser.add_argument(
-        "name", nargs="?", help="a network, e.g. resnet34, or a pattern, e.g. 'resnet*'"
-    )
-    parser.add_argument(
-        "--input-size",
-        type=int,
-        metavar="PIXELS",
-        help="side of the input image (default: 224 for ImageNet networks, 32 for CIFAR-10)",
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

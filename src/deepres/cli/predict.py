@@ -1,11 +1,9 @@
 """deepres predict: what a trained network sees in image files."""
 
 import argparse
-from pathlib import Path
 
 import torch
 
-from deepres.cli import Commands
 from deepres.cli.terminal import print_table, say
 from deepres.data.images import open_image
 from deepres.data.views import one_crop
@@ -13,16 +11,6 @@ from deepres.errors import UserError
 from deepres.evaluation.predict import predict
 from deepres.models import load_model
 from deepres.runtime import make_repeatable, resolve_device
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser("predict", help="classify image files")
-    parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
-    parser.add_argument("--top", type=int, default=3, help="classes to show (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ import argparse
 import webbrowser
 from pathlib import Path
 
-from deepres.cli import Commands
 from deepres.errors import UserError
 from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
@@ -16,32 +15,6 @@ from deepres.reproduction.draw import draw
 from deepres.run_folder import results_folder
 
 RUNS = Path("runs")
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "report", help="judge the paper's claims on the runs so far, and show every run, on a page"
-    )
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        action="append",
-        metavar="DIR",
-        help="folder that holds run folders; may be given several times (default: "
-        f"{RUNS}, and the results that come with deepres)",
-    )
-    parser.add_argument(
-        "--benchmarks",
-        type=Path,
-        metavar="DIR",
-        help=f"folder with results of benchmarks (default: {RESULTS}, if it is there)",
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("report.html"), help="file to write (default: %(default)s)"
-    )
-    parser.add_argument("--open", action="store_true", help="show it in the browser")
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from deepres.cli import Commands
-from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
+from deepres.cli.terminal import open_data, print_table, say
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import ImageNetRecipe
@@ -28,45 +27,6 @@ UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}
 """Seconds in each."""
 
 
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "reproduce", help="bring about a table or figure of the paper: train what it needs, draw it"
-    )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        metavar="NAME",
-        help="tables and figures, e.g. table6, figure1 or 'figure*' (see --list)",
-    )
-    parser.add_argument(
-        "--list",
-        action="store_true",
-        help="say what there is, what is missing, and how long that would take here",
-    )
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help="shorten every run to so many steps")
-    length.add_argument(
-        "--scale", type=float, help="shorten every run to this share of its steps, e.g. 0.02"
-    )
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each network (default: 1)")
-    parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="where runs lie (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("reproduced"),
-        help="where tables and figures are written (default: %(default)s)",
-    )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
-    parser.set_defaults(call=call)
-
-
 def call(options: argparse.Namespace) -> int:
     """Train what is missing, and draw; or list what there is."""
     if not options.names and not options.list:
@@ -77,7 +37,8 @@ def call(options: argparse.Namespace) -> int:
     )
     device = resolve_device(options.device)
     if options.list:
-        show_list({artefact: planned([artefact]) for artefact in artefacts}, options.runs, device)
+        by_artefact = {artefact: planned([artefact]) for artefact in artefacts}
+        show_list(by_artefact, options.runs, device, options.measure)
         return 0
     data = cache(partial(open_data, options.data))
     artefacts = possible({each: planned([each]) for each in artefacts}, data)
@@ -151,12 +112,12 @@ def _save(artefact: Artefact, drawn: Table | Figure, folder: Path) -> None:
 
 
 def show_list(
-    planned: dict[Artefact, list[PlannedRun]], folder: Path, device: torch.device
+    planned: dict[Artefact, list[PlannedRun]], folder: Path, device: torch.device, measure: bool
 ) -> None:
     """Print each artefact, how many of its runs are finished, and what the rest would take."""
     runs = {run.folder: run for each in planned.values() for run in each}
     unfinished = [run for run in runs.values() if run.state() != "finished"]
-    seconds = time_left(unfinished, find_runs([folder]), device)
+    seconds = time_left(unfinished, find_runs([folder]), device, measure)
     rows = []
     for artefact, needed in planned.items():
         missing = [run.folder for run in needed if run.folder in seconds]

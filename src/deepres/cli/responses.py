@@ -1,38 +1,14 @@
 """deepres responses: how strongly the layers of trained networks respond (Figure 7)."""
 
 import argparse
-from pathlib import Path
 from statistics import mean
 
-from deepres.cli import Commands
 from deepres.cli.runs import open_run
-from deepres.cli.terminal import DATA_HELP, print_table, say
+from deepres.cli.terminal import print_table, say
 from deepres.errors import UserError
 from deepres.report.runs import RESPONSES
-from deepres.reproduction.measure import RESPONSE_IMAGES, measure_responses
+from deepres.reproduction.measure import measure_responses
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "responses", help="measure how strongly each 3×3 layer of a run responds (Figure 7)"
-    )
-    parser.add_argument(
-        "runs", type=Path, nargs="+", metavar="RUN", help="folders of finished runs"
-    )
-    parser.add_argument(
-        "--images",
-        type=int,
-        default=RESPONSE_IMAGES,
-        help="how many test images to measure on (default: %(default)s)",
-    )
-    parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

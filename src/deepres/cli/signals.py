@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 
-from deepres.cli import Commands
 from deepres.cli.runs import open_run
-from deepres.cli.terminal import DATA_HELP, open_data, print_table, say
+from deepres.cli.terminal import open_data, print_table, say
 from deepres.data.loading import number_of_workers
 from deepres.distributed import ALONE
 from deepres.errors import UserError
@@ -20,36 +19,6 @@ from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.feed import Feeding, make_feed
 from deepres.training.setup import initial_network
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "signals", help="measure each layer's forward signal and backward gradient (§4.1)"
-    )
-    parser.add_argument(
-        "subjects",
-        nargs="+",
-        metavar="NETWORK|RUN",
-        help="networks at initialisation, e.g. plain56, or folders of finished runs",
-    )
-    parser.add_argument(
-        "--images", type=int, help="of a training batch (default: as many as the recipe takes)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of initial weights (default: 0)")
-    parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="where to write signals-<name>.json (default: signals.json in a run's folder, runs/ "
-        "for a network at initialisation)",
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

@@ -3,18 +3,14 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from deepres.data.cifar10 import MD5, Cifar10, load_cifar10, load_sample
-from deepres.data.fetch import fetch_cifar10
-from deepres.data.folder import ImageFolder, open_image_folder
-from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe
+
+if TYPE_CHECKING:
+    from deepres.data.cifar10 import Cifar10
+    from deepres.data.folder import ImageFolder
 
 DATA_FOLDER = Path("data/cifar10")
 IMAGENET_FOLDER = Path("data/imagenet")
@@ -29,6 +25,8 @@ LEAST_TEXT = 6
 
 def say(line: str) -> None:
     """Print a line on what is going on, to standard error; of several processes one speaks."""
+    from deepres.distributed import is_leader
+
     if is_leader():
         print(visible(line), file=sys.stderr, flush=True)
 
@@ -48,6 +46,11 @@ def print_table(
 
     In a narrow terminal text folds; numbers never lose a digit.
     """
+    from rich.cells import cell_len
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     rows = [[visible(cell) for cell in row] for row in rows]
     title = visible(title)
     table = Table(
@@ -70,7 +73,14 @@ def print_table(
     console.print(table, crop=False)
 
 
-def open_data(name: str | None, kind: str = CifarRecipe.kind) -> Cifar10 | ImageFolder:
+def length(result: dict[str, Any]) -> str:
+    """Return in words how long a run was, from its result.json."""
+    steps = f"{result['steps']:,} steps"
+    shortened = result["shortened_from"]
+    return f"{steps}, shortened from {shortened:,}" if shortened else steps
+
+
+def open_data(name: str | None, kind: str = CifarRecipe.kind) -> "Cifar10 | ImageFolder":
     """Return the data called ``name``, for recipes of ``kind``: a folder, or ``sample``.
 
     Without a name that is the usual folder, and CIFAR-10 is fetched if it is not there.
@@ -80,6 +90,10 @@ def open_data(name: str | None, kind: str = CifarRecipe.kind) -> Cifar10 | Image
             have to fetch.
         NoSource: CIFAR-10 is to be fetched, and no source can be reached.
     """
+    from deepres.data.cifar10 import MD5, load_cifar10, load_sample
+    from deepres.data.fetch import fetch_cifar10
+    from deepres.data.folder import open_image_folder
+
     if kind != CifarRecipe.kind:
         return open_image_folder(Path(name) if name else IMAGENET_FOLDER)
     if name == "sample":

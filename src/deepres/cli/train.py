@@ -5,9 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from deepres.cli import Commands
-from deepres.cli.run_options import add_run_options, length
-from deepres.cli.terminal import DATA_HELP, open_data, say
+from deepres.cli.terminal import length, open_data, say
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import (
@@ -21,63 +19,6 @@ from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.setup import How
-
-
-def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
-    """Declare the command's options."""
-    parser = commands.add_parser(
-        "train", help="train a network by the paper's recipe, or go on with a run"
-    )
-    parser.add_argument(
-        "recipes",
-        nargs="*",
-        metavar="NETWORK",
-        help="a network of the paper, e.g. resnet20; several are trained at once",
-    )
-    parser.add_argument(
-        "--resume", type=Path, nargs="+", metavar="RUN", help="go on with runs, several at once"
-    )
-    parser.add_argument("--data", help=DATA_HELP)
-    add_run_options(
-        parser,
-        seeds="weights, order and crops",
-        setting="lr=0.05",
-        folder="runs/<network>[-<steps>steps]-s<seed>; of several runs, one below FOLDER each",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=int,
-        metavar="N",
-        help="train N runs of a network at once, of this seed and the next",
-    )
-    parser.add_argument(
-        "--accumulate",
-        type=int,
-        metavar="PARTS",
-        help="take each process's share of a batch in parts, if memory is short "
-        "(short for --set accumulate=…)",
-    )
-    parser.add_argument(
-        "--precision",
-        choices=["auto", "fp32", "bf16"],
-        help="short for --set precision=… (default: bf16 where the device has it, else fp32)",
-    )
-    parser.add_argument(
-        "--no-graph",
-        action="store_true",
-        help="plain PyTorch, step by step, in place of fused kernels and, on CUDA, of one graph",
-    )
-    parser.add_argument(
-        "--no-fused-convolutions",
-        action="store_true",
-        help="on CUDA: CIFAR-10's networks with cuDNN's convolutions, not by one kernel a layer",
-    )
-    parser.add_argument(
-        "--recompute",
-        action="store_true",
-        help="compute blocks again in the backward pass, if memory is short",
-    )
-    parser.set_defaults(call=call)
 
 
 def call(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from deepres.errors import UserError, unknown_name
 from deepres.models.blocks import BasicBlock, Shortcut, StrideOn
@@ -21,6 +22,8 @@ NAMES = (
     *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
     *("highway19", "highway32"),
 )
+DRAWING = {"kaiming_uniform_", "normal_", "uniform_", "fill_", "zero_"}
+"""What sets weights, of ``torch.nn.init`` and of tensors."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -133,8 +136,21 @@ def he_initialise(model: nn.Module) -> None:
 
 def build_empty(name: str, **options: Any) -> StagedNetwork:
     """Build a network without memory for its weights, to count or to draw it."""
-    with torch.device("meta"):
+    with torch.device("meta"), _NoValues():
         return create_model(name, **options)
+
+
+class _NoValues(TorchFunctionMode):
+    """Draws no weights, which on the meta device takes long and leaves nothing."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if getattr(function, "__name__", "") in DRAWING:
+            return args[0] if args else kwargs["tensor"]
+        if function in (torch.zeros, torch.ones):
+            function = torch.empty
+        return function(*args, **(kwargs or {}))
 
 
 def _no_such_depth(kind: str, depth: int) -> UserError:

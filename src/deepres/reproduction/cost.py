@@ -1,46 +1,61 @@
 """What a run would take on this machine, from what was measured on it."""
 
+import math
 import statistics
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
+from deepres.compiled import CannotCompile, cache_folder
 from deepres.distributed import ALONE
-from deepres.models.create import create_model
+from deepres.errors import UserError
+from deepres.files import read_json, write_json
+from deepres.models.complexity import total_cost
+from deepres.models.create import build_empty, create_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.recipes import CifarRecipe, ImageNetRecipe
+from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
 from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
-IMAGES_ON_CPU = 8
-"""A step on a CPU takes as long for each image in a small batch as in a large one."""
+IMAGES_ON_CPU = 32
+"""A step on a CPU takes about as long for each image in a small batch as in a large one."""
+STANDARDS = {CifarRecipe.kind: "resnet20", ImageNetRecipe.kind: "resnet18"}
+"""The networks whose speed stands for all others of their kind, by multiply-adds."""
+RATES = "training-rates.json"
+"""What was measured of them on this machine, in the user's cache."""
 
 
 def time_left(
-    unfinished: Iterable[PlannedRun], there: Sequence[Run], device: torch.device
+    unfinished: Iterable[PlannedRun],
+    there: Sequence[Run],
+    device: torch.device,
+    measure: bool = False,
 ) -> dict[Path, float]:
     """Return how many seconds the remaining steps of each run would take on ``device``, by folder.
 
-    The speed is what runs of the same network logged on this hardware, else it is measured now.
+    The speed is what runs of the same network logged on this hardware, else an estimate.
 
     Args:
         unfinished: the runs.
         there: runs to learn from.
         device: where they would be trained.
+        measure: take a few steps of each network in place of estimating.
     """
     unfinished = list(unfinished)
     speeds = {run.recipe.model: logged_speed(run.recipe.model, there, device) for run in unfinished}
     unknown = {run.recipe.model: run.recipe for run in unfinished if not speeds[run.recipe.model]}
-    with Progress("measure (networks)", len(unknown)) as bar:
+    speed_of = measured_speed if measure else estimated_speed
+    with Progress("measure (networks)", len(unknown), shown=measure) as bar:
         for done, (model, recipe) in enumerate(unknown.items()):
             bar.update(done, model)
-            speeds[model] = measured_speed(recipe, device)
+            speeds[model] = speed_of(recipe, device)
     return {run.folder: _images_left(run) / (speeds[run.recipe.model] or 1) for run in unfinished}
 
 
@@ -60,6 +75,39 @@ def logged_speed(model: str, runs: Iterable[Run], device: torch.device) -> float
         for speed in run.curve("train", "images_per_s")[1]
     ]
     return statistics.median(speeds) if speeds else None
+
+
+def estimated_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
+    """Return about how many images a second ``recipe`` trains, by its network's multiply-adds."""
+    return training_rate(recipe.kind, device) / _multiply_adds(recipe)
+
+
+def training_rate(kind: str, device: torch.device) -> float:
+    """Return the multiply-adds per second, of forward passes, in training recipes of ``kind``.
+
+    That is measured once on a machine, in seconds, and kept in the user's cache if that can be.
+    """
+    what = f"{STANDARDS[kind]}, {provenance(device)['hardware']}, torch {torch.__version__}"
+    file, rates = None, {}
+    with suppress(CannotCompile, OSError, UserError):  # without a cache it is measured each time
+        file = cache_folder() / RATES
+        rates = read_json(file)
+    rate = rates.get(what) if isinstance(rates, dict) else None
+    if isinstance(rate, float) and 0 < rate < math.inf:
+        return rate
+    recipe = get_recipe(STANDARDS[kind])
+    assert isinstance(recipe, CifarRecipe | ImageNetRecipe)
+    rate = measured_speed(recipe, device) * _multiply_adds(recipe)
+    if file:
+        with suppress(UserError):
+            write_json(file, {**(rates if isinstance(rates, dict) else {}), what: rate})
+    return rate
+
+
+def _multiply_adds(recipe: CifarRecipe | ImageNetRecipe) -> int:
+    network = build_empty(recipe.model, **recipe.model_options())
+    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
+    return total_cost(network, side).multiply_adds
 
 
 def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:

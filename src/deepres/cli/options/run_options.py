@@ -2,9 +2,6 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
-
-from deepres.training.beginning import SAVE_EVERY_S
 
 
 def add_run_options(
@@ -42,14 +39,7 @@ def add_run_options(
     parser.add_argument(
         "--save-every",
         type=float,
-        default=SAVE_EVERY_S,
+        default=60.0,
         metavar="SECONDS",
         help="time between checkpoints (default: %(default).0f)",
     )
-
-
-def length(result: dict[str, Any]) -> str:
-    """Return in words how long a run was, from its result.json."""
-    steps = f"{result['steps']:,} steps"
-    shortened = result["shortened_from"]
-    return f"{steps}, shortened from {shortened:,}" if shortened else steps

@@ -1,16 +1,19 @@
-"""deepres detect: detectors by the paper's recipe, trained, tested and used."""
+"""What deepres localize takes."""
 
 import argparse
 
-from deepres.cli import Commands, detect_evaluate, detect_predict, detect_train
+from deepres.cli import Commands
+from deepres.cli.options import localize_evaluate, localize_train
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Declare the command's own commands."""
     parser = commands.add_parser(
-        "detect", help="train, test and use detectors (§4.3); needs the extra 'detection'"
+        "localize",
+        help="train and test networks that say where an image's object is (ImageNet CLS-LOC, "
+        "appendix C); needs the extra 'detection'",
     )
     # Known by the name of its own command when it fails: training can be gone on with.
     own = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command in (detect_train, detect_evaluate, detect_predict):
+    for command in (localize_train, localize_evaluate):
         command.add_to(own)

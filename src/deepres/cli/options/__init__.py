@@ -1,0 +1,1 @@
+"""What each command takes. Nothing that works is imported, so that --help answers at once."""

@@ -1,0 +1,30 @@
+"""What deepres batchnorm takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.terminal import DATA_HELP
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "batchnorm", help="replace a run's moving BN averages by exact ones over training images"
+    )
+    parser.add_argument("run", type=Path, help="the folder of a finished run")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=10_000,
+        help="how many augmented training images to average over (default: %(default)s)",
+    )
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="the new weights (default: RUN/model.batchnorm.safetensors)"
+    )
+    parser.set_defaults(call="batchnorm.call")

@@ -1,0 +1,21 @@
+"""What deepres compare takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "compare", help="draw runs over each other, and list in what they differ"
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("compare.png"),
+        help="where to draw the curves: .png, .svg or .pdf (default: %(default)s)",
+    )
+    parser.set_defaults(call="compare.call")

@@ -1,0 +1,32 @@
+"""What deepres detect predict takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.options.improvements import add_improvements
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "predict", help="find objects in image files; draw them, and write them as JSON"
+    )
+    parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        default=0.5,
+        metavar="SCORE",
+        help="leave out what is less certain than this (default: %(default)s)",
+    )
+    add_improvements(parser)
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("detections"),
+        help="folder for <image>.png and <image>.json (default: %(default)s)",
+    )
+    parser.set_defaults(call="detect_predict.call")

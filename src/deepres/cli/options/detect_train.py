@@ -1,0 +1,59 @@
+"""What deepres detect train takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.options.run_options import add_run_options
+from deepres.recipes.detection import DATASETS
+
+EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
+  deepres detect train vgg16     --on voc07+12  --data VOCdevkit --weights vgg16.safetensors
+  deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights runs/resnet101-s0
+  deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights runs/resnet101-s0
+  torchrun --nproc-per-node 8 -m deepres detect train resnet101 --on coco --data coco \\
+      --set bad_boxes=drop --weights runs/resnet101-s0"""
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "train",
+        help="train a detector by the paper's recipe, or go on with a run",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "backbone", nargs="?", help="the network that it is built on, e.g. resnet101 or vgg16"
+    )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
+    parser.add_argument(
+        "--on",
+        metavar="DATA SET",
+        help=f"{', '.join(DATASETS)}, or a folder in VOC's layout with the lists trainval and test",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="where the data set was unpacked: the folder with VOC2007 and VOC2012, or COCO's with "
+        "annotations (default: where a run's data are, else VOCdevkit or coco)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="of the classifier that it starts from: a run's folder or a .safetensors file of "
+        "deepres train or import (default: random weights)",
+    )
+    parser.add_argument(
+        "--schedule",
+        choices=["4-step", "joint"],
+        help="alternate between proposals and regions, as in the paper (default), or train both "
+        "at once, for as many steps as one of the four",
+    )
+    add_run_options(
+        parser,
+        seeds="new weights, order and draws",
+        setting="short_side=300",
+        folder="runs/<backbone>-<data set>[-<steps>steps]-s<seed>",
+    )
+    parser.set_defaults(call="detect_train.call")

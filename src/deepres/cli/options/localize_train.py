@@ -1,0 +1,45 @@
+"""What deepres localize train takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.options.run_options import add_run_options
+from deepres.cli.terminal import IMAGENET_FOLDER
+
+EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet:
+  deepres localize train resnet101 --weights runs/resnet101-s0
+Tiny-ImageNet's boxes, some of which are of zero size, in crops of 56 pixels:
+  deepres localize train resnet18 --weights runs/tiny --data tiny-imagenet-200 --set crop=56 \\
+      --set shorter_side=64,80 --set anchor_sizes=14,28,56 --set bad_boxes=drop --steps 2000"""
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "train",
+        help="train a localization network by the paper's recipe, or go on with a run",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("network", nargs="?", help="what it is built on, e.g. resnet101")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="of the network, trained for classification: a run's folder or a .safetensors file",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder with train/<class>/, val/<class>/, ILSVRC2012_bbox_train/ and "
+        "ILSVRC2012_bbox_val/, or Tiny-ImageNet as published (default: where a run's data are, "
+        f"else {IMAGENET_FOLDER})",
+    )
+    add_run_options(
+        parser,
+        seeds="new layers, order and draws",
+        setting="lr=0.02",
+        folder="runs/<network>-localization[-<steps>steps]-s<seed>",
+    )
+    parser.set_defaults(call="localize_train.call")

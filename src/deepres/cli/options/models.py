@@ -1,0 +1,20 @@
+"""What deepres models takes."""
+
+import argparse
+
+from deepres.cli import Commands
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser("models", help="list the networks, or show one stage by stage")
+    parser.add_argument(
+        "name", nargs="?", help="a network, e.g. resnet34, or a pattern, e.g. 'resnet*'"
+    )
+    parser.add_argument(
+        "--input-size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the input image (default: 224 for ImageNet networks, 32 for CIFAR-10)",
+    )
+    parser.set_defaults(call="models.call")

@@ -1,0 +1,52 @@
+"""What deepres reproduce takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.terminal import DATA_HELP
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "reproduce", help="bring about a table or figure of the paper: train what it needs, draw it"
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="tables and figures, e.g. table6, figure1 or 'figure*' (see --list)",
+    )
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="say what there is, what is missing, and how long that would take here",
+    )
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="with --list: take a few steps of each network, in place of an estimate by its "
+        "multiply-adds",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, help="shorten every run to so many steps")
+    length.add_argument(
+        "--scale", type=float, help="shorten every run to this share of its steps, e.g. 0.02"
+    )
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each network (default: 1)")
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="where runs lie (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("reproduced"),
+        help="where tables and figures are written (default: %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.set_defaults(call="reproduce.call")

@@ -1,0 +1,29 @@
+"""What deepres responses takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.terminal import DATA_HELP
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "responses", help="measure how strongly each 3×3 layer of a run responds (Figure 7)"
+    )
+    parser.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="folders of finished runs"
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=1_000,
+        help="how many test images to measure on (default: %(default)s)",
+    )
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.set_defaults(call="responses.call")

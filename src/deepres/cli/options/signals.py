@@ -1,0 +1,37 @@
+"""What deepres signals takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.terminal import DATA_HELP
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "signals", help="measure each layer's forward signal and backward gradient (§4.1)"
+    )
+    parser.add_argument(
+        "subjects",
+        nargs="+",
+        metavar="NETWORK|RUN",
+        help="networks at initialisation, e.g. plain56, or folders of finished runs",
+    )
+    parser.add_argument(
+        "--images", type=int, help="of a training batch (default: as many as the recipe takes)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of initial weights (default: 0)")
+    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write signals-<name>.json (default: signals.json in a run's folder, runs/ "
+        "for a network at initialisation)",
+    )
+    parser.set_defaults(call="signals.call")

@@ -1,0 +1,65 @@
+"""What deepres train takes."""
+
+import argparse
+from pathlib import Path
+
+from deepres.cli import Commands
+from deepres.cli.options.run_options import add_run_options
+from deepres.cli.terminal import DATA_HELP
+
+
+def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
+    """Declare the command's options."""
+    parser = commands.add_parser(
+        "train", help="train a network by the paper's recipe, or go on with a run"
+    )
+    parser.add_argument(
+        "recipes",
+        nargs="*",
+        metavar="NETWORK",
+        help="a network of the paper, e.g. resnet20; several are trained at once",
+    )
+    parser.add_argument(
+        "--resume", type=Path, nargs="+", metavar="RUN", help="go on with runs, several at once"
+    )
+    parser.add_argument("--data", help=DATA_HELP)
+    add_run_options(
+        parser,
+        seeds="weights, order and crops",
+        setting="lr=0.05",
+        folder="runs/<network>[-<steps>steps]-s<seed>; of several runs, one below FOLDER each",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="train N runs of a network at once, of this seed and the next",
+    )
+    parser.add_argument(
+        "--accumulate",
+        type=int,
+        metavar="PARTS",
+        help="take each process's share of a batch in parts, if memory is short "
+        "(short for --set accumulate=…)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "fp32", "bf16"],
+        help="short for --set precision=… (default: bf16 where the device has it, else fp32)",
+    )
+    parser.add_argument(
+        "--no-graph",
+        action="store_true",
+        help="plain PyTorch, step by step, in place of fused kernels and, on CUDA, of one graph",
+    )
+    parser.add_argument(
+        "--no-fused-convolutions",
+        action="store_true",
+        help="on CUDA: CIFAR-10's networks with cuDNN's convolutions, not by one kernel a layer",
+    )
+    parser.add_argument(
+        "--recompute",
+        action="store_true",
+        help="compute blocks again in the backward pass, if memory is short",
+    )
+    parser.set_defaults(call="train.call")

@@ -1,0 +1,100 @@
+"""What the commands take, which is declared without what they work with."""
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from deepres.cli.options import (
+    bench,
+    evaluate,
+    export_weights,
+    import_weights,
+    localize_evaluate,
+    responses,
+    train,
+)
+
+
+def option(module: object, name: str) -> argparse.Action:
+    parser = argparse.ArgumentParser()
+    module.add_to(parser.add_subparsers())
+    (command,) = parser._subparsers._group_actions[0].choices.values()
+    return command._option_string_actions[name]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["train", "resnet20", "--stpes", "3"],
+        ["detect", "evaluate", "--help"],
+        ["trian"],
+    ],
+)
+def test_help_and_mistakes_do_not_wait_for_what_works(words: list[str]) -> None:
+    program = f"""
+import sys
+from deepres.cli.main import main
+try:
+    main({words!r})
+except SystemExit:
+    pass
+slow = sys.modules.keys() & {{"torch", "numpy", "matplotlib", "PIL", "rich"}}
+sys.exit(", ".join(slow) or None)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_list_of_networks_imports_no_compiler() -> None:
+    """PyTorch's meta device imports it for some operators, which takes longer than PyTorch."""
+    program = """
+import sys
+from deepres.cli.main import main
+main(["models"])
+slow = sys.modules.keys() & {"torch._dynamo", "sympy", "matplotlib"}
+sys.exit(", ".join(slow) or None)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_package_gives_its_names_when_they_are_used() -> None:
+    program = """
+import sys, deepres
+assert "torch" not in sys.modules
+from deepres import *
+for name in deepres.__all__:
+    assert callable(getattr(deepres, name)) and name in dir(deepres), name
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_what_is_offered_is_what_there_is() -> None:
+    from deepres.data.detection.localization_views import LOCALIZATION_VIEWS
+    from deepres.data.views import VIEWS
+    from deepres.evaluation.scores import VIEWS_AT_ONCE
+    from deepres.models.exchange import SOURCES, TARGETS
+    from deepres.models.exchange.preparation import CROP, SHORT_SIDE
+    from deepres.reproduction.measure import RESPONSE_IMAGES
+    from deepres.speed.measure import DTYPES
+    from deepres.speed.profile import COSTLIEST
+    from deepres.training.beginning import SAVE_EVERY_S
+
+    assert option(evaluate, "--views").choices == list(VIEWS)
+    assert option(localize_evaluate, "--class-views").choices == list(VIEWS)
+    assert option(localize_evaluate, "--views").choices == list(LOCALIZATION_VIEWS)
+    assert option(export_weights, "--to").choices == list(TARGETS)
+    assert option(import_weights, "--from").choices == list(SOURCES)
+    assert option(import_weights, "--crop").default == CROP
+    assert option(import_weights, "--short-side").default == SHORT_SIDE
+    assert option(responses, "--images").default == RESPONSE_IMAGES
+    assert option(train, "--save-every").default == SAVE_EVERY_S
+    assert option(bench, "--precision").choices == list(DTYPES)
+    assert f"{VIEWS_AT_ONCE} for inference" in option(bench, "--batch").help
+    assert f"the {COSTLIEST} costliest" in option(bench, "--profile").help
