@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# All that wants a GPU, for one that is lent by the minute: two calls, each inside its limit.
+# All that wants a GPU, for one that is lent by the minute, each call inside its limit.
 #
-#     benchmarks/gpu.sh check KEEP SECONDS              tests, then measurements      (about 210 s)
-#     benchmarks/gpu.sh train KEEP SECONDS GROUP...     runs of the paper's length    (about 480 s)
+#     benchmarks/gpu.sh check KEEP SECONDS              the tests marked gpu          (about 90 s)
+#     benchmarks/gpu.sh measure KEEP SECONDS            against peers, by kernel      (about 400 s)
+#     benchmarks/gpu.sh train KEEP SECONDS GROUP...     runs of the paper's length    (as long as you have)
 #
-# check: versions; the tests marked gpu, at most 100 s, while the peers are compiled; then, in this
-# order: training steps on CIFAR-10 with fused convolutions and without (30 s), of the customary
-# script and torch.compile (40 s), kernel by kernel (30 s), ResNet-50's step against its peers
-# (60 s). Needs no data but the images inside the package.
+# measure, in order of worth: ResNet-20's step with its peers, where a test spends its time, ResNet-50's
+# step with its peers, the deeper networks' steps, all kernels. The peers that torch.compile makes are
+# compiled beforehand, side by side. It needs no data but the images inside the package.
 #
 # train: each GROUP is a line of arguments to `deepres train`, e.g. "resnet56 plain56 --seeds 2":
 # its runs share the GPU. What a group leaves is packed as soon as it ends. One that SECONDS cut off
 # is packed with its checkpoint, from which `deepres train --resume` goes on anywhere. The data are
-# in data/cifar10, or where DATA says.
+# in data/cifar10, or where DATA says. On an H200 ResNet-20 alone took 122 s, plain-20 and ResNet-32
+# at once 252 s: half of it went into the tests after every 1,000 steps.
 #
 # KEEP is the folder for what is to be kept: packed runs, tables, logs, each file below 16 MiB.
 # DEVICE=cpu QUICK=1 tries either out, with small sizes.
@@ -43,41 +44,42 @@ limited() {
 }
 
 check() {
-    local steps="--steps 300" small="resnet20 resnet56 resnet110" profiled="resnet20 resnet110 resnet50"
-    local photographs="--batch 256 --steps 10" where="--device $device --turns 1"
+    # what this platform's libraries warn of is no failure
+    # shellcheck disable=SC2046 # the files are words
+    limited 100 python3 -m pytest -q -W default -m gpu -n 6 -p no:cacheprovider --durations=10 \
+        --junitxml "$keep/tests.xml" $(grep -rl mark.gpu tests) >"$keep/tests.log" 2>&1
+    tail -n 60 "$keep/tests.log"
+}
+
+measure() {
+    local where="--device $device --turns 1" deep="resnet56 resnet110"
+    local steps="--models resnet20 --steps 300" photographs="--batch 256 --steps 10"
     if [ -n "${QUICK:-}" ]; then
-        steps="--steps 1" small=resnet8 profiled=resnet8 photographs="--batch 2 --size 32 --steps 1"
+        steps="--models resnet8 --steps 1" photographs="--batch 2 --size 32 --steps 1" deep=resnet8
     fi
     # shellcheck disable=SC2086 # the options are words
     {
-        compile_peers $photographs >"$scratch/peers.log" 2>&1 &
-        # what this platform's libraries warn of is no failure
-        limited 100 python3 -m pytest -q -W default -m gpu -n 6 -p no:cacheprovider --durations=10 \
-            --junitxml "$keep/tests.xml" $(grep -rl mark.gpu tests) >"$keep/tests.log" 2>&1
-        tail -n 60 "$keep/tests.log"
-        wait
-        {
-            [ "$device" != cuda ] || limited 60 python3 benchmarks/fused_cifar.py --check
-            limited 20 python3 benchmarks/stem_channels.py --device "$device"
-            limited 50 python3 -m deepres bench $profiled --only training --profile $where \
-                --json "$keep/bench.json"
-            limited 50 python3 benchmarks/cifar_step.py --data sample --models ${small%% *} $steps $where \
-                --out "$keep/cifar_step.json"
-            limited 80 python3 benchmarks/imagenet_step.py $photographs $where \
-                --out "$keep/imagenet_step.json"
-            limited 45 python3 benchmarks/cifar_step.py --data sample --models ${small#* } $steps $where \
-                --ours-only --out "$keep/cifar_step_deep.json"
-        } 2>&1 | tee "$keep/tables.txt"
-    }
+        compile_peers $steps $photographs >"$keep/peers.log" 2>&1
+        limited 120 python3 benchmarks/cifar_step.py --data sample $steps $where \
+            --out "$keep/cifar_step.json"
+        limited 40 python3 -m deepres bench resnet20 --only inference --precision fp32 --profile $where
+        limited 120 python3 benchmarks/imagenet_step.py $photographs $where \
+            --out "$keep/imagenet_step.json"
+        [ "$device" != cuda ] || limited 80 python3 benchmarks/fused_cifar.py --check --nets $deep
+        limited 60 python3 -m deepres bench resnet20 $deep --only training --profile $where \
+            --json "$keep/bench.json"
+    } 2>&1 | tee "$keep/tables.txt"
 }
 
 # Leaves what torch.compile makes of the peers in its cache.
 compile_peers() {
     [ "$device" = cuda ] || return
+    local side
     limited 100 python3 benchmarks/cifar_step.py --data sample --device cuda --side compiled \
-        --model resnet20 --steps 2 &
-    limited 100 python3 benchmarks/imagenet_step.py --device cuda "$@" --side "torchvision, compiled" &
-    limited 100 python3 benchmarks/imagenet_step.py --device cuda "$@" --side "timm, compiled" &
+        --model "$2" --steps 2 &
+    for side in "torchvision, compiled" "timm, compiled"; do
+        limited 100 python3 benchmarks/imagenet_step.py --device cuda "${@:5}" --side "$side" &
+    done
     wait
 }
 

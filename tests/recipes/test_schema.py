@@ -88,6 +88,8 @@ def test_any_field_can_be_set(assignment: str, field: str, value: object) -> Non
         ("lr_drops=64000", "lr_drops must be rising steps"),
         ("momentum=1", r"momentum must be in \[0, 1\), got 1.0"),
         ("batch_size=0", "batch_size must be at least 1, got 0"),
+        ("batch_size=1000000000", "batch_size must be at most 1,048,576, got 1000000000"),
+        ("lr_divisor=1e-300", "lr_divisor must be between 0.001 and 1,000,000, got 1e-300"),
         ("pad=-1", "pad must be 0 or more, got -1"),
         ("precision=fp8", "precision must be one of auto, fp32, bf16, got fp8"),
         ("accumulate=0", "accumulate must be at least 1, got 0"),

@@ -12,6 +12,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
 """The fields that say how numbers are computed, and not which: no run departs by them."""
+MOST_IMAGES = 1 << 20
+"""In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
 TRAINED = {
     **dict.fromkeys(("cifar10", "imagenet"), ("a classifier", "deepres")),
     "detection": ("a detector", "deepres detect"),
@@ -77,7 +79,9 @@ class Recipe:
                 self._check(field, "one of " + ", ".join(get_args(kind)), value in get_args(kind))
         self._check_least(1, "batch_size", "steps", "log_every", "eval_every")
         self._check_least(0, "weight_decay")
-        self._check_positive("lr", "lr_divisor")
+        self._check("batch_size", f"at most {MOST_IMAGES:,}", self.batch_size <= MOST_IMAGES)
+        self._check_positive("lr")
+        self._check("lr_divisor", "between 0.001 and 1,000,000", 1e-3 <= self.lr_divisor <= 1e6)
         self._check("momentum", "in [0, 1)", 0 <= self.momentum < 1)
         ordered = list(self.lr_drops) == sorted(set(self.lr_drops))
         inside = all(0 < drop < self.steps for drop in self.lr_drops)
