@@ -66,7 +66,10 @@ def end_of(process: subprocess.Popen[str]) -> str:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + AT_ONCE
     while not path.exists():
+        if time.monotonic() > until:
+            process.kill()
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.02)
 
@@ -107,12 +110,13 @@ def test_a_divergence_ends_it(tmp_path: Path, kind: str) -> None:
 
 def test_several_runs_at_once_end_too(tmp_path: Path) -> None:
     process = start(tmp_path, [*command("classification", tmp_path), "--seeds", "2"])
-    wait_for(tmp_path / "run-s1" / "metrics.jsonl", process)
+    names = [f"run/resnet18-5000steps-s{seed}" for seed in (0, 1)]
+    wait_for(tmp_path / names[1] / "metrics.jsonl", process)
     process.send_signal(signal.SIGTERM)
     said = end_of(process)
     assert process.returncode == 143, said
-    assert "--resume run-s0 run-s1" in said
-    recipes = [json.loads((tmp_path / f"run-s{i}/recipe.json").read_text()) for i in (0, 1)]
+    assert f"--resume {names[0]} {names[1]}" in said
+    recipes = [json.loads((tmp_path / name / "recipe.json").read_text()) for name in names]
     assert [recipe["seed"] for recipe in recipes] == [0, 1]
 
 

@@ -1,4 +1,7 @@
-"""Draw README's learning curves from results/ into docs/images/: python tools/readme_pictures.py."""
+"""Draw README's learning curves: python tools/readme_pictures.py.
+
+From results/ into docs/images/.
+"""
 
 from pathlib import Path
 

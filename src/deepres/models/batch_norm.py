@@ -48,7 +48,6 @@ def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = 
     return F.relu(out)
 
 
-@cache
 def fused_by(device: torch.device) -> str:
     """Return what the fused kernels for ``device`` are written in; ``PyTorch: <why>`` is none."""
     if device.type == "cuda":
@@ -61,6 +60,7 @@ def fused_by(device: torch.device) -> str:
     return f"PyTorch: {trouble}" if trouble else "Triton"
 
 
+@cache
 def _try_triton(device: torch.device) -> str | None:
     """Return why Triton builds no kernel here: it needs a C compiler and Python's headers."""
     if find_spec("triton") is None:  # PyTorch brings it on Linux

@@ -158,6 +158,7 @@ def log_evaluation(run: DetectorTraining, last: bool) -> str:
     state, data = run.state, run.test_set
     if data is None:
         return ""
+    state.check_finite()  # what has diverged finds nothing
     state.count_time()
     run.how.world.take_leaders(run.detector.buffers())  # each process has BN statistics of its own
     split = "test" if last else "val"

@@ -109,6 +109,16 @@ class DetectorState(Clock):
         self.noted = 0
         return means
 
+    def check_finite(self) -> None:
+        """Make sure that the losses since the last log, and all weights, are numbers.
+
+        Raises:
+            Diverged: one is NaN or infinite.
+        """
+        if self.noted:
+            self.window()
+        check_finite(self.detector.state_dict(), self.step)
+
     def _shared_losses(self) -> Tensor:
         """Return the means over all processes of ``losses``."""
         return self.world.sum(self.losses.cpu().clone()) / self.world.size
@@ -119,14 +129,12 @@ class DetectorState(Clock):
         Raises:
             Diverged: it is not worth keeping: a loss or a weight is not finite.
         """
-        if self.noted:
-            self.window()
+        self.check_finite()
         losses = self._shared_losses()
         if not self.world.leader:
             return
         self.count_time()
         weights = self.detector.state_dict()
-        check_finite(weights, self.step)
         events, digest = folder.sync_events()
         save_checkpoint(
             folder.checkpoint,
