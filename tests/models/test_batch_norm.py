@@ -1,13 +1,11 @@
 """The fused kernels, run by Triton's interpreter and built by its compiler: no GPU is needed."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from triton_interpreter import run_in_interpreter
 
 from deepres.models import batch_norm_cpu, create_model
 from deepres.models.batch_norm import FusedBatchNorm, batch_norm_relu, fuse_batch_norm
@@ -16,12 +14,7 @@ triton = pytest.importorskip("triton", reason="PyTorch brings Triton on Linux on
 
 
 def test_the_kernels_in_the_interpreter() -> None:
-    file = Path(__file__).with_name("test_batch_norm_kernels.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
-    assert "14 passed" in ran.stdout
+    run_in_interpreter(Path(__file__).with_name("test_batch_norm_kernels.py"), passed=14)
 
 
 @pytest.mark.parametrize("channels", [16, 64])

@@ -1,14 +1,12 @@
 """Fused training of §4.2's networks, as far as it can be tried without a GPU."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from triton_interpreter import run_in_interpreter
 
 from deepres.models import create_model
 
@@ -26,12 +24,7 @@ KERNELS = (
 
 @pytest.mark.slow
 def test_the_kernels_in_the_interpreter() -> None:
-    file = Path(__file__).with_name("test_conv_kernels.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
-    environment = {**os.environ, "TRITON_INTERPRET": "1"}
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
-    assert "7 passed" in ran.stdout
+    run_in_interpreter(Path(__file__).with_name("test_conv_kernels.py"), passed=7)
 
 
 class Recorded:
