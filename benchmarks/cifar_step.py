@@ -167,7 +167,8 @@ def our_step(
 def precisions(device: torch.device) -> dict[str, str]:
     """Return in which precision each side computes."""
     ours = "bf16" if has_native_bf16(device) else "fp32"
-    return {OURS: ours, CUDNN: ours, PLAIN: "fp32", COMPILED: "bf16", CUSTOMARY: "fp32"}
+    on_cuda = {CUDNN: ours, COMPILED: "bf16"} if device.type == "cuda" else {}
+    return {OURS: ours, **on_cuda, PLAIN: "fp32", CUSTOMARY: "fp32"}
 
 
 def measure(side: str, options: argparse.Namespace, data: Cifar10) -> dict[str, Any]:
