@@ -130,7 +130,8 @@ def make_step(
     """
     found = kernels(recipe, how, world, device)
     if found.startswith("PyTorch") and how.graph and device.type == "cuda":
-        how.say(f"no fused kernels: {found}; PyTorch's own kernels take their place")
+        why = found.removeprefix("PyTorch: ")
+        how.say(f"no fused kernels: {why}; PyTorch's own kernels take their place")
     if how.graph:
         fuse_batch_norm(network)
     if how.recompute:
