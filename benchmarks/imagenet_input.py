@@ -95,7 +95,7 @@ def resized_crops(files: ImageFiles, recipe: ImageNetRecipe) -> Callable[[], obj
 
 def paper_by_parts(files: ImageFiles, recipe: ImageNetRecipe) -> Callable[[], object]:
     """The paper's augmentation, written as most would write it."""
-    crops = [RandomResize(*recipe.shorter_side), transforms.RandomCrop(recipe.crop)]
+    crops = [RandomResize(*recipe.short_side), transforms.RandomCrop(recipe.crop)]
     return torchvision_batches(files, recipe, crops)
 
 

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from deepres.recipes import departures as departures_of
 from deepres.recipes import detection_recipe, get_recipe
+from deepres.recipes import deviations as deviations_of
 from deepres.recipes.localization import localization_recipe
 from deepres.recipes.schema import Recipe
 from deepres.report.published_detection import TABLE_7, TABLE_8
@@ -31,7 +31,7 @@ def make_run(
     stopped_at: int | None = None,
     source: str | None = None,
     fingerprint: str | None = None,
-    departures: dict[str, Any] | None = None,
+    deviations: dict[str, Any] | None = None,
     provenance: dict[str, Any] | None = None,
     **side_files: Any,
 ) -> Run:
@@ -47,16 +47,16 @@ def make_run(
         stopped_at: the last step logged, if it is not finished.
         source: the name of its data; None: the paper's.
         fingerprint: of its data; None: the same for all data of that name.
-        departures: fields of the recipe that are not the paper's.
+        deviations: fields of the recipe that are not the paper's.
         provenance: what differs from the usual one.
         side_files: the contents of further JSON files beside it.
     """
     papers = get_recipe(model)
     length, wobble = steps or papers.steps, 1 + seed / 4
-    recipe = (papers.shortened(steps) if steps else papers).to_dict() | (departures or {})
+    recipe = (papers.shortened(steps) if steps else papers).to_dict() | (deviations or {})
     source = source or ("CIFAR-10" if papers.kind == "cifar10" else "imagenet (1000 classes)")
     meta = {
-        **{"recipe": recipe, "departures": departures or {}, "seed": seed},
+        **{"recipe": recipe, "deviations": deviations or {}, "seed": seed},
         "data": {"source": source, "location": "data", "fingerprint": fingerprint or source},
         "provenance": PROVENANCE | (provenance or {}),
     }
@@ -127,7 +127,7 @@ def make_detection_run(
         "detector": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
     }
     data = {"images": images or TRAINING_IMAGES.get(source, 300)}
-    run = _begin(folder, recipe, departures_of(recipe), seed, source, data, more)
+    run = _begin(folder, recipe, deviations_of(recipe), seed, source, data, more)
     length = recipe.steps
     precisions = {"map_50_pct": map_50_pct} | ({} if map_pct is None else {"map_pct": map_pct})
     parts = (("objectness", "rpn_box_reg"), ("classifier", "box_reg"))
@@ -195,7 +195,7 @@ def make_localization_run(
 def _begin(
     folder: Path,
     recipe: Recipe,
-    departures: dict[str, Any],
+    deviations: dict[str, Any],
     seed: int,
     source: str,
     data: dict[str, Any],
@@ -205,7 +205,7 @@ def _begin(
     data = {"source": source, "location": "data", "fingerprint": source} | data
     run.write_meta(
         {
-            **{"recipe": recipe.to_dict(), "departures": departures, "seed": seed},
+            **{"recipe": recipe.to_dict(), "deviations": deviations, "seed": seed},
             **{"data": data, "provenance": PROVENANCE},
             **more,
         }

@@ -14,7 +14,7 @@ from deepres.models.weights import save_weights
 from deepres.recipes.localization import LocalizationRecipe, localization_recipe
 
 SETTINGS = [
-    *("crop=28", "shorter_side=32,36", "anchor_sizes=8,16", "batch_size=4", "eval_images=3"),
+    *("crop=28", "short_side=32,36", "anchor_sizes=8,16", "batch_size=4", "eval_images=3"),
     "lr=0.02",
 ]
 

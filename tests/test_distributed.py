@@ -131,7 +131,7 @@ def test_a_process_that_meets_a_bad_image_is_named_and_the_run_goes_on_without_i
     root = image_folder(tmp_path / "data", train=4, val=2)
     (root / "train/class1/002.jpg").write_bytes(b"")
     command = ["train", "resnet18", "--data", "data", "--steps", "2", "--workers", "1"]
-    for setting in ("batch_size=8", "crop=32", "shorter_side=36,40", "mean_images=1"):
+    for setting in ("batch_size=8", "crop=32", "short_side=36,40", "mean_images=1"):
         command += ["--set", setting]
     start = [*TORCHRUN, "--nproc-per-node", "2", "-m", "deepres", *command, "--out", "run"]
     done = subprocess.run(

@@ -191,7 +191,7 @@ def test_without_room_nothing_is_begun_and_nothing_of_before_is_lost(
 
 
 FOLDER_RUN = ["train", "resnet18", "--data", "data", "--steps", "12", "--device", "cpu"]
-for setting in ("crop=32", "shorter_side=36,48", "batch_size=8", "mean_images=8"):
+for setting in ("crop=32", "short_side=36,48", "batch_size=8", "mean_images=8"):
     FOLDER_RUN += ["--set", setting]
 FOLDER_RUN += ["--set", "log_every=3", "--set", "eval_every=6", "--workers", "1"]
 FOLDER_RUN += ["--save-every", "0", "--out", "run"]

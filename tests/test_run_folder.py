@@ -106,6 +106,16 @@ def test_files_of_before_there_were_digests_are_taken_as_they_are(tmp_path: Path
     assert folder.read_meta()["seed"] == 0
 
 
+def test_keys_of_before_are_still_read(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    meta = {"recipe": {"steps": 3}, "departures": {"lr": 0.05}}
+    run.write_meta(meta)
+    run.write_result({"steps": 3, "departures": {"lr": 0.05}})
+    assert run.altered() == []
+    assert run.read_meta()["deviations"] == {"lr": 0.05}
+    assert (run.read_result() or {})["deviations"] == {"lr": 0.05}
+
+
 def test_edited_events_are_not_gone_on_from(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for step in (10, 20):

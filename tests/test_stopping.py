@@ -45,7 +45,7 @@ def command(kind: str, folder: Path, *settings: str) -> list[str]:
     else:
         image_folder(folder / "data")
         call = ["-m", "deepres", "train", "resnet18", "--data", "data"]
-        own = ["crop=32", "shorter_side=36,48", "batch_size=8", "mean_images=8"]
+        own = ["crop=32", "short_side=36,48", "batch_size=8", "mean_images=8"]
     given = [part for setting in (*own, *settings) for part in ("--set", setting)]
     return [sys.executable, *call, *LONG, "--out", "run", *given]
 

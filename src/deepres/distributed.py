@@ -30,8 +30,8 @@ class World:
         """Whether this process is the one that speaks and writes."""
         return self.rank == 0
 
-    def share(self, count: int) -> slice:
-        """Return which of ``count`` places are this process's; ``size`` divides ``count``."""
+    def shard(self, count: int) -> slice:
+        """Return which of ``count`` items are this process's; ``size`` divides ``count``."""
         each = count // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
@@ -48,13 +48,13 @@ class World:
             dist.all_reduce(tensor, dist.ReduceOp.MAX)
         return tensor.tolist()
 
-    def take_leaders(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast_(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite each of ``tensors`` with the leader's."""
         if self.size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
-    def leaders(self, value: T) -> T:
+    def broadcast_object(self, value: T) -> T:
         """Return what the leader gives as ``value``, anything that can be pickled."""
         box = [value]
         if self.size > 1:

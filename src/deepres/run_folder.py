@@ -32,6 +32,8 @@ EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 """What a detector's test leaves: pictures, and each class's precision against recall."""
+RENAMED = {"departures": "deviations"}
+"""Keys of before, and what they are called now."""
 DIGEST = "sha256"
 """In a JSON file: the digest of the rest of it. Files of before have none."""
 
@@ -136,7 +138,7 @@ class RunFolder:
         if not self.recipe.exists():
             raise UserError(f"{self.path} is not a run folder: it has no recipe.json")
         try:
-            return _apart(read_json(self.recipe))[0]
+            return _in_todays_words(_apart(read_json(self.recipe))[0])
         except UserError as error:
             raise UserError(
                 f"{error}. Without it a run cannot go on: start a new one in another folder"
@@ -155,7 +157,7 @@ class RunFolder:
             return None
         result, _ = _apart(read_json(self.result))
         steps = self.read_meta_as_it_is()["recipe"]["steps"]
-        return result if result.get("steps", steps) >= steps else None
+        return _in_todays_words(result) if result.get("steps", steps) >= steps else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write result.json; the events are final."""
@@ -262,6 +264,11 @@ class RunFolder:
 def _apart(content: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """Return what a file says, and the digest of it; None: it is of before there were any."""
     return {key: value for key, value in content.items() if key != DIGEST}, content.get(DIGEST)
+
+
+def _in_todays_words(content: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file says, with the keys that earlier versions called otherwise."""
+    return {RENAMED.get(key, key): value for key, value in content.items()}
 
 
 def _digest_of_lines(lines: Iterable[bytes]) -> str:

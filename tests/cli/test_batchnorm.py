@@ -63,7 +63,7 @@ def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
     data = open_image_folder(image_folder(tmp_path / "data", train=4, val=2))
     recipe = dataclasses.replace(
         get_recipe("resnet18").shortened(2),
-        **{"batch_size": 4, "crop": 32, "shorter_side": (36, 40), "mean_images": 4},
+        **{"batch_size": 4, "crop": 32, "short_side": (36, 40), "mean_images": 4},
     )
     train(recipe, tmp_path / "run", data, device="cpu", workers=0)
     asked = ["--images", "20", "--device", "cpu", "--workers", "1", "--out"]

@@ -55,7 +55,7 @@ def test_profiles(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_measured(asked: Asked) -> None:
     options = ["--device", "cpu", "--threads", "1", "--turn-seconds", "0.5", "--precision", "bf16"]
-    set_b = ["--set", "shortcut=B", "--set", "crop=160", "--set", "shorter_side=160,200"]
+    set_b = ["--set", "shortcut=B", "--set", "crop=160", "--set", "short_side=160,200"]
     assert main(["bench", "resnet34", "resnet18", *options, *set_b]) == 0
     works = [work for work, *_ in asked]
     assert [work.network for work in works] == ["resnet34", "resnet34", "resnet18", "resnet18"]

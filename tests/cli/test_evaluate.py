@@ -50,7 +50,7 @@ def folder_run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     """A tiny run on a folder of images."""
     recipe = dataclasses.replace(
         get_recipe("resnet18").shortened(2),
-        **{"batch_size": 4, "crop": 32, "shorter_side": (36, 40), "mean_images": 4},
+        **{"batch_size": 4, "crop": 32, "short_side": (36, 40), "mean_images": 4},
     )
     run = tmp_path_factory.mktemp("folder") / "run"
     train(recipe, run, open_image_folder(data), device="cpu", workers=0)

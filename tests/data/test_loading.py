@@ -87,12 +87,12 @@ def test_views_know_their_places_and_what_was_bad(files: ImageFiles) -> None:
     assert [tuple(pixels.shape[:2]) for pixels in views] == [(1, 2)] * 5
 
 
-@pytest.mark.parametrize(("crop", "shorter_side"), [(32, 32), (28, 32), (32, 40)])
-def test_images_in_memory_are_viewed_as_one_by_one(crop: int, shorter_side: int) -> None:
+@pytest.mark.parametrize(("crop", "short_side"), [(32, 32), (28, 32), (32, 40)])
+def test_images_in_memory_are_viewed_as_one_by_one(crop: int, short_side: int) -> None:
     images = ImageSet(torch.randint(256, (7, 3, 32, 32), dtype=torch.uint8), torch.arange(7))
-    viewed = ViewedImages(images, [range(1, 7, 2)], one_crop, crop, shorter_side)
+    viewed = ViewedImages(images, [range(1, 7, 2)], one_crop, crop, short_side)
     places, (views,), bad = viewed[0]
-    expected = [one_crop(images.image(i), crop, shorter_side)[0] for i in (1, 3, 5)]
+    expected = [one_crop(images.image(i), crop, short_side)[0] for i in (1, 3, 5)]
     assert (places.tolist(), bad) == ([1, 3, 5], [])
     assert torch.equal(views, torch.from_numpy(np.stack(expected)))
 

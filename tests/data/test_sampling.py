@@ -83,7 +83,7 @@ def test_crops_are_drawn_uniformly_from_the_ranges_both_ends_included() -> None:
     n = 40_000
     draws = CropSampler(n, n, (256, 259), True, 0).batch(0)
     assert draws.image.sort().values.tolist() == list(range(n))
-    share = torch.bincount(draws.shorter_side - 256) / n
+    share = torch.bincount(draws.short_side - 256) / n
     assert share.shape == (4,)
     assert (share - 1 / 4).abs().max() < 0.01
     for column in (draws.top, draws.left):
@@ -94,7 +94,7 @@ def test_crops_are_drawn_uniformly_from_the_ranges_both_ends_included() -> None:
     assert draws.colour.shape == (n, 3)
     torch.testing.assert_close(draws.colour.T.cov(), torch.eye(3), atol=0.03, rtol=0)
     assert draws.colour.mean(0).abs().max() < 0.02
-    columns = [draws.shorter_side, draws.top, draws.left, draws.flip, *draws.colour.T]
+    columns = [draws.short_side, draws.top, draws.left, draws.flip, *draws.colour.T]
     together = torch.stack([column.float() for column in columns]).corrcoef()
     assert (together - torch.eye(7)).abs().max() < 0.03  # no draw serves two ends
 
@@ -107,7 +107,7 @@ def test_the_first_crops_never_change() -> None:
     # A literal, as above.
     draws = CropSampler(1_000, 3, (256, 480), True, 0).batch(0)
     assert draws.image.tolist() == [261, 608, 155]
-    assert draws.shorter_side.tolist() == [364, 302, 454]
+    assert draws.short_side.tolist() == [364, 302, 454]
     assert draws.flip.tolist() == [False, False, False]
     torch.testing.assert_close(draws.top, torch.tensor([0.3218, 0.8641, 0.8802]), atol=1e-4, rtol=0)
     torch.testing.assert_close(

@@ -22,7 +22,7 @@ from deepres.recipes import ImageNetRecipe, get_recipe
 CPU = torch.device("cpu")
 RECIPE = get_recipe("resnet18").shortened(8)
 assert isinstance(RECIPE, ImageNetRecipe)
-RECIPE = dataclasses.replace(RECIPE, batch_size=6, crop=32, shorter_side=(36, 48))
+RECIPE = dataclasses.replace(RECIPE, batch_size=6, crop=32, short_side=(36, 48))
 MEAN = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
@@ -98,7 +98,7 @@ def test_each_image_is_prepared_as_torchvision_and_a_formula_do_it(files: ImageF
         assert labels[n] == int(name[len("class")])
         image = reference.pil_to_tensor(Image.open(files.root / name))
         resized = reference.resize(
-            reference.to_pil_image(image), int(draws.shorter_side[n]), antialias=True
+            reference.to_pil_image(image), int(draws.short_side[n]), antialias=True
         )
         top = int(float(draws.top[n]) * (resized.height - 31))
         left = int(float(draws.left[n]) * (resized.width - 31))
@@ -117,7 +117,7 @@ def test_each_image_is_prepared_as_torchvision_and_a_formula_do_it(files: ImageF
 
 
 def test_no_colour_no_mirror_one_size_is_the_bare_crop(files: ImageFiles) -> None:
-    bare = dataclasses.replace(RECIPE, colour_std=0.0, flip=False, shorter_side=(32, 32))
+    bare = dataclasses.replace(RECIPE, colour_std=0.0, flip=False, short_side=(32, 32))
     square = [ImageOps.fit(picture(90, 90, s), (32, 32), Image.Resampling.BOX) for s in range(6)]
     for i, image in enumerate(square):
         image.save(files.root / f"square{i}.png")

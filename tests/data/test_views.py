@@ -14,10 +14,10 @@ from deepres.data.views import SCALES, VIEWS, multi_scale, one_crop, ten_crop
 SIZES = st.tuples(st.integers(20, 500), st.integers(20, 500))
 
 
-def assert_torchvisions_ten(image: Image.Image, crop: int, shorter_side: int) -> None:
-    (found,) = ten_crop(image, crop, shorter_side)
+def assert_torchvisions_ten(image: Image.Image, crop: int, short_side: int) -> None:
+    (found,) = ten_crop(image, crop, short_side)
     assert found.dtype == np.uint8
-    chain = reference.Compose([reference.Resize(shorter_side), reference.TenCrop(crop)])
+    chain = reference.Compose([reference.Resize(short_side), reference.TenCrop(crop)])
     assert np.array_equal(found, np.stack([np.asarray(view) for view in chain(image)]))
 
 

@@ -194,7 +194,7 @@ def test_it_learns_where_a_bright_square_is() -> None:
 def test_a_localizer_prepares_its_input() -> None:
     ours = network().eval()
     mean, std = torch.full((3, 1, 1), 0.5), torch.full((3, 1, 1), 0.25)
-    localizer = Localizer(ours, mean, std, ("a", "b", "c"), shorter_side=32, crop=28)
+    localizer = Localizer(ours, mean, std, ("a", "b", "c"), short_side=32, crop=28)
     images = torch.randint(256, (2, 3, 32, 40), dtype=torch.uint8)
     classes = torch.tensor([[0, 2], [1, 0]])
     boxes, scores = localizer(images, classes)

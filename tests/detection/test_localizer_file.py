@@ -30,7 +30,7 @@ def test_a_file_holds_all_that_is_needed(saved: Path) -> None:
     for path in (saved, saved.parent):  # the file, or its run's folder
         loaded, meta = load_localizer(path)
         assert meta["mean_box"] == [0, 0, 1, 1]
-        assert (loaded.classes, loaded.crop, loaded.shorter_side) == (("n01", "n02"), 28, 32)
+        assert (loaded.classes, loaded.crop, loaded.short_side) == (("n01", "n02"), 28, 32)
         images = torch.randint(256, (1, 3, 32, 40), dtype=torch.uint8)
         classes = torch.tensor([[1, 0]])
         for ours, theirs in zip(loaded(images, classes), expected(images, classes), strict=True):

@@ -21,7 +21,7 @@ if not os.environ.get("TRITON_INTERPRET"):
 
 from deepres.models import create_model, fused_cifar
 from deepres.models.fused_cifar import FusedCifarNet
-from deepres.training.precision import InBf16
+from deepres.training.mixed_precision import InBf16
 
 Outcome = dict[str, Tensor]
 

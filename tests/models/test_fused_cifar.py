@@ -14,7 +14,7 @@ pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
 
 from deepres.models import conv_kernels, fused_cifar
 from deepres.models.fused_cifar import FusedCifarNet, supports
-from deepres.training.recompute import recompute_blocks
+from deepres.training.activation_checkpointing import checkpoint_blocks
 
 KERNELS = (
     *("forward_kernel", "pool_kernel", "pool_gradient_kernel"),
@@ -124,7 +124,7 @@ def test_other_networks_are_not_supported() -> None:
         networks = [create_model(name) for name in others]
         networks.append(create_model("resnet20", residual_layers=1))
         networks.append(create_model("resnet8"))
-        recompute_blocks(networks[-1])
+        checkpoint_blocks(networks[-1])
         networks.append(torch.nn.SyncBatchNorm.convert_sync_batchnorm(create_model("resnet8")))
     assert not any(supports(network) for network in networks)
 

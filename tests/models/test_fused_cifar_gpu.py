@@ -13,9 +13,9 @@ from deepres.models.batch_norm import fuse_batch_norm
 from deepres.models.fused_cifar import FusedCifarNet, supports
 from deepres.recipes.cifar10 import section_4_2
 from deepres.runtime import make_repeatable
-from deepres.training.graph import GraphedStep
+from deepres.training.cuda_graph import GraphedStep
+from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
-from deepres.training.precision import InBf16
 from deepres.training.step import training_step
 
 pytestmark = pytest.mark.gpu

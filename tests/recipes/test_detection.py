@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from deepres.errors import UserError
 from deepres.recipes import (
     classification_recipe_from_dict,
-    departures,
     detection_recipe,
     detection_recipe_from_dict,
+    deviations,
     get_recipe,
     recipe_from_dict,
 )
@@ -50,7 +50,7 @@ def test_shortening_scales_each_phase() -> None:
     assert short.phase_starts == (4, 8, 12)
     rates = [short.learning_rate(step) for step in range(16)]
     assert rates == 4 * [0.001, 0.001, 0.001, 0.0001]
-    assert departures(short) == {}
+    assert deviations(short) == {}
 
 
 @given(st.integers(4, 5_000))
@@ -64,18 +64,18 @@ def test_any_length_has_four_phases(steps: int) -> None:
     )
 
 
-def test_joint_training_is_a_departure() -> None:
+def test_joint_training_is_a_deviation() -> None:
     joint = detection_recipe("voc07+12", "resnet101", "joint")
     assert (joint.steps, joint.lr_drops, joint.phase_starts) == (80_000, (60_000,), ())
-    assert departures(joint) == {"schedule": "joint"}
-    assert departures(detection_recipe("voc07+12", "resnet101")) == {}
+    assert deviations(joint) == {"schedule": "joint"}
+    assert deviations(detection_recipe("voc07+12", "resnet101")) == {}
 
 
 def test_a_recipe_survives_json() -> None:
     changed = COCO.shortened(100).changed(["anchor_sizes=16,32", "roi_pooling=align", "masks=true"])
     fields = json.loads(json.dumps(changed.to_dict()))
     assert recipe_from_dict(fields) == changed == detection_recipe_from_dict(fields)
-    assert departures(changed) == {"anchor_sizes": (16, 32), "roi_pooling": "align", "masks": True}
+    assert deviations(changed) == {"anchor_sizes": (16, 32), "roi_pooling": "align", "masks": True}
 
 
 def test_recipes_of_each_kind_are_told_apart() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from deepres.errors import UserError
 from deepres.models.create import build_empty
-from deepres.recipes import departures, get_recipe, recipe_from_dict
+from deepres.recipes import deviations, get_recipe, recipe_from_dict
 from deepres.recipes.imagenet import NETWORKS
 
 PAPER = get_recipe("resnet34")
@@ -18,24 +18,24 @@ def test_the_papers_numbers(name: str) -> None:
     assert (recipe.lr, recipe.lr_drops) == (0.1, (150_000, 300_000, 450_000))
     assert (recipe.lr_divisor, recipe.lr_plateau, recipe.warm_up_lr) == (10, None, None)
     assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
-    assert (recipe.shorter_side, recipe.crop, recipe.flip) == ((256, 480), 224, True)
-    assert (recipe.colour_std, recipe.test_shorter_side) == (0.1, 256)
+    assert (recipe.short_side, recipe.crop, recipe.flip) == ((256, 480), 224, True)
+    assert (recipe.colour_std, recipe.test_short_side) == (0.1, 256)
     assert recipe.model_options() == {"shortcut": None, "stride_on": None, "pool": None}
 
 
 def test_a_recipe_survives_json_with_all_that_can_be_set() -> None:
-    changes = ["shorter_side=64,80", "crop=56", "shortcut=B", "lr_plateau=3", "lr_drops="]
+    changes = ["short_side=64,80", "crop=56", "shortcut=B", "lr_plateau=3", "lr_drops="]
     recipe = PAPER.changed([*changes, "pool=ceil"])
     assert recipe_from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
-    assert departures(recipe) == {
+    assert deviations(recipe) == {
         "lr_drops": (),
         "lr_plateau": 3,
         "shortcut": "B",
         "pool": "ceil",
-        "shorter_side": (64, 80),
+        "short_side": (64, 80),
         "crop": 56,
     }
-    assert recipe.test_shorter_side == 64
+    assert recipe.test_short_side == 64
     assert recipe.changed(["shortcut=none", "lr_plateau=none"]).shortcut is None
 
 
@@ -50,9 +50,9 @@ def test_what_is_set_of_the_network_builds_it_and_older_recipes_load() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("shorter_side=256", "--set shorter_side: expected two whole numbers"),
-        ("shorter_side=480,256", "shorter_side must be from crop=224 up, rising"),
-        ("shorter_side=200,256", "shorter_side must be from crop=224 up, rising"),
+        ("short_side=256", "--set short_side: expected two whole numbers"),
+        ("short_side=480,256", "short_side must be from crop=224 up, rising"),
+        ("short_side=200,256", "short_side must be from crop=224 up, rising"),
         ("colour_std=-1", "colour_std must be 0 or more"),
         ("bad_images=hide", "bad_images must be one of fail, skip, got hide"),
         ("pad=4", "unknown recipe field 'pad'"),

@@ -5,7 +5,7 @@ import pytest
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.recipes.localization import (
-    localization_departures,
+    localization_deviations,
     localization_recipe,
     localization_recipe_from_dict,
 )
@@ -16,20 +16,20 @@ RECIPE = localization_recipe("resnet101")
 def test_the_papers_numbers() -> None:
     """Appendix C: crops of 224, 256 of them a batch, 8 anchors of each."""
     assert (RECIPE.crop, RECIPE.batch_size, RECIPE.anchors_per_image) == (224, 256, 8)
-    assert RECIPE.shorter_side == get_recipe("resnet101").shorter_side  # "as in Sec. 3.4"
-    assert RECIPE.test_shorter_side == 256
+    assert RECIPE.short_side == get_recipe("resnet101").short_side  # "as in Sec. 3.4"
+    assert RECIPE.test_short_side == 256
     rates = [RECIPE.learning_rate(step) for step in (0, 39_999, 40_000, 59_999)]
     assert rates == [0.01, 0.01, 0.001, 0.001]
-    assert localization_departures(RECIPE) == {}
+    assert localization_deviations(RECIPE) == {}
 
 
 def test_it_is_shortened_and_changed_like_others() -> None:
-    short = RECIPE.shortened(600).changed(["crop=56", "shorter_side=64,80", "anchor_sizes=14,28"])
+    short = RECIPE.shortened(600).changed(["crop=56", "short_side=64,80", "anchor_sizes=14,28"])
     assert short.lr_drops == (400,)
-    assert short.test_shorter_side == 64
-    assert localization_departures(short) == {
+    assert short.test_short_side == 64
+    assert localization_deviations(short) == {
         "crop": 56,
-        "shorter_side": (64, 80),
+        "short_side": (64, 80),
         "anchor_sizes": (14, 28),
     }
 
@@ -49,6 +49,6 @@ def test_it_survives_json() -> None:
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(setting: str) -> None:
-    field = "shorter_side" if setting == "crop=300" else setting.partition("=")[0]
+    field = "short_side" if setting == "crop=300" else setting.partition("=")[0]
     with pytest.raises(UserError, match=f"recipe: {field} must be"):
         RECIPE.changed([setting])

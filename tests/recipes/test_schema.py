@@ -42,6 +42,14 @@ def test_a_recipe_survives_json() -> None:
     assert recipe_from_dict(json.loads(json.dumps(PAPER.to_dict()))) == PAPER
 
 
+def test_names_of_before_are_still_read() -> None:
+    recipe = get_recipe("resnet18")
+    now = recipe.to_dict()
+    before = {("shorter_side" if key == "short_side" else key): now[key] for key in now}
+    assert recipe_from_dict(before) == recipe
+    assert recipe.changed(["shorter_side=230,300"]) == recipe.changed(["short_side=230,300"])
+
+
 def test_a_recipe_of_another_version_is_named() -> None:
     with pytest.raises(UserError, match="another version of deepres"):
         recipe_from_dict({**PAPER.to_dict(), "novel": 1})

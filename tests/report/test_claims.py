@@ -143,7 +143,7 @@ def test_shortened_runs_are_judged_for_themselves(runs: Runs) -> None:
         {"steps": 4_000},
         {"steps": 2_000, "source": SAMPLE},
         {"steps": 2_000, "fingerprint": "another"},
-        {"steps": 2_000, "departures": {"lr": 0.05}},
+        {"steps": 2_000, "deviations": {"lr": 0.05}},
         {},
     ],
     ids=str,
@@ -155,9 +155,9 @@ def test_unlike_runs_are_never_compared(runs: Runs, otherwise: dict[str, Any]) -
     assert {judgement.verdict for judgement in judgements} == {"no run yet"}
 
 
-def test_a_departure_at_full_length_is_not_the_papers(runs: Runs) -> None:
-    runs.add("plain20", 9.0, departures={"momentum": 0.8})
-    runs.add("plain56", 12.0, departures={"momentum": 0.8})
+def test_a_deviation_at_full_length_is_not_the_papers(runs: Runs) -> None:
+    runs.add("plain20", 9.0, deviations={"momentum": 0.8})
+    runs.add("plain56", 12.0, deviations={"momentum": 0.8})
     first, other = judge(BY_ID["degradation"], runs)
     assert first.is_empty
     assert other.on == "full length, but momentum 0.8"
@@ -171,7 +171,7 @@ def test_all_seeds_of_the_papers_length_count_in_any_precision(runs: Runs, claim
     networks |= {"resnet44": 7.1, "resnet56": 6.9, "resnet110": 6.5}
     for network, error in networks.items():
         for seed in range(5):
-            told = {"provenance": {"precision": "bf16"}} if seed else {"departures": BF16}
+            told = {"provenance": {"precision": "bf16"}} if seed else {"deviations": BF16}
             spread = (seed - 2) / 100
             others = {"first_seed": seed, "train_error_pct": (error + spread) / 2, **told}
             runs.add(network, error + spread, **others)
@@ -197,7 +197,7 @@ def test_a_seed_counts_once_and_unfinished_runs_not_at_all(runs: Runs) -> None:
 
 def test_shortcut_options_are_networks_of_their_own(runs: Runs) -> None:
     for option, error in ((None, 25.0), ("B", 24.5), ("C", 24.2)):
-        runs.add("resnet34", error, departures={"shortcut": option} if option else None)
+        runs.add("resnet34", error, deviations={"shortcut": option} if option else None)
     runs.add("plain34", 28.5)
     assert [network_of(run) for run in runs[:3]] == ["resnet34", "resnet34 B", "resnet34 C"]
     assert papers("options-beat-plain", runs).verdict == "holds"

@@ -10,7 +10,7 @@ from deepres.run_folder import RunFolder
 
 def test_only_what_differs_in_the_recipe(tmp_path: Path) -> None:
     make_run(tmp_path / "a", steps=300, source=SAMPLE)
-    make_run(tmp_path / "c", "plain20", 1, steps=300, departures={"lr": 0.05}, source=SAMPLE)
+    make_run(tmp_path / "c", "plain20", 1, steps=300, deviations={"lr": 0.05}, source=SAMPLE)
     table = recipe_differences(find_runs([tmp_path]))
     assert table.columns == ["", "a", "c"]
     assert table.rows == [
@@ -43,7 +43,7 @@ def test_results_and_what_they_were_measured_with(tmp_path: Path) -> None:
 
 def test_curves_over_each_other(tmp_path: Path) -> None:
     make_run(tmp_path / "resnet20-s0", steps=300, test_error_pct=30)
-    make_run(tmp_path / "mine", "plain20", 1, steps=300, departures={"lr": 0.05})
+    make_run(tmp_path / "mine", "plain20", 1, steps=300, deviations={"lr": 0.05})
     figure = comparison(find_runs([tmp_path]))
     said = texts(figure)
     assert "mine, plain20, 300 of 64,000 steps, lr 0.05" in said

@@ -62,7 +62,7 @@ def test_figure6_has_dashed_training_and_bold_test(tmp_path: Path) -> None:
 def test_figure4_has_thin_training_and_bold_validation_of_option_a(tmp_path: Path) -> None:
     make_run(tmp_path / "p", "plain34", test_error_pct=30)
     make_run(tmp_path / "a", "resnet34", test_error_pct=27)
-    make_run(tmp_path / "b", "resnet34", 1, test_error_pct=26, departures={"shortcut": "B"})
+    make_run(tmp_path / "b", "resnet34", 1, test_error_pct=26, deviations={"shortcut": "B"})
     left, right = figure4(find_runs([tmp_path])).axes
     assert styles(left) == styles(right) == {("-", 0.9), ("-", 2.2)}
     assert (right.get_xlim(), right.get_ylim()) == ((0, 600_000), (20, 60))
@@ -117,7 +117,7 @@ def test_shortened_runs_say_so_and_get_the_axes_they_need(tmp_path: Path) -> Non
 def test_runs_of_several_kinds_are_each_labelled(tmp_path: Path) -> None:
     make_run(tmp_path / "a", "plain20")
     make_run(tmp_path / "b", "plain20", 1, steps=300)  # gives way to the paper's
-    make_run(tmp_path / "c", "plain56", steps=2_000, departures={"lr": 0.05})
+    make_run(tmp_path / "c", "plain56", steps=2_000, deviations={"lr": 0.05})
     left, _ = figure1(find_runs([tmp_path])).axes
     assert legend(left) == ["plain-20", "plain-56, 2,000 of 64,000 steps, lr 0.05"]
     assert left.get_ylim() == (0, 80)

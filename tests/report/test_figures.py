@@ -29,7 +29,7 @@ def test_learning_curves(tmp_path: Path, texts: list[str], shortened_from: int |
     run = RunFolder(tmp_path)
     recipe = {"model": "resnet20", "steps": 100, "lr_drops": [50, 75]}
     recipe["shortened_from"] = shortened_from
-    run.write_meta({"recipe": recipe, "departures": {"lr": 0.05}, "data": {"source": "CIFAR-10"}})
+    run.write_meta({"recipe": recipe, "deviations": {"lr": 0.05}, "data": {"source": "CIFAR-10"}})
     for step in (50, 100):
         run.append_event({"step": step, "split": "train", "error_pct": 90 - step / 2})
         run.append_event({"step": step, "split": "test", "error_pct": 95 - step / 2})

@@ -45,7 +45,7 @@ def test_early_is_half_way_to_the_first_drop(tmp_path: Path) -> None:
     steps, errors = run.curve("train")
     assert value is not None
     assert value.value == pytest.approx(statistics.fmean(errors[: steps.index(100) + 1]))
-    no_drops = make_run(tmp_path / "flat", "resnet18", steps=400, departures={"lr_drops": []})
+    no_drops = make_run(tmp_path / "flat", "resnet18", steps=400, deviations={"lr_drops": []})
     assert early_training_error(no_drops) is None
 
 

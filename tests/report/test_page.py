@@ -59,7 +59,7 @@ def runs(tmp_path: Path) -> list[Run]:
         for seed in range(3)
     ]
     made.append(make_run(tmp_path / "short", "resnet20", steps=2_000, source=SAMPLE))
-    made.append(make_run(tmp_path / "<b>lr", "resnet56", departures={"lr": 0.05}))
+    made.append(make_run(tmp_path / "<b>lr", "resnet56", deviations={"lr": 0.05}))
     made.append(make_run(tmp_path / "unfinished", "resnet110", stopped_at=32_000))
     made.append(make_run(tmp_path / "begun", "resnet44", stopped_at=0))
     return made

@@ -35,7 +35,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(2)
     ]
     runs.append(make_run(folder / f"a-name-{'of-many-words-' * 8}", "resnet110", stopped_at=9_600))
-    runs.append(make_run(folder / "short", steps=2_000, departures={"lr": 0.05}))
+    runs.append(make_run(folder / "short", steps=2_000, deviations={"lr": 0.05}))
     picture = figure_html(svg_text(figure6(runs)), "Dashed: training; bold: test.")
     sections = [
         Section("table-3", "Table 3", as_html(table3(runs))),

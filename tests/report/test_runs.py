@@ -14,14 +14,14 @@ from deepres.run_folder import RunFolder
         ({}, ""),
         ({"steps": 2_000}, "2,000 of 64,000 steps"),
         ({"source": SAMPLE}, "sample"),
-        ({"departures": {"lr": 0.05}}, "lr 0.05"),
+        ({"deviations": {"lr": 0.05}}, "lr 0.05"),
         (
-            {"steps": 60, "source": SAMPLE, "departures": {"lr": 0.05}},
+            {"steps": 60, "source": SAMPLE, "deviations": {"lr": 0.05}},
             "60 of 64,000 steps, lr 0.05, sample",
         ),
         ({"model": "resnet34"}, ""),
-        ({"model": "resnet34", "departures": {"shortcut": "B"}}, ""),  # Table 3 has it
-        ({"model": "resnet50", "departures": {"shortcut": "A"}}, "shortcut A"),
+        ({"model": "resnet34", "deviations": {"shortcut": "B"}}, ""),  # Table 3 has it
+        ({"model": "resnet50", "deviations": {"shortcut": "A"}}, "shortcut A"),
         ({"model": "resnet18", "source": "imagenet (10 classes)"}, "imagenet (10 classes)"),
     ],
 )
@@ -99,7 +99,7 @@ def test_what_is_built_on_a_network_is_no_classifier(tmp_path: Path) -> None:
 def test_precision_is_told_and_sets_no_run_apart(tmp_path: Path) -> None:
     on_gpu = {"precision": "bf16", "hardware": "NVIDIA H100"}
     new = make_run(tmp_path / "new", provenance=on_gpu)
-    old = make_run(tmp_path / "old", departures={"precision": "fp32"})
+    old = make_run(tmp_path / "old", deviations={"precision": "fp32"})
     assert (new.condition, old.condition) == ("", "")
     told = computed(run.provenance for run in (new, old, new))
     assert told == "bf16 on NVIDIA H100; fp32 on AMD EPYC, 2 threads"

@@ -72,7 +72,7 @@ def test_a_run_of_the_same_seed_counts_once(tmp_path: Path) -> None:
         ({"steps": 2_000}, "2,000 of 64,000 steps"),
         ({"steps": 2_000, "source": SAMPLE}, "2,000 of 64,000 steps, sample"),
         ({"source": SAMPLE}, "sample"),
-        ({"departures": {"lr": 0.05}}, "lr 0.05"),
+        ({"deviations": {"lr": 0.05}}, "lr 0.05"),
     ],
 )
 def test_other_runs_never_stand_in_the_papers_columns(
@@ -123,8 +123,8 @@ def test_imagenet_counts_the_tests_views_and_all_images(tmp_path: Path) -> None:
 def test_options_have_rows_of_their_own(tmp_path: Path) -> None:
     for option in "BC":
         tests = [evaluation("10-crop", {"B": 24.0, "C": 23.0}[option], 7.0)]
-        departures = {"shortcut": option}
-        make_run(tmp_path / option, "resnet34", departures=departures, evaluations=tests)
+        deviations = {"shortcut": option}
+        make_run(tmp_path / option, "resnet34", deviations=deviations, evaluations=tests)
     table = table3(find_runs([tmp_path]))
     ours = [row(table, f"ResNet-34 {option}")["top-1 ours"] for option in "ABC"]
     assert ours == ["no run yet", "24.00", "23.00"]

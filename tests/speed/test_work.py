@@ -19,7 +19,7 @@ def test_cifar_training_takes_a_runs_steps() -> None:
 
 def test_imagenet_training_keeps_one_batch_and_the_recipes_options() -> None:
     recipe = dataclasses.replace(
-        get_recipe("resnet50"), crop=64, shorter_side=(64, 64), stride_on="3x3", lr=0.01
+        get_recipe("resnet50"), crop=64, short_side=(64, 64), stride_on="3x3", lr=0.01
     )
     work = Work("training", "resnet50", recipe, 4, "bf16")
     assert work.size == 64

@@ -17,7 +17,7 @@ from deepres.detection.faster_rcnn import PARTS, Detector
 from deepres.detection.weights import load_detector
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
-from deepres.evaluation.detection.finding import find_objects
+from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -120,7 +120,7 @@ def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:
 
     result = json.loads(whole.result.read_text())
     detector = load_detector(whole.path)
-    scores = find_objects([detector], sets[1], device=CPU, workers=0).scores()
+    scores = detect_all([detector], sets[1], device=CPU, workers=0).scores()
     (noted,) = json.loads((whole.path / "evaluations.json").read_text())
     assert scores["map_50_pct"] == result["test_map_50_pct"] == noted["map_50_pct"]
     assert (noted["set"], noted["images"], noted["rule"]) == (sets[1].name, 3, "area")
@@ -199,7 +199,7 @@ class Two(World):
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.mul_(2)
 
-    def take_leaders(self, tensors: Iterable[torch.Tensor]) -> None:
+    def broadcast_(self, tensors: Iterable[torch.Tensor]) -> None:
         for tensor in tensors:
             tensor.zero_()
 

@@ -21,7 +21,7 @@ SHORT = dataclasses.replace(
     get_recipe("resnet18").shortened(6),
     batch_size=8,
     crop=32,
-    shorter_side=(36, 48),
+    short_side=(36, 48),
     mean_images=8,
     log_every=2,
     eval_every=6,

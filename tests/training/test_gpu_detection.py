@@ -18,16 +18,16 @@ from deepres.detection.inference import Improvements, detect
 from deepres.detection.localizer_file import load_localizer
 from deepres.detection.weights import load_detector
 from deepres.distributed import ALONE
-from deepres.evaluation.detection.finding import find_objects
-from deepres.evaluation.detection.locating import locate
+from deepres.evaluation.detection.detector_inference import detect_all
+from deepres.evaluation.detection.localizer_inference import locate
 from deepres.recipes.detection import Schedule
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
+from deepres.training.alternating import SCHEDULES
 from deepres.training.detect import training_step
 from deepres.training.detector_run import train_detector
 from deepres.training.detector_state import DetectorState
 from deepres.training.localize_run import train_localizer
-from deepres.training.phases import SCHEDULES
 
 pytestmark = pytest.mark.gpu
 
@@ -59,7 +59,7 @@ def test_a_detectors_run(tmp_path: Path, schedule: Schedule, pooling: str) -> No
             result = train_detector(recipe, folder.path, *sets, device=device, workers=0)
             if device == "cuda":
                 detector = load_detector(folder.path, CUDA)
-                found = find_objects([detector], sets[1], device=CUDA, workers=0)
+                found = detect_all([detector], sets[1], device=CUDA, workers=0)
                 assert found.scores()["map_50_pct"] == result["test_map_50_pct"]
     assert_same_bits(*folders[:2])
     on_cuda, on_cpu = (losses_of(folder) for folder in folders[1:])

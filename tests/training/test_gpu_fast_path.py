@@ -25,10 +25,10 @@ from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
 from deepres.speed.work import as_they_are
 from deepres.training import resume, train
-from deepres.training.feed import Feeding, make_feed
+from deepres.training.data_source import Feeding, make_data_source
 from deepres.training.interrupt import Interrupted
+from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
-from deepres.training.precision import InBf16
 from deepres.training.run import NewRun, train_together
 from deepres.training.setup import How, make_step
 from deepres.training.state import TrainingState
@@ -165,7 +165,7 @@ def memory_of_a_step(recipe: CifarRecipe, data: Cifar10, recompute: bool) -> int
     """The most bytes that a step without a graph has beyond what stays from step to step."""
     device = torch.device("cuda")
     network = create_model(recipe.model).to(device).to(memory_format=torch.channels_last)
-    batches = make_feed(data, recipe, Feeding(0, device, ALONE, workers=0)).batches
+    batches = make_data_source(data, recipe, Feeding(0, device, ALONE, workers=0)).batches
     how = How(graph=False, recompute=recompute)
     optimizer = make_optimizer(network, recipe)
     step = make_step(network, optimizer, batches.prepare, recipe, how, ALONE, device)
@@ -178,14 +178,14 @@ def memory_of_a_step(recipe: CifarRecipe, data: Cifar10, recompute: bool) -> int
 
 
 def test_precision_follows_the_device(tmp_path: Path, sample: Cifar10) -> None:
-    """Whichever it is, it is no departure from the recipe."""
+    """Whichever it is, it is no deviation from the recipe."""
     recipe = dataclasses.replace(SHORT, precision="auto", steps=4, lr_drops=())
     fp32 = dataclasses.replace(recipe, precision="fp32")
     result = train(recipe, tmp_path / "cuda", sample, device="cuda")
     plain = train(fp32, tmp_path / "cpu", sample, device="cpu")
     assert result["provenance"]["precision"] == "bf16"  # of any device that has it
     assert plain["provenance"]["precision"] == "fp32"
-    assert result["departures"] == plain["departures"]
+    assert result["deviations"] == plain["deviations"]
 
 
 def test_gradients_reach_every_weight(sample: Cifar10) -> None:

@@ -53,7 +53,7 @@ def test_a_run_leaves_its_folder(tmp_path: Path, data: LocalizationData, weights
     )
     meta = folder.read_meta()
     assert meta["weights"]["path"] == str(weights)
-    assert meta["departures"]["crop"] == 28
+    assert meta["deviations"]["crop"] == 28
 
 
 def test_it_starts_from_the_weights(tmp_path: Path, data: LocalizationData, weights: Path) -> None:

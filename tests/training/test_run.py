@@ -135,7 +135,7 @@ def test_a_finished_run_can_be_extended(tmp_path: Path, data: Cifar10) -> None:
     # It has the first part's last window and test as well, at step 24.
     assert [e for e in events if e["step"] != 24] == outcome(whole)[0]
     assert first.read_meta()["recipe"]["steps"] == 40
-    assert first.read_meta()["departures"]["lr_drops"] == [12, 18]  # not those of 40 steps
+    assert first.read_meta()["deviations"]["lr_drops"] == [12, 18]  # not those of 40 steps
     with pytest.raises(UserError, match="has 40 steps; to extend it give more, got 39"):
         resume(first.path, data, steps=39, device="cpu")
 
@@ -451,7 +451,7 @@ def test_images_left_out_are_counted_over_an_interruption_and_named(
     folder = open_image_folder(root)
     recipe = dataclasses.replace(
         get_recipe("resnet18").shortened(5),
-        **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 4},
+        **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 4},
         **{"bad_images": "skip", "log_every": 5},
     )
     interrupt_after(3)
@@ -472,7 +472,7 @@ def test_images_edited_meanwhile_are_said_though_they_keep_their_size(
     root = image_folder(tmp_path / "data", train=4, val=2)
     recipe = dataclasses.replace(
         get_recipe("resnet18").shortened(3),
-        **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 1},
+        **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 1},
     )
     options = {"device": "cpu", "workers": 0}
     interrupt_after(1)
@@ -493,14 +493,14 @@ def test_a_run_that_a_bad_image_stopped_goes_on_without_it(tmp_path: Path) -> No
     folder = open_image_folder(root)
     recipe = dataclasses.replace(
         get_recipe("resnet18").shortened(3),
-        **{"batch_size": 8, "crop": 32, "shorter_side": (36, 40), "mean_images": 1},
+        **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 1},
     )
     options = {"device": "cpu", "workers": 0}
     with pytest.raises(BadImage, match=r"001\.jpg: .* --set bad_images=skip, with --resume too"):
         train(recipe, tmp_path / "run", folder, **options)
     result = resume(tmp_path / "run", folder, bad_images="skip", **options)
     assert result["skipped_images"] == 3
-    assert result["departures"]["bad_images"] == "skip"
+    assert result["deviations"]["bad_images"] == "skip"
 
 
 @pytest.mark.gpu

@@ -15,7 +15,7 @@ from deepres.provenance import provenance
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.batchnorm import set_exact_statistics
-from deepres.training.feed import make_feed
+from deepres.training.data_source import make_data_source
 
 
 def call(options: argparse.Namespace) -> int:
@@ -34,22 +34,22 @@ def call(options: argparse.Namespace) -> int:
     if steps < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")
     recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
-    feed = make_feed(data, recipe, run.feeding(device, options.workers))
+    source = make_data_source(data, recipe, run.feeding(device, options.workers))
 
     say(f"testing with the moving averages of training on {data.source}")
-    before = evaluate(classifier, feed.test).error_pct
+    before = evaluate(classifier, source.test).error_pct
     seen = 0  # fewer than drawn, where the recipe skips images that cannot be decoded
 
     def batches() -> Iterator[Tensor]:
         nonlocal seen
         for step in range(steps):
-            images, labels = feed.batches(step)
+            images, labels = source.batches(step)
             seen += len(labels)
             yield images
 
     with Progress("batches", steps) as bar:
         set_exact_statistics(classifier.network, batches(), bar.update)
-    after = evaluate(classifier, feed.test)
+    after = evaluate(classifier, source.test)
     result |= {
         "test_error_pct": after.error_pct,
         "test_top5_error_pct": after.top5_error_pct,

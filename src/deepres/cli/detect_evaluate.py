@@ -25,7 +25,7 @@ from deepres.runtime import keep_freed_memory, make_repeatable
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
     from deepres.detection.inference import Improvements
-    from deepres.evaluation.detection.finding import Found
+    from deepres.evaluation.detection.detector_inference import DetectionResults
 
 Scores = dict[str, Any]
 
@@ -128,7 +128,9 @@ class Tests:
         outcomes = [self.run(members, improvements) for members, improvements in tests]
         return [(title, scores) for title, _, scores in outcomes]
 
-    def run(self, members: list[int], improvements: "Improvements") -> "tuple[str, Found, Scores]":
+    def run(
+        self, members: list[int], improvements: "Improvements"
+    ) -> "tuple[str, DetectionResults, Scores]":
         """Test a detector or an ensemble, and note it beside the first one's run.
 
         Returns:
@@ -136,8 +138,8 @@ class Tests:
             images of which it is known what is on them.
         """
         from deepres.detection.inference import improvements_in_use
-        from deepres.evaluation.detection.finding import find_objects
-        from deepres.evaluation.detection.noting import detection_entry, note_detection
+        from deepres.evaluation.detection.detector_inference import detect_all
+        from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
         from deepres.training.beginning import run_provenance
 
         detectors = [self.detectors[i] for i in members]
@@ -146,7 +148,7 @@ class Tests:
         title = " + ".join([names[0] if len(names) == 1 else f"ensemble of {len(names)}", *used])
         say(f"testing {title}")
         with Progress("images", len(self.data), shown=self.world.leader) as bar:
-            found = find_objects(
+            found = detect_all(
                 detectors,
                 self.data,
                 improvements,
@@ -168,11 +170,11 @@ class Tests:
 
 
 def _leave_evidence(
-    run: Path, found: "Found", detectors: "list[Detector]", improvements: "Improvements"
+    run: Path, found: "DetectionResults", detectors: "list[Detector]", improvements: "Improvements"
 ) -> None:
     """Write the curves and pictures of a test beside the run, if it is one."""
-    from deepres.evaluation.detection.evidence import write_curves, write_pictures
-    from deepres.evaluation.detection.precision import AveragePrecision
+    from deepres.evaluation.detection.artifacts import write_curves, write_pictures
+    from deepres.evaluation.detection.average_precision import AveragePrecision
 
     folder = weights_file(run).parent
     if read_run(run) is None or not os.access(folder, os.W_OK):
@@ -185,10 +187,10 @@ def _leave_evidence(
 
 
 def _score_file(options: argparse.Namespace) -> int:
-    from deepres.evaluation.detection.finding import read_found
+    from deepres.evaluation.detection.detector_inference import read_results
 
     data, _ = open_test_set(options.on, options.data, None, options.bad_boxes)
-    scores = read_found(options.results, data).scores()
+    scores = read_results(options.results, data).scores()
     print_precisions(f"{len(data):,} images of {data.name}", [(str(options.results), scores)])
     return 0
 

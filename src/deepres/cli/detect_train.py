@@ -35,8 +35,8 @@ def call(options: argparse.Namespace) -> int:
     if not is_leader():
         return 0
     print(summary(result))
-    if result["departures"]:
-        print(f"not the paper's: {describe(result['departures'])}")
+    if result["deviations"]:
+        print(f"not the paper's: {describe(result['deviations'])}")
     print(f"curves: {learning_curves(RunFolder(folder))}")
     return 0
 

@@ -38,8 +38,8 @@ def call(options: argparse.Namespace) -> int:
         f"{result['model']}: localization error {result['test_error_pct']:.2f} % with the true "
         f"classes, {length(result)}, {result['data']}, seed {result['seed']}"
     )
-    if result["departures"]:
-        print(f"not the paper's: {describe(result['departures'])}")
+    if result["deviations"]:
+        print(f"not the paper's: {describe(result['deviations'])}")
     print(f"run: {folder}")
     return 0
 

@@ -15,9 +15,9 @@ from deepres.recipes import ImageNetRecipe
 from deepres.report.render import Table, as_text
 from deepres.report.runs import find_runs, read_run
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
-from deepres.reproduction.carry_out import carry_out
 from deepres.reproduction.cost import time_left
 from deepres.reproduction.draw import draw, save
+from deepres.reproduction.execute_plan import execute_plan
 from deepres.reproduction.measure import measure_ensemble
 from deepres.reproduction.plan import PlannedRun, plan
 from deepres.runtime import resolve_device
@@ -54,7 +54,7 @@ def call(options: argparse.Namespace) -> int:
         seconds = time_left(left, find_runs([options.runs]), device)
         say(f"to train: {len(left)} of {len(runs)} runs, about {in_words(sum(seconds.values()))}")
     try:
-        carry_out(label, runs, data, device=options.device, workers=options.workers, say=say)
+        execute_plan(label, runs, data, device=options.device, workers=options.workers, say=say)
     except Interrupted:
         say("the same command goes on where this one stopped")
         raise

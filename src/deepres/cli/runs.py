@@ -9,10 +9,10 @@ from deepres.errors import UserError
 from deepres.models.weights import weights_file
 from deepres.recipes import classification_recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.training.finished import FinishedRun, finished_run
+from deepres.training.trained_run import TrainedRun, trained_run
 
 
-def open_run(path: Path, data_name: str | None, device: torch.device) -> FinishedRun:
+def open_run(path: Path, data_name: str | None, device: torch.device) -> TrainedRun:
     """Load the final weights of the run in the folder ``path``, and open its data.
 
     Args:
@@ -30,4 +30,4 @@ def open_run(path: Path, data_name: str | None, device: torch.device) -> Finishe
     meta = RunFolder(path).read_meta()
     recipe = classification_recipe_from_dict(meta["recipe"])
     data = open_data(data_name or meta["data"]["location"], recipe.kind)
-    return finished_run(path, data, device)
+    return trained_run(path, data, device)

@@ -17,7 +17,7 @@ from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
-from deepres.training.feed import Feeding, make_feed
+from deepres.training.data_source import Feeding, make_data_source
 from deepres.training.setup import initial_network
 
 
@@ -59,7 +59,7 @@ def measure(
     if options.images:
         recipe = recipe.changed([f"batch_size={options.images}"])
     say(f"measuring {subject} on {recipe.batch_size} training images of {data.source}")
-    images, labels = make_feed(data, recipe, feeding).batches(0)
+    images, labels = make_data_source(data, recipe, feeding).batches(0)
     signals = measure_signals(network, images, labels)
 
     beside = path / SIGNALS if of_run else Path("runs") / f"signals-{subject}.json"

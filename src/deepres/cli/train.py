@@ -58,8 +58,8 @@ def _print_result(result: dict[str, Any]) -> None:
         print(f"left out: {skipped:,} times an image that cannot be decoded")
     if skipped := result["skipped_test_images"]:
         print(f"left out of the test: {skipped:,} images that cannot be decoded")
-    if result["departures"]:
-        print(f"not the paper's: {describe(result['departures'])}")
+    if result["deviations"]:
+        print(f"not the paper's: {describe(result['deviations'])}")
 
 
 def _start(options: argparse.Namespace, how: How) -> tuple[list[Path], list[dict[str, Any]]]:

@@ -39,7 +39,7 @@ class Batches:
         world: World = ALONE,
     ) -> None:
         self.bad: list[str] = []
-        self._share = world.share(batch_size)
+        self._shard = world.shard(batch_size)
         self._sampler = WindowSampler(len(train), batch_size, pad, flip, seed, device)
         self._images = padded_windows(train.images.to(device), pad)
         self._mean = padded_windows(mean[None].to(device), pad)
@@ -47,7 +47,7 @@ class Batches:
 
     def take(self, step: int) -> tuple[Tensor, ...]:
         """Return what makes up this process's share of ``step``: the draws, (B, 4) int64."""
-        return (self._sampler.packed(step)[self._share],)
+        return (self._sampler.packed(step)[self._shard],)
 
     def prepare(self, taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         """Return the images (B, C, H, W) float32 and labels (B,) int64 of what was taken."""

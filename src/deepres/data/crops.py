@@ -14,18 +14,18 @@ COLOUR_AXES = torch.tensor(
 )
 
 
-def scaled_size(size: tuple[int, int], shorter_side: int) -> tuple[int, int]:
+def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     """Return the (width, height) of an image of ``size`` scaled to that shorter side.
 
     The longer side is rounded down, as torchvision does.
     """
-    width, height = (side * shorter_side // min(size) for side in size)
+    width, height = (side * short_side // min(size) for side in size)
     return width, height
 
 
-def scale(image: Image.Image, shorter_side: int) -> Image.Image:
+def scale(image: Image.Image, short_side: int) -> Image.Image:
     """Scale ``image`` so that its shorter side has so many pixels."""
-    size = scaled_size(image.size, shorter_side)
+    size = scaled_size(image.size, short_side)
     return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
 
 
@@ -40,7 +40,7 @@ def crop_corner(size: tuple[int, int], top: float, left: float, crop: int) -> tu
 
 def crop_of_scaled(
     image: Image.Image,
-    shorter_side: int,
+    short_side: int,
     top: float,
     left: float,
     crop: int,
@@ -50,7 +50,7 @@ def crop_of_scaled(
 
     Args:
         image: an RGB image.
-        shorter_side: what it is scaled to, in pixels.
+        short_side: what it is scaled to, in pixels.
         top: where the square begins, as a share in [0, 1) of the rows where it can.
         left: the same of the columns.
         crop: the square's side in pixels.
@@ -59,7 +59,7 @@ def crop_of_scaled(
     Returns:
         (crop, crop, 3).
     """
-    width, height = scaled_size(image.size, shorter_side)
+    width, height = scaled_size(image.size, short_side)
     x, y = crop_corner((width, height), top, left, crop)
     across, down = image.width / width, image.height / height
     box = (x * across, y * down, (x + crop) * across, (y + crop) * down)

@@ -45,9 +45,9 @@ class ImageFiles:
         """Return ``count`` of the files, evenly spread over all; all if there are no more."""
         if count >= len(self):
             return self
-        places = [i * len(self) // count for i in range(count)]
-        names = tuple(self.names[i] for i in places)
-        return ImageFiles(self.root, names, tuple(self.labels[i] for i in places))
+        indices = [i * len(self) // count for i in range(count)]
+        names = tuple(self.names[i] for i in indices)
+        return ImageFiles(self.root, names, tuple(self.labels[i] for i in indices))
 
     def image(self, i: int) -> Image.Image:
         """Decode the ``i``-th image to RGB.

@@ -119,7 +119,7 @@ class StepStream(Generic[T]):
 class Viewed(NamedTuple):
     """Some images as the network will see them."""
 
-    places: Tensor
+    indices: Tensor
     """(B,) int64: which images these are."""
     views: list[Tensor]
     """(B, V, H, W, 3) uint8 for each size of view."""
@@ -132,36 +132,36 @@ class ViewedImages(Dataset[Viewed]):
 
     Args:
         images: the images.
-        batches: the places of each batch's images. With views of many sizes, one image a batch.
+        batches: the indices of each batch's images. With views of many sizes, one image a batch.
         view: how an image is looked at.
         crop: the crop's side in pixels.
-        shorter_side: of the scaled image, in pixels.
+        short_side: of the scaled image, in pixels.
     """
 
     def __init__(
-        self, images: Images, batches: Sequence[range], view: View, crop: int, shorter_side: int
+        self, images: Images, batches: Sequence[range], view: View, crop: int, short_side: int
     ) -> None:
         self._images, self._batches, self._view = images, batches, view
-        self._crop, self._shorter_side = crop, shorter_side
+        self._crop, self._short_side = crop, short_side
 
     def __getitem__(self, number: int) -> Viewed:
         batch = self._batches[number]
         if self._view is one_crop and isinstance(self._images, ImageSet):
             pixels = self._images.subset(slice(batch.start, batch.stop, batch.step)).images
-            if pixels.shape[2:] == (self._crop, self._crop) and self._crop == self._shorter_side:
+            if pixels.shape[2:] == (self._crop, self._crop) and self._crop == self._short_side:
                 whole = pixels.permute(0, 2, 3, 1)[:, None]  # much faster than one by one
                 return Viewed(torch.tensor(batch), [whole], [])
-        places, rows, bad = [], [], []
+        indices, rows, bad = [], [], []
         for i in batch:
             try:
                 image = self._images.image(i)
             except BadImage as error:
                 bad.append(str(error))
                 continue
-            rows.append(self._view(image, self._crop, self._shorter_side))
-            places.append(i)
+            rows.append(self._view(image, self._crop, self._short_side))
+            indices.append(i)
         views = [torch.from_numpy(np.stack(sizes)) for sizes in zip(*rows, strict=True)]
-        return Viewed(torch.tensor(places, dtype=torch.int64), views, bad)
+        return Viewed(torch.tensor(indices, dtype=torch.int64), views, bad)
 
 
 class CentreCrops:
@@ -170,7 +170,7 @@ class CentreCrops:
     Args:
         images: the images.
         crop: the crop's side in pixels.
-        shorter_side: of the scaled image, in pixels.
+        short_side: of the scaled image, in pixels.
         workers: how many processes decode.
         device: where batches are wanted.
         skip_bad: leave images out that cannot be decoded, instead of stopping there.
@@ -180,13 +180,13 @@ class CentreCrops:
         self,
         images: Images,
         crop: int,
-        shorter_side: int,
+        short_side: int,
         *,
         workers: int,
         device: torch.device,
         skip_bad: bool,
     ) -> None:
-        self._images, self._crop, self._shorter_side = images, crop, shorter_side
+        self._images, self._crop, self._short_side = images, crop, short_side
         self._workers, self._device, self._skip_bad = workers, device, skip_bad
 
     def __len__(self) -> int:
@@ -199,17 +199,17 @@ class CentreCrops:
             BadImage: a file cannot be decoded, and such are not to be skipped.
         """
         parts = in_parts(range(world.rank, len(self), world.size), batch_size)
-        viewed = ViewedImages(self._images, parts, one_crop, self._crop, self._shorter_side)
+        viewed = ViewedImages(self._images, parts, one_crop, self._crop, self._short_side)
         with closing(load(viewed, range(len(parts)), self._workers, self._device)) as stream:
-            for places, views, bad in stream:
+            for indices, views, bad in stream:
                 if bad and not self._skip_bad:
                     raise BadImage(bad[0])
                 if views:
                     images = views[0][:, 0].to(self._device, non_blocking=True)  # (B, H, W, 3)
-                    labels = torch.tensor([int(self._images.labels[i]) for i in places])
+                    labels = torch.tensor([int(self._images.labels[i]) for i in indices])
                     yield images.permute(0, 3, 1, 2), labels.to(self._device)
 
 
-def in_parts(places: range, size: int) -> list[range]:
-    """Split ``places`` into ranges of ``size``; the last may be shorter."""
-    return [places[first : first + size] for first in range(0, len(places), size)]
+def in_parts(indices: range, size: int) -> list[range]:
+    """Split ``indices`` into ranges of ``size``; the last may be shorter."""
+    return [indices[first : first + size] for first in range(0, len(indices), size)]

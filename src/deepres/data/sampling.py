@@ -33,7 +33,7 @@ class CropDraws(NamedTuple):
     """For each place in a batch: the image, and what §3.4 does to it at random."""
 
     image: Tensor
-    shorter_side: Tensor
+    short_side: Tensor
     """In pixels."""
     top: Tensor
     """In [0, 1): as a share of the rows where the crop can begin."""
@@ -115,9 +115,9 @@ class CropSampler(Sampler):
     """For §3.4: crops of an image whose shorter side is drawn from a range, ends included."""
 
     def __init__(
-        self, images: int, batch_size: int, shorter_side: tuple[int, int], flip: bool, seed: int
+        self, images: int, batch_size: int, short_side: tuple[int, int], flip: bool, seed: int
     ) -> None:
-        self.shorter_side, self.flip = shorter_side, flip
+        self.short_side, self.flip = short_side, flip
         super().__init__(images, batch_size, seed, torch.device("cpu"))
 
     def batch(self, step: int) -> CropDraws:
@@ -125,10 +125,10 @@ class CropSampler(Sampler):
         return CropDraws(*self._rows(step))
 
     def _draw(self, generator: Generator) -> CropDraws:
-        n, (low, high) = self.images, self.shorter_side
+        n, (low, high) = self.images, self.short_side
         return CropDraws(
             image=torch.randperm(n, generator=generator),
-            shorter_side=torch.randint(low, high + 1, (n,), generator=generator),
+            short_side=torch.randint(low, high + 1, (n,), generator=generator),
             top=torch.rand(n, generator=generator),
             left=torch.rand(n, generator=generator),
             flip=torch.randint(2, (n,), generator=generator).bool() & self.flip,

@@ -33,14 +33,14 @@ class Crops(NamedTuple):
 class CropStream(Dataset[Crops]):
     """Maps a step's number to the random crops of its batch."""
 
-    def __init__(self, files: ImageFiles, recipe: ImageNetRecipe, seed: int, share: slice) -> None:
-        self._files, self._recipe, self._share = files, recipe, share
+    def __init__(self, files: ImageFiles, recipe: ImageNetRecipe, seed: int, shard: slice) -> None:
+        self._files, self._recipe, self._shard = files, recipe, shard
         self._sampler = CropSampler(
-            len(files), recipe.batch_size, recipe.shorter_side, recipe.flip, seed
+            len(files), recipe.batch_size, recipe.short_side, recipe.flip, seed
         )
 
     def __getitem__(self, step: int) -> Crops:
-        draws = [column[self._share] for column in self._sampler.batch(step)]
+        draws = [column[self._shard] for column in self._sampler.batch(step)]
         crops, labels, shifts, bad = [], [], [], []
         for i, side, top, left, flip, colour in zip(*(c.tolist() for c in draws), strict=True):
             try:
@@ -86,7 +86,7 @@ class StreamedBatches:
         workers: int,
         world: World = ALONE,
     ) -> None:
-        crops = CropStream(files, recipe, seed, world.share(recipe.batch_size))
+        crops = CropStream(files, recipe, seed, world.shard(recipe.batch_size))
         self._stream = StepStream(crops, recipe.steps, workers, device)
         self._mean = mean[None].to(device, memory_format=torch.channels_last)  # as crops come
         self._recipe, self._device = recipe, device

@@ -17,23 +17,23 @@ SCALES = (224, 256, 384, 480, 640)
 """Shorter sides of the multi-scale test, for a network that was trained on crops of 224."""
 
 
-def one_crop(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
+def one_crop(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     """Cut the centre out: one view."""
-    return [_centre(np.asarray(scale(image, shorter_side)), crop)[None]]
+    return [_centre(np.asarray(scale(image, short_side)), crop)[None]]
 
 
-def ten_crop(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
+def ten_crop(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     """Cut the four corners and the centre out of the image and of its mirror image (AlexNet).
 
     The shorter side is at least 256 for crops of 224, and in proportion, so that there is a border
     to crop from: crops of 288 come from 329 pixels where 303 are given, and from 352 where 352 are.
     """
-    pixels = np.asarray(scale(image, max(shorter_side, _in_proportion(256, crop))))
+    pixels = np.asarray(scale(image, max(short_side, _in_proportion(256, crop))))
     # The mirror image's centre is not the mirrored centre where the border is odd.
     return [np.stack([*_five(pixels, crop), *_five(pixels[:, ::-1], crop)])]
 
 
-def multi_scale(image: Image.Image, crop: int, shorter_side: int) -> list[Pixels]:
+def multi_scale(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     """Take the whole image and its mirror image at each of ``SCALES``."""
     wholes = [np.asarray(scale(image, _in_proportion(side, crop)))[None] for side in SCALES]
     return [np.concatenate([whole, _mirrored(whole)]) for whole in wholes]

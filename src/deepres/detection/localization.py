@@ -184,7 +184,7 @@ class Localizer(nn.Module):
         mean: of each channel, subtracted from the input in [0, 1], (3, 1, 1).
         std: what the input is divided by after that, (3, 1, 1).
         classes: their names, in order.
-        shorter_side: what the shorter side of an image is scaled to, in pixels.
+        short_side: what the shorter side of an image is scaled to, in pixels.
         crop: the side of the square that it was trained on.
     """
 
@@ -198,7 +198,7 @@ class Localizer(nn.Module):
         std: Tensor,
         classes: tuple[str, ...],
         *,
-        shorter_side: int,
+        short_side: int,
         crop: int,
     ) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ class Localizer(nn.Module):
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.classes = classes
-        self.shorter_side = shorter_side
+        self.short_side = short_side
         self.crop = crop
 
     @torch.inference_mode()

@@ -47,8 +47,8 @@ def build_localizer(
         recipe.anchor_sizes,
         recipe.anchors_per_image,
     )
-    side = recipe.test_shorter_side
-    return Localizer(network, mean, std, classes, shorter_side=side, crop=recipe.crop)
+    side = recipe.test_short_side
+    return Localizer(network, mean, std, classes, short_side=side, crop=recipe.crop)
 
 
 def save_localizer(

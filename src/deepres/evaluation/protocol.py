@@ -11,7 +11,7 @@ from deepres.data.folder import ImageFiles
 from deepres.data.images import modification_times
 from deepres.data.loading import number_of_workers
 from deepres.distributed import World
-from deepres.evaluation.score_files import cached_scores, note_evaluation
+from deepres.evaluation.score_files import cached_scores, log_evaluation_entry
 from deepres.evaluation.scores import Scores, class_scores
 from deepres.models import Classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
@@ -108,5 +108,5 @@ def score_weights(
             say(f"left out: {name}")
         say(f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out")
     if world.leader and file.name == WEIGHTS and scores.known and precision == "fp32":
-        note_evaluation(file.parent, views, source, scores, now)
+        log_evaluation_entry(file.parent, views, source, scores, now)
     return scores

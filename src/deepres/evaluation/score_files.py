@@ -13,7 +13,7 @@ import torch
 from deepres.data.imagenet import CLASSES_FILE, load_classes
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
-from deepres.evaluation.noting import note
+from deepres.evaluation.evaluation_log import note
 from deepres.evaluation.scores import Scores
 from deepres.files import atomic_write
 
@@ -30,7 +30,7 @@ def cached_scores(
         world: the processes, of which the leader reads and writes.
     """
     found = _read_scores(path, key) if world.leader else None
-    if world.leaders(found is not None):
+    if world.broadcast_object(found is not None):
         return found or Scores((), torch.empty(0), torch.empty(0, 0))  # others need none
     scores = make()
     if world.leader:
@@ -81,7 +81,7 @@ def evaluation_entry(
     }
 
 
-def note_evaluation(
+def log_evaluation_entry(
     run: Path, views: str, source: str, scores: Scores, provenance: dict[str, str]
 ) -> None:
     """Note the errors that ``scores`` make in the evaluations.json of the run's folder.

@@ -85,16 +85,16 @@ def class_scores(
     scored = torch.zeros(len(images), dtype=torch.int64)
     done = 0
     with closing(load(viewed, range(len(parts)), workers, device)) as stream:
-        for places, pixels, bad in stream:
+        for indices, pixels, bad in stream:
             if bad and not skip_bad:
                 raise BadImage(f"{bad[0]}; mend it, or leave such out: --bad-images skip")
-            if len(places):
+            if len(indices):
                 of_views = [view_scores(classifier, same.to(device), window) for same in pixels]
                 means = torch.cat(of_views, dim=1).mean(1).cpu()
                 check_outputs(means)
-                probabilities[places] = means
-                scored[places] = 1
-            done += (len(places) + len(bad)) * world.size
+                probabilities[indices] = means
+                scored[indices] = 1
+            done += (len(indices) + len(bad)) * world.size
             on_images(min(done, len(images)))
     world.sum(probabilities)
     kept = world.sum(scored).nonzero()[:, 0]

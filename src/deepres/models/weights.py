@@ -9,13 +9,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from deepres.bundled_weights import bundled_run
 from deepres.checkpoint import digest_of
 from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.fuse import fuse_for_inference
-from deepres.models.kept import kept_run
 from deepres.recipes.schema import TRAINED
 from deepres.run_folder import RunFolder
 
@@ -67,7 +67,7 @@ def load_model(
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
-    file = weights_file(kept_run(str(path)) if weights == "deepres" else Path(path))
+    file = weights_file(bundled_run(str(path)) if weights == "deepres" else Path(path))
     tensors, meta = read_weights(file)
     for kind in (DETECTOR, LOCALIZER):
         if kind in meta:

@@ -5,7 +5,7 @@ from typing import Any
 from deepres.errors import UserError
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
-from deepres.recipes.detection import DetectionRecipe, detection_departures, detection_recipe
+from deepres.recipes.detection import DetectionRecipe, detection_deviations, detection_recipe
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
 from deepres.recipes.schema import ARITHMETIC, ClassificationRecipe, Recipe, unfit_kind
 
@@ -16,9 +16,9 @@ __all__ = [
     "ImageNetRecipe",
     "Recipe",
     "classification_recipe_from_dict",
-    "departures",
     "detection_recipe",
     "detection_recipe_from_dict",
+    "deviations",
     "get_recipe",
     "recipe_from_dict",
 ]
@@ -84,13 +84,13 @@ def detection_recipe_from_dict(fields: dict[str, Any]) -> DetectionRecipe:
     return recipe
 
 
-def departures(recipe: CifarRecipe | ImageNetRecipe | DetectionRecipe) -> dict[str, Any]:
+def deviations(recipe: CifarRecipe | ImageNetRecipe | DetectionRecipe) -> dict[str, Any]:
     """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length.
 
-    How it is computed, in which precision, is no departure; a run's provenance tells it.
+    How it is computed, in which precision, is no deviation; a run's provenance tells it.
     """
     if isinstance(recipe, DetectionRecipe):
-        return detection_departures(recipe)
+        return detection_deviations(recipe)
     paper: Recipe = get_recipe(recipe.model)
     if recipe.steps < paper.steps:
         paper = paper.shortened(recipe.steps)

@@ -45,7 +45,7 @@ class DetectionRecipe(Recipe):
     bad_boxes: Literal["fail", "drop"] = "fail"
     """What to do about an annotation that cannot be meant: stop, or leave it out."""
     eval_images: int = 500
-    """How many test images, evenly spread, are watched in training; the last step tests on all."""
+    """How many test images, evenly spread, are tested on the way; the last step tests on all."""
     detector: DetectorSettings = VOC
     """What is trained; in JSON and in ``changed`` its fields stand among the recipe's."""
 
@@ -202,7 +202,7 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
     )
 
 
-def detection_departures(recipe: DetectionRecipe) -> dict[str, Any]:
+def detection_deviations(recipe: DetectionRecipe) -> dict[str, Any]:
     """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
     paper = detection_recipe(recipe.dataset, recipe.model, recipe.schedule)
     if recipe.steps < paper.steps:

@@ -21,7 +21,7 @@ class ImageNetRecipe(ClassificationRecipe):
     """Where a bottleneck down-samples, "1x1" or "3x3"; None: as in the paper."""
     pool: str | None = None
     """The max pool's border, "pad" or, as in the released Caffe models, "ceil"; None: "pad"."""
-    shorter_side: tuple[int, int]
+    short_side: tuple[int, int]
     """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
     crop: int
     """The side, in pixels, of the random crop."""
@@ -34,8 +34,8 @@ class ImageNetRecipe(ClassificationRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        low, high = self.shorter_side
-        self._check("shorter_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
+        low, high = self.short_side
+        self._check("short_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
         self._check_least(1, "crop", "mean_images")
         self._check_least(0, "colour_std")
 
@@ -44,7 +44,7 @@ class ImageNetRecipe(ClassificationRecipe):
         return {"shortcut": self.shortcut, "stride_on": self.stride_on, "pool": self.pool}
 
     @property
-    def test_shorter_side(self) -> int:
+    def test_short_side(self) -> int:
         """The shorter side for testing: 256 for crops of 224, others in proportion."""
         return round(self.crop * 256 / 224)
 
@@ -60,7 +60,7 @@ def section_3_4(model: str) -> ImageNetRecipe:
         lr_divisor=10.0,
         momentum=0.9,
         weight_decay=1e-4,
-        shorter_side=(256, 480),
+        short_side=(256, 480),
         crop=224,
         flip=True,
         colour_std=0.1,

@@ -14,7 +14,7 @@ class LocalizationRecipe(Recipe):
 
     stage: Literal["conv4_x", "conv5_x"]
     """The last stage of the network that is kept; the per-class layers look at its output."""
-    shorter_side: tuple[int, int]
+    short_side: tuple[int, int]
     """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
     crop: int
     """The side, in pixels, of the random crop."""
@@ -27,12 +27,12 @@ class LocalizationRecipe(Recipe):
     bad_boxes: Literal["fail", "drop"] = "fail"
     """What to do about an annotation that cannot be meant: stop, or leave it out."""
     eval_images: int = 5_000
-    """How many test images, evenly spread, are watched in training; the last step tests on all."""
+    """How many test images, evenly spread, are tested on the way; the last step tests on all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        low, high = self.shorter_side
-        self._check("shorter_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
+        low, high = self.short_side
+        self._check("short_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
         self._check_least(1, "crop", "eval_images")
         self._check_least(2, "anchors_per_image")
         self._check_least(0, "colour_std")
@@ -46,7 +46,7 @@ class LocalizationRecipe(Recipe):
         return self.lr / self.lr_divisor**drops
 
     @property
-    def test_shorter_side(self) -> int:
+    def test_short_side(self) -> int:
         """The shorter side for testing: 256 for crops of 224, others in proportion."""
         return round(self.crop * 256 / 224)
 
@@ -66,7 +66,7 @@ def localization_recipe(model: str) -> LocalizationRecipe:
         momentum=0.9,
         weight_decay=1e-4,
         stage="conv4_x",
-        shorter_side=(256, 480),
+        short_side=(256, 480),
         crop=224,
         anchor_sizes=(56, 112, 224),
         anchors_per_image=8,
@@ -76,7 +76,7 @@ def localization_recipe(model: str) -> LocalizationRecipe:
     )
 
 
-def localization_departures(recipe: LocalizationRecipe) -> dict[str, Any]:
+def localization_deviations(recipe: LocalizationRecipe) -> dict[str, Any]:
     """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
     paper = localization_recipe(recipe.model)
     if recipe.steps < paper.steps:

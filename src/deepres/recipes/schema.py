@@ -12,6 +12,8 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
 """The fields that say how numbers are computed, and not which: no run departs by them."""
+RENAMED = {"shorter_side": "short_side"}
+"""Fields of before, and what they are called now."""
 MOST_IMAGES = 1 << 20
 """In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
 TRAINED = {
@@ -141,7 +143,8 @@ class Recipe:
         changes = {}
         kinds = self._settable()
         for assignment in assignments:
-            field, equals, text = assignment.partition("=")
+            name, equals, text = assignment.partition("=")
+            field = RENAMED.get(name, name)
             if not equals:
                 raise UserError(f"--set takes field=value, got {assignment!r}")
             if field in self.bound:
@@ -174,10 +177,11 @@ class Recipe:
             UserError: a field is unknown or missing: it was written by another version.
         """
         kinds = cls._fields()
+        named = {RENAMED.get(name, name): value for name, value in fields.items()}
         try:
             values: dict[str, Any] = {
                 name: tuple(value) if get_origin(kinds[name]) is tuple else value
-                for name, value in fields.items()
+                for name, value in named.items()
                 if name != "kind"
             }
             return cls(**values)

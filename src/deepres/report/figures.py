@@ -28,8 +28,8 @@ def learning_curves(folder: RunFolder) -> Path:
     length = f"{run.steps:,} steps"
     if run.meta["recipe"]["shortened_from"]:
         length += f", shortened from the paper's {run.papers_steps:,}"
-    if departures := run.meta["departures"]:
-        length += "\n" + textwrap.fill(f"not the paper's: {describe(departures)}", 76)
+    if deviations := run.meta["deviations"]:
+        length += "\n" + textwrap.fill(f"not the paper's: {describe(deviations)}", 76)
     title = f"{run.model} on {run.meta['data']['source']}\n{length}"
     figure.axes[0].set_title(title, fontsize=11)
     return save_picture(figure, run.path / "curves.png")
@@ -59,9 +59,9 @@ def curves_figure(run: Run) -> Figure:
     return figure
 
 
-def describe(departures: dict[str, Any]) -> str:
+def describe(deviations: dict[str, Any]) -> str:
     """Name the fields in which a recipe departs from the paper's, for people."""
-    return ", ".join(f"{field} {value}" for field, value in departures.items())
+    return ", ".join(f"{field} {value}" for field, value in deviations.items())
 
 
 def confusion_matrix(

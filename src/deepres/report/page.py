@@ -12,7 +12,7 @@ from markupsafe import Markup
 from deepres.files import atomic_write
 from deepres.report.best_curves import best_curves
 from deepres.report.claims import CLAIMS, comparable, judge, what_it_is
-from deepres.report.detection_evidence import evidence
+from deepres.report.detection_artifacts import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
 from deepres.report.judging import RULE, Sample, Verdict
@@ -151,7 +151,7 @@ def _evidence(run: Run, name: str) -> Markup | None:
 def _recipe(run: Run) -> list[tuple[str, Any, str]]:
     """Return field, value and remark of a run's recipe, the differences from the paper's first."""
     recipe = run.meta["recipe"]
-    remarks = dict.fromkeys(run.meta["departures"], "not the paper's")
+    remarks = dict.fromkeys(run.meta["deviations"], "not the paper's")
     if recipe["shortened_from"]:
         remarks |= {"steps": f"the paper's: {run.papers_steps:,}"}
         remarks |= {"lr_drops": "scaled with the length"}

@@ -107,7 +107,7 @@ class Run:
             parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
         parts += [
             f"{field} {value}"
-            for field, value in self.meta["departures"].items()
+            for field, value in self.meta["deviations"].items()
             if field not in NO_MATTER and (field, self.model) not in ALSO_THE_PAPERS
         ]
         parts += self._unlike_papers_start()

@@ -18,15 +18,15 @@ from deepres.models import load_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.report.runs import RESPONSES
-from deepres.training.feed import make_feed
-from deepres.training.finished import FinishedRun, with_few_test_images
+from deepres.training.data_source import make_data_source
+from deepres.training.trained_run import TrainedRun, with_few_test_images
 
 RESPONSE_IMAGES = 1_000
 BATCH = 50  # every layer's responses to it are in memory at once
 
 
 def measure_responses(
-    run: FinishedRun,
+    run: TrainedRun,
     device: torch.device,
     *,
     images: int = RESPONSE_IMAGES,
@@ -43,8 +43,8 @@ def measure_responses(
         progress: makes the bar for a label and the number of images.
     """
     data = with_few_test_images(run.data, images)
-    feed = make_feed(data, run.recipe, run.feeding(device, workers))
-    batches = (batch for batch, _ in feed.test.batches(BATCH, ALONE))
+    source = make_data_source(data, run.recipe, run.feeding(device, workers))
+    batches = (batch for batch, _ in source.test.batches(BATCH, ALONE))
     with progress(run.recipe.model, len(data.test)) as bar:
         found = layer_responses(run.classifier, batches, bar.update)
     write_json(

@@ -19,7 +19,7 @@ from deepres.models.stages import StagedNetwork
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.recipes.schema import Precision
 from deepres.runtime import keep_freed_memory, make_repeatable
-from deepres.training.feed import Feeding, make_feed
+from deepres.training.data_source import Feeding, make_data_source
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, initial_network, make_step
 
@@ -70,7 +70,9 @@ def _training(work: Work, device: torch.device) -> Call:
     network.train().to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
     if of_cifar:
-        batches = make_feed(load_sample(), recipe, Feeding(0, device, ALONE, workers=0)).batches
+        batches = make_data_source(
+            load_sample(), recipe, Feeding(0, device, ALONE, workers=0)
+        ).batches
         step = make_step(network, optimizer, batches.prepare, recipe, How(), ALONE, device)
         steps = count()
         return lambda: step(*batches.take(next(steps)))

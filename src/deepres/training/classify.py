@@ -13,7 +13,7 @@ from deepres.progress import Progress
 from deepres.recipes import ClassificationRecipe
 from deepres.run_folder import RunFolder
 from deepres.training.beginning import SaveAndStop
-from deepres.training.feed import Feed
+from deepres.training.data_source import DataSource
 from deepres.training.interrupt import StopRequest
 from deepres.training.optim import RATE, learning_rate, set_learning_rate
 from deepres.training.state import TrainingState
@@ -26,9 +26,9 @@ class Training:
     recipe: ClassificationRecipe
     classifier: Classifier
     step: Callable[..., Tensor]
-    """Takes a step with what the feed took for it; returns its loss and share of errors, (2,)."""
+    """Takes a step with what the source took for it; returns its loss and share of errors, (2,)."""
     state: TrainingState
-    feed: Feed
+    source: DataSource
     folder: RunFolder
     save_every_s: float
     world: World
@@ -58,8 +58,8 @@ def run_steps(run: Training, stop: StopRequest) -> Iterator[None]:
         while state.step < recipe.steps:
             lr = learning_rate(recipe, state.step, state.warming_up, state.plateaus)
             set_learning_rate(state.optimizer, lr)
-            state.record(run.step(*run.feed.batches.take(state.step)))
-            note_left_out(run, run.feed.batches.bad)
+            state.record(run.step(*run.source.batches.take(state.step)))
+            note_left_out(run, run.source.batches.bad)
 
             last = state.step == recipe.steps
             if last or state.step % recipe.log_every == 0:
@@ -107,15 +107,15 @@ def log_training(run: Training) -> str:
 
 
 def log_evaluation(run: Training, last: bool) -> str:
-    """Evaluate what is watched, and at the last step the test set; return a note."""
+    """Evaluate the sets that are watched, and at the last step the test set; return a note."""
     state, world = run.state, run.world
     state.count_time()
-    world.take_leaders(run.classifier.buffers())  # each process has BN statistics of its own
+    world.broadcast_(run.classifier.buffers())  # each process has BN statistics of its own
     run.classifier.eval()
-    due = run.feed.watched | {"test": run.feed.test} if last else run.feed.watched
+    due = run.source.eval_sets | {"test": run.source.test} if last else run.source.eval_sets
     note = ""
     for split, images in due.items():
-        evaluation = evaluate(run.classifier, images, batch_size=run.feed.test_batch, world=world)
+        evaluation = evaluate(run.classifier, images, batch_size=run.source.test_batch, world=world)
         if world.leader:
             event = {
                 "step": state.step,
@@ -128,7 +128,7 @@ def log_evaluation(run: Training, last: bool) -> str:
                 event["skipped_images"] = left_out
             run.folder.append_event(event)
         note += f"  {split} {evaluation.error_pct:.2f} %"
-        if split in run.feed.watched and state.step % run.recipe.eval_every == 0:
+        if split in run.source.eval_sets and state.step % run.recipe.eval_every == 0:
             state.note_plateau(evaluation.error_pct, run.recipe.lr_plateau)
     run.classifier.train()
     state.skip_time()

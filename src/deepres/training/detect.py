@@ -11,15 +11,15 @@ from deepres.data.detection.batches import DetectionBatches, Target
 from deepres.data.detection.records import DetectionSet
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, improvements_in_use
-from deepres.evaluation.detection.finding import find_objects
-from deepres.evaluation.detection.noting import detection_entry, note_detection
+from deepres.evaluation.detection.detector_inference import detect_all
+from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
 from deepres.progress import Progress
 from deepres.recipes import DetectionRecipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed
 from deepres.training.beginning import SaveAndStop, run_provenance
+from deepres.training.data_source import Feeding
 from deepres.training.detector_state import DetectorState
-from deepres.training.feed import Feeding
 from deepres.training.interrupt import stop_on_signals
 from deepres.training.optim import set_learning_rate
 
@@ -160,17 +160,17 @@ def log_evaluation(run: DetectorTraining, last: bool) -> str:
         return ""
     state.check_finite()  # what has diverged finds nothing
     state.count_time()
-    run.how.world.take_leaders(run.detector.buffers())  # each process has BN statistics of its own
+    run.how.world.broadcast_(run.detector.buffers())  # each process has BN statistics of its own
     split = "test" if last else "val"
     run.detector.eval()
-    found = find_objects(
+    found = detect_all(
         [run.detector],
         data if last else data.spread(run.recipe.eval_images),
         device=run.how.device,
         workers=run.how.workers,
         world=run.how.world,
     )
-    scores = run.how.world.leaders(found.scores() if run.how.world.leader else {})
+    scores = run.how.world.broadcast_object(found.scores() if run.how.world.leader else {})
     if run.how.world.leader:
         precisions = {key: value for key, value in scores.items() if "map" in key}
         run.folder.append_event({"step": state.step, "split": split, **precisions})

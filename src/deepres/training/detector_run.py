@@ -19,9 +19,10 @@ from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model
 from deepres.models.weights import weights_file
 from deepres.progress import Progress
-from deepres.recipes import DetectionRecipe, departures, detection_recipe_from_dict
+from deepres.recipes import DetectionRecipe, detection_recipe_from_dict, deviations
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable
+from deepres.training.alternating import SCHEDULES
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
@@ -32,10 +33,9 @@ from deepres.training.beginning import (
     run_provenance,
     say_nothing,
 )
+from deepres.training.data_source import Feeding
 from deepres.training.detect import DetectorTraining, run_steps
 from deepres.training.detector_state import DetectorState
-from deepres.training.feed import Feeding
-from deepres.training.phases import SCHEDULES
 from deepres.training.state import identity, latest_state
 
 
@@ -92,7 +92,7 @@ def train_detector(
     detector = initial_detector(recipe, train_set.classes, file, seed)
     meta = {
         "recipe": recipe.to_dict(),
-        "departures": departures(recipe),
+        "deviations": deviations(recipe),
         "seed": seed,
         "data": described(train_set),
         "test_data": described(test_set) if test_set else None,
@@ -164,7 +164,7 @@ def resume_detector(
     speak = say if world.leader else say_nothing
     how = Feeding(meta["seed"], target, world, number_of_workers(workers))
     with locked(folder, world):
-        state = world.leaders(latest_state(folder, say) if world.leader else None)
+        state = world.broadcast_object(latest_state(folder, say) if world.leader else None)
         detector = same_detector(recipe, meta, untrained=state is None)
         training = _prepare(
             folder, recipe, detector, (train_set, test_set), how, save_every_s, progress
@@ -176,7 +176,7 @@ def resume_detector(
         if world.leader:
             check_space([(folder, detector)])
         speak(f"going on from step {done.step:,} of {recipe.steps:,}")
-        meta |= {"recipe": recipe.to_dict(), "departures": departures(recipe)}
+        meta |= {"recipe": recipe.to_dict(), "deviations": deviations(recipe)}
         now = run_provenance(target, world) | _state(train_set, test_set)
         note_resumption(meta, now, done.step, speak)
         if world.leader:
@@ -328,7 +328,7 @@ def _run(training: DetectorTraining, meta: dict[str, Any]) -> dict[str, Any]:
     if world.leader:
         save = partial(save_detector, folder.weights, training.detector, result)
         folder.finish(save, result)
-    return world.leaders(result)
+    return world.broadcast_object(result)
 
 
 def _result(training: DetectorTraining, meta: dict[str, Any]) -> dict[str, Any]:
@@ -340,7 +340,7 @@ def _result(training: DetectorTraining, meta: dict[str, Any]) -> dict[str, Any]:
         "dataset": recipe.dataset,
         "steps": training.state.step,
         "shortened_from": recipe.shortened_from,
-        "departures": meta["departures"],
+        "deviations": meta["deviations"],
         "seed": meta["seed"],
         "data": meta["data"]["source"],
         "test_data": meta["test_data"] and meta["test_data"]["source"],

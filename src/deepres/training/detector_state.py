@@ -11,9 +11,7 @@ from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.recipes import DetectionRecipe
 from deepres.run_folder import RunFolder
-from deepres.training.beginning import sharing_gradients
-from deepres.training.optim import detector_optimizer, load_optimizer
-from deepres.training.phases import (
+from deepres.training.alternating import (
     LOSSES,
     SCHEDULES,
     Phase,
@@ -21,6 +19,8 @@ from deepres.training.phases import (
     begun_afresh,
     frozen_proposer,
 )
+from deepres.training.beginning import sharing_gradients
+from deepres.training.optim import detector_optimizer, load_optimizer
 from deepres.training.state import Clock, check_finite, check_same_run, diverged
 
 
@@ -69,7 +69,7 @@ class DetectorState(Clock):
         """Make ready what the phase with this number trains, and the proposals that it takes."""
         self.number, self.phase = number, self._phases[number]
         # Each process has BN statistics of its own; what the phase keeps fixed is one detector.
-        self.world.take_leaders(self.detector.buffers())
+        self.world.broadcast_(self.detector.buffers())
         # The proposals are those of the phase before: their network is put aside first.
         self.proposer = frozen_proposer(self.detector) if self.phase.takes_proposals else None
         own = self.detector.state_dict()

@@ -17,7 +17,7 @@ from deepres.evaluation.detection.localization import (
     localization_error_pct,
     right_guesses,
 )
-from deepres.evaluation.detection.locating import locate
+from deepres.evaluation.detection.localizer_inference import locate
 from deepres.progress import Progress
 from deepres.recipes.localization import LocalizationRecipe
 from deepres.run_folder import RunFolder
@@ -68,8 +68,8 @@ def run_steps(run: LocalizerTraining) -> None:
         state.skip_time()
         while state.step < recipe.steps:
             set_learning_rate(state.optimizer, recipe.learning_rate(state.step))
-            places = range(recipe.batch_size)[world.share(recipe.batch_size)]
-            seeds = [derive_seed(run.seed, "anchors", state.step, place) for place in places]
+            indices = range(recipe.batch_size)[world.shard(recipe.batch_size)]
+            seeds = [derive_seed(run.seed, "anchors", state.step, place) for place in indices]
             crops = run.batches(state.step)
             state.record(training_step(run.network, state.optimizer, crops, seeds))
 
@@ -106,7 +106,7 @@ def training_step(
     optimizer.step()
     overlaps = box_iou(best, crops.boxes).cpu()  # of all crops with all boxes; few are wanted
     own = zip(overlaps, torch.arange(len(crops.boxes)).split(counts), strict=True)
-    missed = [bool((row[places] < LEAST_OVERLAP).all()) for row, places in own if len(places)]
+    missed = [bool((row[indices] < LEAST_OVERLAP).all()) for row, indices in own if len(indices)]
     error = torch.tensor(missed or [False], device=loss.device).float().mean()
     return torch.stack([loss.detach(), error])
 

@@ -19,7 +19,7 @@ from deepres.errors import UserError
 from deepres.models.weights import load_model, weights_file
 from deepres.recipes.localization import (
     LocalizationRecipe,
-    localization_departures,
+    localization_deviations,
     localization_recipe_from_dict,
 )
 from deepres.run_folder import RunFolder
@@ -89,7 +89,7 @@ def train_localizer(
         )
     meta = {
         "recipe": recipe.to_dict(),
-        "departures": localization_departures(recipe),
+        "deviations": localization_deviations(recipe),
         "seed": seed,
         "data": {
             "source": data.source,
@@ -160,7 +160,7 @@ def resume_localizer(
     world, target = join_world(device)
     say = say if world.leader else say_nothing
     with locked(folder, world):
-        state = world.leaders(latest_state(folder, say) if world.leader else None)
+        state = world.broadcast_object(latest_state(folder, say) if world.leader else None)
         if state is None:
             raise UserError(f"{run} has no checkpoint; delete it and start the run again")
         training = _prepare(folder, recipe, data, meta, world, target, workers, save_every_s)
@@ -170,7 +170,7 @@ def resume_localizer(
         if world.leader:
             check_space([(folder, training.localizer)])
         say(f"going on from step {done.step:,} of {recipe.steps:,}")
-        meta |= {"recipe": recipe.to_dict(), "departures": localization_departures(recipe)}
+        meta |= {"recipe": recipe.to_dict(), "deviations": localization_deviations(recipe)}
         note_resumption(meta, run_provenance(target, world) | _state(data), done.step, say)
         if world.leader:
             folder.rewind_events(done.events)
@@ -250,7 +250,7 @@ def _run(run: LocalizerTraining, meta: dict[str, Any]) -> dict[str, Any]:
             ),
             result,
         )
-    return run.world.leaders(result)
+    return run.world.broadcast_object(result)
 
 
 def _result(run: LocalizerTraining, meta: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +263,7 @@ def _result(run: LocalizerTraining, meta: dict[str, Any]) -> dict[str, Any]:
         "model": recipe.model,
         "steps": run.state.step,
         "shortened_from": recipe.shortened_from,
-        "departures": meta["departures"],
+        "deviations": meta["deviations"],
         "seed": meta["seed"],
         "data": meta["data"]["source"],
         "weights": meta["weights"]["path"],

@@ -18,7 +18,7 @@ from deepres.recipes import (
     CifarRecipe,
     ImageNetRecipe,
     classification_recipe_from_dict,
-    departures,
+    deviations,
 )
 from deepres.run_folder import RunFolder
 from deepres.training.beginning import (
@@ -29,10 +29,10 @@ from deepres.training.beginning import (
     run_provenance,
 )
 from deepres.training.classify import Training, run_steps
+from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import StopRequest
 from deepres.training.setup import How, kernels, precision, set_up
 from deepres.training.state import latest_state
-from deepres.training.turns import take_turns
 
 Data = Cifar10 | ImageFolder
 
@@ -206,7 +206,7 @@ def resume_together(
             if bad_images is not None:
                 recipe = recipe.changed([f"bad_images={bad_images}"])
             locks.enter_context(locked(folder, world))
-            state = world.leaders(latest_state(folder, how.say) if world.leader else None)
+            state = world.broadcast_object(latest_state(folder, how.say) if world.leader else None)
             mean = state["mean"] if state else None
             training = set_up(run, recipe, data, meta["seed"], how, world, device, bar, mean)
             if state:
@@ -214,7 +214,7 @@ def resume_together(
             done = training.state
             training.logged_step, training.logged_seconds = done.step, done.seconds
             trainings.append(training)
-            metas.append(meta | {"recipe": recipe.to_dict(), "departures": departures(recipe)})
+            metas.append(meta | {"recipe": recipe.to_dict(), "deviations": deviations(recipe)})
             nows.append(_provenance(recipe, data, how, device, world, len(runs)))
         if world.leader:
             check_space([(each.folder, each.classifier.network) for each in trainings])
@@ -273,7 +273,7 @@ def _meta(
     """Return what recipe.json says of a new run."""
     return {
         "recipe": recipe.to_dict(),
-        "departures": departures(recipe),
+        "deviations": deviations(recipe),
         "seed": seed,
         "data": {
             "source": data.source,
@@ -314,11 +314,11 @@ def _run(
     ]
     with ExitStack() as streams:
         for training in trainings:
-            streams.enter_context(closing(training.feed.batches))
-        take_turns(loops, device, say)
+            streams.enter_context(closing(training.source.batches))
+        run_concurrently(loops, device, say)
     world = trainings[0].world
     results = [t.folder.read_result() or {} for t in trainings] if world.leader else []
-    return world.leaders(results)
+    return world.broadcast_object(results)
 
 
 def _to_the_end(training: Training, meta: dict[str, Any], stop: StopRequest) -> Iterator[None]:
@@ -340,7 +340,7 @@ def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
         "model": recipe.model,
         "steps": training.state.step,
         "shortened_from": recipe.shortened_from,
-        "departures": meta["departures"],
+        "deviations": meta["deviations"],
         "seed": meta["seed"],
         "data": meta["data"]["source"],
         "test_error_pct": test["error_pct"],

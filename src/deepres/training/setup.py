@@ -20,6 +20,7 @@ from deepres.progress import Progress
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import has_native_bf16, keep_freed_memory, make_repeatable
+from deepres.training.activation_checkpointing import checkpoint_blocks
 from deepres.training.beginning import (
     SAVE_EVERY_S,
     check_save_every,
@@ -27,11 +28,10 @@ from deepres.training.beginning import (
     sharing_gradients,
 )
 from deepres.training.classify import Training
-from deepres.training.feed import Feeding, make_feed
-from deepres.training.graph import GraphedStep
+from deepres.training.cuda_graph import GraphedStep
+from deepres.training.data_source import Feeding, make_data_source
+from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
-from deepres.training.precision import InBf16
-from deepres.training.recompute import recompute_blocks
 from deepres.training.state import TrainingState, identity
 from deepres.training.step import training_step
 
@@ -83,22 +83,22 @@ def set_up(
     make_repeatable(device)
     network = initial_network(recipe, len(data.classes), seed)
     feeding = Feeding(seed, device, world, number_of_workers(how.workers), mean)
-    feed = make_feed(data, recipe, feeding)
+    source = make_data_source(data, recipe, feeding)
     if recipe.sync_batch_norm:
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
     classifier = Classifier(
-        network, feed.mean, feed.classes, crop=feed.crop, short_side=feed.shorter_side
+        network, source.mean, source.classes, crop=source.crop, short_side=source.short_side
     )
     classifier.to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(network, recipe)
     return Training(
         recipe=recipe,
         classifier=classifier,
-        step=make_step(network, optimizer, feed.batches.prepare, recipe, how, world, device),
+        step=make_step(network, optimizer, source.batches.prepare, recipe, how, world, device),
         state=TrainingState(
             *(classifier, optimizer, recipe.log_every, device, world), identity(recipe, seed)
         ),
-        feed=feed,
+        source=source,
         folder=RunFolder(folder),
         save_every_s=how.save_every_s,
         world=world,
@@ -135,7 +135,7 @@ def make_step(
     if how.graph:
         fuse_batch_norm(network)
     if how.recompute:
-        recompute_blocks(network)
+        checkpoint_blocks(network)
     computing: nn.Module = network
     if found == WHOLE_LAYERS:
         from deepres.models.fused_cifar import FusedCifarNet  # Triton is not everywhere

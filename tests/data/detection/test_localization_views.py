@@ -29,9 +29,9 @@ def boxed(paths: list[Path], sizes: list[tuple[int, int]]) -> BoxedImages:
 def test_the_tests_of_a_network_for_crops_of_224() -> None:
     assert views_called("1-crop", 224, 256) == (View(256, 224),)
     assert views_called("dense", 224, 256) == (View(256, None),)
-    sides = [view.shorter_side for view in views_called("multi-scale", 224, 256)]
+    sides = [view.short_side for view in views_called("multi-scale", 224, 256)]
     assert sides == [224, 256, 384, 480, 640]
-    assert [view.shorter_side for view in views_called("multi-scale", 56, 64)][:2] == [56, 64]
+    assert [view.short_side for view in views_called("multi-scale", 56, 64)][:2] == [56, 64]
     with pytest.raises(UserError, match="unknown view 'crop'"):
         views_called("crop", 224, 256)
 
@@ -54,7 +54,7 @@ def test_pixels_are_those_of_the_window(tmp_path: Path) -> None:
     Image.fromarray(pixels).resize((160, 80), Image.Resampling.NEAREST).save(tmp_path / "b.png")
     images = boxed([tmp_path / "a.png", tmp_path / "b.png"], [(80, 40)] * 2)
     seen = SeenImages(images, [[0, 1]], [View(40, None), View(40, 32)])[0]
-    assert seen.places.tolist() == [0, 1]
+    assert seen.indices.tolist() == [0, 1]
     whole, centre = seen.views
     assert torch.equal(whole[0], torch.from_numpy(pixels))
     assert torch.equal(centre[0], whole[0, 4:36, 24:56])

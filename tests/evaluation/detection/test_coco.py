@@ -18,7 +18,7 @@ from deepres.evaluation.detection.coco import (
     evaluate_coco,
     evaluate_coco_results,
 )
-from deepres.evaluation.detection.finding import Found
+from deepres.evaluation.detection.detector_inference import DetectionResults
 
 COCO = pytest.importorskip("pycocotools.coco", reason="deepres[detection] brings it").COCO
 COCOeval = pytest.importorskip(
@@ -111,7 +111,7 @@ def test_annotations_of_ones_own_may_be_bare_and_numbered_from_0(tmp_path: Path)
     with pytest.raises(UserError, match="objects without outlines"):
         evaluate_coco(data, found, masks=True)
     entries = as_coco("1", found["1"], [7])
-    assert "mask_map_pct" not in Found(data, "coco", {}, entries).scores()
+    assert "mask_map_pct" not in DetectionResults(data, "coco", {}, entries).scores()
 
 
 def with_masks(dataset: DetectionSet) -> dict[str, Detections]:

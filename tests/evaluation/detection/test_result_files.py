@@ -12,7 +12,7 @@ from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.evaluation.detection.coco import CocoDetection, as_coco, evaluate_coco
-from deepres.evaluation.detection.finding import read_found
+from deepres.evaluation.detection.detector_inference import read_results
 from deepres.evaluation.detection.result_files import (
     read_coco,
     read_imagenet_det,
@@ -196,7 +196,7 @@ def test_wrong_entries_of_cocos_file_are_named(
 def test_vocs_files_score_as_what_was_written(tmp_path: Path, name: str, rule: Rule) -> None:
     data = replace(SET, name=name)
     write_voc(tmp_path, data, FOUND, "val")
-    scores = read_found(tmp_path, data).scores()
+    scores = read_results(tmp_path, data).scores()
     assert scores["map_50_pct"] == pytest.approx(75)  # b: a wrong one before the right one
     assert scores == evaluate_detections(data, FOUND, rule).noted
 
@@ -204,7 +204,7 @@ def test_vocs_files_score_as_what_was_written(tmp_path: Path, name: str, rule: R
 def test_imagenets_file_scores_as_what_was_written(tmp_path: Path) -> None:
     data = replace(SET, name="ImageNet DET val")
     write_imagenet_det(tmp_path / "val.txt", data, FOUND)
-    scores = read_found(tmp_path / "val.txt", data).scores()
+    scores = read_results(tmp_path / "val.txt", data).scores()
     assert scores == evaluate_detections(data, FOUND, "imagenet-det").noted
 
 
@@ -219,7 +219,7 @@ def test_cocos_file_scores_boxes_and_masks(
     if not boxes:
         del entries[0]["bbox"]
     write_coco(tmp_path / "results.json", entries)
-    scores = read_found(tmp_path / "results.json", coco).scores()
+    scores = read_results(tmp_path / "results.json", coco).scores()
     assert scores["map_pct"] == pytest.approx(80 if boxes else 30)
     assert scores["mask_map_pct"] == pytest.approx(30)
     assert scores["map_50_pct"] == scores["mask_map_50_pct"] == pytest.approx(100)

@@ -137,11 +137,11 @@ def test_imagenet_det_takes_the_best_object_that_is_free() -> None:
 
 Pixels = tuple[int, int, int, int]
 Object = tuple[int, Pixels, bool]
-Found = tuple[int, Pixels]
+DetectionResults = tuple[int, Pixels]
 
 
 def rule_written_out(
-    objects: Sequence[Object], found: Sequence[Found], rule: VocRule
+    objects: Sequence[Object], found: Sequence[DetectionResults], rule: VocRule
 ) -> float | None:
     """Average precision of one class; ``found`` is in the order of falling scores."""
     count = sum(not difficult for _, _, difficult in objects)
@@ -192,7 +192,7 @@ def continuous(box: Pixels) -> Corners:
 @settings(max_examples=150)
 @given(some_objects, some_found, st.sampled_from(["11-point", "area"]))
 def test_against_the_rule_written_out(
-    objects: list[Object], found: list[Found], rule: VocRule
+    objects: list[Object], found: list[DetectionResults], rule: VocRule
 ) -> None:
     places = {
         name: [each for each in objects if each[0] == image] for image, name in enumerate("xy")

@@ -11,7 +11,7 @@ EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet:
   deepres localize train resnet101 --weights runs/resnet101-s0
 Tiny-ImageNet's boxes, some of which are of zero size, in crops of 56 pixels:
   deepres localize train resnet18 --weights runs/tiny --data tiny-imagenet-200 --set crop=56 \\
-      --set shorter_side=64,80 --set anchor_sizes=14,28,56 --set bad_boxes=drop --steps 2000"""
+      --set short_side=64,80 --set anchor_sizes=14,28,56 --set bad_boxes=drop --steps 2000"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -76,10 +76,10 @@ class Pictures:
         none = Objects(torch.empty(0, 4), torch.empty(0, dtype=torch.int64), torch.empty(0).bool())
         self._images = [dataclasses.replace(image, objects=none) for image in images]
 
-    def decode(self, places: Sequence[int], flips: Sequence[bool]) -> Decoded:
-        """Decode the images at ``places``, each mirrored or not."""
+    def decode(self, indices: Sequence[int], flips: Sequence[bool]) -> Decoded:
+        """Decode the images at ``indices``, each mirrored or not."""
         try:
-            images = [image_tensor(self._images[i]) for i in places]
+            images = [image_tensor(self._images[i]) for i in indices]
         except UserError as error:
             return Decoded([], str(error))
         pairs = zip(images, flips, strict=True)
@@ -89,12 +89,12 @@ class Pictures:
 class PictureStream(Dataset[Decoded]):
     """Maps a step's number to this process's share of its images."""
 
-    def __init__(self, pictures: Pictures, sampler: ImageSampler, share: slice) -> None:
-        self._pictures, self._sampler, self._share = pictures, sampler, share
+    def __init__(self, pictures: Pictures, sampler: ImageSampler, shard: slice) -> None:
+        self._pictures, self._sampler, self._shard = pictures, sampler, shard
 
     def __getitem__(self, step: int) -> Decoded:
-        places, flips = (column[self._share].tolist() for column in self._sampler.batch(step))
-        return self._pictures.decode(places, flips)
+        indices, flips = (column[self._shard].tolist() for column in self._sampler.batch(step))
+        return self._pictures.decode(indices, flips)
 
 
 class SinglePictures(Dataset[Decoded]):
@@ -142,8 +142,8 @@ class DetectionBatches:
     ) -> None:
         self._images = learnable(data, masks)
         self._sampler = ImageSampler(len(self._images), batch_size, flip, seed)
-        self._share = world.share(batch_size)
-        pictures = PictureStream(Pictures(self._images), self._sampler, self._share)
+        self._shard = world.shard(batch_size)
+        pictures = PictureStream(Pictures(self._images), self._sampler, self._shard)
         self._stream = StepStream(pictures, steps, workers, device)
         self._masks, self._device = masks, device
 
@@ -157,8 +157,8 @@ class DetectionBatches:
         if decoded.mistake:
             raise UserError(decoded.mistake)
         draws = self._sampler.batch(step)
-        places, flips = (column[self._share].tolist() for column in draws)
-        targets = [self._target(i, flip) for i, flip in zip(places, flips, strict=True)]
+        indices, flips = (column[self._shard].tolist() for column in draws)
+        targets = [self._target(i, flip) for i, flip in zip(indices, flips, strict=True)]
         images = [image.to(self._device, non_blocking=True) for image in decoded.images]
         on_device = [{key: t.to(self._device) for key, t in each.items()} for each in targets]
         return images, on_device

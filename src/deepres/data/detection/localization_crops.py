@@ -72,16 +72,16 @@ class CropStream(Dataset[Crops]):
     """Maps a step's number to the random crops of its batch."""
 
     def __init__(
-        self, images: BoxedImages, recipe: LocalizationRecipe, seed: int, share: slice
+        self, images: BoxedImages, recipe: LocalizationRecipe, seed: int, shard: slice
     ) -> None:
-        self._images, self._recipe, self._share = images, recipe, share
+        self._images, self._recipe, self._shard = images, recipe, shard
         self._sampler = CropSampler(
-            len(images), recipe.batch_size, recipe.shorter_side, recipe.flip, seed
+            len(images), recipe.batch_size, recipe.short_side, recipe.flip, seed
         )
 
     def __getitem__(self, step: int) -> Crops:
-        draws = [column[self._share] for column in self._sampler.batch(step)]
-        places, *_, colours = draws
+        draws = [column[self._shard] for column in self._sampler.batch(step)]
+        indices, *_, colours = draws
         crop = self._recipe.crop
         pixels, boxes = [], []
         for i, side, top, left, flip in zip(*(c.tolist() for c in draws[:-1]), strict=True):
@@ -96,7 +96,7 @@ class CropStream(Dataset[Crops]):
             boxes.append(boxes_in_crop(self._images.boxes_of(i), size, corner, crop, flip))
         return Crops(
             torch.from_numpy(np.stack(pixels)),
-            self._images.classes[places],
+            self._images.classes[indices],
             colour_shifts(colours, self._recipe.colour_std),
             torch.cat(boxes),
             torch.tensor([len(each) for each in boxes]),
@@ -129,7 +129,7 @@ class CropBatches:
         workers: int,
         world: World = ALONE,
     ) -> None:
-        crops = CropStream(images, recipe, seed, world.share(recipe.batch_size))
+        crops = CropStream(images, recipe, seed, world.shard(recipe.batch_size))
         self._stream = StepStream(crops, recipe.steps, workers, device)
         self._mean, self._std = mean.to(device), std.to(device)
         self._device = device

@@ -24,7 +24,7 @@ PIXELS_AT_ONCE = 128 * 256 * 256
 class View(NamedTuple):
     """A way to look at an image."""
 
-    shorter_side: int
+    short_side: int
     """What the image's shorter side is scaled to, in pixels."""
     crop: int | None
     """The side of the square that is cut out of its centre; None: the whole image is seen."""
@@ -32,12 +32,12 @@ class View(NamedTuple):
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return the (width, height) of what is seen of an image of that size."""
         return (
-            (self.crop, self.crop) if self.crop else scaled_size((width, height), self.shorter_side)
+            (self.crop, self.crop) if self.crop else scaled_size((width, height), self.short_side)
         )
 
     def window(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return the (x1, y1, x2, y2) of what is seen, in pixels of the unscaled image."""
-        scaled = scaled_size((width, height), self.shorter_side)
+        scaled = scaled_size((width, height), self.short_side)
         seen = self.size(width, height)
         corner = [round((whole - part) / 2) for whole, part in zip(scaled, seen, strict=True)]
         across, down = width / scaled[0], height / scaled[1]
@@ -52,22 +52,22 @@ class View(NamedTuple):
 LOCALIZATION_VIEWS = ("1-crop", "dense", "multi-scale")
 
 
-def views_called(name: str, crop: int, shorter_side: int) -> tuple[View, ...]:
+def views_called(name: str, crop: int, short_side: int) -> tuple[View, ...]:
     """Return the views of a test by that name.
 
     Args:
         name: ``1-crop``, the centre; ``dense``, the whole image, fully convolutionally; or
             ``multi-scale``, that at the five scales of the classification test (§3.4).
         crop: the side of the square that the network was trained on.
-        shorter_side: what the shorter side is scaled to for the first two.
+        short_side: what the shorter side is scaled to for the first two.
 
     Raises:
         UserError: there is no such test.
     """
     if name == "1-crop":
-        return (View(shorter_side, crop),)
+        return (View(short_side, crop),)
     if name == "dense":
-        return (View(shorter_side, None),)
+        return (View(short_side, None),)
     if name == "multi-scale":
         return tuple(View(round(side * crop / 224), None) for side in SCALES)
     raise unknown_name("view", name, LOCALIZATION_VIEWS)
@@ -76,7 +76,7 @@ def views_called(name: str, crop: int, shorter_side: int) -> tuple[View, ...]:
 class Seen(NamedTuple):
     """Some images of one size, as a network sees them."""
 
-    places: Tensor
+    indices: Tensor
     """(B,) int64: which images these are."""
     views: list[Tensor]
     """(B, H, W, 3) uint8 for each view."""
@@ -96,9 +96,9 @@ class SeenImages(Dataset[Seen]):
         self._images, self._batches, self._views = images, batches, views
 
     def __getitem__(self, number: int) -> Seen:
-        places = self._batches[number]
+        indices = self._batches[number]
         pixels: list[list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]] = []
-        for i in places:
+        for i in indices:
             try:
                 image = open_image(self._images.paths[i])
             except BadImage as error:
@@ -113,20 +113,20 @@ class SeenImages(Dataset[Seen]):
                 row.append(np.asarray(seen))
             pixels.append(row)
         of_views = [torch.from_numpy(np.stack(column)) for column in zip(*pixels, strict=True)]
-        return Seen(torch.tensor(places), of_views)
+        return Seen(torch.tensor(indices), of_views)
 
 
 def batches_of_one_size(
-    images: BoxedImages, places: Sequence[int], views: Sequence[View]
+    images: BoxedImages, indices: Sequence[int], views: Sequence[View]
 ) -> list[list[int]]:
-    """Put ``places`` into batches of images of the same size, no larger than memory allows."""
+    """Put ``indices`` into batches of images of the same size, no larger than memory allows."""
 
     def size(place: int) -> list[int]:
         sides: list[int] = images.sizes[place].tolist()
         return sides
 
     batches = []
-    for _, same in groupby(sorted(places, key=size), key=size):
+    for _, same in groupby(sorted(indices, key=size), key=size):
         run = list(same)
         width, height = images.sizes[run[0]].tolist()
         largest = max(a * b for a, b in (view.size(width, height) for view in views))

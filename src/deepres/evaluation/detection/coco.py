@@ -14,7 +14,7 @@ from deepres.data.detection.coco import category_ids
 from deepres.data.detection.packages import detection_package
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.errors import UserError
-from deepres.evaluation.detection.precision import check_found
+from deepres.evaluation.detection.average_precision import check_found
 from deepres.files import read_json
 
 CocoDetection = dict[str, Any]

@@ -16,8 +16,8 @@ from deepres.detection.localizer_file import load_localizer
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
-from deepres.evaluation.detection.locating import locate, same_box
-from deepres.evaluation.noting import note
+from deepres.evaluation.detection.localizer_inference import locate, same_box
+from deepres.evaluation.evaluation_log import note
 from deepres.evaluation.protocol import score_weights
 from deepres.models import load_model
 from deepres.progress import Progress
@@ -157,7 +157,7 @@ def predicted_classes(
         progress=partial(Progress, shown=world.leader),
     )
     best = scores.probabilities.topk(min(GUESSES, len(test.classes))).indices
-    return world.leaders(best)
+    return world.broadcast_object(best)
 
 
 def check_classes(known: tuple[str, ...], test: DetectionSet, weights: Path) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from deepres.data.detection.records import Detections, DetectionSet
+from deepres.evaluation.detection.average_precision import AveragePrecision
 from deepres.evaluation.detection.coco import CocoResult, evaluate_coco
-from deepres.evaluation.detection.precision import AveragePrecision
 from deepres.evaluation.detection.voc import evaluate_imagenet_det, evaluate_voc
 
 Rule = Literal["11-point", "area", "imagenet-det", "coco"]

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from deepres.data.detection.records import Detections, DetectionSet
-from deepres.evaluation.detection.precision import (
+from deepres.evaluation.detection.average_precision import (
     AveragePrecision,
     Bools,
     Floats,

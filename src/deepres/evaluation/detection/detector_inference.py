@@ -16,6 +16,7 @@ from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, Improvements, detect
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.evaluation.detection.average_precision import AveragePrecision
 from deepres.evaluation.detection.coco import (
     CocoDetection,
     CocoResult,
@@ -23,7 +24,6 @@ from deepres.evaluation.detection.coco import (
     coco_categories,
     evaluate_coco_results,
 )
-from deepres.evaluation.detection.precision import AveragePrecision
 from deepres.evaluation.detection.result_files import (
     read_coco,
     read_imagenet_det,
@@ -36,7 +36,7 @@ from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_
 
 
 @dataclass(frozen=True)
-class Found:
+class DetectionResults:
     """What was found on the images of a data set, as the rule of its benchmark takes it."""
 
     data: DetectionSet
@@ -88,7 +88,7 @@ class Found:
         return path
 
 
-def read_found(path: Path, data: DetectionSet) -> Found:
+def read_results(path: Path, data: DetectionSet) -> DetectionResults:
     """Read a results file in the official format of the benchmark of ``data``.
 
     Args:
@@ -101,12 +101,12 @@ def read_found(path: Path, data: DetectionSet) -> Found:
     """
     rule = benchmark_rule(data)
     if rule == "coco":
-        return Found(data, rule, {}, read_coco(path, data))
+        return DetectionResults(data, rule, {}, read_coco(path, data))
     read = read_imagenet_det if rule == "imagenet-det" else read_voc
-    return Found(data, rule, read(path, data), [])
+    return DetectionResults(data, rule, read(path, data), [])
 
 
-def find_objects(
+def detect_all(
     detectors: Sequence[Detector],
     data: DetectionSet,
     improvements: Improvements = PLAIN,
@@ -115,7 +115,7 @@ def find_objects(
     workers: int,
     world: World = ALONE,
     on_image: Callable[[int], None] = lambda done: None,
-) -> Found:
+) -> DetectionResults:
     """Run a detector, or an ensemble, over a data set; each image goes to one process.
 
     Args:
@@ -147,7 +147,7 @@ def find_objects(
                 detections[image] = dataclasses.replace(found, masks=None)
             on_image(min(done * world.size, len(data)))
     by_process = world.gather((detections, entries))
-    return Found(
+    return DetectionResults(
         data,
         rule,
         {image: found for each, _ in by_process for image, found in each.items()},

@@ -48,21 +48,21 @@ def locate(
         BadImage: an image cannot be decoded.
         UserError: the network's answer is no finite number.
     """
-    looks = views_called(views, localizer.crop, localizer.shorter_side)
+    looks = views_called(views, localizer.crop, localizer.short_side)
     own = range(world.rank, len(images), world.size)
     batches = batches_of_one_size(images, own, looks)
     seen = SeenImages(images, batches, looks)
     boxes = torch.zeros(*classes.shape, 4)
     done = 0
     with closing(load(seen, range(len(batches)), workers, device)) as stream:
-        for places, of_views, bad in stream:
+        for indices, of_views, bad in stream:
             if bad:
                 raise BadImage(bad)
-            width, height = images.sizes[places[0]].tolist()
-            highest = torch.full((len(places), classes.shape[1]), -1.0)
+            width, height = images.sizes[indices[0]].tolist()
+            highest = torch.full((len(indices), classes.shape[1]), -1.0)
             for view, pixels in zip(looks, of_views, strict=True):
                 inputs = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-                answer = localizer(inputs, classes[places].to(device))
+                answer = localizer(inputs, classes[indices].to(device))
                 found, scores = (each.cpu() for each in answer)
                 check_outputs(found)
                 check_outputs(scores)
@@ -70,9 +70,9 @@ def locate(
                 across, down = ((x2 - x1) / inputs.shape[3], (y2 - y1) / inputs.shape[2])
                 found = found * torch.tensor([across, down] * 2) + torch.tensor([x1, y1] * 2)
                 better = scores > highest
-                boxes[places] = torch.where(better[..., None], found, boxes[places])
+                boxes[indices] = torch.where(better[..., None], found, boxes[indices])
                 highest = torch.maximum(scores, highest)
-            done += len(places) * world.size
+            done += len(indices) * world.size
             on_images(min(done, len(images)))
     return world.sum(boxes)
 

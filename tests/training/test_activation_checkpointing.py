@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import deepres
-from deepres.training.precision import InBf16
-from deepres.training.recompute import recompute_blocks
+from deepres.training.activation_checkpointing import checkpoint_blocks
+from deepres.training.mixed_precision import InBf16
 
 
 def held(network: nn.Module, images: torch.Tensor) -> int:
@@ -30,7 +30,7 @@ def test_the_same_bits_for_less_memory(name: str, bf16: bool) -> None:
     torch.manual_seed(0)
     plain = deepres.create_model(name)
     saving = copy.deepcopy(plain)
-    recompute_blocks(saving)
+    checkpoint_blocks(saving)
     images, labels = torch.randn(8, 3, 32, 32), torch.randint(10, (8,))
     for network in (plain, saving):
         computing = InBf16(network) if bf16 else network

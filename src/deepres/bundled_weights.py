@@ -6,7 +6,7 @@ from deepres.errors import UserError
 from deepres.run_folder import RunFolder, results_folder
 
 
-def kept_run(name: str) -> Path:
+def bundled_run(name: str) -> Path:
     """Return the folder of the run called ``name``, or of the network's paper-length run.
 
     Of several seeds it is the lowest, not the best.

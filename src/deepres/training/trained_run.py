@@ -13,12 +13,12 @@ from deepres.distributed import ALONE
 from deepres.models import Classifier, load_model
 from deepres.recipes import CifarRecipe, ImageNetRecipe, classification_recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.training.feed import Feeding
+from deepres.training.data_source import Feeding
 from deepres.training.run import check_same_data
 
 
 @dataclass(frozen=True)
-class FinishedRun:
+class TrainedRun:
     """A run's weights, and what they were trained with."""
 
     path: Path
@@ -33,7 +33,7 @@ class FinishedRun:
         return Feeding(self.seed, device, ALONE, number_of_workers(workers), mean)
 
 
-def finished_run(path: Path, data: Cifar10 | ImageFolder, device: torch.device) -> FinishedRun:
+def trained_run(path: Path, data: Cifar10 | ImageFolder, device: torch.device) -> TrainedRun:
     """Load the final weights of the run in the folder ``path``.
 
     Args:
@@ -49,7 +49,7 @@ def finished_run(path: Path, data: Cifar10 | ImageFolder, device: torch.device) 
     check_same_data(folder, data)
     meta = folder.read_meta()
     recipe = classification_recipe_from_dict(meta["recipe"])
-    return FinishedRun(path, classifier, recipe, meta["seed"], data)
+    return TrainedRun(path, classifier, recipe, meta["seed"], data)
 
 
 def with_few_test_images(data: Cifar10 | ImageFolder, count: int) -> Cifar10 | ImageFolder:

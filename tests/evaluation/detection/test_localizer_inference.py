@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_test
 from deepres.data.images import BadImage
-from deepres.evaluation.detection.locating import locate, same_box
+from deepres.evaluation.detection.localizer_inference import locate, same_box
 
 CPU = torch.device("cpu")
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 class BrightParts(nn.Module):
     """Finds the bright rectangle; for class 1 its left half."""
 
-    crop, shorter_side = 56, 64
+    crop, short_side = 56, 64
 
     def forward(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         boxes = torch.zeros(*classes.shape, 4)
@@ -32,7 +32,7 @@ class BrightParts(nn.Module):
 class FirstPixel(nn.Module):
     """Finds the first pixel, the surer the nearer to 96 the image's side is."""
 
-    crop, shorter_side = 56, 64
+    crop, short_side = 56, 64
 
     def forward(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         boxes = torch.tensor([0.0, 0, 1, 1]).expand(*classes.shape, 4)

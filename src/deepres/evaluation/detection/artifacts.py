@@ -13,7 +13,7 @@ from deepres.data.images import open_image
 from deepres.detection.drawing import contact_sheet, draw_detections
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import Improvements, detect
-from deepres.evaluation.detection.precision import AveragePrecision
+from deepres.evaluation.detection.average_precision import AveragePrecision
 from deepres.files import atomic_write, write_json
 from deepres.run_folder import DETECTIONS, PR_CURVES
 

@@ -12,8 +12,8 @@ from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.report.runs import read_run
 from deepres.reproduction.artefacts import Artefact, Study
-from deepres.reproduction.carry_out import carry_out, together, work
 from deepres.reproduction.cost import logged_speed, time_left
+from deepres.reproduction.execute_plan import execute_plan, together, work
 from deepres.reproduction.plan import PlannedRun, plan
 from deepres.training.interrupt import Interrupted
 from deepres.training.state import TrainingState
@@ -28,7 +28,7 @@ def data(sample: Cifar10) -> Cifar10:
 
 
 def carry(runs: list[PlannedRun], data: Cifar10) -> None:
-    carry_out("small", runs, lambda kind: data, device="cpu")
+    execute_plan("small", runs, lambda kind: data, device="cpu")
 
 
 def test_a_plan_is_carried_out_over_an_interruption(
@@ -54,7 +54,7 @@ def test_a_plan_is_carried_out_over_an_interruption(
     carry(runs, data)
     assert taken == ["plain8"] * 4 + ["resnet8"] * 4
     exact: list[torch.device] = []  # what is only tested must be so, too
-    monkeypatch.setattr("deepres.reproduction.carry_out.make_repeatable", exact.append)
+    monkeypatch.setattr("deepres.reproduction.execute_plan.make_repeatable", exact.append)
     carry(runs, data)
     assert exact == [torch.device("cpu")]
     assert len(taken) == 8
@@ -84,7 +84,7 @@ def test_a_group_of_seeds_is_carried_out(
     tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "deepres.reproduction.carry_out.together", lambda runs, *where: [runs[:2], runs[2:]]
+        "deepres.reproduction.execute_plan.together", lambda runs, *where: [runs[:2], runs[2:]]
     )
     runs = plan([SMALL], tmp_path, steps=2, seeds=2)
     carry(runs, data)

@@ -44,17 +44,17 @@ class TrainingBatches(Protocol):
 
 
 @dataclass(frozen=True)
-class Feed:
+class DataSource:
     """A data set as one run sees it."""
 
     classes: tuple[str, ...]
     mean: Tensor
     """The mean image of the training images, (C, H, W), in [0, 1]."""
     crop: int
-    shorter_side: int
+    short_side: int
     """Sides in pixels, for testing."""
     batches: TrainingBatches
-    watched: dict[str, TestImages]
+    eval_sets: dict[str, TestImages]
     """What is evaluated along the way: the test images, or those held out for validation."""
     test: TestImages
     test_batch: int
@@ -74,9 +74,9 @@ class Feeding:
     """The mean image, where it is known from a checkpoint."""
 
 
-def make_feed(
+def make_data_source(
     data: Cifar10 | ImageFolder, recipe: CifarRecipe | ImageNetRecipe, how: Feeding
-) -> Feed:
+) -> DataSource:
     """Return what ``data`` gives to a run of ``recipe``.
 
     Raises:
@@ -84,9 +84,9 @@ def make_feed(
         BadImage: a file cannot be decoded, and the recipe does not say to skip such.
     """
     if isinstance(data, Cifar10) and isinstance(recipe, CifarRecipe):
-        return _cifar_feed(data, recipe, how)
+        return _cifar_source(data, recipe, how)
     if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
-        return _folder_feed(data, recipe, how)
+        return _folder_source(data, recipe, how)
     kinds = {"cifar10": "CIFAR-10", "imagenet": "folders of images, as ImageNet"}
     raise UserError(
         f"the recipe of {recipe.model} is for {kinds[recipe.kind]}, but {data.location} is not; "
@@ -94,7 +94,7 @@ def make_feed(
     )
 
 
-def _cifar_feed(data: Cifar10, recipe: CifarRecipe, how: Feeding) -> Feed:
+def _cifar_source(data: Cifar10, recipe: CifarRecipe, how: Feeding) -> DataSource:
     train, held_out = data.split(recipe.holdout)
     mean = per_pixel_mean(train.images) if how.mean is None else how.mean
     batches = Batches(
@@ -108,14 +108,14 @@ def _cifar_feed(data: Cifar10, recipe: CifarRecipe, how: Feeding) -> Feed:
         world=how.world,
     )
     test = data.test.to(how.device)
-    watched = {"val": held_out.to(how.device)} if recipe.holdout else {"test": test}
+    eval_sets = {"val": held_out.to(how.device)} if recipe.holdout else {"test": test}
     side = mean.shape[-1]
     test_batch = TEST_BATCH_ON_CUDA if how.device.type == "cuda" else TEST_BATCH
-    return Feed(data.classes, mean, side, side, batches, {**watched}, test, test_batch)
+    return DataSource(data.classes, mean, side, side, batches, {**eval_sets}, test, test_batch)
 
 
-def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Feed:
-    side = recipe.test_shorter_side
+def _folder_source(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> DataSource:
+    side = recipe.test_short_side
 
     def centres(files: ImageFiles) -> CentreCrops:
         skip = recipe.bad_images == "skip"
@@ -137,7 +137,9 @@ def _folder_feed(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> Fee
         world=how.world,
     )
     test = centres(data.test)
-    return Feed(data.classes, mean, recipe.crop, side, batches, {"test": test}, test, TEST_BATCH)
+    return DataSource(
+        data.classes, mean, recipe.crop, side, batches, {"test": test}, test, TEST_BATCH
+    )
 
 
 def _mean_image(images: CentreCrops, crop: int, world: World) -> Tensor:

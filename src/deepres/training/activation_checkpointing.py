@@ -14,7 +14,7 @@ from deepres.models.highway import HighwayLayer
 BLOCKS = (OneLayerBlock, BasicBlock, Bottleneck, HighwayLayer)
 
 
-def recompute_blocks(network: nn.Module) -> None:
+def checkpoint_blocks(network: nn.Module) -> None:
     """Have each block of ``network`` computed twice, for the memory of what it holds inside."""
     for block in network.modules():
         if isinstance(block, BLOCKS):

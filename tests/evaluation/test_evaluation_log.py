@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from deepres.evaluation.noting import note
+from deepres.evaluation.evaluation_log import note
 
 SAME = ("kind", "views")
 

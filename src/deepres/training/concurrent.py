@@ -9,7 +9,7 @@ from deepres.training.interrupt import Interrupted, StopRequest, stop_on_signals
 from deepres.training.state import Diverged
 
 
-def take_turns(
+def run_concurrently(
     loops: Sequence[Callable[[StopRequest], Iterator[None]]],
     device: torch.device,
     say: Callable[[str], None],

@@ -13,7 +13,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import ALONE
 from deepres.recipes import CifarRecipe, get_recipe
-from deepres.training.graph import GraphedStep, Step
+from deepres.training.cuda_graph import GraphedStep, Step
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.setup import How, initial_network, make_step
 

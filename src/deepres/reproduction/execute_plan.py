@@ -19,16 +19,16 @@ from deepres.reproduction.measure import hidden, measure_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
-from deepres.training.finished import finished_run
 from deepres.training.run import NewRun, check_same_data, resume_together, train_together
 from deepres.training.setup import How
+from deepres.training.trained_run import trained_run
 
 Data = Cifar10 | ImageFolder
 STATES = ("finished", "cut off", "missing")
 """In the order in which runs are taken up."""
 
 
-def carry_out(
+def execute_plan(
     label: str,
     runs: Sequence[PlannedRun],
     data: Callable[[str], Data],
@@ -133,7 +133,7 @@ def _measure(run: PlannedRun, state: State, data: Data, how: Hardware) -> None:
     measured = (run.folder / RESPONSES).exists() and state == "finished"
     if run.responses and not measured and how.world.leader:
         how.say(f"measuring the responses of {run.folder}")
-        finished = finished_run(run.folder, data, how.target)
+        finished = trained_run(run.folder, data, how.target)
         measure_responses(finished, how.target, workers=how.workers, progress=hidden)
 
 

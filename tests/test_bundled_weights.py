@@ -5,18 +5,18 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from deepres import load_model
+from deepres.bundled_weights import bundled_run
 from deepres.errors import UserError
 from deepres.files import write_json
 from deepres.models import create_model, save_weights
 from deepres.models.classifier import Classifier
-from deepres.models.kept import kept_run
 from deepres.recipes import get_recipe
 
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two seeds of ResNet-8, one shortened run of plain-8."""
-    monkeypatch.setattr("deepres.models.kept.results_folder", lambda: tmp_path)
+    monkeypatch.setattr("deepres.bundled_weights.results_folder", lambda: tmp_path)
     for name, steps in (("resnet8-s1", None), ("resnet8-s0", None), ("plain8-9steps-s0", 9)):
         recipe = get_recipe(name.partition("-")[0])
         recipe = recipe.shortened(steps) if steps else recipe
@@ -28,8 +28,8 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_network_means_its_lowest_seed_of_full_length(results: Path) -> None:
-    assert kept_run("resnet8") == results / "resnet8-s0"
-    assert kept_run("plain8-9steps-s0") == results / "plain8-9steps-s0"
+    assert bundled_run("resnet8") == results / "resnet8-s0"
+    assert bundled_run("plain8-9steps-s0") == results / "plain8-9steps-s0"
     with pytest.raises(UserError, match="no weights of a paper-length plain8; it has plain8-9"):
         load_model("plain8", weights="deepres")
 

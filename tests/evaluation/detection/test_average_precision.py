@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from deepres.evaluation.detection.precision import area, eleven_points
+from deepres.evaluation.detection.average_precision import area, eleven_points
 
 # The worked example of Padilla et al., "A survey on performance metrics for object-detection
 # algorithms" (2020): 15 objects, 24 detections, of which these are right.

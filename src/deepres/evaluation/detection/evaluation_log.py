@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.data.detection.records import DetectionSet
-from deepres.evaluation.noting import note
+from deepres.evaluation.evaluation_log import note
 
 Entry = dict[str, Any]
 TEST = ("kind", "set", "images", "rule", "improvements", "members")
@@ -23,7 +23,7 @@ def detection_entry(
 
     Args:
         data: the images.
-        scores: what ``Found.scores`` gave.
+        scores: what ``DetectionResults.scores`` gave.
         provenance: of the test.
         improvements: the appendix's that were in use, in words.
         members: the names of an ensemble's runs; none: it is a single detector.

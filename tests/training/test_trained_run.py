@@ -4,7 +4,7 @@ from pictures import image_folder
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
-from deepres.training.finished import with_few_test_images
+from deepres.training.trained_run import with_few_test_images
 
 
 def test_few_test_images_are_of_all_classes(tmp_path: Path, sample: Cifar10) -> None:

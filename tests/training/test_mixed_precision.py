@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import deepres
-from deepres.training.precision import InBf16
+from deepres.training.mixed_precision import InBf16
 from deepres.training.setup import precision
 
 

@@ -15,7 +15,7 @@ from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.recipes import ImageNetRecipe, get_recipe
-from deepres.training.feed import Feeding, make_feed
+from deepres.training.data_source import Feeding, make_data_source
 
 CPU = torch.device("cpu")
 HOW = Feeding(seed=0, device=CPU, world=ALONE, workers=0)
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> ImageFolder:
 def recipe() -> ImageNetRecipe:
     recipe = get_recipe("resnet18").shortened(4)
     assert isinstance(recipe, ImageNetRecipe)
-    return dataclasses.replace(recipe, crop=32, shorter_side=(36, 48), batch_size=4)
+    return dataclasses.replace(recipe, crop=32, short_side=(36, 48), batch_size=4)
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,9 @@ def test_the_mean_is_that_of_images_from_all_over_the_set(
     chain = reference.Compose([reference.Resize(37), reference.CenterCrop(32)])
     names = [folder.train.root / folder.train.names[i] for i in places]
     expected = np.mean([np.asarray(chain(Image.open(name))) / 255 for name in names], axis=0)
-    feed = make_feed(folder, dataclasses.replace(recipe, mean_images=count), HOW)
-    assert feed.mean.dtype == torch.float32
-    found = feed.mean.permute(1, 2, 0).double()
+    source = make_data_source(folder, dataclasses.replace(recipe, mean_images=count), HOW)
+    assert source.mean.dtype == torch.float32
+    found = source.mean.permute(1, 2, 0).double()
     torch.testing.assert_close(found, torch.from_numpy(expected), atol=1e-6, rtol=0)
 
 
@@ -64,11 +64,11 @@ def test_processes_share_the_mean(
         handed_in[world.rank].append(tensor.clone())
         return tensor
 
-    expected = make_feed(folder, recipe, HOW).mean
+    expected = make_data_source(folder, recipe, HOW).mean
     recipe = dataclasses.replace(recipe, batch_size=3)
     monkeypatch.setattr(World, "sum", note)
     for rank in range(3):
-        make_feed(folder, recipe, dataclasses.replace(HOW, world=World(rank, 3)))
+        make_data_source(folder, recipe, dataclasses.replace(HOW, world=World(rank, 3)))
     total, count = (sum(part) for part in zip(*handed_in, strict=True))
     assert count == 10
     assert torch.equal((total.double() / (255 * count)).float(), expected)
@@ -76,53 +76,53 @@ def test_processes_share_the_mean(
 
 def test_a_known_mean_is_not_taken_again(folder: ImageFolder, recipe: ImageNetRecipe) -> None:
     mean = torch.rand(3, 32, 32)
-    feed = make_feed(folder, recipe, dataclasses.replace(HOW, mean=mean))
-    assert feed.mean is mean
+    source = make_data_source(folder, recipe, dataclasses.replace(HOW, mean=mean))
+    assert source.mean is mean
 
 
 def test_a_bad_image_in_the_mean_is_named_or_left_out(
     folder: ImageFolder, recipe: ImageNetRecipe
 ) -> None:
-    whole = make_feed(folder, recipe, HOW).mean
+    whole = make_data_source(folder, recipe, HOW).mean
     (folder.train.root / folder.train.names[4]).write_bytes(b"")
     with pytest.raises(BadImage, match=r"class0/004\.jpg"):
-        make_feed(folder, recipe, HOW)
+        make_data_source(folder, recipe, HOW)
     skipping = dataclasses.replace(recipe, bad_images="skip")
-    kept = make_feed(folder, skipping, HOW).mean
+    kept = make_data_source(folder, skipping, HOW).mean
     assert 0 < (kept - whole).abs().max() < 0.2
     for name in folder.train.names:
         (folder.train.root / name).write_bytes(b"")
     with pytest.raises(UserError, match="none of the 10 images for the mean can be decoded"):
-        make_feed(folder, skipping, HOW)
+        make_data_source(folder, skipping, HOW)
 
 
 def test_a_folder_is_tested_on_the_centre_of_its_val(
     folder: ImageFolder, recipe: ImageNetRecipe
 ) -> None:
-    feed = make_feed(folder, recipe, HOW)
-    assert feed.classes == ("class0", "class1")
-    assert (feed.crop, feed.shorter_side) == (32, 37)
-    assert list(feed.watched) == ["test"]
-    ((images, labels),) = feed.test.batches(9, ALONE)
+    source = make_data_source(folder, recipe, HOW)
+    assert source.classes == ("class0", "class1")
+    assert (source.crop, source.short_side) == (32, 37)
+    assert list(source.eval_sets) == ["test"]
+    ((images, labels),) = source.test.batches(9, ALONE)
     assert images.shape == (4, 3, 32, 32)
     assert labels.tolist() == [0, 0, 1, 1]
-    prepared, labels = feed.batches(0)
+    prepared, labels = source.batches(0)
     assert (prepared.shape, labels.shape) == ((4, 3, 32, 32), (4,))
 
 
 def test_cifars_feed_is_its_own(sample: Cifar10) -> None:
     recipe = dataclasses.replace(get_recipe("resnet8"), holdout=1_000)
-    feed = make_feed(sample, recipe, HOW)
-    assert torch.equal(feed.mean, per_pixel_mean(sample.train.images[:-1_000]))
-    assert (feed.crop, feed.shorter_side) == (32, 32)
-    assert len(feed.watched["val"]) == 1_000
-    assert len(feed.test) == len(sample.test)
+    source = make_data_source(sample, recipe, HOW)
+    assert torch.equal(source.mean, per_pixel_mean(sample.train.images[:-1_000]))
+    assert (source.crop, source.short_side) == (32, 32)
+    assert len(source.eval_sets["val"]) == 1_000
+    assert len(source.test) == len(sample.test)
 
 
 def test_a_recipe_for_other_data_is_refused(
     sample: Cifar10, folder: ImageFolder, recipe: ImageNetRecipe
 ) -> None:
     with pytest.raises(UserError, match=r"resnet18 is for folders of images.* but sample is not"):
-        make_feed(sample, recipe, HOW)
+        make_data_source(sample, recipe, HOW)
     with pytest.raises(UserError, match="resnet8 is for CIFAR-10, but /"):
-        make_feed(folder, get_recipe("resnet8"), HOW)
+        make_data_source(folder, get_recipe("resnet8"), HOW)
