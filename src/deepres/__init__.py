@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepres.data.cifar10 import load_cifar10, load_sample
     from deepres.data.folder import open_image_folder
-    from deepres.evaluation.metrics import evaluate
+    from deepres.evaluation import evaluate
     from deepres.models import create_model, list_models, load_model
     from deepres.recipes import get_recipe
     from deepres.training import resume, train
@@ -29,7 +29,7 @@ __all__ = [
 
 _HOMES = {
     "create_model": "models",
-    "evaluate": "evaluation.metrics",
+    "evaluate": "evaluation",
     "get_recipe": "recipes",
     "list_models": "models",
     "load_cifar10": "data.cifar10",

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from deepres.cli.options import (
     bench,
@@ -79,12 +80,12 @@ def test_what_is_offered_is_what_there_is() -> None:
     from deepres.data.detection.localization_views import LOCALIZATION_VIEWS
     from deepres.data.views import VIEWS
     from deepres.evaluation.scores import VIEWS_AT_ONCE
+    from deepres.execution import Execution
     from deepres.models.exchange import SOURCES, TARGETS
     from deepres.models.exchange.preparation import CROP, SHORT_SIDE
     from deepres.reproduction.measure import RESPONSE_IMAGES
     from deepres.speed.measure import DTYPES
     from deepres.speed.profile import COSTLIEST
-    from deepres.training.beginning import SAVE_EVERY_S
 
     assert option(evaluate, "--views").choices == list(VIEWS)
     assert option(localize_evaluate, "--class-views").choices == list(VIEWS)
@@ -94,7 +95,7 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert option(import_weights, "--crop").default == CROP
     assert option(import_weights, "--short-side").default == SHORT_SIDE
     assert option(responses, "--images").default == RESPONSE_IMAGES
-    assert option(train, "--save-every").default == SAVE_EVERY_S
+    assert option(train, "--save-every").default == Execution(torch.device("cpu")).save_every_s
     assert option(bench, "--precision").choices == list(DTYPES)
     assert f"{VIEWS_AT_ONCE} for inference" in option(bench, "--batch").help
     assert f"the {COSTLIEST} costliest" in option(bench, "--profile").help

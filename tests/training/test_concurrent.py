@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import on_cpu, train
 from safetensors.torch import load_file
 
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
-from deepres.training import train
+from deepres.training.classification import Classification
 from deepres.training.interrupt import Interrupted
 from deepres.training.run import NewRun, resume_together, train_together
-from deepres.training.setup import How
-from deepres.training.state import Diverged, TrainingState
+from deepres.training.state import Diverged, RunState
 
 SHORT = dataclasses.replace(
-    get_recipe("resnet8").shortened(8), batch_size=16, log_every=2, eval_every=4
+    get_recipe("resnet8").scaled_to(8), batch_size=16, log_every=2, eval_every=4
 )
-HOW = How(device="cpu")
+HERE = on_cpu()
 
 
 @pytest.fixture(scope="module")
@@ -44,62 +44,62 @@ def assert_same(a: Path, b: Path) -> None:
 
 def test_each_is_what_it_would_be_alone(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
     order = []
-    true_record = TrainingState.record
+    true_record = RunState.record
 
-    def record(state: TrainingState, *arguments: torch.Tensor) -> None:
+    def record(state: RunState, *arguments: torch.Tensor) -> None:
         true_record(state, *arguments)
         order.append(state.step)
 
-    monkeypatch.setattr(TrainingState, "record", record)
+    monkeypatch.setattr(RunState, "record", record)
     plain = dataclasses.replace(SHORT, model="plain14")
     runs = [
         NewRun(recipe, seed, tmp_path / f"together-{i}")
         for i, (recipe, seed) in enumerate([(SHORT, 3), (SHORT, 4), (plain, 4)])
     ]
-    results = train_together(runs, data, HOW)
+    results = train_together(Classification, runs, data, HERE)
     assert order == [step for step in range(1, 9) for _ in runs]
     assert [result["seed"] for result in results] == [3, 4, 4]
     assert results[0]["provenance"]["runs_at_once"] == 3
-    for recipe, seed, folder in runs:
+    for recipe, seed, folder, _ in runs:
         alone = folder.with_name(f"{folder.name}-alone")
-        train(recipe, alone, data, seed=seed, device="cpu")
+        train(recipe, alone, data, seed=seed)
         assert_same(folder, alone)
 
 
 def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
-    true_record = TrainingState.record
+    true_record = RunState.record
 
-    def record(state: TrainingState, *arguments: torch.Tensor) -> None:
+    def record(state: RunState, *arguments: torch.Tensor) -> None:
         true_record(state, *arguments)
         if state.step == 3:
-            monkeypatch.setattr(TrainingState, "record", true_record)
+            monkeypatch.setattr(RunState, "record", true_record)
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(TrainingState, "record", record)
+    monkeypatch.setattr(RunState, "record", record)
     runs = {seed: tmp_path / f"run-{seed}" for seed in (0, 1)}
     with pytest.raises(Interrupted) as stop:
-        train_together([NewRun(SHORT, *run) for run in runs.items()], data, HOW)
+        train_together(Classification, [NewRun(SHORT, *run) for run in runs.items()], data, HERE)
     assert stop.value.runs == tuple(runs.values())
     assert f"--resume {runs[0]} {runs[1]}" in str(stop.value)
-    resume_together(list(runs.values()), data, HOW)
+    resume_together(Classification, list(runs.values()), data, HERE)
     for seed, folder in runs.items():
-        train(SHORT, tmp_path / f"alone-{seed}", data, seed=seed, device="cpu")
+        train(SHORT, tmp_path / f"alone-{seed}", data, seed=seed)
         assert_same(folder, tmp_path / f"alone-{seed}")
 
 
 def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
-    true_record = TrainingState.record
+    true_record = RunState.record
 
-    def record(state: TrainingState, outcome: torch.Tensor) -> None:
+    def record(state: RunState, outcome: torch.Tensor) -> None:
         states.append(state)
         poisoned = state is states[0] and state.step == 2
         true_record(state, outcome * float("nan") if poisoned else outcome)
 
-    states: list[TrainingState] = []
-    monkeypatch.setattr(TrainingState, "record", record)
+    states: list[RunState] = []
+    monkeypatch.setattr(RunState, "record", record)
     runs = {seed: tmp_path / f"run-{seed}" for seed in (0, 1)}
     with pytest.raises(Diverged, match="the loss is nan after step 3"):
-        train_together([NewRun(SHORT, *run) for run in runs.items()], data, HOW)
+        train_together(Classification, [NewRun(SHORT, *run) for run in runs.items()], data, HERE)
     assert not RunFolder(runs[0]).result.exists()
     assert RunFolder(runs[1]).result.exists()
 
@@ -108,9 +108,9 @@ def test_several_runs_are_not_for_several_processes(
     tmp_path: Path, data: Cifar10, monkeypatch
 ) -> None:
     from deepres.distributed import World
-    from deepres.training import run
 
-    monkeypatch.setattr(run, "join_world", lambda name: (World(0, 2), torch.device("cpu")))
+    two = on_cpu(world=World(0, 2))
+    runs = [NewRun(SHORT, seed, tmp_path / str(seed)) for seed in (0, 1)]
     with pytest.raises(UserError, match="2 runs at once take one process, but torchrun started 2"):
-        train_together([NewRun(SHORT, seed, tmp_path / str(seed)) for seed in (0, 1)], data, HOW)
+        train_together(Classification, runs, data, two)
     assert not list(tmp_path.iterdir())

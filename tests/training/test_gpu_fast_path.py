@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from deepres.training.setup import How, make_step
+from runs import resume, train
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -24,19 +26,17 @@ from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
 from deepres.speed.work import as_they_are
-from deepres.training import resume, train
 from deepres.training.data_source import Feeding, make_data_source
 from deepres.training.interrupt import Interrupted
 from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
 from deepres.training.run import NewRun, train_together
-from deepres.training.setup import How, make_step
 from deepres.training.state import TrainingState
 
 pytestmark = pytest.mark.gpu
 
 SHORT = dataclasses.replace(
-    get_recipe("resnet20").shortened(50), lr=0.01, log_every=5, eval_every=25, precision="fp32"
+    get_recipe("resnet20").scaled_to(50), lr=0.01, log_every=5, eval_every=25, precision="fp32"
 )
 
 
@@ -139,7 +139,7 @@ def test_bf16_errs_as_fp32_does(tmp_path: Path, sample: Cifar10) -> None:
     """After 400 steps the difference of means is within the noise of four seeds each."""
     errors = {}
     for precision in ("fp32", "bf16"):
-        recipe = get_recipe("resnet20").shortened(400).changed([f"precision={precision}"])
+        recipe = get_recipe("resnet20").scaled_to(400).changed([f"precision={precision}"])
         runs = [NewRun(recipe, seed, tmp_path / f"{precision}-{seed}") for seed in range(4)]
         results = train_together(runs, sample, How(device="cuda"))
         errors[precision] = [result["test_error_pct"] for result in results]

@@ -60,11 +60,22 @@ class DetectionRecipe(Recipe):
             len(starts) == expected and list(starts) == sorted({*starts} - {0, self.steps}),
         )
 
-    def shortened(self, steps: int) -> Self:
+    def paper(self) -> Self:
+        """Return the paper's recipe for the same network, data and schedule, in full length."""
+        recipe = detection_recipe(self.dataset, self.model, self.schedule)
+        assert isinstance(recipe, type(self))
+        return recipe
+
+    def deviations(self) -> dict[str, Any]:
+        """Return the fields in which this deviates from the paper's recipe of the same length."""
+        joint = {"schedule": self.schedule} if self.schedule != "4-step" else {}
+        return joint | super().deviations()
+
+    def scaled_to(self, steps: int) -> Self:
         """Return the recipe for ``steps`` steps, every milestone scaled in proportion."""
         if self.phase_starts and steps < 4:
             raise UserError(f"the 4-step schedule needs at least 4 steps, got {steps}")
-        return super().shortened(steps)
+        return super().scaled_to(steps)
 
     def _milestones(self, steps: int) -> dict[str, Any]:
         starts = self._scaled(self.phase_starts, steps)
@@ -200,12 +211,3 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
         flip=True,
         eval_every=benchmark.eval_every,
     )
-
-
-def detection_deviations(recipe: DetectionRecipe) -> dict[str, Any]:
-    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
-    paper = detection_recipe(recipe.dataset, recipe.model, recipe.schedule)
-    if recipe.steps < paper.steps:
-        paper = paper.shortened(recipe.steps)
-    papers = paper.to_dict() | {"schedule": "4-step"}
-    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import on_cpu
 from small_localization import tiny_imagenet
 from torch import Tensor, nn
 
@@ -79,7 +80,7 @@ def test_in_the_centre_they_have_their_place_in_the_image(images: BoxedImages) -
 def test_of_several_scales_the_surest_box_is_taken(images: BoxedImages) -> None:
     """Of 56, 64, 96, 120 and 160 pixels for the image's 64."""
     classes = torch.zeros(3, 1, dtype=torch.int64)
-    boxes = locate(FirstPixel(), images, classes, "multi-scale", device=CPU)
+    boxes = locate(FirstPixel(), images, classes, "multi-scale", on_cpu())
     torch.testing.assert_close(boxes, torch.tensor([0, 0, 64 / 96, 64 / 96]).expand(3, 1, 4))
 
 

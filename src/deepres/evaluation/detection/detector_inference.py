@@ -1,20 +1,17 @@
 """Running a detector over a data set, and scoring what it finds."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from deepres.data.detection.batches import SinglePictures
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.loading import load
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, Improvements, detect
-from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.detection.average_precision import AveragePrecision
 from deepres.evaluation.detection.coco import (
@@ -33,6 +30,7 @@ from deepres.evaluation.detection.result_files import (
     write_voc,
 )
 from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
+from deepres.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -109,23 +107,16 @@ def read_results(path: Path, data: DetectionSet) -> DetectionResults:
 def detect_all(
     detectors: Sequence[Detector],
     data: DetectionSet,
+    execution: Execution,
     improvements: Improvements = PLAIN,
-    *,
-    device: torch.device,
-    workers: int,
-    world: World = ALONE,
-    on_image: Callable[[int], None] = lambda done: None,
 ) -> DetectionResults:
     """Run a detector, or an ensemble, over a data set; each image goes to one process.
 
     Args:
-        detectors: in evaluation mode, on ``device``.
+        detectors: in evaluation mode, on the execution's device.
         data: the images.
+        execution: which processes decode, and which share the work; all get the outcome.
         improvements: the appendix's.
-        device: where the detectors are.
-        workers: how many processes decode.
-        world: the processes that share the work; all get the outcome.
-        on_image: is told how many images are done, over all processes.
 
     Raises:
         UserError: an image cannot be decoded, or is not as its annotation says.
@@ -134,8 +125,12 @@ def detect_all(
     categories = coco_categories(data) if rule == "coco" else []
     detections: dict[str, Detections] = {}
     entries: list[CocoDetection] = []
+    world = execution.world
     mine = range(world.rank, len(data), world.size)
-    with closing(load(SinglePictures(data.images), mine, workers, device)) as stream:
+    with (
+        execution.progress("images", len(data)) as bar,
+        closing(load(SinglePictures(data.images), mine, execution)) as stream,
+    ):
         for done, decoded in enumerate(stream, 1):
             if decoded.mistake:
                 raise UserError(decoded.mistake)
@@ -145,7 +140,7 @@ def detect_all(
                 entries += as_coco(image, found, categories)
             else:
                 detections[image] = dataclasses.replace(found, masks=None)
-            on_image(min(done * world.size, len(data)))
+            bar.update(min(done * world.size, len(data)))
     by_process = world.gather((detections, entries))
     return DetectionResults(
         data,
