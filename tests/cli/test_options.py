@@ -66,11 +66,13 @@ sys.exit(", ".join(slow) or None)
 
 def test_the_package_gives_its_names_when_they_are_used() -> None:
     program = """
-import sys, deepres
+import importlib.metadata, sys, deepres
 assert "torch" not in sys.modules
+assert deepres.__version__ == importlib.metadata.version("deepres")
 from deepres import *
 for name in deepres.__all__:
-    assert callable(getattr(deepres, name)) and name in dir(deepres), name
+    assert name == "__version__" or callable(getattr(deepres, name)), name
+    assert name in dir(deepres), name
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,19 +37,18 @@ def test_a_plan_is_carried_out_over_an_interruption(
     tmp_path: Path,
     data: Cifar10,
     monkeypatch: pytest.MonkeyPatch,
+    on_each_step: Callable[[Callable[[RunState], None]], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs = plan([SMALL], tmp_path, steps=4)
-    true_record = RunState.record
     taken: list[str] = []
 
-    def record(state: RunState, *arguments: torch.Tensor) -> None:
-        true_record(state, *arguments)
-        taken.append(state.task.classifier.network.architecture["name"])
+    def note(state: RunState) -> None:
+        taken.append(state.task.recipe.model)
         if len(taken) == 6:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(RunState, "record", record)
+    on_each_step(note)
     with pytest.raises(Interrupted):
         carry(runs, data)
     assert [run.state() for run in runs] == ["finished", "cut off"]

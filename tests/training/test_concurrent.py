@@ -1,14 +1,11 @@
 """Several runs at once: each is what it would be alone."""
 
 import dataclasses
-import os
-import signal
+import math
 from pathlib import Path
 
 import pytest
-import torch
-from runs import on_cpu, train
-from safetensors.torch import load_file
+from runs import assert_same_bits, on_cpu, train
 
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
@@ -31,26 +28,9 @@ def data(sample: Cifar10) -> Cifar10:
     return dataclasses.replace(sample, train=train, test=test)
 
 
-def assert_same(a: Path, b: Path) -> None:
-    first, second = (load_file(RunFolder(path).weights) for path in (a, b))
-    for name, tensor in first.items():
-        assert torch.equal(tensor, second[name]), name
-    logged = []
-    for path in (a, b):
-        events = RunFolder(path).read_events()
-        logged.append([{k: v for k, v in e.items() if k != "images_per_s"} for e in events])
-    assert logged[0] == logged[1]
-
-
-def test_each_is_what_it_would_be_alone(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
-    order = []
-    true_record = RunState.record
-
-    def record(state: RunState, *arguments: torch.Tensor) -> None:
-        true_record(state, *arguments)
-        order.append(state.step)
-
-    monkeypatch.setattr(RunState, "record", record)
+def test_each_is_what_it_would_be_alone(tmp_path: Path, data: Cifar10, on_each_step) -> None:
+    order: list[int] = []
+    on_each_step(lambda state: order.append(state.step))
     plain = dataclasses.replace(SHORT, model="plain14")
     runs = [
         NewRun(recipe, seed, tmp_path / f"together-{i}")
@@ -63,19 +43,11 @@ def test_each_is_what_it_would_be_alone(tmp_path: Path, data: Cifar10, monkeypat
     for recipe, seed, folder, _ in runs:
         alone = folder.with_name(f"{folder.name}-alone")
         train(recipe, alone, data, seed=seed)
-        assert_same(folder, alone)
+        assert_same_bits(RunFolder(folder), RunFolder(alone))
 
 
-def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
-    true_record = RunState.record
-
-    def record(state: RunState, *arguments: torch.Tensor) -> None:
-        true_record(state, *arguments)
-        if state.step == 3:
-            monkeypatch.setattr(RunState, "record", true_record)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(RunState, "record", record)
+def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, interrupt_after) -> None:
+    interrupt_after(3)
     runs = {seed: tmp_path / f"run-{seed}" for seed in (0, 1)}
     with pytest.raises(Interrupted) as stop:
         train_together(Classification, [NewRun(SHORT, *run) for run in runs.items()], data, HERE)
@@ -84,19 +56,18 @@ def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, monkeyp
     resume_together(Classification, list(runs.values()), data, HERE)
     for seed, folder in runs.items():
         train(SHORT, tmp_path / f"alone-{seed}", data, seed=seed)
-        assert_same(folder, tmp_path / f"alone-{seed}")
+        assert_same_bits(RunFolder(folder), RunFolder(tmp_path / f"alone-{seed}"))
 
 
-def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
-    true_record = RunState.record
-
-    def record(state: RunState, outcome: torch.Tensor) -> None:
-        states.append(state)
-        poisoned = state is states[0] and state.step == 2
-        true_record(state, outcome * float("nan") if poisoned else outcome)
-
+def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, on_each_step) -> None:
     states: list[RunState] = []
-    monkeypatch.setattr(RunState, "record", record)
+
+    def poison(state: RunState) -> None:
+        states.append(state)
+        if state is states[0] and state.step == 3:
+            state.window[state.noted - 1] = math.nan
+
+    on_each_step(poison)
     runs = {seed: tmp_path / f"run-{seed}" for seed in (0, 1)}
     with pytest.raises(Diverged, match="the loss is nan after step 3"):
         train_together(Classification, [NewRun(SHORT, *run) for run in runs.items()], data, HERE)
@@ -104,9 +75,7 @@ def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, monke
     assert RunFolder(runs[1]).result.exists()
 
 
-def test_several_runs_are_not_for_several_processes(
-    tmp_path: Path, data: Cifar10, monkeypatch
-) -> None:
+def test_several_runs_are_not_for_several_processes(tmp_path: Path, data: Cifar10) -> None:
     from deepres.distributed import World
 
     two = on_cpu(world=World(0, 2))

@@ -1,7 +1,5 @@
 import dataclasses
 import json
-import os
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,21 +12,16 @@ from torch import nn
 
 from deepres.checkpoint import load_checkpoint
 from deepres.data.detection.batches import DetectionBatches
-from deepres.data.detection.records import DetectionSet
+from deepres.data.detection.records import DetectionData, DetectionSet
 from deepres.detection.faster_rcnn import PARTS, Detector
-from deepres.detection.weights import load_detector
+from deepres.detection.weights import initial_detector, load_detector
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.training.detection import (
-    Detection,
-    DetectionData,
-    initial_detector,
-    training_step,
-)
+from deepres.training.detection import Detection, training_step
 from deepres.training.interrupt import Interrupted
 from deepres.training.optim import set_learning_rate
 from deepres.training.state import Diverged, RunState
@@ -62,24 +55,6 @@ def resumed(path: Path, sets: Sets, **options) -> RunFolder:
 @pytest.fixture(scope="module")
 def whole(sets: Sets, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run(tmp_path_factory.mktemp("runs") / "whole", sets)
-
-
-@pytest.fixture
-def interrupt_after(monkeypatch: pytest.MonkeyPatch):
-    """Send this process a SIGTERM in the middle of a later step, once."""
-
-    def arm(steps: int) -> None:
-        true_record = RunState.record
-
-        def record(state: RunState, losses: torch.Tensor) -> None:
-            true_record(state, losses)
-            if state.step == steps:
-                monkeypatch.setattr(RunState, "record", true_record)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        monkeypatch.setattr(RunState, "record", record)
-
-    return arm
 
 
 def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-import signal
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,7 @@ from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
 from deepres.training.interrupt import Interrupted
-from deepres.training.state import Diverged, RunState
+from deepres.training.state import Diverged
 
 SHORT = dataclasses.replace(
     get_recipe("resnet8").scaled_to(24), batch_size=16, log_every=5, eval_every=10
@@ -39,24 +38,6 @@ def data(sample: Cifar10) -> Cifar10:
     """A tenth of the sample, so that evaluations are short."""
     train, test = sample.train.subset(slice(500)), sample.test.subset(slice(100))
     return dataclasses.replace(sample, train=train, test=test)
-
-
-@pytest.fixture
-def interrupt_after(monkeypatch: pytest.MonkeyPatch):
-    """Send this process a SIGTERM in the middle of a later step, once."""
-
-    def arm(steps: int) -> None:
-        true_record = RunState.record
-
-        def record(state: RunState, *arguments: torch.Tensor) -> None:
-            true_record(state, *arguments)
-            if state.step == steps:
-                monkeypatch.setattr(RunState, "record", true_record)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        monkeypatch.setattr(RunState, "record", record)
-
-    return arm
 
 
 def run(path: Path, data: Cifar10, recipe: Recipe = SHORT, **options) -> RunFolder:
@@ -413,12 +394,11 @@ def test_the_learning_rate_drops_at_a_plateau_over_an_interruption(
 
 
 def test_a_diverging_extension_leaves_weights_and_result(
-    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Cifar10, on_each_step
 ) -> None:
     folder = run(tmp_path / "run", data)
     before = folder.weights.read_bytes(), folder.result.read_bytes()
-    true_record = RunState.record
-    monkeypatch.setattr(RunState, "record", lambda s, o: true_record(s, o * math.nan))
+    on_each_step(lambda state: state.window.fill_(math.nan))
     with pytest.raises(Diverged):
         resume(folder.path, data, steps=40, device="cpu")
     assert (folder.weights.read_bytes(), folder.result.read_bytes()) == before

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import say
 from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
+from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.models.weights import weights_file
@@ -16,7 +17,6 @@ from deepres.runtime import resolve_device
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.execution import Execution
-    from deepres.training.detection import DetectionData
 
 DATA_FOLDERS = {"voc07+12": "VOCdevkit", "voc07++12": "VOCdevkit", "coco": "coco"}
 
@@ -102,10 +102,8 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
     return as_asked(recipe, options), data
 
 
-def _open(recipe: DetectionRecipe, folder: Path) -> "DetectionData":
+def _open(recipe: DetectionRecipe, folder: Path) -> DetectionData:
     """Return the images to train on, and those to test on."""
-    from deepres.training.detection import DetectionData
-
     train_set, test_set = (
         name and open_detection_set(name, folder, recipe.bad_boxes, say)
         for name in (recipe.train_set, recipe.test_set)

@@ -3,28 +3,28 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from deepres.data.detection.batches import DetectionBatches, Target, learnable
-from deepres.data.detection.records import DetectionSet
+from deepres.data.detection.records import DetectionData
 from deepres.data.download import file_digest
 from deepres.data.images import modification_times
-from deepres.detection.faster_rcnn import Detector, create_detector
+from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, improvements_in_use
-from deepres.detection.weights import save_detector
+from deepres.detection.weights import initial_detector, save_detector
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
 from deepres.execution import Execution
-from deepres.models import Classifier, create_model, load_model
+from deepres.models import create_model
 from deepres.models.weights import weights_file
 from deepres.recipes import DetectionRecipe
 from deepres.run_folder import Event, RunFolder
-from deepres.runtime import derive_seed, initial_weights_of
+from deepres.runtime import derive_seed
 from deepres.training.alternating import (
     LOSSES,
     SCHEDULES,
@@ -35,14 +35,6 @@ from deepres.training.alternating import (
 )
 from deepres.training.optim import detector_optimizer, set_learning_rate
 from deepres.training.task import Task, of_split
-
-
-class DetectionData(NamedTuple):
-    """What a detector is trained on and tested on."""
-
-    train: DetectionSet
-    test: DetectionSet | None = None
-    """None: there is no test."""
 
 
 class Detection(Task[DetectionRecipe, DetectionData]):
@@ -95,7 +87,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         weights: Path | None,
     ) -> Self:
         """Set up a run at step 0, on a classifier's ``weights`` or on random ones."""
-        _check_classes(data)
+        data.check_classes()
         _check_shares(recipe, execution.world)
         learnable(data.train, recipe.detector.masks)
         file = weights_file(weights) if weights else None
@@ -123,10 +115,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
     @staticmethod
     def describe(data: DetectionData) -> dict[str, Any]:
         """Return what recipe.json has on the data."""
-        return {
-            "data": _described(data.train),
-            "test_data": _described(data.test) if data.test else None,
-        }
+        return {"data": data.train.described(), "test_data": data.test and data.test.described()}
 
     @property
     def _phases(self) -> tuple[Phase, ...]:
@@ -264,26 +253,6 @@ class Detection(Task[DetectionRecipe, DetectionData]):
             self._batches.close()
 
 
-def initial_detector(
-    recipe: DetectionRecipe, classes: tuple[str, ...], weights: Path | None, seed: int
-) -> Detector:
-    """Build the recipe's detector on ``weights``; what is new has the initial weights of ``seed``.
-
-    Raises:
-        UserError: the weights are of another network than the recipe's.
-    """
-    backbone = load_model(weights) if weights else recipe.model
-    if isinstance(backbone, Classifier):
-        name = backbone.network.architecture["name"]
-        if name != recipe.model:
-            raise UserError(
-                f"{weights} holds {name}, but the recipe is for {recipe.model}; give that "
-                f"network's weights, or name {name}"
-            )
-    with initial_weights_of(seed):
-        return create_detector(backbone, classes, recipe.detector)
-
-
 def training_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -311,17 +280,6 @@ def _random_state_kept(device: torch.device) -> Iterator[None]:
         yield
 
 
-def _check_classes(data: DetectionData) -> None:
-    """Make sure that training and test images have the same classes."""
-    if data.test and data.test.classes != data.train.classes:
-        had, has = data.train.classes, data.test.classes
-        raise UserError(
-            f"{data.train.name} and {data.test.name} have other classes: {len(had)} "
-            f"({', '.join(had[:3])}, …) and {len(has)} ({', '.join(has[:3])}, …); take a test set "
-            "of the same data"
-        )
-
-
 def _check_shares(recipe: DetectionRecipe, world: World) -> None:
     """Make sure that the processes can share each phase's batches evenly."""
     for phase in SCHEDULES[recipe.schedule]:
@@ -331,13 +289,3 @@ def _check_shares(recipe: DetectionRecipe, world: World) -> None:
                 f"{field}={size} cannot be shared evenly by {world.size} processes; change one of "
                 f"the two, e.g. --set {field}={world.size}"
             )
-
-
-def _described(data: DetectionSet) -> dict[str, Any]:
-    return {
-        "source": data.name,
-        "location": data.location,
-        "fingerprint": data.fingerprint(),
-        "images": len(data),
-        "dropped_objects": data.dropped,
-    }
