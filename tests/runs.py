@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 import deepres
 from deepres.checkpoint import load_checkpoint
 from deepres.execution import Execution
+from deepres.progress import Progress
 from deepres.recipes import Recipe
 from deepres.run_folder import RunFolder
 
@@ -43,6 +44,20 @@ def resume(
 ) -> dict[str, Any]:
     here = Execution.on(device, **settings)
     return deepres.resume(run, data, steps=steps, changes=changes, execution=here)
+
+
+class NotingBar(Progress):
+    """Makes itself when a bar is wanted, and notes how far it was said to be."""
+
+    def __init__(self) -> None:
+        super().__init__("", 0, shown=False)
+        self.updates: list[float] = []
+
+    def __call__(self, label: str, total: int, start: int = 0) -> Progress:
+        return self
+
+    def update(self, done: float, note: str = "") -> None:
+        self.updates.append(done)
 
 
 def outcome(folder: RunFolder) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:

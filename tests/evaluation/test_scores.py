@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import image_folder, save_pictures
 from PIL import Image
-from runs import on_cpu
+from runs import NotingBar, on_cpu
 from torch import Tensor, nn
 from torchvision import transforms as reference
 
@@ -20,7 +20,7 @@ from deepres.data.images import BadImage
 from deepres.data.views import multi_scale
 from deepres.distributed import World
 from deepres.errors import UserError
-from deepres.evaluation import evaluate
+from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import Scores, average, class_scores, view_scores, window_side
 from deepres.models import Classifier, create_model
 from deepres.models.stages import StagedNetwork
@@ -261,7 +261,7 @@ def test_cifars_images_get_what_evaluate_finds(sample: Cifar10) -> None:
     classifier = Classifier(create_model("resnet8"), torch.rand(3, 32, 32), sample.classes).eval()
     data = sample.test.subset(slice(0, 300))
     scores = class_scores(classifier, data, "1-crop", on_cpu())
-    found = evaluate(classifier, data)
+    found = validate(classifier, data)
     assert scores.error_pct() == pytest.approx(found.error_pct)
     assert scores.error_pct(5) == pytest.approx(found.top5_error_pct)
     assert torch.equal(scores.confusion(), found.confusion)
@@ -316,20 +316,15 @@ def test_a_bad_image_is_left_out_and_no_other_takes_its_label(
     few = ImageFiles(files.root, files.names[:5], files.labels[:5])
     whole = class_scores(small, few, views, on_cpu())
     bad = spoiled(few, tmp_path, 0, 3)
-    done: list[int] = []
-    found = class_scores(
-        *(small, bad, views),
-        device=CPU,
-        workers=workers,
-        skip_bad=True,
-        on_images=done.append,
-    )
+    bar = NotingBar()
+    here = on_cpu(workers=workers, progress=bar)
+    found = class_scores(small, bad, views, here, skip_bad=True)
     kept = [1, 2, 4]
     assert_same_scores(
         found,
         Scores(tuple(whole.names[i] for i in kept), whole.labels[kept], whole.probabilities[kept]),
     )
-    assert done[-1] == 5
+    assert bar.updates[-1] == 5
 
 
 def test_images_without_a_class_are_scored(small: Classifier, files: ImageFiles) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import on_cpu
+from runs import NotingBar, on_cpu
 from small_localization import tiny_imagenet
 from torch import Tensor, nn
 
@@ -50,11 +50,9 @@ def images(tmp_path: Path) -> BoxedImages:
 
 def found(images: BoxedImages, views: str, workers: int = 0) -> Tensor:
     classes = torch.tensor([[0, 1]]).repeat(len(images), 1)
-    done: list[int] = []
-    boxes = locate(
-        BrightParts(), images, classes, views, device=CPU, workers=workers, on_images=done.append
-    )
-    assert done[-1] == len(images)
+    bar = NotingBar()
+    boxes = locate(BrightParts(), images, classes, views, on_cpu(workers=workers, progress=bar))
+    assert bar.updates[-1] == len(images)
     return boxes
 
 
