@@ -14,8 +14,9 @@ from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier
+from deepres.models.create import build_empty
 from deepres.models.weights import save_weights
-from deepres.recipes import ClassificationRecipe
+from deepres.recipes import ClassificationRecipe, ImageNetRecipe
 from deepres.run_folder import Event, RunFolder
 from deepres.training.data_source import make_data_source
 from deepres.training.optim import make_optimizer, set_learning_rate
@@ -49,7 +50,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         mean: Tensor | None = None,
     ) -> None:
         self.recipe, self.seed, self.execution = recipe, seed, execution
-        _check(recipe, execution)
+        self._fewest = _check(recipe, execution)
         network = initial_network(recipe, len(data.classes), seed)
         self._source = source = make_data_source(data, recipe, seed, execution, mean)
         self._file_times = data.state() if isinstance(data, ImageFolder) else {}
@@ -106,9 +107,14 @@ class Classification(Task[ClassificationRecipe, Data]):
         lr = self.recipe.learning_rate(step, self.warming_up, self.plateaus)
         set_learning_rate(self.optimizer, lr)
         batches = self._source.batches
-        outcome = self._step(*batches.take(step))
+        taken = batches.take(step)
         self._note_left_out(batches.bad)
-        return outcome
+        if _smallest_part(len(taken[0]), self.recipe.accumulate) < self._fewest:
+            raise UserError(
+                f"of the batch of step {step + 1:,} a single image is left in a part, and BN takes "
+                f"no variance of one value; mend the images that are left out, {batches.bad[-1]}"
+            )
+        return self._step(*taken)
 
     def _note_left_out(self, bad: list[str]) -> None:
         """Count the images that a batch lacks, and name each once; all processes speak."""
@@ -216,7 +222,8 @@ class Classification(Task[ClassificationRecipe, Data]):
         self._source.batches.close()
 
 
-def _check(recipe: ClassificationRecipe, execution: Execution) -> None:
+def _check(recipe: ClassificationRecipe, execution: Execution) -> int:
+    """Make sure that recipe and execution fit; return how few images a part of a batch can have."""
     size, device = execution.world.size, execution.device
     if recipe.batch_size % (size * recipe.accumulate):
         raise UserError(
@@ -225,3 +232,20 @@ def _check(recipe: ClassificationRecipe, execution: Execution) -> None:
         )
     if recipe.sync_batch_norm and device.type != "cuda":
         raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
+    network = build_empty(recipe.model, **recipe.model_options())
+    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
+    last_maps = network.feature_map(torch.empty(2, 3, side, side, device="meta"))
+    fewest = 2 if last_maps[0, 0].numel() == 1 and not recipe.sync_batch_norm else 1
+    if recipe.batch_size // (size * recipe.accumulate) < fewest:
+        raise UserError(
+            f"batch_size={recipe.batch_size} leaves a single image to a part, and BN takes no "
+            f"variance of the one value that {recipe.model}'s last map has in crops of {side} "
+            "pixels; take a larger batch or crop, or fewer parts and processes"
+        )
+    return fewest
+
+
+def _smallest_part(images: int, parts: int) -> int:
+    """Return how many images the smallest part of a batch has, as ``torch.chunk`` divides it."""
+    size = -(-images // parts)
+    return images - size * (-(-images // size) - 1)
