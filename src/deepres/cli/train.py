@@ -33,7 +33,7 @@ def call(options: argparse.Namespace) -> int:
         runs = _new_runs(options)
         folders = [run.folder for run in runs]
         results = _start(runs, options)
-    say_outcomes(folders, results, _summary)
+    say_outcomes(folders, results, _summary, _left_out)
     if is_leader():
         _print_spread(results)
     return 0
@@ -85,15 +85,19 @@ def _start(runs: list[NewRun], options: argparse.Namespace) -> list[dict[str, An
 
 
 def _summary(result: dict[str, Any]) -> str:
-    words = (
+    return (
         f"{result['model']}: test error {result['test_error_pct']:.2f} %, "
         f"training error {result['train_error_pct']:.2f} %"
     )
+
+
+def _left_out(result: dict[str, Any]) -> list[str]:
+    remarks = []
     if skipped := result["skipped_images"]:
-        words += f", {skipped:,} times an image left out that cannot be decoded"
+        remarks.append(f"left out: {skipped:,} times an image that cannot be decoded")
     if skipped := result["skipped_test_images"]:
-        words += f", {skipped:,} such left out of the test"
-    return words
+        remarks.append(f"left out of the test: {skipped:,} images that cannot be decoded")
+    return remarks
 
 
 def _print_spread(results: list[dict[str, Any]]) -> None:

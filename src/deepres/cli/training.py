@@ -80,13 +80,17 @@ def resume(
 
 
 def say_outcomes(
-    folders: Sequence[Path], results: Sequence[Result], summary: Callable[[Result], str]
+    folders: Sequence[Path],
+    results: Sequence[Result],
+    summary: Callable[[Result], str],
+    remarks: Callable[[Result], list[str]] = lambda result: [],
 ) -> int:
-    """Print each run's outcome and draw its curves; return the command's exit status."""
+    """Print each run's outcome and remarks on it, and draw its curves; return the exit status."""
     if not is_leader():
         return 0
     for folder, result in zip(folders, results, strict=True):
         print(f"{summary(result)}, {length(result)}, {result['data']}, seed {result['seed']}")
+        print("".join(f"{remark}\n" for remark in remarks(result)), end="")
         if result["deviations"]:
             print(f"not the paper's: {describe(result['deviations'])}")
         print(f"curves: {learning_curves(RunFolder(folder))}")
