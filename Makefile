@@ -35,8 +35,7 @@ format: .venv/installed-test
 	$(BIN)/ruff format
 
 docs: .venv/installed-docs
-	$(BIN)/pdoc deepres --output-directory build/docs
-	@echo "open build/docs/index.html"
+	$(BIN)/python tools/api_reference.py build/docs
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
