@@ -85,8 +85,9 @@ def check(words: list[str], parsed: list[object]) -> None:
     if first in ("deepres", "$deepres"):
         assert main(rest) == 0
         options = parsed.pop()
-        for name in getattr(options, "recipes", []):
-            deepres.get_recipe(name).changed(options.set)
+        if options.call == "train.call":
+            for name in options.networks:
+                deepres.get_recipe(name).changed(options.set)
     elif first == "make":
         (target,) = rest
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -125,7 +126,7 @@ def test_python_runs(
     monkeypatch.setattr(deepres, "load_sample", lambda: few)
     monkeypatch.chdir(tmp_path)
     for block in blocks(page, "python"):
-        short = re.sub(r"\.shortened\(\d+\)", ".shortened(1)", block)
+        short = re.sub(r"\.scaled_to\(\d+\)", ".scaled_to(1)", block)
         exec(compile(short, str(page), "exec"), {})
 
 
