@@ -10,6 +10,8 @@ import deepres
 
 if __name__ == "__main__":
     pdoc.render.configure(docformat="google")
+    # The public names are imported when they are first used: now.
+    vars(deepres).update({name: getattr(deepres, name) for name in deepres.__all__})
     # A package with __all__ hides its modules from pdoc: they are named one by one.
     named = [
         found.name
