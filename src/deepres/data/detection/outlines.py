@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from deepres.data.detection.checks import EDGE, Fault, number
 
 Segmentation = list[list[float]] | dict[str, Any]
@@ -13,8 +15,10 @@ KIND = "with an impossible outline"
 NEITHER = "neither polygons nor run lengths"
 FLAT = 1e-6
 """Square pixels that no real outline is without."""
-LONGEST_RUN = 60
-"""Bits of a run length beyond which its text is no run length."""
+LONGEST_RUN = 6
+"""Characters of a run length: those of more than 2³⁰ pixels are of no image."""
+MORE, SIGN = 32, 16
+"""Bits of a character: others follow it; in the last one, the number is negative."""
 
 
 def read_outline(given: Any, width: int, height: int) -> Segmentation | None:
@@ -104,18 +108,20 @@ def _decompressed(counts: str) -> list[int]:
 
     From the fourth on, a run length is written as its difference from the one before the last.
     """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        code = ord(character) - ord("0")
-        if not 0 <= code < 64 or shift > LONGEST_RUN:
-            raise Fault(KIND, "run lengths that cannot be decoded")
-        value |= (code & 31) << shift
-        shift += 5
-        if not code & 32:
-            value -= (code & 16) << (shift - 4)  # the last character's highest bit is the sign
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift:
+    characters = np.frombuffer(counts.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+    codes = characters.astype(np.int64) - ord("0")
+    lasts = np.flatnonzero(codes & MORE == 0)
+    firsts = np.concatenate([[0], lasts[:-1] + 1]).astype(np.int64)
+    if ((codes < 0) | (codes >= 2 * MORE)).any():
+        raise Fault(KIND, "run lengths that cannot be decoded")
+    if not len(lasts) or lasts[-1] != len(codes) - 1:
         raise Fault(KIND, "run lengths that are cut short")
-    return runs
+    lengths = lasts - firsts + 1
+    if lengths.max() > LONGEST_RUN:
+        raise Fault(KIND, "run lengths that cannot be decoded")
+    places = np.arange(len(codes)) - firsts.repeat(lengths)
+    runs = np.add.reduceat(codes % MORE << 5 * places, firsts)
+    runs -= (codes[lasts] & SIGN) // SIGN << 5 * lengths
+    runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()
+    decoded: list[int] = runs.tolist()
+    return decoded
