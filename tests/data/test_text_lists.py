@@ -39,6 +39,9 @@ def test_blank_lines_are_left_out_at_the_end(tmp_path: Path) -> None:
 def test_a_bom_is_no_part_of_a_name_where_files_were_joined(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("\ufeff\ufeffa\n\ufeffb\n")
     assert read_lines(tmp_path / "a.txt") == ["a", "b"]
+    (tmp_path / "a.txt").write_text("\ufeffa\n\ufeffb\ufeffc\n")
+    with pytest.raises(UserError, match=r"a\.txt, line 2 has a BOM inside"):
+        read_lines(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize(

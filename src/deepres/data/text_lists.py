@@ -43,6 +43,11 @@ def lines_of(content: bytes, file: Path | str) -> list[str]:
         raise _undecodable(file, text.partition("\0")[0], encoding.upper())
     # A BOM stands inside a file where files were joined.
     lines = [line.lstrip(BOM).strip() for line in LINE_END.split(text)]
+    for number, line in enumerate(lines, 1):
+        if BOM in line:
+            raise UserError(
+                f"{file}, line {number} has a BOM inside: two files were joined there; end the line"
+            )
     while lines and not lines[-1]:
         lines.pop()
     return lines

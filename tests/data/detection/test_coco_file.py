@@ -164,3 +164,8 @@ def test_an_object_without_an_id_has_its_place(tmp_path: Path) -> None:
     annotations = [{"image_id": 1, "category_id": 8}]
     with pytest.raises(UserError, match="object in place 1: of unknown class"):
         open_detection_set("mine", folder_of(tmp_path, annotations=annotations))
+
+
+def test_a_file_name_that_no_system_has_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"1 file is missing: \S+/mine/x{300}"):
+        open_detection_set("mine", folder_of(tmp_path, images=[image(file_name="x" * 300)]))

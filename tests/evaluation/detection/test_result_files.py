@@ -214,6 +214,31 @@ def test_ids_and_numbers_of_cocos_file_may_be_text(
         assert read_coco(tmp_path / "results.json", coco) == [expected]
 
 
+@pytest.mark.parametrize("ids", [("img_3", "cat"), ("3", 7), (3.0, 7.0)])
+def test_cocos_own_program_takes_what_is_written_for_ids_of_any_kind(
+    tmp_path: Path, ids: tuple[Any, Any]
+) -> None:
+    images = {3: [{"category_id": 7, "bbox": [0, 0, 10, 10]}]}
+    folder = coco_folder(tmp_path, "mine", images, {7: "a"}, size=(20, 12))
+    file = folder / "annotations/instances_mine.json"
+    content = json.loads(file.read_text())
+    content["images"][0]["id"], content["categories"][0]["id"] = ids
+    content["annotations"][0] |= {"image_id": ids[0], "category_id": ids[1]}
+    file.write_text(json.dumps(content))
+    data = open_detection_set("mine", folder)
+    entries = as_coco(data.images[0].id, detections((0.75, 1, (0, 0, 8.5, 10))), coco_ids(data))
+    assert (entries[0]["image_id"], entries[0]["category_id"]) == ids
+    write_coco(tmp_path / "results.json", entries)
+    theirs = pytest.importorskip("pycocotools.coco", reason="deepres[detection] brings it").COCO
+    evaluation = pytest.importorskip("pycocotools.cocoeval").COCOeval
+    truth = theirs(file)
+    scored = evaluation(truth, truth.loadRes(str(tmp_path / "results.json")), "bbox")
+    for step in (scored.evaluate, scored.accumulate, scored.summarize):
+        step()
+    ours = read_results(tmp_path / "results.json", data).scores()
+    assert ours["map_pct"] == pytest.approx(100 * scored.stats[0]) == pytest.approx(80)
+
+
 @pytest.mark.parametrize(("name", "rule"), [("VOC 2007 test", "11-point"), ("BCCD test", "area")])
 def test_vocs_files_score_as_what_was_written(tmp_path: Path, name: str, rule: Rule) -> None:
     data = replace(SET, name=name)

@@ -86,9 +86,7 @@ class Faults:
             wrong: what is wrong with it, in words that serve as its kind.
             given: what the file says.
         """
-        shown = str(given)
-        shown = f"{shown[:LONGEST]}…" if len(shown) > LONGEST else shown
-        self.found.append((wrong, f"{file}, object {number}: {wrong} ({shown})"))
+        self.found.append((wrong, f"{file}, object {number}: {wrong} ({_short(given)})"))
 
     def settle(self, name: str, bad_boxes: BadBoxes, say: Say) -> int:
         """Stop, or say what was left out; return how many.
@@ -110,14 +108,26 @@ class Faults:
         return len(self.found)
 
 
+def _short(given: object) -> str:
+    shown = str(given)
+    return f"{shown[:LONGEST]}…" if len(shown) > LONGEST else shown
+
+
 def check_files(paths: Iterable[Path], what: str) -> None:
     """Make sure that files are there.
 
     Raises:
         UserError: some are missing; it names the first ones.
     """
-    if missing := [path for path in paths if not path.is_file()]:
+    if missing := [path for path in paths if not _is_file(path)]:
         raise missing_files([str(path) for path in missing], what)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def missing_files(missing: list[str], what: str) -> UserError:

@@ -49,8 +49,8 @@ def caffe_mean(classifier: Classifier) -> Blob:
 def class_names(count: int, file: Path | None) -> tuple[str, ...]:
     """Return ``count`` names, from ``file`` with a name a line if there is one.
 
-    Without a file, 1000 classes are ImageNet's; their names are torchvision's, where that is
-    installed. All other classes are called by their numbers, from 0.
+    Names may repeat, as ImageNet's do. Without a file, 1000 classes are ImageNet's; their names are
+    torchvision's, where that is installed. All other classes are called by their numbers, from 0.
 
     Raises:
         UserError: the file is missing or has not so many lines.
