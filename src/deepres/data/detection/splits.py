@@ -58,7 +58,8 @@ def open_detection_set(
         folder: what was unpacked: it holds VOCdevkit, or COCO's annotations, or ImageNet's
             ImageSets; VOCdevkit itself; or the user's own.
         bad_boxes: whether objects that cannot be right (boxes of zero size, reversed, outside
-            the image, or of NaN, unknown classes) stop the reading or are left out.
+            the image, or of NaN, outlines that cannot be drawn, unknown classes) stop the reading
+            or are left out.
         say: receives a line for each kind of what was left out.
 
     Raises:
