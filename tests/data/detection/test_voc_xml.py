@@ -100,8 +100,8 @@ def test_difficult_is_said_in_many_ways(tmp_path: Path, text: str, difficult: bo
 @pytest.mark.parametrize(
     ("old", "new", "wrong"),
     [
-        ("<difficult>0", "<difficult>2", r"neither difficult nor not \('2'\)"),
-        ("<difficult>0", "<difficult>perhaps", r"neither difficult nor not \('perhaps'\)"),
+        ("<difficult>0", "<difficult>2", r"of unclear difficulty \('2'\)"),
+        ("<difficult>0", "<difficult>perhaps", r"of unclear difficulty \('perhaps'\)"),
         ("<name>b</name>", "", r"without a name"),
         ("<name>b</name>", "<name> </name>", r"without a name"),
     ],

@@ -153,7 +153,7 @@ def _object(given: dict[str, Any], image: CocoImage, labels: Mapping[str, int]) 
     outline = read_outline(given.get("segmentation"), image.width, image.height)
     area, crowd = given.get("area"), given.get("iscrowd")
     if area is not None and not 0 <= number(area) < float("inf"):
-        raise Fault("with an area that is none", repr(area))
+        raise Fault("with an impossible area", repr(area))
     if crowd not in (None, False, True) and number(crowd) not in (0, 1):
         raise Fault("with an iscrowd that is neither 0 nor 1", repr(crowd))
     return CocoObject(

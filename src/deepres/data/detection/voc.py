@@ -115,7 +115,7 @@ def annotated_image(
         elif each.name not in labels:
             faults.note(annotation, number, "of unknown class", repr(each.name))
         elif difficult is None:
-            faults.note(annotation, number, "neither difficult nor not", repr(each.difficult))
+            faults.note(annotation, number, "of unclear difficulty", repr(each.difficult))
         elif wrong := fault_of(box, width, height, ONE_PIXEL):
             given = " ".join(f"{side:g}" for side in each.corners)
             faults.note(annotation, number, wrong, f"{given} in {width}×{height}")
