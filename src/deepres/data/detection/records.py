@@ -12,10 +12,8 @@ from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
+from deepres.data.detection.outlines import Segmentation
 from deepres.errors import UserError
-
-Segmentation = list[list[float]] | dict[str, Any]
-"""COCO's outline of an object: polygons, each x and y in turn, or run lengths of its pixels."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class AnnotatedImage:
     """An image file and what is on it."""
 
     id: str
-    """VOC's name, or COCO's number."""
+    """VOC's name, or COCO's id as text."""
     path: Path
     width: int
     height: int

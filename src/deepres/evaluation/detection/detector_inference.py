@@ -18,7 +18,7 @@ from deepres.evaluation.detection.coco import (
     CocoDetection,
     CocoResult,
     as_coco,
-    coco_categories,
+    coco_ids,
     evaluate_coco_results,
 )
 from deepres.evaluation.detection.result_files import (
@@ -122,7 +122,7 @@ def detect_all(
         UserError: an image cannot be decoded, or is not as its annotation says.
     """
     rule = benchmark_rule(data)
-    categories = coco_categories(data) if rule == "coco" else []
+    ids = coco_ids(data) if rule == "coco" else None
     detections: dict[str, Detections] = {}
     entries: list[CocoDetection] = []
     world = execution.world
@@ -136,8 +136,8 @@ def detect_all(
                 raise UserError(decoded.mistake)
             (found,) = detect(detectors, decoded.images, improvements)
             image = data.images[mine[done - 1]].id
-            if rule == "coco":  # at once: masks as they are take a thousand times the memory
-                entries += as_coco(image, found, categories)
+            if ids:  # at once: masks as they are take a thousand times the memory
+                entries += as_coco(image, found, ids)
             else:
                 detections[image] = dataclasses.replace(found, masks=None)
             bar.update(min(done * world.size, len(data)))
