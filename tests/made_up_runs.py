@@ -123,7 +123,7 @@ def make_detection_run(
     source = source or PAPERS_DATA[dataset]
     more = {
         "initial_weights": {"file": "weights.safetensors"} if pretrained_on else None,
-        "detector": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
+        "network": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
     }
     data = {"images": images or TRAINING_IMAGES.get(source, 300)}
     run = _begin(folder, recipe, recipe.deviations(), seed, source, data, more)
@@ -135,7 +135,7 @@ def make_detection_run(
         if step > (length if stopped_at is None else stopped_at):
             break
         risen = 1 - math.exp(-i / 8)
-        losses = {f"loss_{part}": 1.5 - risen for part in parts[(i - 1) // 10 % 2]}
+        losses = {f"loss_{part}": 1.5 - risen for part in parts[recipe.phase_of(step - 1) % 2]}
         run.append_event({"step": step, "split": "train", "loss": sum(losses.values()), **losses})
         if i > 20:
             split = "test" if i == 40 else "val"

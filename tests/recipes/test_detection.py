@@ -31,12 +31,27 @@ def test_coco_is_trained_by_the_papers_numbers() -> None:
         assert {COCO.phase_of(steps[0]), COCO.phase_of(steps[-1])} == {phase}
 
 
-@pytest.mark.parametrize(("name", "test"), [("voc07+12", "voc2007-test"), ("voc07++12", None)])
-def test_voc_is_trained_by_faster_r_cnns_numbers(name: str, test: str | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "test", "regions", "drops"),
+    [
+        ("voc07+12", "voc2007-test", 60_000, [30_000]),
+        ("voc07++12", None, 100_000, [40_000, 80_000]),
+    ],
+)
+def test_voc_is_trained_by_the_references_numbers(
+    name: str, test: str | None, regions: int, drops: list[int]
+) -> None:
+    """Faster R-CNN's released code for proposals; Fast R-CNN's §5.3 for regions."""
     recipe = detection_recipe(name, "vgg16")
     assert (recipe.train_set, recipe.test_set) == (name, test)
-    assert [len(recipe.steps_of_phase(phase)) for phase in range(4)] == [80_000] * 4
-    assert recipe.lr_drops == (60_000, 140_000, 220_000, 300_000)
+    phases = [recipe.steps_of_phase(phase) for phase in range(4)]
+    assert [len(steps) for steps in phases] == 2 * [80_000, regions]
+    dropped = [
+        [drop - steps.start for drop in recipe.lr_drops if drop in steps] for steps in phases
+    ]
+    assert dropped == 2 * [[60_000], drops]
+    assert recipe.learning_rate(phases[1].stop - 1) == pytest.approx(0.001 * 0.1 ** len(drops))
+    assert recipe.learning_rate(phases[2].start) == 0.001
     assert (recipe.momentum, recipe.weight_decay, recipe.lr) == (0.9, 0.0005, 0.001)
     assert recipe.detector.anchor_sizes == (128, 256, 512)
 
