@@ -60,7 +60,7 @@ def test_the_papers_comparison_is_a_command_a_cell(
         assert main(command) == 0
         shown = capsys.readouterr().out
         assert f"{network} detector: mAP@.5 " in shown
-        assert "on VOC 2007 test; 4 steps, shortened from 280,000, VOC 07+12, seed 0" in shown
+        assert "on VOC 2007 test, 4 steps, shortened from 280,000, VOC 07+12, seed 0" in shown
         meta = RunFolder(tmp_path / f"runs/{network}-voc07+12-4steps-s0").read_meta()
         assert (meta["data"]["images"], meta["test_data"]["images"]) == (6, 3)
         recipes.append(meta["recipe"])
@@ -75,6 +75,16 @@ def test_a_run_is_gone_on_with(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert "resnet18 detector: mAP@.5" in said.out
     assert "not the paper's: schedule joint" in said.out
     assert (place / "plain/curves.png").stat().st_size > 10_000
+
+
+def test_a_detector_starts_from_another(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(place, "--weights", str(place / "context"), "--out", str(tmp_path / "run"))
+    said = capsys.readouterr().err
+    assert f"taken from the detector in {place / 'context/model.safetensors'}: all but" in said
+    assert "no --weights" not in said
+    assert RunFolder(tmp_path / "run").read_meta()["initial_weights"]["source"] == "detector"
 
 
 def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,7 +239,11 @@ def test_predict_draws_and_writes(
         ("train resnet20 --on cells", "no detector can be built on resnet20"),
         ("train resnet33 --on cells", "no network resnet33"),
         ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),
-        ("train resnet18 --on cells --weights plain", "holds a detector, and a classifier"),
+        ("train resnet34 --on cells --weights plain", "holds resnet18, but the recipe is for"),
+        (
+            "train resnet18 --on cells --weights plain --set bad_boxes=drop",
+            "to start from it, add --set anchor_sizes=16,32 --set rpn_channels=16",
+        ),
         ("train --resume nowhere", "nowhere is not a run folder"),
         ("train --resume plain --on cells", "--on is for new runs"),
         ("train resnet18 --on no/such", "no/such: no such folder"),

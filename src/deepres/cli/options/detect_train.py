@@ -46,7 +46,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--weights",
         type=Path,
         help="of the classifier that it starts from: a run's folder or a .safetensors file of "
-        "deepres train or import (default: random weights)",
+        "deepres train or import; or of a detector, whose layers are kept but for those of its "
+        "classes (default: random weights)",
     )
     parser.add_argument(
         "--schedule",
