@@ -18,7 +18,11 @@ from deepres.runtime import resolve_device
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.execution import Execution
 
-DATA_FOLDERS = {"voc07+12": "VOCdevkit", "voc07++12": "VOCdevkit", "coco": "coco"}
+DATA_FOLDERS = {
+    **dict.fromkeys(("voc07+12", "voc07++12"), "VOCdevkit"),
+    **dict.fromkeys(("coco", "coco-trainval"), "coco"),
+    "imagenet-det": "ILSVRC",
+}
 
 
 def call(options: argparse.Namespace) -> int:
@@ -104,9 +108,10 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
 
 def _open(recipe: DetectionRecipe, folder: Path) -> DetectionData:
     """Return the images to train on, and those to test on."""
-    train_set, test_set = (
+    # The test set is the smaller one: what is missing of it is said before the other is read.
+    test_set, train_set = (
         name and open_detection_set(name, folder, recipe.bad_boxes, say)
-        for name in (recipe.train_set, recipe.test_set)
+        for name in (recipe.test_set, recipe.train_set)
     )
     assert train_set
     return DetectionData(train_set, test_set or None)
