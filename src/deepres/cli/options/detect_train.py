@@ -39,8 +39,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        help="where the data set was unpacked: the folder with VOC2007 and VOC2012, or COCO's with "
-        "annotations (default: where a run's data are, else VOCdevkit or coco)",
+        help="where the data set was unpacked: the folder with VOC2007 and VOC2012, COCO's with "
+        "annotations, or ImageNet's (default: where a run's data are, else VOCdevkit, coco or "
+        "ILSVRC)",
     )
     parser.add_argument(
         "--weights",
