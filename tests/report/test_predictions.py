@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -5,12 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from made_up_runs import SAMPLE, make_run
+from runs import train
 
+from deepres.cli.main import main
+from deepres.data.cifar10 import Cifar10
+from deepres.evaluation.score_files import save_scores
+from deepres.evaluation.scores import Scores
+from deepres.recipes import get_recipe
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
+from deepres.report.measures import error_by
 from deepres.report.predictions import PairedErrors, paired_errors_of
-from deepres.report.runs import Run
+from deepres.report.runs import Run, read_run
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -24,11 +33,9 @@ def keep_answers(run: Run, wrong: np.ndarray, images: str = "f00", **key: Any) -
     scores[np.arange(len(wrong)), (labels + wrong) % 10] = 0.55
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     key = {"weights": digest, "views": "1-crop", "precision": "fp32"} | key
-    folder = run.path / "scores"
-    folder.mkdir(exist_ok=True)
-    names = np.array([f"{i:05}" for i in range(len(wrong))])
-    content = {"names": names, "labels": labels, "scores": scores, "key": json.dumps(key)}
-    np.savez(folder / f"model-1-crop-{images}.npz", **content)
+    names = tuple(f"{i:05}" for i in range(len(wrong)))
+    kept = Scores(names, torch.from_numpy(labels), torch.from_numpy(scores))
+    save_scores(run.path / f"scores/model-1-crop-{images}.npz", kept, key=json.dumps(key))
     return run
 
 
@@ -92,3 +99,20 @@ def test_with_more_seeds_the_spread_over_seeds_decides(
     _, test = judgement.evidence
     assert test.verdict == "undecided"
     assert test.remark == "2 seeds of plain-56, one seed of ResNet-56; 3 would decide"
+
+
+def test_what_deepres_evaluate_keeps_is_found(tmp_path: Path, sample: Cifar10) -> None:
+    pair = []
+    for network in ("plain8", "resnet8"):
+        recipe = dataclasses.replace(get_recipe(network).scaled_to(2), batch_size=16)
+        train(recipe, tmp_path / network, sample, seed=0, device="cpu")
+        assert (
+            main(["evaluate", str(tmp_path / network), "--data", "sample", "--device", "cpu"]) == 0
+        )
+        pair.append(read_run(tmp_path / network))
+    compared = paired_errors_of(*pair, "1-crop")
+    assert compared is not None
+    first, second = (error_by(run, "1-crop", "top1_error_pct") or 0.0 for run in pair)
+    difference = 100 * (compared.first_alone - compared.second_alone) / compared.images
+    assert compared.images == 1_000
+    assert difference == pytest.approx(first - second)
