@@ -18,6 +18,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.imagenet import ImageNetClass, save_classes
 from deepres.evaluation import protocol
+from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import class_scores
 from deepres.models import load_model, save_weights
 from deepres.provenance import provenance
