@@ -165,7 +165,7 @@ def _recipe(run: Run) -> list[tuple[str, Any, str]]:
     """Return field, value and remark of a run's recipe, the differences from the paper's first."""
     recipe = run.meta["recipe"]
     remarks = dict.fromkeys(run.meta["deviations"], "not the paper's")
-    if recipe["shortened_from"]:
+    if recipe["scaled_from"]:
         remarks |= {"steps": f"the paper's: {run.papers_steps:,}"}
         remarks |= {"lr_drops": "scaled with the length"}
     fields = [*remarks, *(field for field in recipe if field not in remarks)]

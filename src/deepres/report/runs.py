@@ -19,7 +19,7 @@ PAPERS_DATA = {
 IMAGENET_CLASSES = 1_000
 TRAINING_IMAGES = {"VOC 07+12": 16_551, "VOC 07++12": 21_503, "COCO 2014 train": 82_783}
 """How many images detectors are trained on, whole."""
-NO_MATTER = frozenset({"shortened_from", "bad_boxes", "precision"})
+NO_MATTER = frozenset({"scaled_from", "bad_boxes", "precision"})
 """Fields that set no run apart: the first is told as steps; the second the published annotations
 demand, for COCO has boxes of zero size; the third the provenance tells."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
@@ -85,7 +85,7 @@ class Run:
     @property
     def papers_steps(self) -> int:
         """The length of the paper's run."""
-        return int(self.meta["recipe"]["shortened_from"] or self.steps)
+        return int(self.meta["recipe"]["scaled_from"] or self.steps)
 
     @property
     def shortcut(self) -> str | None:
@@ -107,7 +107,7 @@ class Run:
         """Return the condition without what some fields of the recipe add to it."""
         recipe, source = self.meta["recipe"], self.meta["data"]["source"]
         parts = []
-        if recipe["shortened_from"]:
+        if recipe["scaled_from"]:
             parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
         parts += [
             f"{field} {value}"

@@ -43,7 +43,7 @@ def _read(path: Path) -> Run | None:
         if content["steps"]:
             return None
         kind = "imagenet" if content["model"] in MULTIPLY_ADDS_G else "cifar10"
-        recipe = {"model": content["model"], "kind": kind, "steps": 0, "shortened_from": None}
+        recipe = {"model": content["model"], "kind": kind, "steps": 0, "scaled_from": None}
         source = content["data"].split(" training images of ")[-1]
         meta = {
             **{"recipe": recipe, "deviations": {}, "seed": content["seed"]},
