@@ -1,0 +1,125 @@
+"""A model card: what a reader must know of weights, from what the run's folder and file say."""
+
+from pathlib import Path
+from typing import Any
+
+from deepres.files import read_json
+from deepres.models.classifier import Classifier
+from deepres.run_folder import EVALUATIONS, RunFolder
+
+PAPER = "https://arxiv.org/abs/1512.03385"
+DATASETS = {"CIFAR-10": "cifar10"}
+"""What the hub calls the data that a run's recipe.json names."""
+ERRORS = {
+    "test_error_pct": "test error (%)",
+    "test_top5_error_pct": "top-5 test error (%)",
+    "half_precision_test_error_pct": "test error of these weights, in half precision (%)",
+    "train_error_pct": "training error, last window (%)",
+}
+HARDWARE = ("hardware", "device", "precision", "processes", "torch", "python", "deepres", "commit")
+
+
+def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> str:
+    """Return the card, Markdown with the hub's header.
+
+    Args:
+        classifier: the network.
+        source: the file with its weights; beside it are the files of the run, if it is of one.
+        notes: what the file's own header says.
+    """
+    run = RunFolder(source.parent)
+    of_run = run.recipe.exists()
+    meta = run.read_meta() if of_run else {}
+    result = (run.read_result() if of_run else None) or notes
+    tests = read_json(path) if of_run and (path := source.parent / EVALUATIONS).exists() else []
+    name = classifier.network.architecture["name"]
+    data = meta.get("data", {}).get("source") or notes.get("data")
+    parts = [
+        _header(name, data),
+        f"# {name}\n\nA network of [*Deep Residual Learning for Image Recognition*]({PAPER}) "
+        "(He et al. 2015), as deepres has it.",
+        _use(),
+        _section("Network", classifier.network.architecture),
+        _section("Input", _input(classifier)),
+    ]
+    if origin := notes.get("imported"):
+        parts.append(_section("Origin", origin))
+    if meta:
+        parts.append(_length(meta["recipe"]))
+        parts.append(_section("Recipe", meta["recipe"]))
+        deviations = meta.get("deviations") or {"none": "every value is the paper's"}
+        parts.append(_section("Deviations from the paper's recipe", deviations))
+        trained_on = {"seed": meta.get("seed"), **meta.get("data", {})}
+        parts.append(_section("Data and seed", trained_on))
+    if errors := {words: result[key] for key, words in ERRORS.items() if key in result}:
+        parts.append(_section("Errors", errors))
+    for test in tests:
+        parts.append(_test(test))
+    provenance = result.get("provenance") or meta.get("provenance") or {}
+    if made := {key: provenance[key] for key in HARDWARE if key in provenance}:
+        if "training_s" in result:
+            made["training time (s)"] = result["training_s"]
+        parts.append(_section("Hardware and software", made))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _header(name: str, data: str | None) -> str:
+    lines = ["---", "library_name: deepres", "pipeline_tag: image-classification"]
+    if dataset := DATASETS.get(data or ""):
+        lines += ["datasets:", f"- {dataset}"]
+    return "\n".join([*lines, "tags:", "- image-classification", f"- {name}", "---"])
+
+
+def _use() -> str:
+    return (
+        "```python\nimport deepres\n\n"
+        'classifier = deepres.load_model("hf:OWNER/NAME")  # uint8 images (N, 3, H, W) to logits\n'
+        "```\n\n```sh\ndeepres predict hf:OWNER/NAME cat.jpg\n```"
+    )
+
+
+def _input(classifier: Classifier) -> dict[str, Any]:
+    mean = classifier.mean
+    whole = mean.shape[1:] != (1, 1)
+    return {
+        "channels": "RGB, pixels in [0, 1]",
+        "shorter side scaled to": classifier.short_side,
+        "crop": classifier.crop,
+        "mean image, on average" if whole else "mean": [round(v, 4) for v in _flat(mean)],
+        "std": [round(v, 4) for v in classifier.std.flatten().tolist()],
+        "classes": len(classifier.classes),
+    }
+
+
+def _flat(mean: Any) -> list[float]:
+    values: list[float] = mean.mean((1, 2)).tolist()
+    return values
+
+
+def _length(recipe: dict[str, Any]) -> str:
+    if full := recipe.get("shortened_from"):
+        return (
+            f"**Shortened**: {recipe['steps']:,} of the paper's {full:,} steps, every milestone in "
+            "proportion. Its errors are not the paper's."
+        )
+    return ""
+
+
+def _test(test: dict[str, Any]) -> str:
+    errors: dict[str, Any] = {
+        key: test[key] for key in ("top1_error_pct", "top5_error_pct") if key in test
+    }
+    return _section(f"Errors, {test.get('views', 'test')} on {test.get('data', '')}", errors)
+
+
+def _section(title: str, values: dict[str, Any]) -> str:
+    rows = [f"| {key} | {_cell(value)} |" for key, value in values.items() if value is not None]
+    return "\n".join([f"## {title}", "", "| | |", "|---|---|", *rows])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        value = f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        value = ", ".join(_cell(each) for each in value)
+    return str(value).replace("|", "\\|").replace("\n", " ")
