@@ -212,6 +212,13 @@ def test_mistakes_are_one_clear_line(subject, source, message) -> None:
         find_weights(subject, source)
 
 
+def test_training_takes_weights_by_name(tmp_path: Path) -> None:
+    recipe = deepres.detection_recipe("voc07+12", "resnet101")
+    with pytest.raises(UserError, match="no weights of resnet101 come with deepres"):
+        deepres.train(recipe, tmp_path / "run", None, weights="deepres")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_path_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("resnet20").mkdir()

@@ -8,6 +8,15 @@ from deepres.models.classifier import Classifier
 from deepres.run_folder import EVALUATIONS, RunFolder
 
 PAPER = "https://arxiv.org/abs/1512.03385"
+USE = """```python
+import deepres
+
+classifier = deepres.load_model("hf:OWNER/NAME")  # uint8 images (N, 3, H, W) to logits
+```
+
+```sh
+deepres predict hf:OWNER/NAME cat.jpg
+```"""
 DATASETS = {"CIFAR-10": "cifar10"}
 """What the hub calls the data that a run's recipe.json names."""
 ERRORS = {
@@ -38,7 +47,7 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
         _header(name, data),
         f"# {name}\n\nA network of [*Deep Residual Learning for Image Recognition*]({PAPER}) "
         "(He et al. 2015), as deepres has it.",
-        _use(),
+        USE,
         _section("Network", classifier.network.architecture),
         _section("Input", _input(classifier)),
     ]
@@ -68,14 +77,6 @@ def _header(name: str, data: str | None) -> str:
     if dataset := DATASETS.get(data or ""):
         lines += ["datasets:", f"- {dataset}"]
     return "\n".join([*lines, "tags:", "- image-classification", f"- {name}", "---"])
-
-
-def _use() -> str:
-    return (
-        "```python\nimport deepres\n\n"
-        'classifier = deepres.load_model("hf:OWNER/NAME")  # uint8 images (N, 3, H, W) to logits\n'
-        "```\n\n```sh\ndeepres predict hf:OWNER/NAME cat.jpg\n```"
-    )
 
 
 def _input(classifier: Classifier) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from deepres.errors import UserError
-from deepres.models.blocks import BasicBlock
+from deepres.models.blocks import BasicBlock, Bottleneck
 from deepres.models.create import create_model
 from deepres.models.resnet import IMAGENET
 from deepres.models.stages import StagedNetwork
 
-LAYER_TYPES = {"basic": BasicBlock.expansion, "bottleneck": 4}
+EXPANSIONS = {"basic": BasicBlock.expansion, "bottleneck": Bottleneck.expansion}
 FIXED = {
     "num_channels": 3,
     "embedding_size": 64,
@@ -38,7 +38,7 @@ def network_of(config: dict[str, Any], num_classes: int) -> StagedNetwork:
         UserError: it is none of the paper's networks.
     """
     kind, depths = config.get("layer_type", "bottleneck"), tuple(config.get("depths", (3, 4, 6, 3)))
-    expansion = LAYER_TYPES.get(kind)
+    expansion = EXPANSIONS.get(kind)
     widths = [64 * (expansion or 1) << i for i in range(4)]
     expected = {**FIXED, "hidden_sizes": widths}
     for key, value in expected.items():
