@@ -15,7 +15,6 @@ from weight_layouts import trained_like, write_detectron2
 
 import deepres
 from deepres.cli.main import main
-from deepres.data.imagenet_names import imagenet_names
 from deepres.data.images import open_image
 from deepres.data.views import one_crop
 from deepres.errors import UserError
@@ -181,11 +180,6 @@ def test_what_a_file_needs_is_asked_for_before_it_is_fetched(
     with pytest.raises(UserError, match=r"pip install 'deepres\[keras\]'"):
         find_weights("resnet152", "msra")
     assert server.requests == []
-
-
-def test_imagenets_classes_have_torchvisions_names() -> None:
-    weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V1
-    assert list(imagenet_names()) == weights.meta["categories"]
 
 
 def test_torchvisions_addresses_are_torchvisions() -> None:
