@@ -18,6 +18,8 @@ from deepres.models.exchange import export_weights
 from deepres.models.exchange.huggingface import import_huggingface
 from deepres.models.exchange.transformers_resnet import network_of
 from deepres.models.weights import save_weights
+from deepres.recipes import get_recipe
+from deepres.run_folder import RunFolder
 
 timm = pytest.importorskip("timm", reason="deepres[test] brings it")
 
@@ -170,7 +172,7 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
     for expected_line in (
         "library_name: deepres",
         "- cifar10",
-        "**Shortened**: 1,000 of the paper's 64,000 steps",
+        "**Not of the paper's length**: 1,000 steps in place of 64,000",
         "| batch_size | 128 |",
         "| seed | 0 |",
         "| hardware | AMD EPYC",
@@ -181,6 +183,22 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
     views = json.loads((run / "evaluations.json").read_text())[0]
     assert f"## Errors, {views['views']} on {views['data']}" in card
     assert f"| top1_error_pct | {views['top1_error_pct']:.6g} |" in card
+
+
+def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> None:
+    classifier = Classifier(create_model("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    run = RunFolder(tmp_path)
+    data = {"source": "CIFAR-10", "location": "/home/somebody"}
+    run.write_meta({"recipe": get_recipe("resnet8").to_dict(), "seed": 3, "data": data})
+    run.write_result({"steps": 64_000, "test_error_pct": 12.34})
+    file = tmp_path / "model.batchnorm.safetensors"
+    save_weights(file, classifier, {"test_error_pct": 11.11})
+    export_weights(file, "huggingface", tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    assert "| seed | 3 |" in card
+    assert "somebody" not in card
+    assert "11.11" in card
+    assert "12.34" not in card
 
 
 def test_an_export_of_bare_weights_says_where_they_are_from(tmp_path: Path) -> None:

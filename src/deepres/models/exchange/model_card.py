@@ -36,11 +36,10 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
         source: the file with its weights; beside it are the files of the run, if it is of one.
         notes: what the file's own header says.
     """
-    run = RunFolder(source.parent)
-    of_run = run.recipe.exists()
-    meta = run.read_meta() if of_run else {}
-    result = (run.read_result() if of_run else None) or notes
-    tests = read_json(path) if of_run and (path := source.parent / EVALUATIONS).exists() else []
+    run, tests = RunFolder(source.parent), source.parent / EVALUATIONS
+    meta = run.read_meta() if run.recipe.exists() else {}
+    final = bool(meta) and source.name == run.weights.name  # others in the folder err differently
+    result = (run.read_result() if final else None) or notes
     name = classifier.network.architecture["name"]
     data = meta.get("data", {}).get("source") or notes.get("data")
     parts = [
@@ -59,11 +58,12 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
         deviations = meta.get("deviations") or {"none": "every value is the paper's"}
         parts.append(_section("Deviations from the paper's recipe", deviations))
         trained_on = {"seed": meta.get("seed"), **meta.get("data", {})}
+        trained_on.pop("location", None)  # a path of the user's
         parts.append(_section("Data and seed", trained_on))
     if errors := {words: result[key] for key, words in ERRORS.items() if key in result}:
         parts.append(_section("Errors", errors))
-    for test in tests:
-        parts.append(_test(test))
+    if final and tests.exists():
+        parts += map(_test, read_json(tests))
     provenance = result.get("provenance") or meta.get("provenance") or {}
     if made := {key: provenance[key] for key in HARDWARE if key in provenance}:
         if "training_s" in result:
@@ -100,8 +100,8 @@ def _flat(mean: Any) -> list[float]:
 def _length(recipe: dict[str, Any]) -> str:
     if full := recipe.get("shortened_from"):
         return (
-            f"**Shortened**: {recipe['steps']:,} of the paper's {full:,} steps, every milestone in "
-            "proportion. Its errors are not the paper's."
+            f"**Not of the paper's length**: {recipe['steps']:,} steps in place of {full:,}, every "
+            "milestone in proportion."
         )
     return ""
 
