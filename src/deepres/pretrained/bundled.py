@@ -27,7 +27,7 @@ def best_bundled_run(network: str) -> Path | None:
         meta = RunFolder(folder).read_meta()
         recipe = meta["recipe"]
         if recipe["model"] == network and recipe["kind"] in KINDS:
-            of_the_paper = not recipe["shortened_from"] and not meta.get("deviations")
+            of_the_paper = not recipe["scaled_from"] and not meta.get("deviations")
             ranked.append((not of_the_paper, -recipe["steps"], meta.get("seed", 0), name))
     return bundled_runs()[min(ranked)[-1]] if ranked else None
 

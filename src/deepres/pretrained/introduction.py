@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from deepres.errors import UserError
 from deepres.models.weights import INPUT_MEAN, INPUT_STD, METADATA, weights_file
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, length_in_words
 
 STRIDES = {
     "1x1": "bottlenecks halve the map in their first 1×1, as in the paper",
@@ -59,9 +59,7 @@ def _whose(file: Path, meta: dict[str, Any]) -> str:
         return f"weights of {file}"
     described = folder.read_meta()
     recipe, result = described["recipe"], folder.read_result() or {}
-    shortened = recipe.get("shortened_from")
-    length = f"{recipe['steps']:,} steps"
-    length += f", shortened from {shortened:,}" if shortened else ""
+    length = length_in_words(recipe["steps"], recipe.get("scaled_from"))
     error = result.get("test_error_pct")
     tested = f"; test error {error:.2f} %" if error is not None else ""
     return f"the run {file.parent.name}: {length}, seed {described.get('seed', 0)}{tested}"

@@ -172,7 +172,7 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
     for expected_line in (
         "library_name: deepres",
         "- cifar10",
-        "**Not of the paper's length**: 1,000 steps in place of 64,000",
+        "**Not of the paper's length**: 1,000 steps, shortened from 64,000, every",
         "| batch_size | 128 |",
         "| seed | 0 |",
         "| hardware | AMD EPYC",

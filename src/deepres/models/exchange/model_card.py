@@ -5,7 +5,7 @@ from typing import Any
 
 from deepres.files import read_json
 from deepres.models.classifier import Classifier
-from deepres.run_folder import EVALUATIONS, RunFolder
+from deepres.run_folder import EVALUATIONS, RunFolder, length_in_words
 
 PAPER = "https://arxiv.org/abs/1512.03385"
 USE = """```python
@@ -98,11 +98,9 @@ def _flat(mean: Any) -> list[float]:
 
 
 def _length(recipe: dict[str, Any]) -> str:
-    if full := recipe.get("shortened_from"):
-        return (
-            f"**Not of the paper's length**: {recipe['steps']:,} steps in place of {full:,}, every "
-            "milestone in proportion."
-        )
+    if full := recipe.get("scaled_from"):
+        length = length_in_words(recipe["steps"], full)
+        return f"**Not of the paper's length**: {length}, every milestone in proportion."
     return ""
 
 
