@@ -33,7 +33,8 @@ def train(
         data: as the recipe wants them: CIFAR-10 or its sample, a folder of images,
             ``DetectionData`` or ``LocalizationData``.
         weights: of the classifier that a detector or a localization network is built on: a run's
-            folder or a file, or by name, as ``create_model`` takes them.
+            folder or a file, or by name, as ``create_model`` takes them; or of a detector, which
+            gives another all but the layers of its classes.
         seed: of the initial weights and of all random draws.
         execution: where and how; by default ``Execution.on("auto")``.
 
