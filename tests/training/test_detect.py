@@ -14,8 +14,9 @@ from torch import nn
 from deepres.checkpoint import load_checkpoint
 from deepres.data.detection.batches import DetectionBatches
 from deepres.data.detection.records import DetectionData, DetectionSet
+from deepres.detection.beginning import initial_detector
 from deepres.detection.faster_rcnn import PARTS, Detector
-from deepres.detection.weights import initial_detector, load_detector
+from deepres.detection.weights import load_detector
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all

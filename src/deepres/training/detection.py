@@ -12,9 +12,10 @@ from deepres.data.detection.batches import DetectionBatches, Target, learnable
 from deepres.data.detection.records import DetectionData
 from deepres.data.download import file_digest
 from deepres.data.images import modification_times
+from deepres.detection.beginning import initial_detector
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, improvements_in_use
-from deepres.detection.weights import initial_detector, save_detector
+from deepres.detection.weights import save_detector
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
