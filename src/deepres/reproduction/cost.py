@@ -30,6 +30,8 @@ STANDARDS = {CifarRecipe.kind: "resnet20", ImageNetRecipe.kind: "resnet18"}
 """The networks whose speed stands for all others of their kind, by multiply-adds."""
 RATES = "training-rates.json"
 """What was measured of them on this machine, in the user's cache."""
+UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}
+"""Seconds in each."""
 
 
 def time_left(
@@ -129,3 +131,12 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
 
     step()
     return count / min(step(), step())
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as people say it."""
+    for unit, length in UNITS.items():
+        if seconds >= 2 * length:
+            count = seconds / length
+            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
+    return f"{seconds:.0f} s"

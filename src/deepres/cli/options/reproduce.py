@@ -20,7 +20,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--list",
-        action="store_true",
+        action="store_const",
+        dest="call",
+        const="reproduce_list.call",
+        default="reproduce.call",
         help="say what there is, what is missing, and how long that would take here",
     )
     parser.add_argument(
@@ -49,4 +52,3 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
     )
-    parser.set_defaults(call="reproduce.call")
