@@ -25,8 +25,8 @@ from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
-from deepres.training import resume, train
 from deepres.training.interrupt import Interrupted
+from deepres.training.run import resume, train
 from deepres.training.state import Diverged, TrainingState
 
 SHORT = dataclasses.replace(
@@ -322,6 +322,22 @@ def test_a_run_without_a_compiler_is_plain_pytorchs_and_says_so(
     without = run(tmp_path / "without", data)
     assert without.read_meta()["provenance"]["kernels"] == "PyTorch: no C compiler cc"
     assert_same_bits(plain, without)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_with_the_c_kernels_resumes_to_the_bit(
+    tmp_path: Path, data: Cifar10, interrupt_after, precision: str
+) -> None:
+    if (kernels := fused_by(torch.device("cpu"))) != "C":
+        pytest.skip(kernels)
+    recipe = dataclasses.replace(SHORT, precision=precision)
+    whole = run(tmp_path / "whole", data, recipe)
+    assert whole.read_meta()["provenance"]["kernels"] == "C"
+    interrupt_after(12)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "cut", data, recipe)
+    resume(tmp_path / "cut", data, device="cpu")
+    assert_same_bits(whole, RunFolder(tmp_path / "cut"))
 
 
 @pytest.mark.filterwarnings("ignore:overflow")
