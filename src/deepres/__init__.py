@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from deepres.evaluation.metrics import evaluate
     from deepres.models import create_model, list_models, load_model
     from deepres.recipes import get_recipe
-    from deepres.training import resume, train
+    from deepres.training.run import resume, train
 
 __all__ = [
     "create_model",
@@ -36,8 +36,8 @@ _HOMES = {
     "load_model": "models",
     "load_sample": "data.cifar10",
     "open_image_folder": "data.folder",
-    "resume": "training",
-    "train": "training",
+    "resume": "training.run",
+    "train": "training.run",
 }
 """Where each name is imported from when it is first used: not all of them at ``import deepres``."""
 

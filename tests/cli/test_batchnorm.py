@@ -15,7 +15,7 @@ from deepres.evaluation import evaluate
 from deepres.models import load_model
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
-from deepres.training import train
+from deepres.training.run import train
 
 
 @pytest.fixture(scope="module")

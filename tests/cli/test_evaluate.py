@@ -22,7 +22,7 @@ from deepres.models import load_model, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.run_folder import EVALUATIONS
-from deepres.training import train
+from deepres.training.run import train
 
 Evaluated = Callable[..., tuple[str, str]]
 

@@ -9,7 +9,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.evaluation.responses import layer_responses
 from deepres.models import load_model
 from deepres.recipes import get_recipe
-from deepres.training import train
+from deepres.training.run import train
 
 
 @pytest.fixture(scope="module")

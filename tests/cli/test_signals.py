@@ -7,7 +7,7 @@ import pytest
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.recipes import get_recipe
-from deepres.training import train
+from deepres.training.run import train
 
 ASKED = ["--data", "sample", "--device", "cpu", "--images", "16"]
 

@@ -13,9 +13,8 @@ from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
-from deepres.training import train
 from deepres.training.interrupt import Interrupted
-from deepres.training.run import NewRun, resume_together, train_together
+from deepres.training.run import NewRun, resume_together, train, train_together
 from deepres.training.setup import How
 from deepres.training.state import Diverged, TrainingState
 

@@ -13,7 +13,7 @@ from deepres.models import load_model
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
-from deepres.training import train
+from deepres.training.run import train
 
 pytestmark = pytest.mark.gpu
 

@@ -24,12 +24,11 @@ from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
 from deepres.speed.work import as_they_are
-from deepres.training import resume, train
 from deepres.training.data_source import Feeding, make_data_source
 from deepres.training.interrupt import Interrupted
 from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
-from deepres.training.run import NewRun, train_together
+from deepres.training.run import NewRun, resume, train, train_together
 from deepres.training.setup import How, make_step
 from deepres.training.state import TrainingState
 
