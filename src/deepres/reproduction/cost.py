@@ -24,8 +24,8 @@ from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
 from deepres.training.setup import How, make_step
 
-IMAGES_ON_CPU = 32
-"""A step on a CPU takes about as long for each image in a small batch as in a large one."""
+IMAGES_ON_CPU = {CifarRecipe.kind: 32, ImageNetRecipe.kind: 8}
+"""A step on a CPU takes about as long for each image in so small a batch as in a large one."""
 STANDARDS = {CifarRecipe.kind: "resnet20", ImageNetRecipe.kind: "resnet18"}
 """The networks whose speed stands for all others of their kind, by multiply-adds."""
 RATES = "training-rates.json"
@@ -117,7 +117,7 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
     network = create_model(recipe.model, **recipe.model_options())
     network.to(device).to(memory_format=torch.channels_last)
     side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
-    count = IMAGES_ON_CPU if device.type == "cpu" else recipe.batch_size
+    count = IMAGES_ON_CPU[recipe.kind] if device.type == "cpu" else recipe.batch_size
     images = torch.randn(count, 3, side, side, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
