@@ -64,8 +64,7 @@ def _library(source: Path) -> ctypes.CDLL:
     if os.name != "posix":
         raise CannotCompile(f"no C is compiled on {os.name}")
     compiler = _compiler()
-    identity = (path := Path(compiler[0]).resolve()), *_size_and_time(path)
-    key = _key(source.read_bytes(), FLAGS, compiler, identity)
+    key = _key(source.read_bytes(), FLAGS, compiler, _identity(compiler[0]))
     note = cache_folder() / f"{source.stem}-{key}.failed"
     if said := _noted(note):
         raise CannotCompile(said)
@@ -90,10 +89,11 @@ def _compiler() -> list[str]:
     return [path, *options]
 
 
-def _size_and_time(path: Path) -> tuple[int, int]:
-    """Return what changes with a file; asking a compiler for its version may hang."""
+def _identity(compiler: str) -> tuple[str, int, int]:
+    """Return what another compiler of that name would have otherwise; to ask it might hang."""
+    path = Path(compiler).resolve()
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    return str(path), status.st_size, status.st_mtime_ns
 
 
 def _noted(note: Path) -> str:
