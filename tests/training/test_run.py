@@ -120,9 +120,10 @@ def test_it_leaves_the_callers_random_state_alone(tmp_path: Path, data: Cifar10)
 
 
 def test_training_learns(tmp_path: Path, sample: Cifar10) -> None:
-    recipe = dataclasses.replace(get_recipe("resnet8").shortened(100), batch_size=32)
+    recipe = dataclasses.replace(get_recipe("resnet8").shortened(150), batch_size=32)
     result = train(recipe, tmp_path / "run", sample, device="cpu")
-    assert result["test_error_pct"] < 75  # 90 is chance
+    # 90 is chance; three seeds gave 66.6 to 69.7, with the C kernels and without.
+    assert result["test_error_pct"] < 75
 
 
 def test_a_finished_run_can_be_extended(tmp_path: Path, data: Cifar10) -> None:
