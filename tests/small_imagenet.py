@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from deepres.data.imagenet import Counts
 
@@ -74,8 +74,7 @@ class Ilsvrc2012:
     def write_train(self, train: dict[str, dict[str, bytes]]) -> None:
         self.write("train", tar_of({f"{wnid}.tar": tar_of(train[wnid]) for wnid in train}))
 
-    def write_devkit(self, wnids: list[str], truth: list[int]) -> None:
-        matlab = pytest.importorskip("scipy.io", reason="deepres[imagenet] brings it")
+    def write_devkit(self, wnids: list[str], truth: list[int], encoding: str = "utf-8") -> None:
         fields = ["ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children"]
         fields += ["wordnet_height", "num_train_images"]
         rows = [
@@ -86,11 +85,11 @@ class Ilsvrc2012:
         rows.append((above, "n00001740", "entity", "all", len(wnids), [1, 2], 19, 0))
         synsets = np.array(rows, dtype=[(field, object) for field in fields])[:, None]
         meta = io.BytesIO()
-        matlab.savemat(meta, {"synsets": synsets})
+        savemat(meta, {"synsets": synsets})
         data = "ILSVRC2012_devkit_t12/data"
         with tarfile.open(self.folder / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as tar:
             add(tar, f"{data}/meta.mat", meta.getvalue())
-            lines = "".join(f"{label}\n" for label in truth).encode()
+            lines = "".join(f"{label}\r\n" for label in truth).encode(encoding)
             add(tar, f"{data}/ILSVRC2012_validation_ground_truth.txt", lines)
 
     def tree(self) -> dict[str, bytes]:

@@ -17,8 +17,10 @@ FOUNDATIONS = [
         "provenance",
         "files",
         "progress",
+        "execution",
         "checkpoint",
         "run_folder",
+        "bundled_weights",
     ),
 ]
 # Training evaluates as it goes, by a function that never sees the trainer.

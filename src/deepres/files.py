@@ -64,6 +64,14 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not valid JSON ({error}); restore it from a copy") from error
 
 
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Return the paths in a folder that match, sorted, but those of hidden files.
+
+    macOS leaves a hidden file of its own beside each that it copies to other disks: ._a.xml.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def check_free(paths: Iterable[Path]) -> None:
     """Make sure that no file is there yet under names that the user did not give himself.
 

@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 from pictures import image_folder, picture
+from runs import on_cpu, train
 
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.imagenet import ImageNetClass, save_classes
-from deepres.evaluation import evaluate, protocol
+from deepres.evaluation import protocol
+from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import class_scores
 from deepres.models import load_model, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.run_folder import EVALUATIONS
-from deepres.training.run import train
 
 Evaluated = Callable[..., tuple[str, str]]
 
@@ -31,7 +32,7 @@ Evaluated = Callable[..., tuple[str, str]]
 def runs(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> list[Path]:
     """Two tiny runs on CIFAR-10's sample."""
     recipe = dataclasses.replace(
-        get_recipe("resnet8").shortened(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
+        get_recipe("resnet8").scaled_to(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
     )
     short = dataclasses.replace(sample, test=sample.test.subset(slice(50)))
     folder = tmp_path_factory.mktemp("runs")
@@ -49,7 +50,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder_run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     """A tiny run on a folder of images."""
     recipe = dataclasses.replace(
-        get_recipe("resnet18").shortened(2),
+        get_recipe("resnet18").scaled_to(2),
         **{"batch_size": 4, "crop": 32, "short_side": (36, 40), "mean_images": 4},
     )
     run = tmp_path_factory.mktemp("folder") / "run"
@@ -82,7 +83,7 @@ def computed(err: str) -> bool:
 def test_a_run_is_tested_on_its_own_data(
     runs: list[Path], evaluated: Evaluated, sample: Cifar10
 ) -> None:
-    found = evaluate(load_model(runs[0]), sample.test)
+    found = validate(load_model(runs[0]).eval(), sample.test)
     out, _ = evaluated(runs[0])
     assert errors_of(runs[0], out) == (f"{found.error_pct:.2f}", f"{found.top5_error_pct:.2f}")
     for name, error in zip(sample.classes, found.class_error_pct, strict=True):
@@ -153,8 +154,7 @@ def test_cifar_gets_all_views_too(
     for views in ("10-crop", "multi-scale"):
         out, err = evaluated(runs[1], "--views", views)
         assert computed(err)
-        cpu = torch.device("cpu")
-        scores = class_scores(load_model(runs[1]), short.test, views, device=cpu)
+        scores = class_scores(load_model(runs[1]), short.test, views, on_cpu())
         assert errors_of(runs[1], out)[0] == f"{scores.error_pct():.2f}"
 
 
@@ -185,8 +185,8 @@ def test_scoring_is_repeatable_on_any_device(
     runs: list[Path], evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[torch.device] = []
-    for command in ("evaluate", "predict"):
-        monkeypatch.setattr(f"deepres.cli.{command}.make_repeatable", asked.append)
+    for module in ("execution", "cli.predict"):
+        monkeypatch.setattr(f"deepres.{module}.make_repeatable", asked.append)
     evaluated(runs[0])
     picture(40, 40).save(tmp_path / "a.png")
     assert main(["predict", str(runs[0]), str(tmp_path / "a.png"), "--device", "cpu"]) == 0

@@ -3,26 +3,23 @@
 import argparse
 import json
 import os
-from functools import partial
 from pathlib import Path
 
 from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say
+from deepres.cli.training import execution_of
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
-from deepres.distributed import join_world
 from deepres.errors import UserError
 from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.score_files import save_scores, submission_ids, write_submission
 from deepres.evaluation.scores import Scores, average
 from deepres.models import Classifier, load_model
 from deepres.models.weights import WEIGHTS, weights_file
-from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, make_repeatable
 
 CLASSES_SHOWN = 20
 """With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
@@ -34,13 +31,12 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--picture must end in {' or '.join(PICTURES)}, got {options.picture}")
     if options.save_scores and options.save_scores.suffix != ".npz":
         raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
-    keep_freed_memory()
-    world, device = join_world(options.device)
-    make_repeatable(device)
+    execution = execution_of(options)
+    leader = execution.world.leader
     members, errors, ids = [], [], []
     named: dict[tuple[str, ...], Path] = {}
     for weights in options.weights:
-        classifier = load_model(weights, device)
+        classifier = load_model(weights, execution.device)
         named.setdefault(classifier.classes, weights)
         images, source = _test_images(options.data, weights, classifier)
         if options.submission:  # before the work of scoring
@@ -53,22 +49,18 @@ def call(options: argparse.Namespace) -> int:
             classifier,
             images,
             options.views,
+            execution,
             source=source,
-            device=device,
-            world=world,
-            workers=options.workers,
             fold=options.fold,
             precision=options.precision,
             skip_bad=options.bad_images == "skip",
-            say=say,
-            progress=partial(Progress, shown=world.leader),
         )
-        if world.leader:
+        if leader:
             if options.submission and len(scores.names) < len(images):
                 raise UserError("a submission needs a line for every image; mend those left out")
             members.append(scores)
             errors.append([str(weights), *_errors(scores)])
-    if not world.leader:
+    if not leader:
         return 0
     scores = average(members)
     if len(named) > 1:
@@ -84,7 +76,7 @@ def call(options: argparse.Namespace) -> int:
             classes=list(classifier.classes),
             views=options.views,
             weights=[file_digest(weights_file(path), "sha256") for path in options.weights],
-            provenance=json.dumps(provenance(device)),
+            provenance=json.dumps(provenance(execution.device)),
         )
         print(f"scores: {options.save_scores}")
     if options.submission:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from deepres.data.imagenet import Counts, ImageNetClass
+from deepres.data.text_lists import lines_of
 from deepres.errors import UserError
 
 DEVKIT_ARCHIVE = "ILSVRC2012_devkit_t12.tar.gz"
@@ -41,7 +42,8 @@ def read_devkit(archive: Path, expected: Counts) -> Devkit:
     classes = _parse_meta(archive, files[META], expected.classes)
     wnids = {each.id: wnid for wnid, each in classes.items()}
     try:
-        val_wnids = [wnids[int(line)] for line in files[GROUND_TRUTH].split()]
+        lines = lines_of(files[GROUND_TRUTH], f"{archive}: {GROUND_TRUTH}")
+        val_wnids = [wnids[int(word)] for line in lines for word in line.split()]
     except (ValueError, KeyError) as error:
         raise _not_official(
             archive, f"{GROUND_TRUTH} holds {error}, which is no class's id"
@@ -79,12 +81,8 @@ def _read_files(archive: Path) -> dict[str, bytes]:
 
 def _parse_meta(archive: Path, content: bytes, expected: int) -> dict[str, ImageNetClass]:
     """Read meta.mat; its synsets with children are groups of classes, and left out."""
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise UserError(
-            "reading the development kit takes SciPy; run: pip install 'deepres[imagenet]'"
-        ) from error
+    from scipy.io import loadmat  # it takes long to import
+
     try:
         synsets = np.atleast_1d(loadmat(io.BytesIO(content), squeeze_me=True)["synsets"])
         classes = {

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import NotingBar, on_cpu
 from small_localization import tiny_imagenet
 from torch import Tensor, nn
 
@@ -49,11 +50,9 @@ def images(tmp_path: Path) -> BoxedImages:
 
 def found(images: BoxedImages, views: str, workers: int = 0) -> Tensor:
     classes = torch.tensor([[0, 1]]).repeat(len(images), 1)
-    done: list[int] = []
-    boxes = locate(
-        BrightParts(), images, classes, views, device=CPU, workers=workers, on_images=done.append
-    )
-    assert done[-1] == len(images)
+    bar = NotingBar()
+    boxes = locate(BrightParts(), images, classes, views, on_cpu(workers=workers, progress=bar))
+    assert bar.updates[-1] == len(images)
     return boxes
 
 
@@ -63,8 +62,8 @@ def test_boxes_are_found_for_each_class_on_the_whole_image(images: BoxedImages) 
         [[20, 24, 36, 56], [20, 24, 28, 56]],
         [[0, 0, 64, 32], [0, 0, 32, 32]],
     ]
-    assert found(images, "dense").tolist() == expected
-    assert found(images, "dense", workers=1).tolist() == expected
+    assert found(images, "single-scale").tolist() == expected
+    assert found(images, "single-scale", workers=1).tolist() == expected
 
 
 def test_in_the_centre_they_have_their_place_in_the_image(images: BoxedImages) -> None:
@@ -79,14 +78,14 @@ def test_in_the_centre_they_have_their_place_in_the_image(images: BoxedImages) -
 def test_of_several_scales_the_surest_box_is_taken(images: BoxedImages) -> None:
     """Of 56, 64, 96, 120 and 160 pixels for the image's 64."""
     classes = torch.zeros(3, 1, dtype=torch.int64)
-    boxes = locate(FirstPixel(), images, classes, "multi-scale", device=CPU)
+    boxes = locate(FirstPixel(), images, classes, "multi-scale", on_cpu())
     torch.testing.assert_close(boxes, torch.tensor([0, 0, 64 / 96, 64 / 96]).expand(3, 1, 4))
 
 
 def test_images_that_cannot_be_decoded_are_named(images: BoxedImages) -> None:
     images.paths[1].unlink()
     with pytest.raises(BadImage, match=r"val_1.JPEG: no such file"):
-        found(images, "dense")
+        found(images, "single-scale")
 
 
 def test_one_box_for_all(images: BoxedImages) -> None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -33,16 +34,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--views",
-        choices=["1-crop", "dense", "multi-scale"],
-        default="dense",
+        choices=["1-crop", "single-scale", "multi-scale"],
+        default="single-scale",
         help="what the localization network sees: the image's centre, the whole image (default), "
-        "or that at five scales",
+        "or that at five scales, which the paper calls dense",
     )
     parser.add_argument(
         "--data", type=Path, help="as for train (default: where the run's data are)"
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
+    add_execution(parser)
     parser.set_defaults(call="localize_evaluate.call")
