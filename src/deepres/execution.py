@@ -24,7 +24,7 @@ class ShowProgress(Protocol):
 
 
 def say_nothing(line: str) -> None:
-    """What the processes say that do not lead."""
+    """Say nothing, as the processes do that do not lead."""
 
 
 hidden = partial(Progress, shown=False)
@@ -33,7 +33,11 @@ hidden = partial(Progress, shown=False)
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how work is done. What it finds does not depend on it, but for rounding."""
+    """Where and how work is done.
+
+    Device, workers and the ways to be fast change results by rounding alone; how many processes
+    share a batch also decides how many images BN sees at once.
+    """
 
     device: torch.device
     world: World = ALONE

@@ -15,7 +15,7 @@ from deepres.models import save_weights
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.run_folder import RunFolder, comes_with_deepres
-from deepres.training.batchnorm import set_exact_statistics
+from deepres.training.batch_norm_statistics import set_exact_statistics
 
 
 def call(options: argparse.Namespace) -> int:

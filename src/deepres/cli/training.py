@@ -45,7 +45,7 @@ def as_asked(recipe: R, options: argparse.Namespace) -> R:
 
 def resume(
     options: argparse.Namespace,
-    kind: type[Task[Any, Any]],
+    task_type: type[Task[Any, Any]],
     open_data: Callable[[Any, dict[str, Any]], Any],
     execution: Callable[[], Execution],
     *,
@@ -56,7 +56,7 @@ def resume(
 
     Args:
         options: of the command.
-        kind: what the runs train.
+        task_type: what the runs train.
         open_data: opens their data, for the recipe and the recipe.json of the first.
         execution: says where and how, once the data are there.
         for_new_runs: the options that cannot be given.
@@ -72,10 +72,10 @@ def resume(
         but = f", all but {' and '.join(changeable)}" if changeable else ""
         raise UserError(f"--set is for new runs: --resume keeps the recipe{but}")
     meta = RunFolder(options.resume[0]).read_meta()
-    recipe: Recipe = recipe_from_dict(meta["recipe"], kind.kind)
+    recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
     data = open_data(recipe.changed(options.set), meta)
     return resume_together(
-        kind, options.resume, data, execution(), steps=options.steps, changes=options.set
+        task_type, options.resume, data, execution(), steps=options.steps, changes=options.set
     )
 
 

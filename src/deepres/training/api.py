@@ -4,9 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.pretrained import weights_for
-from deepres.recipes import ClassificationRecipe, DetectionRecipe, Recipe, recipe_from_dict
+from deepres.recipes import (
+    ClassificationRecipe,
+    DetectionRecipe,
+    LocalizationRecipe,
+    Recipe,
+    recipe_from_dict,
+)
 from deepres.run_folder import RunFolder
 from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.task import Task
@@ -23,7 +30,8 @@ def train(
 ) -> dict[str, Any]:
     """Train what ``recipe`` says and leave a run folder with its curves, weights and result.
 
-    The outcome is a function of (recipe, data, weights, seed), to the bit on the same hardware.
+    The outcome is a function of (recipe, data, weights, seed), to the bit on the same hardware,
+    with the same versions, number of processes and settings of ``execution``.
     For that, PyTorch is made deterministic in this process, and glibc to keep freed memory.
     Processes that torchrun started share each batch; all of them make this call.
 
@@ -44,7 +52,7 @@ def train(
     Raises:
         UserError: the folder holds a run already, or something does not fit.
         BadImage: a file cannot be decoded, and the recipe does not say to skip such.
-        Interrupted: SIGINT or SIGTERM; the state is saved, ``resume`` goes on.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the state is saved, ``resume`` goes on.
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
     here = execution or Execution.on()
@@ -66,7 +74,7 @@ def resume(
         run: its folder.
         data: the same that it began with.
         steps: a new last step, to extend it; drops of the learning rate stay where they are.
-        changes: fields of the recipe that change from now on, e.g. ``bad_images=skip``.
+        changes: what may change on the way: ``bad_images=skip`` or ``bad_images=fail``.
         execution: where and how; by default ``Execution.on("auto")``.
 
     Returns:
@@ -93,6 +101,8 @@ def task_of(recipe: Recipe) -> type[Task[Any, Any]]:
         from deepres.training.detection import Detection  # not everyone has torchvision
 
         return Detection
-    from deepres.training.localization import Localization  # not everyone has torchvision
+    if isinstance(recipe, LocalizationRecipe):
+        from deepres.training.localization import Localization  # not everyone has torchvision
 
-    return Localization
+        return Localization
+    raise UserError(f"nothing is trained by a recipe of kind {recipe.kind!r}")

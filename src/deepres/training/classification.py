@@ -37,7 +37,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         mean: the mean image, where it is known from a checkpoint.
     """
 
-    kind = ClassificationRecipe
+    recipe_type = ClassificationRecipe
     command = "deepres train"
     measures = ("loss", "error")
 
@@ -50,7 +50,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         mean: Tensor | None = None,
     ) -> None:
         self.recipe, self.seed, self.execution = recipe, seed, execution
-        self._fewest = _check(recipe, execution)
+        self._fewest = _fewest_images_of_a_part(recipe, execution)
         network = initial_network(recipe, len(data.classes), seed)
         self._source = source = make_data_source(data, recipe, seed, execution, mean)
         self._file_times = data.state() if isinstance(data, ImageFolder) else {}
@@ -63,7 +63,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         self.model = network
         self.optimizer = make_optimizer(network, recipe)
         self._step = make_step(network, self.optimizer, source.batches.prepare, recipe, execution)
-        self.warming_up = True
+        self.warming_up = recipe.warm_up_lr is not None
         self.plateaus = 0
         """How often the learning rate was dropped because the error stood still."""
         self.best_error_pct = math.inf
@@ -82,7 +82,15 @@ class Classification(Task[ClassificationRecipe, Data]):
         execution: Execution,
         weights: Path | None,
     ) -> Self:
-        """Set up a run at step 0, from random weights."""
+        """Set up a run at step 0, from random weights.
+
+        Raises:
+            UserError: other weights are given, or recipe, data and execution do not fit.
+        """
+        if weights is not None:
+            raise UserError(
+                f"a classifier's run begins from random weights, not from {weights}; leave them out"
+            )
         return cls(recipe, data, seed, execution)
 
     @classmethod
@@ -222,8 +230,12 @@ class Classification(Task[ClassificationRecipe, Data]):
         self._source.batches.close()
 
 
-def _check(recipe: ClassificationRecipe, execution: Execution) -> int:
-    """Make sure that recipe and execution fit; return how few images a part of a batch can have."""
+def _fewest_images_of_a_part(recipe: ClassificationRecipe, execution: Execution) -> int:
+    """Return how few images a part of a batch can have.
+
+    Raises:
+        UserError: the recipe's have fewer, or recipe and execution do not fit.
+    """
     size, device = execution.world.size, execution.device
     if recipe.batch_size % (size * recipe.accumulate):
         raise UserError(

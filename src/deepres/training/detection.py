@@ -50,7 +50,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         initial_weights: the file that it began with, its digest, what it holds, and what is new.
     """
 
-    kind = DetectionRecipe
+    recipe_type = DetectionRecipe
     command = "deepres detect train"
     measures = LOSSES
 
@@ -207,6 +207,10 @@ class Detection(Task[DetectionRecipe, DetectionData]):
             note_detection(folder.path, entry)
         precisions = {key: value for key, value in scores.items() if "map" in key}
         return [{"split": "test" if last else "val", **precisions}]
+
+    def headline(self, event: Event) -> str:
+        """Return the outcome of a test in a word or two."""
+        return f"mAP {event['map_50_pct']:.1f} %"
 
     def state_dict(self) -> dict[str, Any]:
         """Return the phase, its proposer, and what later phases begin afresh from."""

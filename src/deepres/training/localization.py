@@ -40,7 +40,7 @@ class Localization(Task[LocalizationRecipe, LocalizationData]):
         execution: where and how.
     """
 
-    kind = LocalizationRecipe
+    recipe_type = LocalizationRecipe
     command = "deepres localize train"
     measures = ("loss", "error")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from deepres.run_folder import Event, RunFolder
+from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import Checkpointer
 from deepres.training.interrupt import StopRequest
 from deepres.training.optim import RATE
@@ -10,7 +10,7 @@ from deepres.training.state import RunState
 
 
 def run_steps(state: RunState, folder: RunFolder, stop: StopRequest) -> Iterator[None]:
-    """Train to the recipe's last step, logging, evaluating and saving; pause after each step.
+    """Train to the recipe's last step, logging, evaluating and saving, one step for each ``next``.
 
     Raises:
         Interrupted: a signal asked for a stop; the state is saved.
@@ -40,10 +40,10 @@ def log_training(state: RunState, folder: RunFolder) -> str:
     """Log the window that ends here, and return a note."""
     measured = state.task.log(state.step, state.means())
     lr = state.task.optimizer.param_groups[0][RATE]
-    speed = {"lr": lr, "images_per_s": state.images_per_s()}
+    rates = {"lr": lr, "images_per_s": state.take_images_per_s()}
     state.end_window()
     if state.world.leader:
-        folder.append_event({"step": state.step, "split": "train", **measured, **speed})
+        folder.append_event({"step": state.step, "split": "train", **measured, **rates})
     phase = f"{measured['phase']}  " if "phase" in measured else ""
     error = f"  error {measured['error_pct']:.1f} %" if "error_pct" in measured else ""
     return f"{phase}lr {lr:g}  loss {measured['loss']:.3f}{error}"
@@ -58,10 +58,4 @@ def log_evaluation(state: RunState, folder: RunFolder) -> str:
         for event in events:
             folder.append_event({"step": state.step, **event})
     state.skip_time()
-    return "".join(f"  {event['split']} {_headline(event)}" for event in events)
-
-
-def _headline(event: Event) -> str:
-    if "error_pct" in event:
-        return f"{event['error_pct']:.2f} %"
-    return f"mAP {event['map_50_pct']:.1f} %"
+    return "".join(f"  {event['split']} {state.task.headline(event)}" for event in events)

@@ -20,7 +20,7 @@ from deepres.training.checkpointer import check_space, latest_state
 from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import StopRequest
 from deepres.training.loop import run_steps
-from deepres.training.state import RunState
+from deepres.training.state import CHANGED_BY_RESUMING, RunState
 from deepres.training.task import Task
 
 
@@ -46,7 +46,10 @@ class Run:
 
 
 def train_together(
-    kind: type[Task[Any, Any]], runs: Sequence[NewRun], data: Any, execution: Execution
+    task_type: type[Task[Any, Any]],
+    runs: Sequence[NewRun],
+    data: Any,
+    execution: Execution,
 ) -> list[dict[str, Any]]:
     """Train several runs at once, of any networks and seeds, a step of each in turn.
 
@@ -56,9 +59,9 @@ def train_together(
     them make this call.
 
     Args:
-        kind: what they train.
+        task_type: what they train.
         runs: what to train.
-        data: as ``kind`` takes them.
+        data: as ``task_type`` takes them.
         execution: where and how.
 
     Returns:
@@ -68,23 +71,23 @@ def train_together(
         UserError: a folder holds a run already, something does not fit, or several processes share
             the batches of several runs.
         BadImage: a file cannot be decoded, and the recipe does not say to skip such.
-        Interrupted: SIGINT or SIGTERM; the states are saved, ``resume_together`` goes on.
+        Interrupted: SIGINT, SIGTERM or SIGHUP; the states are saved, ``resume_together`` goes on.
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept, and the
             other runs are finished.
     """
     for new in runs:
         RunFolder(new.folder).check_absent()
-    leader, own = execution.world.leader, _with_bars(execution, len(runs))
+    leader, executions = execution.world.leader, _with_bars(execution, len(runs))
     with ExitStack() as stack:
         going = []
-        for (recipe, seed, path, weights), here in zip(runs, own, strict=True):
+        for (recipe, seed, path, weights), here in zip(runs, executions, strict=True):
             # All that can fail comes before a folder is made.
-            task = stack.enter_context(closing(kind.begin(recipe, data, seed, here, weights)))
+            task = stack.enter_context(closing(task_type.begin(recipe, data, seed, here, weights)))
             meta = {
                 "recipe": recipe.to_dict(),
                 "deviations": recipe.deviations(),
                 "seed": seed,
-                **kind.describe(data),
+                **task_type.describe(data),
                 **task.meta(),
                 "provenance": _provenance(task, len(runs)),
             }
@@ -102,7 +105,7 @@ def train_together(
 
 
 def resume_together(
-    kind: type[Task[Any, Any]],
+    task_type: type[Task[Any, Any]],
     folders: Sequence[Path],
     data: Any,
     execution: Execution,
@@ -113,12 +116,12 @@ def resume_together(
     """Go on with runs from their latest whole checkpoints, as if they had never stopped.
 
     Args:
-        kind: what they train.
+        task_type: what they train.
         folders: of the runs.
         data: the same that they began with.
         execution: where and how.
         steps: a new last step, to extend them; drops of the learning rate stay where they are.
-        changes: fields of the recipe that change from now on, each ``field=value``.
+        changes: what may change on the way, each ``field=value``: ``bad_images``.
 
     Returns:
         The content of each run's result.json.
@@ -129,28 +132,31 @@ def resume_together(
         Interrupted: as in ``train_together``.
         Diverged: as in ``train_together``.
     """
+    fields = {change.partition("=")[0] for change in changes}
+    if fixed := sorted(fields - set(CHANGED_BY_RESUMING)):
+        raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
     for path in folders:
-        check_same_data(RunFolder(path), kind.describe(data))
+        check_same_data(RunFolder(path), task_type.describe(data))
     leader, world = execution.world.leader, execution.world
-    own = _with_bars(execution, len(folders))
+    executions = _with_bars(execution, len(folders))
     with ExitStack() as stack:
-        going, nows = [], []
-        for path, here in zip(folders, own, strict=True):
+        going, provenances = [], []
+        for path, here in zip(folders, executions, strict=True):
             folder = RunFolder(path)
             meta = folder.read_meta()
-            recipe: Recipe = recipe_from_dict(meta["recipe"], kind.kind)
+            recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
             recipe = (recipe if steps is None else recipe.extended(steps)).changed(list(changes))
             stack.enter_context(_locked(folder, execution))
             state = world.broadcast_object(latest_state(folder, here.say) if leader else {})
-            task = stack.enter_context(closing(kind.rebuild(recipe, data, meta, state, here)))
+            task = stack.enter_context(closing(task_type.rebuild(recipe, data, meta, state, here)))
             run = Run(folder, RunState(task), meta)
             run.state.load(state, folder)
             run.meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
             going.append(run)
-            nows.append((_provenance(task, len(folders)), state["events"]))
+            provenances.append((_provenance(task, len(folders)), state["events"]))
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
-            for run, (now, events) in zip(going, nows, strict=True):
+            for run, (now, events) in zip(going, provenances, strict=True):
                 step, recipe = run.state.step, run.state.task.recipe
                 execution.say(f"going on from step {step:,} of {recipe.steps:,}")
                 _note_resumption(run, now)
@@ -225,7 +231,8 @@ def _provenance(task: Task[Any, Any], runs: int) -> dict[str, Any]:
 def _note_resumption(run: Run, now: dict[str, Any]) -> None:
     """Add to what recipe.json says what has changed since the run last began, and say it."""
     then = run.meta.get("resumed", [run.meta["provenance"]])[-1]
-    if changed := [key for key in now if now[key] != then.get(key, now[key])]:
+    matter = now.keys() - {"runs_at_once"}  # of which the speed alone depends
+    if changed := [key for key in now if key in matter and now[key] != then.get(key, now[key])]:
         words = "; ".join(f"{key} {then[key]} → {now[key]}" for key in changed)
         run.state.task.execution.say(f"not as this run was before, so the bits may differ: {words}")
         noted = {"step": run.state.step, **now}

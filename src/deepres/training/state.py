@@ -64,7 +64,7 @@ class RunState:
         if self.step % self.task.recipe.log_every == 0 or self.task.ends_phase(self.step):
             self.noted = 0
 
-    def images_per_s(self) -> float:
+    def take_images_per_s(self) -> float:
         """Return how fast training was since this was last asked."""
         self.count_time()
         speed = self._images / (self.seconds - self._logged_seconds)
@@ -81,18 +81,19 @@ class RunState:
         """Leave the time since the last ``count_time`` out."""
         self._counted_until = time.monotonic()
 
-    def check_finite(self) -> None:
-        """Make sure that what was trained since the last log are numbers, and all weights too.
+    def check_finite(self) -> Tensor:
+        """Check that all losses since the last log, and all weights, are finite; return ``means``.
 
         Raises:
-            Diverged: one is NaN or infinite; its tensor is named.
+            Diverged: one is NaN or infinite; its step or tensor is named.
         """
-        self.means()
+        means = self.means()
         weights = self.task.model.state_dict()
         finite = torch.stack([tensor.isfinite().all() for tensor in weights.values()])
         if not finite.all():
             name = list(weights)[int((~finite).nonzero()[0])]
             raise _diverged(f"{name} is not finite", self.step)
+        return means
 
     def save(self, folder: RunFolder) -> None:
         """Make this the run's checkpoint; only the leader writes.
@@ -100,11 +101,10 @@ class RunState:
         Raises:
             Diverged: it is not worth keeping: a loss or a weight is not finite.
         """
-        self.check_finite()
+        window = torch.zeros_like(self.window, device="cpu")
+        window[: self.noted] = self.check_finite()
         self.count_time()
-        noted = torch.zeros_like(self.window, device="cpu")
-        noted[: self.noted] = self.means()
-        own = self.task.state_dict()
+        of_task = self.task.state_dict()
         if self.world.leader:
             events, digest = folder.sync_events()
             save_checkpoint(
@@ -116,8 +116,8 @@ class RunState:
                     "events_sha256": digest,
                     "seconds": self.seconds,
                     "noted": self.noted,
-                    "window": noted,
-                    "task": own,
+                    "window": window,
+                    "task": of_task,
                     "model": self.task.model.state_dict(),
                     "optimizer": self.task.optimizer.state_dict(),
                 },
@@ -139,6 +139,8 @@ class RunState:
             self.task.load_state_dict(state["task"])
             self.task.model.load_state_dict(state["model"])
             load_optimizer(self.task.optimizer, state["optimizer"])
+        except torch.OutOfMemoryError:
+            raise  # it says nothing about the checkpoint
         except (KeyError, RuntimeError, ValueError, IndexError) as error:
             raise UserError(
                 f"{folder.checkpoint} is not of this run and version: {error}"
@@ -154,7 +156,7 @@ def identity(recipe: Recipe, seed: int) -> dict[str, Any]:
 def _check_same_run(state: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
     """Make sure that ``state`` and the events up to it are of the run that ``folder`` says.
 
-    A checkpoint of before it knew its run is taken for the run's.
+    Checkpoints of versions that did not store the run are accepted.
 
     Raises:
         UserError: they are not; the fields that differ are named.

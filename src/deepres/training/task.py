@@ -18,11 +18,11 @@ D = TypeVar("D")
 class Task(ABC, Generic[R, D]):
     """A network, its optimizer and its data, between two steps.
 
-    A task is a file of its own with these methods, and a recipe. What only it has, such as phases
-    or a warm-up, stays in it, and in its ``state_dict``.
+    What only one kind of task has, such as phases or a warm-up, stays in it, and in its
+    ``state_dict``.
     """
 
-    kind: ClassVar[type[Recipe]]
+    recipe_type: ClassVar[type[Recipe]]
     """The class of its recipes."""
     command: ClassVar[str]
     """What goes on with a run of it, with ``--resume``."""
@@ -64,7 +64,10 @@ class Task(ABC, Generic[R, D]):
     @staticmethod
     @abstractmethod
     def describe(data: D) -> dict[str, Any]:
-        """Return what recipe.json has on the data, each part with a ``fingerprint``."""
+        """Return what recipe.json has on the data: ``data`` and, where they are apart, others.
+
+        Each part has a ``source``, in words, and a ``fingerprint``; a part can be None.
+        """
 
     @property
     def label(self) -> str:
@@ -94,7 +97,9 @@ class Task(ABC, Generic[R, D]):
 
     @abstractmethod
     def log(self, step: int, window: Tensor) -> Event:
-        """Return what the event of a log window says.
+        """Return what the event of a log window says: ``loss``, and more if there is more.
+
+        What depends on the window, such as the end of a warm-up, is decided here.
 
         Args:
             step: how many steps are done.
@@ -103,7 +108,15 @@ class Task(ABC, Generic[R, D]):
 
     @abstractmethod
     def evaluate(self, step: int, folder: RunFolder) -> list[Event]:
-        """Test what is trained, at the last step on all test images; return events by split."""
+        """Test what is trained, at the last step on all test images.
+
+        Returns:
+            Events, each with its ``split`` and what ``headline`` needs.
+        """
+
+    def headline(self, event: Event) -> str:
+        """Return the outcome of a test in a word or two."""
+        return f"{event['error_pct']:.2f} %"
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from deepres.models import create_model
 from deepres.models.stages import StagedNetwork
-from deepres.training.batchnorm import set_exact_statistics
+from deepres.training.batch_norm_statistics import set_exact_statistics
 
 
 def batches(*sizes: int) -> list[Tensor]:

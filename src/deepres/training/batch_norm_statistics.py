@@ -1,4 +1,7 @@
-"""BN statistics as the released models have them: averages over a large training sample (§3.4)."""
+"""BN statistics as the released models have them: averages over a large training sample.
+
+Appendix A fixes BN with such statistics before detectors are trained.
+"""
 
 from collections.abc import Callable, Iterable
 
