@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_up_runs import whole_meta
 from safetensors.torch import load_file, save_file
 
 from deepres import load_model
@@ -23,7 +24,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         network = create_model(recipe.model)
         classifier = Classifier(network, torch.rand(3, 32, 32), tuple("abcdefghij"))
         save_weights(tmp_path / name / "model.safetensors", classifier, {})
-        write_json(tmp_path / name / "recipe.json", {"recipe": recipe.to_dict()})
+        write_json(tmp_path / name / "recipe.json", whole_meta(recipe))
     return tmp_path
 
 

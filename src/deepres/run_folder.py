@@ -16,12 +16,24 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from deepres.errors import UserError, cannot_write
-from deepres.files import atomic_write, json_digest, not_through_links, read_json, write_json
+from deepres.files import (
+    atomic_write,
+    json_digest,
+    not_through_links,
+    parse_json,
+    read_file,
+    read_json,
+    strict,
+    write_json,
+)
+from deepres.json_shape import misfit
+from deepres.run_contents import checked, misfit_of_event, misfit_of_meta, misfit_of_result
 
 if sys.platform != "win32":
     import fcntl
@@ -138,7 +150,8 @@ class RunFolder:
         if not self.recipe.exists():
             raise UserError(f"{self.path} is not a run folder: it has no recipe.json")
         try:
-            return _in_todays_words(_apart(read_json(self.recipe))[0])
+            meta = _in_todays_words(_read(self.recipe)[0])
+            return checked(self.recipe, meta, misfit_of_meta)
         except UserError as error:
             raise UserError(
                 f"{error}. Without it a run cannot go on: start a new one in another folder"
@@ -146,7 +159,7 @@ class RunFolder:
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Write recipe.json."""
-        write_json(self.recipe, {**meta, DIGEST: json_digest(meta)})
+        write_json(self.recipe, {**meta, DIGEST: json_digest(strict(meta))})
 
     def read_result(self) -> dict[str, Any] | None:
         """Return the content of result.json; None: the run is not finished.
@@ -155,22 +168,24 @@ class RunFolder:
         """
         if not self.result.exists():
             return None
-        result, _ = _apart(read_json(self.result))
-        steps = self.read_meta_as_it_is()["recipe"]["steps"]
-        return _in_todays_words(result) if result.get("steps", steps) >= steps else None
+        recipe = self.read_meta_as_it_is()["recipe"]
+        result = strict(_in_todays_words(_read(self.result)[0]))
+        checked(self.result, result, partial(misfit_of_result, kind=recipe["kind"]))
+        return result if result.get("steps", recipe["steps"]) >= recipe["steps"] else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write result.json; the events are final."""
-        write_json(self.result, {**result, DIGEST: self._final_digests(result)})
+        write_json(self.result, {**result, DIGEST: self._final_digests(strict(result))})
 
     def altered(self) -> list[str]:
         """Return the names of the run's files that are not as they were written, of those known."""
-        meta, digest = _apart(read_json(self.recipe))
+        meta, digest = _read(self.recipe)
         names = [] if digest in (None, json_digest(meta)) else [self.recipe.name]
         if self.read_result() is not None:
-            result, digests = _apart(read_json(self.result))
+            result, digests = _read(self.result)
             now = self._final_digests(result)
-            names += [name for name in now if digests and digests.get(name) != now[name]]
+            then = digests if isinstance(digests, dict) else {}
+            names += [name for name in now if digests and then.get(name) != now[name]]
         return names
 
     def _final_digests(self, result: dict[str, Any]) -> dict[str, str]:
@@ -197,7 +212,7 @@ class RunFolder:
         """
         if not self.result.exists() or self.read_result() is not None:
             return
-        old = read_json(self.result)["steps"]
+        old = _read(self.result)[0]["steps"]
         for name in (EVALUATIONS, DETECTIONS, PR_CURVES):
             path = self.path / name
             aside = path.with_stem(f"{path.stem}-{old}steps")
@@ -208,20 +223,25 @@ class RunFolder:
         """Add a line to metrics.jsonl."""
         try:
             with open(self.metrics, "a", opener=not_through_links) as file:
-                file.write(json.dumps(event) + "\n")
+                file.write(json.dumps(strict(event), allow_nan=False) + "\n")
         except OSError as error:
             raise cannot_write(self.metrics, error) from error
 
     def read_events(self) -> list[Event]:
-        """Return the events so far; a last line that a kill or a full disk cut is left out."""
-        try:
-            return [json.loads(line) for line in self._lines()]
-        except ValueError as error:
-            raise UserError(f"{self.metrics} is damaged ({error}); restore it") from error
+        """Return the events so far; a last line that a kill or a full disk cut is left out.
+
+        Raises:
+            UserError: a line is damaged; it is named.
+        """
+        lines = {f"line {i} of {self.metrics}": line for i, line in enumerate(self._lines(), 1)}
+        return [
+            checked(name, strict(parse_json(line, name)), misfit_of_event)
+            for name, line in lines.items()
+        ]
 
     def _lines(self) -> list[bytes]:
         """Return the whole lines of metrics.jsonl."""
-        return self.metrics.read_bytes().split(b"\n")[:-1] if self.metrics.exists() else []
+        return read_file(self.metrics).split(b"\n")[:-1] if self.metrics.exists() else []
 
     def sync_events(self) -> tuple[int, str]:
         """Make the events so far survive a power cut; return how many there are, and a digest."""
@@ -261,8 +281,13 @@ class RunFolder:
                 file.writelines(line + b"\n" for line in lines)
 
 
-def _apart(content: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return what a file says, and the digest of it; None: it is of before there were any."""
+def _read(path: Path) -> tuple[dict[str, Any], Any]:
+    """Return what a file says, and the digest of it; None: it is of before there were any.
+
+    Raises:
+        UserError: it is missing, or holds no object.
+    """
+    content = checked(path, read_json(path), partial(misfit, shape={}))
     return {key: value for key, value in content.items() if key != DIGEST}, content.get(DIGEST)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from annotated_pictures import coco_folder, truth_as_found, voc_folder, voc_xml
+from made_up_runs import make_detection_run
 from PIL import Image
 from small_detection import TINY, narrow_networks, tiny_recipe, tiny_sets, tiny_voc
 
@@ -312,6 +313,6 @@ def test_without_torchvision_it_says_what_to_install(tmp_path: Path) -> None:
 def test_an_unfinished_run_says_how_to_finish_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "recipe.json").write_text('{"recipe": {"kind": "detection"}}')
+    make_detection_run(tmp_path, stopped_at=0)
     assert main(["detect", "evaluate", str(tmp_path)]) == 2
     assert f"finish it: deepres detect train --resume {tmp_path}" in capsys.readouterr().err

@@ -8,8 +8,9 @@ from typing import NoReturn
 import pytest
 
 from deepres.cli.main import main
-from deepres.cli.terminal import print_table, visible
+from deepres.cli.terminal import print_table
 from deepres.errors import UserError
+from deepres.visible import visible
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+from made_up_runs import whole_meta
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,9 +28,9 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("shortened_from", [None, 64_000])
 def test_learning_curves(tmp_path: Path, texts: list[str], shortened_from: int | None) -> None:
     run = RunFolder(tmp_path)
-    recipe = {"model": "resnet20", "steps": 100, "lr_drops": [50, 75]}
+    recipe = {"kind": "cifar10", "model": "resnet20", "steps": 100, "lr_drops": [50, 75]}
     recipe["shortened_from"] = shortened_from
-    run.write_meta({"recipe": recipe, "deviations": {"lr": 0.05}, "data": {"source": "CIFAR-10"}})
+    run.write_meta(whole_meta(recipe, deviations={"lr": 0.05}))
     for step in (50, 100):
         run.append_event({"step": step, "split": "train", "error_pct": 90 - step / 2})
         run.append_event({"step": step, "split": "test", "error_pct": 95 - step / 2})

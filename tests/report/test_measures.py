@@ -1,4 +1,3 @@
-import json
 import statistics
 from pathlib import Path
 
@@ -75,11 +74,15 @@ def test_nothing_from_unfinished_runs_or_before_they_were_extended(tmp_path: Pat
     assert response(make_run(tmp_path / "extended", **side_files)) is None
 
 
-@pytest.mark.parametrize("content", [{"layers": []}, {"std": 3}, {"std": ["x"]}, [1.0]])
-def test_a_damaged_side_file_is_named(tmp_path: Path, content: object) -> None:
-    run = make_run(tmp_path)
-    (tmp_path / "responses.json").write_text(json.dumps(content))
-    with pytest.raises(
-        UserError, match=r"responses\.json does not hold a list of numbers as 'std'"
-    ):
-        response(run)
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ({"layers": []}, "std is missing"),
+        ({"std": 3}, "std is 3, expected a list"),
+        ({"std": ["x"]}, r"std\[0\] is 'x', expected a number or null"),
+        ([1.0], "it is a list, expected an object"),
+    ],
+)
+def test_a_damaged_side_file_is_named(tmp_path: Path, content: object, wrong: str) -> None:
+    with pytest.raises(UserError, match=rf"responses\.json is not as deepres writes it: {wrong};"):
+        make_run(tmp_path, responses=content)

@@ -2,8 +2,11 @@
 
 import argparse
 import webbrowser
+from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
+from deepres.cli.terminal import say, show
 from deepres.errors import UserError
 from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
@@ -21,11 +24,15 @@ def call(options: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
     if options.out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out is the page's name and must end in .html, got {options.out}")
-    runs = _find(options.runs)
+    left_out: list[str] = []
+    runs = _find(options.runs, left_out.append)
+    for why in left_out:
+        say(f"left out: {why}")
     finished = sum(run.result is not None for run in runs)
     sections = [_section(artefact, runs) for artefact in ARTEFACTS]
-    page = write_page(options.out, runs, [*sections, *_benchmarks(options.benchmarks)])
-    print(f"report on {len(runs)} runs, {finished} of them finished: {page}")
+    sections += _benchmarks(options.benchmarks)
+    page = write_page(options.out, runs, sections, left_out)
+    show(f"report on {len(runs)} runs, {finished} of them finished: {page}")
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser to be found; open {page} yourself")
     return 0
@@ -33,8 +40,12 @@ def call(options: argparse.Namespace) -> int:
 
 def _section(artefact: Artefact, runs: list[Run]) -> Section:
     """Draw a table or figure of the paper, from all runs that have a part in it."""
-    drawn = draw(artefact.name, runs)
-    html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+    try:
+        drawn = draw(artefact.name, runs)
+        html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+    except UserError as error:  # the others need not wait
+        say(f"{artefact.title} is left out: {error}")
+        html = f"<p>{escape(str(error))}</p>"
     return Section(artefact.name, f"{artefact.title}: {artefact.shows}", html)
 
 
@@ -46,11 +57,11 @@ def _benchmarks(folder: Path | None) -> list[Section]:
     return [Section("benchmarks", "Benchmarks: deepres against its peers", shown)] if shown else []
 
 
-def _find(folders: list[Path] | None) -> list[Run]:
-    """Return the runs in ``folders``, or in those that are usual."""
+def _find(folders: list[Path] | None, left_out: Callable[[str], None]) -> list[Run]:
+    """Return the runs in ``folders``, or in those that are usual; say which cannot be read."""
     for folder in folders or []:
         if (folder / "recipe.json").exists():
             raise UserError(f"{folder} is itself a run; give the folder it is in: {folder.parent}")
         if not folder.is_dir():
             raise UserError(f"--runs {folder}: no such folder")
-    return find_runs(folders or [RUNS, results_folder()])
+    return find_runs(folders or [RUNS, results_folder()], left_out)

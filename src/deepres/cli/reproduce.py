@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from deepres.cli.terminal import open_data, print_table, say
+from deepres.cli.terminal import open_data, print_table, say, show
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import ImageNetRecipe
@@ -51,7 +51,7 @@ def call(options: argparse.Namespace) -> int:
     label = artefacts[0].name if len(artefacts) == 1 else "reproduce"
     runs = planned(artefacts)
     if is_leader() and (left := [run for run in runs if run.state() != "finished"]):
-        seconds = time_left(left, find_runs([options.runs]), device)
+        seconds = time_left(left, find_runs([options.runs], say), device)
         say(f"to train: {len(left)} of {len(runs)} runs, about {in_words(sum(seconds.values()))}")
     try:
         execute_plan(label, runs, data, device=options.device, workers=options.workers, say=say)
@@ -63,7 +63,7 @@ def call(options: argparse.Namespace) -> int:
     for artefact in artefacts:
         ensembles = []
         if artefact.by_hand:
-            own = find_runs([options.runs])
+            own = find_runs([options.runs], say)
         else:
             own = [read_run(run.folder) for run in planned([artefact])]
         if artefact.name == "table5":
@@ -105,10 +105,12 @@ def possible(
 
 
 def _save(artefact: Artefact, drawn: Table | Figure, folder: Path) -> None:
-    if isinstance(drawn, Table):
-        print(as_text(drawn))
-    files = save(drawn, artefact.name, folder)
-    print(f"{artefact.name}: {' '.join(map(str, files))}")
+    try:
+        files = save(drawn, artefact.name, folder)
+    finally:
+        if isinstance(drawn, Table):
+            show(as_text(drawn))
+    show(f"{artefact.name}: {' '.join(map(str, files))}")
 
 
 def show_list(
@@ -117,7 +119,7 @@ def show_list(
     """Print each artefact, how many of its runs are finished, and what the rest would take."""
     runs = {run.folder: run for each in planned.values() for run in each}
     unfinished = [run for run in runs.values() if run.state() != "finished"]
-    seconds = time_left(unfinished, find_runs([folder]), device, measure)
+    seconds = time_left(unfinished, find_runs([folder], say), device, measure)
     rows = []
     for artefact, needed in planned.items():
         missing = [run.folder for run in needed if run.folder in seconds]

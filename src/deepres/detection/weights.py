@@ -10,16 +10,22 @@ from deepres.detection.faster_rcnn import Detector
 from deepres.errors import UserError
 from deepres.models import create_model
 from deepres.models.weights import (
+    ARCHITECTURE,
     DETECTOR,
     INPUT_MEAN,
     INPUT_STD,
+    building_from,
     check_fit,
+    check_notes,
     read_weights,
     take_preparation,
     weights_file,
     write_weights,
 )
 from deepres.recipes.detector import DetectorSettings
+
+NOTED = {"architecture": ARCHITECTURE, "settings": dict, "classes": [str]}
+"""Of a detector's tensors."""
 
 
 def save_detector(path: Path, detector: Detector, meta: dict[str, Any]) -> None:
@@ -60,14 +66,13 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
             "or train one on these weights"
         )
     described = meta[DETECTOR]
+    check_notes(described, NOTED, file)
     mean, std = take_preparation(tensors, file)
-    settings = DetectorSettings.from_dict(described["settings"])
-    try:
+    with building_from(file):
+        settings = DetectorSettings.from_dict(described["settings"])
         with torch.device("meta"):
             network = create_model(**described["architecture"])
-    except TypeError as error:
-        raise UserError(f"{file} was written by another version of deepres: {error}") from error
-    detector = Detector(network, mean, std, described["classes"], settings)
+        detector = Detector(network, mean, std, described["classes"], settings)
     check_fit(detector.state_dict(), tensors, file)
     detector.load_state_dict(tensors, assign=True)
     detector.eval().to(device)

@@ -1,11 +1,14 @@
 """Weight files: safetensors, with the architecture and the input's mean inside."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -13,6 +16,7 @@ from deepres.bundled_weights import bundled_run
 from deepres.checkpoint import digest_of
 from deepres.errors import UserError
 from deepres.files import atomic_write
+from deepres.json_shape import Number, Shape, misfit
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.fuse import fuse_for_inference
@@ -25,6 +29,15 @@ METADATA, DIGEST = "deepres", "sha256"
 DETECTOR, LOCALIZER = "detector", "localizer"  # notes that such a file has, a classifier's has not
 WEIGHTS = "model.safetensors"
 RESTORE = "restore it from a copy (a run's is written again by --resume)"
+SIDE = Number(1, 1 << 14, whole=True)
+ARCHITECTURE = {"name": str, "num_classes?": (Number(1, 1e6, whole=True), None)}
+CLASSIFIER = {
+    **{"architecture": ARCHITECTURE, "classes": [str]},
+    **{"crop": SIDE, "short_side": SIDE},
+}
+"""What is noted of a classifier's tensors."""
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
+"""What tensors may hold: numbers, and the counters of BN."""
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -72,16 +85,18 @@ def load_model(
     for kind in (DETECTOR, LOCALIZER):
         if kind in meta:
             raise UserError(f"{file} holds a {kind}, and a classifier is asked for")
-    if not meta.keys() >= {"architecture", "classes", "crop", "short_side"}:
+    if not meta.keys() >= CLASSIFIER.keys():
         raise UserError(f"{file} was not written by deepres: it does not say its network")
-    halves = {name for name, tensor in tensors.items() if tensor.dtype == torch.float16}
-    tensors |= {name: tensors[name].float() for name in halves}
+    check_notes(meta, CLASSIFIER, file)
     mean, std = take_preparation(tensors, file)
-    try:
-        with torch.device("meta"):
-            network = create_model(**meta["architecture"])
-    except TypeError as error:
-        raise UserError(f"{file} was written by another version of deepres: {error}") from error
+    with building_from(file), torch.device("meta"):
+        network = create_model(**meta["architecture"])
+    if (count := network.architecture["num_classes"]) != len(meta["classes"]):
+        raise UserError(f"{file} names {len(meta['classes'])} classes for {count} of its network")
+    if meta["crop"] > meta["short_side"]:
+        raise UserError(
+            f"{file} cuts {meta['crop']} pixels out of images of {meta['short_side']}; {RESTORE}"
+        )
     check_fit(network.state_dict(), tensors, file)
     network.load_state_dict(tensors, assign=True)
     classifier = Classifier(
@@ -113,7 +128,7 @@ def weights_file(path: Path) -> Path:
         kind = RunFolder(path).read_meta().get("recipe", {}).get("kind", "")
         command = TRAINED.get(kind, ("", "deepres"))[1]
         raise UserError(
-            f"{path} has no {file.name} yet; finish it: {command} train --resume {path}"
+            f"{path} has no {file.name} yet; finish it: {command} train --resume {quote(str(path))}"
         )
     return file
 
@@ -122,7 +137,7 @@ def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path)
     """Compare a network's tensors with those of a file, strictly.
 
     Raises:
-        UserError: a tensor is missing, superfluous, or of another shape; it is named.
+        UserError: a tensor is missing, superfluous, or of another shape or kind; it is named.
     """
     for name, tensor in expected.items():
         if name not in found:
@@ -132,6 +147,11 @@ def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path)
                 f"{file} does not fit the network: {name} has shape {tuple(found[name].shape)}, "
                 f"expected {tuple(tensor.shape)}"
             )
+        if found[name].is_floating_point() != tensor.is_floating_point():
+            raise UserError(
+                f"{file} does not fit the network: {name} holds {_bare(found[name].dtype)}, "
+                f"expected {_bare(tensor.dtype)}"
+            )
     if extra := found.keys() - expected.keys():
         raise UserError(f"{file} does not fit the network: {min(extra)} is not part of it")
 
@@ -139,24 +159,60 @@ def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path)
 def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a .safetensors file, and what deepres noted about them; {} if nothing.
 
+    All numbers are float32, but for counters.
+
     Raises:
         UserError: the file cannot be read, is not as it was written, or holds numbers that no
             network has.
     """
+    if not file.is_file():
+        raise UserError(f"{file} is no regular file; give a run's folder or its {WEIGHTS}")
     try:
         with safe_open(file, framework="pt") as archive:
             header = archive.metadata() or {}
             meta = json.loads(header.get(METADATA, "{}"))
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged file can fail anywhere in its reader
         raise UserError(
             f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
         ) from error
+    check_notes(meta, {}, file)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES:
+            expected = ", ".join(map(_bare, DTYPES))
+            raise UserError(f"{file}: {name} holds {_bare(tensor.dtype)}, expected {expected}")
     # Files of others have no digest, nor have our earlier ones.
     if header.get(DIGEST, digest := weights_digest(tensors, header.get(METADATA, ""))) != digest:
         raise UserError(f"{file} is damaged: its content does not match its checksum; {RESTORE}")
+    for name in [name for name, tensor in tensors.items() if tensor.is_floating_point()]:
+        tensors[name] = tensors[name].float()
     check_numbers(tensors, file)
     return tensors, meta
+
+
+def check_notes(notes: Any, shape: Shape, file: Path) -> None:
+    """Make sure that what is noted of a file's tensors is what ``shape`` says.
+
+    Raises:
+        UserError: it is not.
+    """
+    if wrong := misfit(notes, shape):
+        raise UserError(f"{file} was not written by deepres: of its notes {wrong}")
+
+
+@contextmanager
+def building_from(file: Path) -> Iterator[None]:
+    """Turn whatever goes wrong as a network is built by a file's notes into a line that names it.
+
+    Raises:
+        UserError: something does.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    except Exception as error:
+        raise UserError(f"{file} was written by another version of deepres: {error}") from error
 
 
 def weights_digest(tensors: dict[str, Tensor], notes: str) -> str:
@@ -189,12 +245,25 @@ def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Te
     """Remove the input's mean and std from a file's tensors, and return them.
 
     Raises:
-        UserError: one is missing.
+        UserError: one is missing, or not one for three channels.
     """
     for name in (INPUT_MEAN, INPUT_STD):
         if name not in tensors:
             raise UserError(f"{file} does not fit the network: {name} is missing")
-    return tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
+    mean, std = tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
+    for name, tensor in ((INPUT_MEAN, mean), (INPUT_STD, std)):
+        of_channels = tensor.ndim in (1, 3) and len(tensor) == 3 and tensor.numel() > 0
+        of_channels &= name == INPUT_MEAN or tensor.numel() == 3
+        if not of_channels or not tensor.is_floating_point():
+            raise UserError(
+                f"{file} does not fit the network: {name} has shape {tuple(tensor.shape)} of "
+                f"{_bare(tensor.dtype)}, expected a number for each of 3 channels"
+            )
+    return mean, std
+
+
+def _bare(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:

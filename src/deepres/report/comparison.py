@@ -12,6 +12,7 @@ from deepres.report.curves import BOLD, THIN, Curve, Styles, curve_label, draw_c
 from deepres.report.pictures import nth_look
 from deepres.report.render import Table
 from deepres.report.runs import OUTCOMES, Run
+from deepres.visible import visible
 
 NOTHING = "–"
 
@@ -97,8 +98,8 @@ def _number(run: Run, key: str, form: Callable[[Any], str]) -> str:
 
 def labels(runs: Sequence[Run]) -> list[str]:
     """Return the names of the runs' folders, or their paths where names are not enough."""
-    names = [run.path.resolve().name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    names = [visible(run.path.resolve().name) for run in runs]
+    return names if len(set(names)) == len(names) else [visible(str(run.path)) for run in runs]
 
 
 def _differing(fields: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -5,7 +5,6 @@ import statistics
 from functools import partial
 from typing import Any
 
-from deepres.errors import UserError
 from deepres.report.detection_runs import tests_of
 from deepres.report.judging import Measure, Value
 from deepres.report.published import VALIDATION_IMAGES
@@ -70,7 +69,7 @@ def early_training_error(run: Run) -> Value | None:
 def response(run: Run) -> Value | None:
     """Return the mean over layers of the standard deviation of their responses."""
     stds = _layers(run, RESPONSES, "std")
-    if not stds:
+    if not stds or not all(map(math.isfinite, stds)):
         return None
     spread = _spread(stds)
     error = None if spread is None else spread / math.sqrt(len(stds))
@@ -112,13 +111,6 @@ def _spread(values: list[float]) -> float | None:
 def _layers(run: Run, file: str, key: str) -> list[float]:
     """Return a finished run's numbers by layer from a side file; none if it has no such file."""
     content: Any = run.side_file(file) if run.result else None
-    if content is None:
-        return []
-    try:
-        if content.get("steps", run.steps) != run.steps:  # measured before the run was extended
-            return []
-        return [float(value) for value in content[key]]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{run.path / file} does not hold a list of numbers as {key!r}; measure it again"
-        ) from error
+    if content is None or content.get("steps", run.steps) != run.steps:
+        return []  # not measured, or before the run was extended
+    return [math.nan if value is None else value for value in content[key]]

@@ -21,6 +21,7 @@ from deepres.report.render import as_html
 from deepres.report.runs import Run, computed, title
 from deepres.report.summary import STANDINGS, JudgedClaim, summary_line
 from deepres.report.tables import table6_in_short
+from deepres.visible import visible
 
 SIGNS: dict[Verdict, str] = {
     **{"holds": "✓", "does not hold": "✗", "undecided": "≈", "no run yet": "–"}
@@ -37,20 +38,28 @@ class Section:
     """With headings from <h3> on; pictures as <svg>. It is trusted."""
 
 
-def write_page(path: Path, runs: Iterable[Run], sections: Sequence[Section] = ()) -> Path:
+def write_page(
+    path: Path,
+    runs: Iterable[Run],
+    sections: Sequence[Section] = (),
+    left_out: Sequence[str] = (),
+) -> Path:
     """Write the report on ``runs`` into ``path``, whole or not at all."""
-    page = render_page(runs, sections)
+    page = render_page(runs, sections, left_out)
     with atomic_write(path) as file:
         file.write(page.encode())
     return path
 
 
-def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
+def render_page(
+    runs: Iterable[Run], sections: Sequence[Section] = (), left_out: Sequence[str] = ()
+) -> str:
     """Return the report on ``runs`` as HTML; the same runs give the same page.
 
     Args:
         runs: finished or not. What lies in two folders is shown once.
         sections: tables and figures, in the order of the page.
+        left_out: why runs that there are could not be read, a line each.
     """
     given = list(runs)
     groups = comparable(given)
@@ -71,8 +80,9 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         "computed": computed,
     }
     environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
-    return environment.get_template("page.html.jinja").render(
+    page = environment.get_template("page.html.jinja").render(
         runs=shown,
+        left_out=left_out,
         copies=len(given) - len(shown),
         finished=[run for run in shown if run.result],
         papers=[run for run in shown if run.is_papers],
@@ -87,6 +97,7 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         evidence=[_evidence(run, f"evidence-{i}") for i, run in enumerate(shown, start=1)],
         recipes=[_recipe(run) for run in shown],
     )
+    return visible(page)
 
 
 def _place(run: Run) -> tuple[str, str, int, str, bool, str, int]:
