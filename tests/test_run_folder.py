@@ -47,6 +47,17 @@ def test_rewinding_drops_what_will_be_logged_again(tmp_path: Path) -> None:
         folder.check_events(5, None)
 
 
+def test_what_json_cannot_say_is_null(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.append_event({"step": 1, "split": "test", "loss": float("inf")})
+    assert folder.metrics.read_text() == '{"step": 1, "split": "test", "loss": null}\n'
+    with folder.metrics.open("a") as file:
+        file.write('{"step": 2, "split": "test", "loss": NaN}\n')  # as it was once written
+    assert [event["loss"] for event in folder.read_events()] == [None, None]
+    folder.write_meta({**META, "deviations": {"lr": float("nan")}})
+    assert folder.read_meta()["deviations"] == {"lr": None}  # and no edit
+
+
 def test_damaged_metrics_are_named(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.metrics.write_text('{"step": 10, "split": "test"}\nrubbish\n{"step": 20}\n')

@@ -48,8 +48,8 @@ def misfit(value: Any, shape: Shape, name: str = "") -> str:
     if isinstance(shape, dict) and isinstance(value, dict):
         return _misfit_of_keys(value, shape, name)
     if isinstance(shape, list) and isinstance(value, list):
-        found = (misfit(each, shape[0], f"{name}[{i}]") for i, each in enumerate(value))
-        return next(filter(None, found), "")
+        each_misfit = (misfit(each, shape[0], f"{name}[{i}]") for i, each in enumerate(value))
+        return next(filter(None, each_misfit), "")
     if isinstance(shape, tuple):
         found = [misfit(value, each, name) for each in shape]
         # What came close says more than that it is none of them.

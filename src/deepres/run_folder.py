@@ -151,11 +151,12 @@ class RunFolder:
             raise UserError(f"{self.path} is not a run folder: it has no recipe.json")
         try:
             meta = _in_todays_words(_read(self.recipe)[0])
-            return checked(self.recipe, meta, misfit_of_meta)
+            checked(self.recipe, meta, misfit_of_meta)
         except UserError as error:
             raise UserError(
                 f"{error}. Without it a run cannot go on: start a new one in another folder"
             ) from error
+        return meta
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Write recipe.json."""

@@ -8,6 +8,7 @@ from PIL import Image
 
 from deepres.report.figures import confusion_matrix, learning_curves
 from deepres.run_folder import RunFolder
+from deepres.visible import visible
 
 
 @pytest.fixture
@@ -49,3 +50,14 @@ def test_confusion_matrix(tmp_path: Path, texts: list[str]) -> None:
     picture = confusion_matrix(counts, ["cat", "dog"], "2 % error", tmp_path / "confusion.png")
     assert picture.stat().st_size > 5_000
     assert {"7", "1", "0", "42", "cat", "dog", "2 % error"} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    "name", [r"$\frac$", "$", "a$b$c", "\u732b", "\u202ecat", "\ud800", "\x00"]
+)
+def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "confusion.svg"
+    confusion_matrix([[7, 1], [0, 42]], [name, "dog"], f"{name}: 2 % error", path)
+    drawn = path.read_text()
+    assert visible(name) in drawn
+    assert "\u202e" not in drawn

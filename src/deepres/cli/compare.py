@@ -2,6 +2,7 @@
 
 import argparse
 
+from deepres.cli.terminal import show
 from deepres.errors import UserError
 from deepres.report.comparison import comparison, recipe_differences, result_differences
 from deepres.report.pictures import PICTURES, save_picture
@@ -16,7 +17,11 @@ def call(options: argparse.Namespace) -> int:
     if options.out.suffix.lower() not in PICTURES:
         raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {options.out}")
     runs = [read_run(path) for path in options.runs]
-    for table in (recipe_differences(runs), result_differences(runs)):
-        print(as_text(table))
-    print(f"curves: {save_picture(comparison(runs), options.out)}")
+    figure, picture = comparison(runs), None
+    try:
+        picture = save_picture(figure, options.out)
+    finally:
+        for table in (recipe_differences(runs), result_differences(runs)):
+            show(as_text(table))
+    show(f"curves: {picture}")
     return 0

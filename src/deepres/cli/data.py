@@ -2,7 +2,7 @@
 
 import argparse
 
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.data.cifar10 import verify_cifar10
 from deepres.data.fetch import fetch_cifar10
 from deepres.errors import UserError
@@ -20,5 +20,5 @@ def call(options: argparse.Namespace) -> int:
             )
     else:
         fetch_cifar10(options.dir, say)
-    print(f"CIFAR-10 is complete in {options.dir}: 6 files, all with the official md5")
+    show(f"CIFAR-10 is complete in {options.dir}: 6 files, all with the official md5")
     return 0

@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.detection import improvements_of
-from deepres.cli.terminal import print_table, say
+from deepres.cli.terminal import print_table, say, show
 from deepres.data.images import open_image
 from deepres.errors import UserError
 from deepres.files import atomic_write
@@ -64,7 +64,7 @@ def call(options: argparse.Namespace) -> int:
                 names, found.scores.tolist(), found.boxes.tolist(), strict=True
             )
         ]
-        print(f"{path}: {len(rows)} found, drawn in {place}.png")
+        show(f"{path}: {len(rows)} found, drawn in {place}.png")
         if rows:
             print_table("", ["class", "score", "x1", "y1", "x2", "y2"], rows)
     if unreadable:

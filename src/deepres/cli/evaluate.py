@@ -3,10 +3,13 @@
 import argparse
 import json
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say
+import torch
+
+from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say, show
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
@@ -76,20 +79,14 @@ def call(options: argparse.Namespace) -> int:
         say(f"classes are matched in order: {which} have other names for them")
     if len(members) > 1:
         errors.append([f"ensemble of {len(members)}", *_errors(scores)])
-    _report(options, classifier.classes, scores, errors, source)
-    if options.save_scores:
-        save_scores(
-            options.save_scores,
-            scores,
-            classes=list(classifier.classes),
-            views=options.views,
-            weights=[file_digest(weights_file(path), "sha256") for path in options.weights],
-            provenance=json.dumps(provenance(device)),
-        )
-        print(f"scores: {options.save_scores}")
-    if options.submission:
-        write_submission(options.submission, scores, ids)
-        print(f"submission: {options.submission}")
+    written: list[str] = []
+    try:
+        for line in _write(options, classifier.classes, scores, errors[-1][1], source, ids, device):
+            written.append(line)
+    finally:  # whether it can be written or not: the numbers are what took the time
+        _print(options.views, classifier.classes, scores, errors, source)
+        for line in written:
+            show(line)
     return 0
 
 
@@ -111,7 +108,7 @@ def _test_images(
             "give --data"
         )
     data = data or str(IMAGENET_FOLDER)
-    images, classes = open_test_images(Path(data))
+    images, classes = open_test_images(Path(data), say)
     if len(classes) not in (0, len(classifier.classes)):
         raise UserError(
             f"{data} has {len(classes)} classes, but {weights} has {len(classifier.classes)}"
@@ -132,35 +129,57 @@ def _errors(scores: Scores) -> list[str]:
     return [f"{scores.error_pct(1):.2f}", f"{scores.error_pct(5):.2f}"]
 
 
-def _report(
+def _write(
     options: argparse.Namespace,
+    classes: tuple[str, ...],
+    scores: Scores,
+    error_pct: str,
+    source: str,
+    ids: list[int],
+    device: torch.device,
+) -> Iterator[str]:
+    """Write what was asked for and draw the confusion matrix; yield a line on each."""
+    path = options.picture or _default_picture(options.weights)
+    if scores.known and path and len(classes) <= CLASSES_SHOWN:
+        counts, title = scores.confusion().tolist(), f"{source}: {error_pct} % error"
+        yield f"confusion matrix: {confusion_matrix(counts, classes, title, path)}"
+    elif options.picture:
+        why = f"of more than {CLASSES_SHOWN} classes no matrix is drawn"
+        say(f"no {path}: {why if scores.known else 'without known classes there is no matrix'}")
+    if options.save_scores:
+        save_scores(
+            options.save_scores,
+            scores,
+            classes=list(classes),
+            views=options.views,
+            weights=[file_digest(weights_file(path), "sha256") for path in options.weights],
+            provenance=json.dumps(provenance(device)),
+        )
+        yield f"scores: {options.save_scores}"
+    if options.submission:
+        write_submission(options.submission, scores, ids)
+        yield f"submission: {options.submission}"
+
+
+def _print(
+    views: str,
     classes: tuple[str, ...],
     scores: Scores,
     errors: list[list[str]],
     source: str,
 ) -> None:
-    """Print and draw what was found."""
-    print_table("", [f"{options.views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
+    """Print what was found."""
+    print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
     if not scores.known:
-        if options.picture:
-            say(f"no {options.picture}: without known classes there is no confusion matrix")
-    else:
-        confusion = scores.confusion()
-        own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
-        order = list(range(len(own_errors)))
-        if len(order) > CLASSES_SHOWN:
-            order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
-        rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
-        worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
-        print_table(worst, ["class", "error (%)"], rows)
-        path = options.picture or _default_picture(options.weights)
-        if len(classes) <= CLASSES_SHOWN and path:
-            picture = confusion_matrix(
-                confusion.tolist(), classes, f"{source}: {errors[-1][1]} % error", path
-            )
-            print(f"confusion matrix: {picture}")
-        elif options.picture:
-            say(f"no {options.picture}: of more than {CLASSES_SHOWN} classes no matrix is drawn")
+        return
+    confusion = scores.confusion()
+    own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
+    order = list(range(len(own_errors)))
+    if len(order) > CLASSES_SHOWN:
+        order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
+    rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
+    worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
+    print_table(worst, ["class", "error (%)"], rows)
 
 
 def _default_picture(weights: list[Path]) -> Path | None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.models.exchange import export_weights
 
 
@@ -10,5 +10,5 @@ def call(options: argparse.Namespace) -> int:
     """Write, check, and name the files."""
     files = export_weights(options.weights, options.target, options.out, say, force=options.force)
     for file in files:
-        print(file)
+        show(str(file))
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.data.decoding import undecodable
 from deepres.data.imagenet import ILSVRC2012, SUFFIX, image_folders, verify_imagenet
 from deepres.data.imagenet_archives import prepare_imagenet
@@ -41,7 +41,7 @@ def _report(folder: Path, decode: bool) -> int:
             f"deepres data imagenet prepare SOURCE --dir {folder}"
         )
     test = f", {ILSVRC2012.test:,} test" if (folder / "test").is_dir() else ""
-    print(
+    show(
         f"ImageNet is complete in {folder}: {ILSVRC2012.train:,} training, {ILSVRC2012.val:,} "
         f"validation{test} images, {ILSVRC2012.classes:,} classes"
         + ("; all can be decoded" if decode else "")

@@ -7,8 +7,10 @@ from deepres.cli.runs import open_run
 from deepres.cli.terminal import print_table, say
 from deepres.errors import UserError
 from deepres.report.runs import RESPONSES
-from deepres.reproduction.measure import measure_responses
+from deepres.reproduction.measure import measure_responses, note_responses
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
+
+COLUMNS = ["std of responses", "3×3 layers", "first", "last", "mean", "smallest", "largest"]
 
 
 def call(options: argparse.Namespace) -> int:
@@ -19,14 +21,17 @@ def call(options: argparse.Namespace) -> int:
     device = resolve_device(options.device)
     make_repeatable(device)
     rows = []
-    for path in options.runs:
-        run = open_run(path, options.data, device)
-        say(f"measuring {path} on test images of {run.data.source}")
-        found = measure_responses(run, device, images=options.images, workers=options.workers)
-        std = found.std
-        numbers = (std[0], std[-1], mean(std), min(std), max(std))
-        cells = [str(len(std)), *(f"{number:.3f}" for number in numbers)]
-        rows.append([str(path / RESPONSES), *cells])
-    columns = ["std of responses", "3×3 layers", "first", "last", "mean", "smallest", "largest"]
-    print_table("", columns, rows)
+    try:
+        for path in options.runs:
+            run = open_run(path, options.data, device)
+            say(f"measuring {path} on test images of {run.data.source}")
+            found = measure_responses(run, device, images=options.images, workers=options.workers)
+            std = found.std
+            numbers = (std[0], std[-1], mean(std), min(std), max(std))
+            cells = [str(len(std)), *(f"{number:.3f}" for number in numbers)]
+            rows.append([str(path / RESPONSES), *cells])
+            note_responses(run, found, device)
+    finally:  # whether it can be written or not: the numbers are what took the time
+        if rows:
+            print_table("", COLUMNS, rows)
     return 0

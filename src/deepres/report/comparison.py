@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from deepres.errors import UserError
 from deepres.report.curves import BOLD, THIN, Curve, Styles, curve_label, draw_curve, set_axes
-from deepres.report.pictures import nth_look
+from deepres.report.pictures import as_label, nth_look
 from deepres.report.render import Table
 from deepres.report.runs import OUTCOMES, Run
 from deepres.visible import visible
@@ -34,7 +34,7 @@ def comparison(runs: Sequence[Run]) -> Figure:
         return _detectors(runs)
     figure = Figure(figsize=(7, 4.8 + 0.2 * len(runs)), layout="constrained")
     axes = figure.add_subplot()
-    for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
+    for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         name = label if run.model in label else f"{label}, {run.model}"
         curve = Curve(name, nth_look(i), [run])
         styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
@@ -50,7 +50,7 @@ def comparison(runs: Sequence[Run]) -> Figure:
 def _detectors(runs: Sequence[Run]) -> Figure:
     figure = Figure(figsize=(7, 6.5 + 0.2 * len(runs)), layout="constrained")
     losses, precisions = figure.subplots(2, 1, sharex=True)
-    for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
+    for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         color, marker = nth_look(i)
         losses.plot(*run.curve("train", "loss"), color=color, **THIN)
         line = BOLD | {"color": color, "marker": marker}

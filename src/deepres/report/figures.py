@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from deepres.report.detection_figures import detection_curves
-from deepres.report.pictures import BLUE, VERMILLION, save_picture
+from deepres.report.pictures import BLUE, VERMILLION, as_label, save_picture
 from deepres.report.runs import Run, read_run
 from deepres.run_folder import RunFolder
 
@@ -30,7 +30,7 @@ def learning_curves(folder: RunFolder) -> Path:
         length += f", shortened from the paper's {run.papers_steps:,}"
     if deviations := run.meta["deviations"]:
         length += "\n" + textwrap.fill(f"not the paper's: {describe(deviations)}", 76)
-    title = f"{run.model} on {run.meta['data']['source']}\n{length}"
+    title = as_label(f"{run.model} on {run.meta['data']['source']}\n{length}")
     figure.axes[0].set_title(title, fontsize=11)
     return save_picture(figure, run.path / "curves.png")
 
@@ -74,11 +74,12 @@ def confusion_matrix(
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
+    names = [as_label(name) for name in classes]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(as_label(title), fontsize=11)
     for (row, column), count in np.ndenumerate(matrix):
         color = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)

@@ -7,6 +7,7 @@ picture printed in grey can be read as well.
 import bisect
 import io
 import re
+import warnings
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 
 from deepres.errors import UserError
 from deepres.files import atomic_write
+from deepres.visible import visible
 
 PICTURES = (".png", ".svg", ".pdf")
 """The endings that a picture's name may have."""
@@ -43,6 +45,11 @@ def look_of(network: str) -> Look:
     return LOOKS[bisect.bisect_left(DEPTHS, depth)]
 
 
+def as_label(text: str) -> str:
+    """Return a name from a file or of one as Matplotlib draws it as it is: no formula, no mark."""
+    return visible(text).replace("$", r"\$")
+
+
 def save_picture(figure: Figure, path: Path) -> Path:
     """Write ``figure`` in the form that the ending of ``path`` stands for.
 
@@ -70,6 +77,8 @@ def _rendered(figure: Figure, form: str) -> bytes:
     # Without these an SVG would hold random names and the time of day.
     dated = {"svg": "Date", "pdf": "CreationDate"}
     metadata = {dated[form]: None} if form in dated else None
-    with mpl.rc_context({"svg.hashsalt": "deepres", "svg.fonttype": "none"}):
+    settings = {"svg.hashsalt": "deepres", "svg.fonttype": "none"}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another alphabet
         figure.savefig(picture, format=form, dpi=150, metadata=metadata)
     return picture.getvalue()

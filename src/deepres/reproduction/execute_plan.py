@@ -15,7 +15,7 @@ from deepres.models.create import build_empty
 from deepres.progress import Part, Progress
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.report.runs import RESPONSES
-from deepres.reproduction.measure import hidden, measure_responses, score_run
+from deepres.reproduction.measure import hidden, measure_responses, note_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
@@ -134,7 +134,8 @@ def _measure(run: PlannedRun, state: State, data: Data, how: Hardware) -> None:
     if run.responses and not measured and how.world.leader:
         how.say(f"measuring the responses of {run.folder}")
         finished = trained_run(run.folder, data, how.target)
-        measure_responses(finished, how.target, workers=how.workers, progress=hidden)
+        found = measure_responses(finished, how.target, workers=how.workers, progress=hidden)
+        note_responses(finished, found, how.target)
 
 
 def work(recipe: CifarRecipe | ImageNetRecipe) -> float:

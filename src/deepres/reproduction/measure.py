@@ -33,7 +33,7 @@ def measure_responses(
     workers: int | None = None,
     progress: Callable[[str, int], Progress] = Progress,
 ) -> Responses:
-    """Measure how strongly a run's layers respond, and write it into its responses.json.
+    """Measure how strongly a run's layers respond.
 
     Args:
         run: it is not changed.
@@ -46,7 +46,11 @@ def measure_responses(
     source = make_data_source(data, run.recipe, run.feeding(device, workers))
     batches = (batch for batch, _ in source.test.batches(BATCH, ALONE))
     with progress(run.recipe.model, len(data.test)) as bar:
-        found = layer_responses(run.classifier, batches, bar.update)
+        return layer_responses(run.classifier, batches, bar.update)
+
+
+def note_responses(run: TrainedRun, found: Responses, device: torch.device) -> None:
+    """Write what was ``found`` of a run on ``device`` into its responses.json."""
     write_json(
         run.path / RESPONSES,
         {
@@ -56,11 +60,10 @@ def measure_responses(
             "layers": found.layers,
             "std": found.std,
             "images": found.images,
-            "data": f"{found.images:,} test images of {data.source}",
+            "data": f"{found.images:,} test images of {run.data.source}",
             "provenance": provenance(device),
         },
     )
-    return found
 
 
 def score_run(
