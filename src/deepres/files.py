@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 
 from deepres.errors import UserError, cannot_write
 
+MARK, MARKED_WITHIN = b"deepres", 4_000
+"""What pictures and pages hold in so many of their first bytes."""
+
 
 def not_through_links(path: str, flags: int) -> int:
     """Open a file as ``open`` does, for its ``opener``, but no symbolic link."""
@@ -113,6 +116,21 @@ def check_free(paths: Iterable[Path]) -> None:
                 f"{path} is there already and would be replaced; choose another name by --out, or "
                 "replace it by --force"
             )
+
+
+def check_ours(path: Path) -> None:
+    """Make sure that a file under a name that the user did not give himself is one of ours.
+
+    Pictures and pages that deepres writes say so at their beginning.
+
+    Raises:
+        UserError: there is another.
+    """
+    if path.exists() and not (path.is_file() and MARK in read_file(path)[:MARKED_WITHIN]):
+        raise UserError(
+            f"{path} is there already, and was not written by deepres; move it away, or choose "
+            "another name by --out"
+        )
 
 
 def json_digest(value: Any) -> str:

@@ -1,6 +1,7 @@
 """deepres data: fetch, unpack and check the data sets."""
 
 import argparse
+from shlex import quote
 
 from deepres.cli.terminal import say, show
 from deepres.data.cifar10 import verify_cifar10
@@ -16,7 +17,7 @@ def call(options: argparse.Namespace) -> int:
                 say(problem)
             raise UserError(
                 f"{len(problems)} of 6 files are missing or damaged; "
-                f"run: deepres data cifar10 --dir {options.dir}"
+                f"run: deepres data cifar10 --dir {quote(str(options.dir))}"
             )
     else:
         fetch_cifar10(options.dir, say)

@@ -18,6 +18,7 @@ from deepres.errors import UserError
 from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.score_files import save_scores, submission_ids, write_submission
 from deepres.evaluation.scores import Scores, average
+from deepres.files import check_ours
 from deepres.models import Classifier, load_model
 from deepres.models.weights import WEIGHTS, weights_file
 from deepres.progress import Progress
@@ -27,6 +28,8 @@ from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder
 from deepres.runtime import keep_freed_memory, make_repeatable
 
+CONFUSION = "confusion.png"
+"""In a run's folder, where the name is ours."""
 CLASSES_SHOWN = 20
 """With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
 
@@ -37,6 +40,9 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--picture must end in {' or '.join(PICTURES)}, got {options.picture}")
     if options.save_scores and options.save_scores.suffix != ".npz":
         raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
+    beside = options.picture or _default_picture(options.weights)
+    if beside and not options.picture and beside.name != CONFUSION:
+        check_ours(beside)
     keep_freed_memory()
     world, device = join_world(options.device)
     make_repeatable(device)
@@ -189,5 +195,5 @@ def _default_picture(weights: list[Path]) -> Path | None:
     file = weights_file(weights[0])
     folder = file.parent if os.access(file.parent, os.W_OK) else Path()
     if file.name == WEIGHTS and folder == file.parent:
-        return folder / "confusion.png"
-    return folder / f"{file.stem}.confusion.png"
+        return folder / CONFUSION
+    return folder / f"{file.stem}.{CONFUSION}"

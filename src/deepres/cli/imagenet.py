@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from shlex import quote
 
 from deepres.cli.terminal import say, show
 from deepres.data.decoding import undecodable
@@ -19,6 +20,11 @@ def call_prepare(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("deepres: stopped; the same command goes on from here")
         return 130
+    if not options.md5:
+        say(
+            "what the images hold was not compared with anything: --md5 compares the archives with "
+            "their official checksums, and verify --decode decodes every image"
+        )
     return _report(options.dir, decode=False)
 
 
@@ -38,7 +44,7 @@ def _report(folder: Path, decode: bool) -> int:
         raise UserError(
             f"{folder} is not ImageNet as it should be, for the {reasons} above; delete the "
             "folders of classes that are damaged or incomplete, then run: "
-            f"deepres data imagenet prepare SOURCE --dir {folder}"
+            f"deepres data imagenet prepare SOURCE --dir {quote(str(folder))}"
         )
     test = f", {ILSVRC2012.test:,} test" if (folder / "test").is_dir() else ""
     show(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deepres.cli.terminal import say, show
 from deepres.errors import UserError
+from deepres.files import check_ours
 from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
 from deepres.report.pictures import svg_text
@@ -22,8 +23,11 @@ RUNS = Path("runs")
 
 def call(options: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
-    if options.out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out is the page's name and must end in .html, got {options.out}")
+    out = options.out or Path("report.html")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out is the page's name and must end in .html, got {out}")
+    if not options.out:
+        check_ours(out)
     left_out: list[str] = []
     runs = _find(options.runs, left_out.append)
     for why in left_out:
@@ -31,7 +35,7 @@ def call(options: argparse.Namespace) -> int:
     finished = sum(run.result is not None for run in runs)
     sections = [_section(artefact, runs) for artefact in ARTEFACTS]
     sections += _benchmarks(options.benchmarks)
-    page = write_page(options.out, runs, sections, left_out)
+    page = write_page(out, runs, sections, left_out)
     show(f"report on {len(runs)} runs, {finished} of them finished: {page}")
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser to be found; open {page} yourself")

@@ -14,7 +14,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from deepres.errors import UserError
-from deepres.files import atomic_write
+from deepres.files import MARK, atomic_write
 from deepres.visible import visible
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -74,9 +74,11 @@ def svg_text(figure: Figure) -> str:
 
 def _rendered(figure: Figure, form: str) -> bytes:
     picture = io.BytesIO()
+    made_by = {"png": "Software", "svg": "Creator", "pdf": "Creator"}
     # Without these an SVG would hold random names and the time of day.
     dated = {"svg": "Date", "pdf": "CreationDate"}
-    metadata = {dated[form]: None} if form in dated else None
+    metadata = {made_by[form]: MARK.decode()}
+    metadata |= {dated[form]: None} if form in dated else {}
     settings = {"svg.hashsalt": "deepres", "svg.fonttype": "none"}
     with mpl.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another alphabet
