@@ -1,6 +1,7 @@
 """Images decoded side by side in worker processes, in an order that is known beforehand."""
 
 import os
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -17,6 +18,7 @@ from deepres.data.views import View, one_crop
 from deepres.data.workers import start_worker, worker_context
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.visible import visible
 
 T = TypeVar("T")
 
@@ -158,7 +160,11 @@ class ViewedImages(Dataset[Viewed]):
             except BadImage as error:
                 bad.append(str(error))
                 continue
-            rows.append(self._view(image, self._crop, self._short_side))
+            try:
+                rows.append(self._view(image, self._crop, self._short_side))
+            except BadImage as error:
+                bad.append(f"{self._images.names[i]}: {error}")
+                continue
             indices.append(i)
         views = [torch.from_numpy(np.stack(sizes)) for sizes in zip(*rows, strict=True)]
         return Viewed(torch.tensor(indices, dtype=torch.int64), views, bad)
@@ -173,7 +179,7 @@ class CentreCrops:
         short_side: of the scaled image, in pixels.
         workers: how many processes decode.
         device: where batches are wanted.
-        skip_bad: leave images out that cannot be decoded, instead of stopping there.
+        skip_bad: leave images out that cannot be decoded, and name them, instead of stopping there.
     """
 
     def __init__(
@@ -188,12 +194,20 @@ class CentreCrops:
     ) -> None:
         self._images, self._crop, self._short_side = images, crop, short_side
         self._workers, self._device, self._skip_bad = workers, device, skip_bad
+        self._named: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def batches(self, batch_size: int, world: World = ALONE) -> Generator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, batch_size: int, world: World = ALONE, *, name_bad: bool = True
+    ) -> Generator[tuple[Tensor, Tensor]]:
         """Yield this process's images (B, 3, crop, crop) uint8 and labels (B,); each goes to one.
+
+        Args:
+            batch_size: how many images at a time.
+            world: the processes that share them.
+            name_bad: say, once, which are left out.
 
         Raises:
             BadImage: a file cannot be decoded, and such are not to be skipped.
@@ -204,6 +218,10 @@ class CentreCrops:
             for indices, views, bad in stream:
                 if bad and not self._skip_bad:
                     raise BadImage(bad[0])
+                for line in bad if name_bad else ():
+                    if line not in self._named:  # they are tested many times
+                        self._named.add(line)
+                        print(visible(f"left out: {line}"), file=sys.stderr, flush=True)
                 if views:
                     images = views[0][:, 0].to(self._device, non_blocking=True)  # (B, H, W, 3)
                     labels = torch.tensor([int(self._images.labels[i]) for i in indices])
