@@ -27,6 +27,7 @@ from turns import peer_versions, ratios, seconds, spread, summary, take_turns, v
 from deepres.data.cifar10 import ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean
 from deepres.evaluation.scores import class_scores
+from deepres.execution import Execution, hidden
 from deepres.models import Classifier, create_model
 from deepres.models.fuse import fuse_for_inference
 from deepres.models.stages import StagedNetwork
@@ -94,7 +95,7 @@ def our_test(network: StagedNetwork, images: ImageSet, mean: Tensor, fold: bool)
     def test() -> int:
         if fold:
             fuse_for_inference(classifier.network, CPU)
-        scores = class_scores(classifier, images, "1-crop", device=CPU)
+        scores = class_scores(classifier, images, "1-crop", Execution(CPU, progress=hidden))
         return round(scores.error_pct() * len(images) / 100)
 
     return test

@@ -51,7 +51,7 @@ from turns import (
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10, ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean
-from deepres.distributed import ALONE
+from deepres.execution import Execution
 from deepres.models import create_model
 from deepres.models.complexity import total_cost
 from deepres.provenance import provenance
@@ -63,7 +63,7 @@ from deepres.runtime import (
     resolve_device,
 )
 from deepres.training.optim import make_optimizer
-from deepres.training.setup import How, make_step
+from deepres.training.step import make_step
 
 SIDES = OURS, CUDNN, PLAIN, COMPILED, CUSTOMARY = (
     *("ours", "ours, cuDNN", "ours, plain"),
@@ -108,7 +108,7 @@ def customary_batches(train: ImageSet, workers: int) -> Iterator[tuple[Tensor, T
 def our_batches(train: ImageSet, device: torch.device) -> Batches:
     """Batches as ``deepres train`` makes them."""
     mean = per_pixel_mean(train.images)
-    return Batches(train, mean, batch_size=BATCH_SIZE, pad=4, flip=True, seed=0, device=device)
+    return Batches(train, mean, section_4_2("resnet20"), 0, Execution(device))
 
 
 def customary_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], object]:
@@ -159,8 +159,8 @@ def our_step(
     network = create_model(model).to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_4_2(model), precision="fp32" if plain else "auto")
     optimizer, batches = make_optimizer(network, recipe), our_batches(train, device)
-    how = How(graph=not plain, fused_convolutions=side != CUDNN)
-    step = make_step(network, optimizer, batches.prepare, recipe, how, ALONE, device)
+    here = Execution(device, graph=not plain, fused_convolutions=side != CUDNN)
+    step = make_step(network, optimizer, batches.prepare, recipe, here)
     return lambda number: step(*batches.take(number))
 
 

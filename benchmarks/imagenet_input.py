@@ -36,6 +36,7 @@ from turns import ratios, spread, summary, take_turns, values, write_results
 
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.data.stream import CropStream, StreamedBatches
+from deepres.execution import Execution
 from deepres.provenance import provenance
 from deepres.recipes import ImageNetRecipe
 from deepres.recipes.imagenet import section_3_4
@@ -103,7 +104,7 @@ def ours(files: ImageFiles, recipe: ImageNetRecipe) -> Callable[[], object]:
     """The batches of ``deepres train``, with the float part on this core too."""
     keep_freed_memory()
     mean = torch.tensor(MEAN)[:, None, None].expand(3, recipe.crop, recipe.crop)
-    batches = StreamedBatches(files, mean, recipe, seed=0, device=CPU, workers=0)
+    batches = StreamedBatches(files, mean, recipe, 0, Execution(CPU, workers=0))
     steps = iter(range(recipe.steps))
     return lambda: batches(next(steps))
 

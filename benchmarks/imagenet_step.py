@@ -35,7 +35,7 @@ from turns import (
     write_results,
 )
 
-from deepres.distributed import ALONE
+from deepres.execution import Execution
 from deepres.models import create_model
 from deepres.models.complexity import total_cost
 from deepres.provenance import provenance
@@ -43,7 +43,7 @@ from deepres.recipes.imagenet import section_3_4
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
-from deepres.training.setup import How, make_step
+from deepres.training.step import make_step
 
 PEERS = ("torchvision", "timm", "torchvision, compiled", "timm, compiled")
 OURS = "ours"
@@ -86,7 +86,7 @@ def our_step(device: torch.device, images: Tensor, labels: Tensor) -> Callable[[
     network.train().to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_3_4("resnet50"), precision="bf16")
     optimizer = make_optimizer(network, recipe)
-    take = make_step(network, optimizer, as_they_are, recipe, How(), ALONE, device)
+    take = make_step(network, optimizer, as_they_are, recipe, Execution(device))
     return lambda: take(images, labels)
 
 

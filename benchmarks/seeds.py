@@ -13,7 +13,6 @@ import dataclasses
 import json
 import statistics
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ import torch
 from turns import ratios, spread, summary, take_turns, values, write_results
 
 from deepres.data.cifar10 import load_sample
-from deepres.progress import Progress
+from deepres.execution import Execution, hidden, say_nothing
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
+from deepres.training.classification import Classification
 from deepres.training.run import NewRun, train_together
-from deepres.training.setup import How
 
 AT_ONCE, IN_TURN = "at once", "in turn"
 
@@ -34,14 +33,13 @@ AT_ONCE, IN_TURN = "at once", "in turn"
 def measure(side: str, options: argparse.Namespace) -> dict[str, float]:
     """Train all seeds in this process; return the images per second of all together."""
     data = load_sample()
-    recipe = get_recipe(options.model).shortened(2 * options.steps + 1)
+    recipe = get_recipe(options.model).scaled_to(2 * options.steps + 1)
     recipe = dataclasses.replace(recipe, log_every=options.steps, eval_every=recipe.steps)
-    hidden = partial(Progress, shown=False)
-    how = How(device=options.device, say=lambda line: None, progress=hidden)
+    execution = Execution.on(options.device, say=say_nothing, progress=hidden)
     with tempfile.TemporaryDirectory() as scratch:
         runs = [NewRun(recipe, seed, Path(scratch) / str(seed)) for seed in range(options.seeds)]
         for group in [runs] if side == AT_ONCE else [[run] for run in runs]:
-            train_together(group, data, how)
+            train_together(Classification, group, data, execution)
         speeds = [second_window(run.folder) for run in runs]
     together = sum(speeds) if side == AT_ONCE else statistics.harmonic_mean(speeds)
     return {"images_per_s": together}

@@ -1,6 +1,7 @@
 import os
+import signal
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -9,6 +10,7 @@ import torch
 from small_imagenet import Ilsvrc2012, jpeg
 
 from deepres.data.cifar10 import Cifar10, load_sample
+from deepres.training.state import RunState
 
 # A busy machine is no defect.
 hypothesis.settings.register_profile("deepres", deadline=None)
@@ -39,6 +41,40 @@ def determinism_as_before() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     yield
     torch.use_deterministic_algorithms(before)
+
+
+@pytest.fixture
+def on_each_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[RunState], None]], None]:
+    """Call a function after each step that a run takes, from now on."""
+    true_record = RunState.record
+
+    def arm(call: Callable[[RunState], None]) -> None:
+        def record(state: RunState, outcome: torch.Tensor) -> None:
+            true_record(state, outcome)
+            call(state)
+
+        monkeypatch.setattr(RunState, "record", record)
+
+    return arm
+
+
+@pytest.fixture
+def interrupt_after(
+    on_each_step: Callable[[Callable[[RunState], None]], None],
+) -> Callable[[int], None]:
+    """Send this process a SIGTERM in the middle of the step with a number, once."""
+
+    def arm(step: int) -> None:
+        sent: list[int] = []
+
+        def interrupt(state: RunState) -> None:
+            if state.step == step and not sent:
+                sent.append(step)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        on_each_step(interrupt)
+
+    return arm
 
 
 @pytest.fixture(scope="session")

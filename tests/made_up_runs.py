@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from deepres.recipes import detection_recipe, get_recipe
-from deepres.recipes import deviations as deviations_of
 from deepres.recipes.localization import localization_recipe
 from deepres.recipes.schema import Recipe
 from deepres.report.published_detection import TABLE_7, TABLE_8
@@ -63,7 +62,7 @@ def make_run(
     """
     papers = get_recipe(model)
     length, wobble = steps or papers.steps, 1 + seed / 4
-    recipe = (papers.shortened(steps) if steps else papers).to_dict() | (deviations or {})
+    recipe = (papers.scaled_to(steps) if steps else papers).to_dict() | (deviations or {})
     source = source or ("CIFAR-10" if papers.kind == "cifar10" else "imagenet (1000 classes)")
     data = {"source": source, "location": "data", "fingerprint": fingerprint or source}
     meta = whole_meta(recipe, deviations=deviations or {}, seed=seed, data=data)
@@ -128,14 +127,14 @@ def make_detection_run(
         side_files: the contents of further JSON files beside it.
     """
     recipe = detection_recipe(dataset, model)
-    recipe = (recipe.shortened(steps) if steps else recipe).changed(list(settings))
+    recipe = (recipe.scaled_to(steps) if steps else recipe).changed(list(settings))
     source = source or PAPERS_DATA[dataset]
     more = {
         "initial_weights": {"file": "weights.safetensors"} if pretrained_on else None,
-        "detector": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
+        "network": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
     }
     data = {"images": images or TRAINING_IMAGES.get(source, 300)}
-    run = _begin(folder, recipe, deviations_of(recipe), seed, source, data, more)
+    run = _begin(folder, recipe, recipe.deviations(), seed, source, data, more)
     length = recipe.steps
     precisions = {"map_50_pct": map_50_pct} | ({} if map_pct is None else {"map_pct": map_pct})
     parts = (("objectness", "rpn_box_reg"), ("classifier", "box_reg"))
@@ -144,7 +143,7 @@ def make_detection_run(
         if step > (length if stopped_at is None else stopped_at):
             break
         risen = 1 - math.exp(-i / 8)
-        losses = {f"loss_{part}": 1.5 - risen for part in parts[(i - 1) // 10 % 2]}
+        losses = {f"loss_{part}": 1.5 - risen for part in parts[recipe.phase_of(step - 1) % 2]}
         run.append_event({"step": step, "split": "train", "loss": sum(losses.values()), **losses})
         if i > 20:
             split = "test" if i == 40 else "val"

@@ -27,7 +27,7 @@ TINY = [
 
 
 def tiny_recipe(steps: int = 8, schedule: str = "4-step", *settings: str) -> DetectionRecipe:
-    recipe = detection_recipe("folder", "resnet18", schedule).shortened(steps)
+    recipe = detection_recipe("folder", "resnet18", schedule).scaled_to(steps)
     return dataclasses.replace(recipe, log_every=3, eval_every=2).changed([*TINY, *settings])
 
 

@@ -74,7 +74,7 @@ class Ilsvrc2012:
     def write_train(self, train: dict[str, dict[str, bytes]]) -> None:
         self.write("train", tar_of({f"{wnid}.tar": tar_of(train[wnid]) for wnid in train}))
 
-    def write_devkit(self, wnids: list[str], truth: list[int]) -> None:
+    def write_devkit(self, wnids: list[str], truth: list[int], encoding: str = "utf-8") -> None:
         matlab = pytest.importorskip("scipy.io", reason="deepres[imagenet] brings it")
         fields = ["ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children"]
         fields += ["wordnet_height", "num_train_images"]
@@ -90,7 +90,7 @@ class Ilsvrc2012:
         data = "ILSVRC2012_devkit_t12/data"
         with tarfile.open(self.folder / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as tar:
             add(tar, f"{data}/meta.mat", meta.getvalue())
-            lines = "".join(f"{label}\n" for label in truth).encode()
+            lines = "".join(f"{label}\r\n" for label in truth).encode(encoding)
             add(tar, f"{data}/ILSVRC2012_validation_ground_truth.txt", lines)
 
     def tree(self) -> dict[str, bytes]:

@@ -74,7 +74,7 @@ def imagenet(
 
 
 def tiny_recipe(steps: int, *settings: str) -> LocalizationRecipe:
-    return localization_recipe("resnet8").shortened(steps).changed([*SETTINGS, *settings])
+    return localization_recipe("resnet8").scaled_to(steps).changed([*SETTINGS, *settings])
 
 
 def tiny_weights(path: Path, classes: tuple[str, ...] = ("n01", "n02")) -> Path:

@@ -20,7 +20,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("deepres.bundled_weights.results_folder", lambda: tmp_path)
     for name, steps in (("resnet8-s1", None), ("resnet8-s0", None), ("plain8-9steps-s0", 9)):
         recipe = get_recipe(name.partition("-")[0])
-        recipe = recipe.shortened(steps) if steps else recipe
+        recipe = recipe.scaled_to(steps) if steps else recipe
         network = create_model(recipe.model)
         classifier = Classifier(network, torch.rand(3, 32, 32), tuple("abcdefghij"))
         save_weights(tmp_path / name / "model.safetensors", classifier, {})

@@ -1,5 +1,6 @@
 """Several processes, as torchrun starts them, against one."""
 
+import dataclasses
 import json
 import os
 import re
@@ -13,12 +14,14 @@ import numpy as np
 import pytest
 import torch
 from pictures import image_folder
+from runs import on_cpu
 from safetensors.torch import load_file
 
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10
 from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import World
+from deepres.recipes.cifar10 import section_4_2
 from deepres.run_folder import RunFolder
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -53,10 +56,11 @@ def together(processes: int, folder: Path, *command: str) -> str:
 def test_the_shares_of_a_batch_make_it_up(processes: int, sample: Cifar10) -> None:
     train = sample.train.subset(slice(200))
     mean = per_pixel_mean(train.images)
-    options = {"batch_size": 48, "pad": 4, "flip": True, "seed": 1, "device": torch.device("cpu")}
-    whole = Batches(train, mean, **options)
+    recipe = dataclasses.replace(section_4_2("resnet20"), batch_size=48)
+    whole = Batches(train, mean, recipe, 1, on_cpu())
     shares = [
-        Batches(train, mean, world=World(rank, processes), **options) for rank in range(processes)
+        Batches(train, mean, recipe, 1, on_cpu(world=World(rank, processes)))
+        for rank in range(processes)
     ]
     for step in (0, 3, 4):
         images, labels = zip(*(share(step) for share in shares), strict=True)

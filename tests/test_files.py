@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deepres.errors import UserError
-from deepres.files import atomic_write, read_json, write_json
+from deepres.files import atomic_write, read_json, visible, write_json
 from deepres.run_folder import RunFolder
 
 
@@ -78,3 +78,10 @@ def test_no_write_follows_a_link_that_was_laid(tmp_path: Path) -> None:
     theirs.unlink()
     with pytest.raises(UserError, match=r"has metrics\.jsonl of an earlier run"):
         folder.check_absent()
+
+
+def test_hidden_files_are_not_visible(tmp_path: Path) -> None:
+    for name in ("b.xml", "a.xml", "._a.xml", ".b.xml", "c.txt"):
+        (tmp_path / name).touch()
+    assert visible(tmp_path, "*.xml") == [tmp_path / "a.xml", tmp_path / "b.xml"]
+    assert visible(tmp_path / "nowhere", "*.xml") == []

@@ -19,6 +19,7 @@ FOUNDATIONS = [
         "provenance",
         "files",
         "progress",
+        "execution",
         "checkpoint",
         "run_contents",
         "run_folder",

@@ -128,10 +128,11 @@ import torch
 from pathlib import Path
 from deepres.data.folder import open_image_folder
 from deepres.data.loading import CentreCrops
+from deepres.execution import Execution
 if __name__ == "__main__":
     files = open_image_folder(Path("data")).train
-    options = dict(workers=2, device=torch.device("cpu"), skip_bad=False)
-    batches = CentreCrops(files, 32, 37, **options).batches(4)
+    two = Execution(torch.device("cpu"), workers=2)
+    batches = CentreCrops(files, 32, 37, two, skip_bad=False).batches(4)
     next(batches)
 """
     )

@@ -9,32 +9,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepres.data.cifar10 import load_cifar10, load_sample
     from deepres.data.folder import open_image_folder
-    from deepres.evaluation.metrics import evaluate
+    from deepres.evaluation import evaluate
+    from deepres.execution import Execution
     from deepres.models import create_model, list_models, load_model
-    from deepres.recipes import get_recipe
+    from deepres.recipes import detection_recipe, get_recipe, localization_recipe
     from deepres.training import resume, train
 
+    __version__: str
+
 __all__ = [
+    "Execution",
+    "__version__",
     "create_model",
+    "detection_recipe",
     "evaluate",
     "get_recipe",
     "list_models",
     "load_cifar10",
     "load_model",
     "load_sample",
+    "localization_recipe",
     "open_image_folder",
     "resume",
     "train",
 ]
 
 _HOMES = {
+    "Execution": "execution",
     "create_model": "models",
-    "evaluate": "evaluation.metrics",
+    "detection_recipe": "recipes",
+    "evaluate": "evaluation",
     "get_recipe": "recipes",
     "list_models": "models",
     "load_cifar10": "data.cifar10",
     "load_model": "models",
     "load_sample": "data.cifar10",
+    "localization_recipe": "recipes",
     "open_image_folder": "data.folder",
     "resume": "training",
     "train": "training",
@@ -43,6 +53,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module(f"{__name__}.provenance").installed_version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from deepres.errors import UserError
 from deepres.runtime import resolve_device
@@ -60,6 +61,16 @@ class World:
         if self.size > 1:
             dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def sharing_gradients(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """Wrap ``network`` so that a backward pass takes the mean gradient of all processes."""
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(
+            network,
+            device_ids=[device] if device.type == "cuda" else None,
+            gradient_as_bucket_view=True,
+        )
 
     def gather(self, value: T) -> list[T]:
         """Return what each process gives as ``value``, anything that can be pickled, by rank."""

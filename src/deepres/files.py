@@ -104,6 +104,14 @@ def strict(value: Any) -> Any:
     return [strict(each) for each in value] if isinstance(value, list | tuple) else value
 
 
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """Return the paths in a folder that match, sorted, but those of hidden files.
+
+    macOS leaves a hidden file of its own beside each that it copies to other disks: ._a.xml.
+    """
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def check_free(paths: Iterable[Path]) -> None:
     """Make sure that no file is there yet under names that the user did not give himself.
 

@@ -44,7 +44,7 @@ EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 """What a detector's test leaves: pictures, and each class's precision against recall."""
-RENAMED = {"departures": "deviations"}
+RENAMED = {"departures": "deviations", "detector": "network"}
 """Keys of before, and what they are called now."""
 DIGEST = "sha256"
 """In a JSON file: the digest of the rest of it. Files of before have none."""
@@ -294,7 +294,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
 
 def _in_todays_words(content: dict[str, Any]) -> dict[str, Any]:
     """Return what a file says, with the keys that earlier versions called otherwise."""
-    return {RENAMED.get(key, key): value for key, value in content.items()}
+    content = {RENAMED.get(key, key): value for key, value in content.items()}
+    if isinstance(given := content.get("weights"), dict):  # a localization network's
+        content["initial_weights"] = {"file": given["path"], "sha256": given["sha256"]}
+        content["network"] = {key: given[key] for key in ("architecture", "mean", "std")}
+    return content
 
 
 def _digest_of_lines(lines: Iterable[bytes]) -> str:

@@ -4,6 +4,8 @@ import ctypes
 import hashlib
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -17,6 +19,17 @@ def derive_seed(*parts: object) -> int:
     """Return a 63-bit seed that is a function of ``parts`` alone, e.g. (seed, "crops", epoch)."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
+
+
+@contextmanager
+def initial_weights_of(seed: int) -> Iterator[None]:
+    """Draw the initial weights of ``seed``, the same on any device, for what is built meanwhile.
+
+    The caller's random state stays as it is.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+        yield
 
 
 def resolve_device(name: str) -> torch.device:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from pictures import image_folder
+from runs import train
 from safetensors import safe_open
 
 from deepres.cli.main import main
@@ -15,13 +16,12 @@ from deepres.evaluation import evaluate
 from deepres.models import load_model
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
-from deepres.training import train
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> Path:
     recipe = dataclasses.replace(
-        get_recipe("resnet8").shortened(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
+        get_recipe("resnet8").scaled_to(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
     )
     folder = tmp_path_factory.mktemp("run") / "run"
     train(recipe, folder, sample, device="cpu")
@@ -31,12 +31,12 @@ def run(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> Path:
 def test_the_error_before_and_after_and_weights_that_load(
     run: Path, sample: Cifar10, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = evaluate(load_model(run), sample.test).error_pct
+    before = evaluate(load_model(run), sample.test).error_pct()
     assert main(["batchnorm", str(run), "--images", "250", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     weights = run / "model.batchnorm.safetensors"
     assert f"weights: {weights}" in out
-    after = evaluate(load_model(weights), sample.test).error_pct
+    after = evaluate(load_model(weights), sample.test).error_pct()
     # 16 batches of 16: as many as it takes
     expected = f"{before:.2f} % before, {after:.2f} % with BN averages over 256 images"
     assert f"test error {expected}" in out
@@ -62,7 +62,7 @@ def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
 ) -> None:
     data = open_image_folder(image_folder(tmp_path / "data", train=4, val=2))
     recipe = dataclasses.replace(
-        get_recipe("resnet18").shortened(2),
+        get_recipe("resnet18").scaled_to(2),
         **{"batch_size": 4, "crop": 32, "short_side": (36, 40), "mean_images": 4},
     )
     train(recipe, tmp_path / "run", data, device="cpu", workers=0)

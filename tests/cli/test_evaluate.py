@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pictures import image_folder, picture
+from runs import on_cpu, train
 
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
@@ -22,7 +23,6 @@ from deepres.models import load_model, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.run_folder import EVALUATIONS
-from deepres.training import train
 
 Evaluated = Callable[..., tuple[str, str]]
 
@@ -31,7 +31,7 @@ Evaluated = Callable[..., tuple[str, str]]
 def runs(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> list[Path]:
     """Two tiny runs on CIFAR-10's sample."""
     recipe = dataclasses.replace(
-        get_recipe("resnet8").shortened(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
+        get_recipe("resnet8").scaled_to(12), batch_size=16, eval_every=12, lr=0.01, lr_drops=()
     )
     short = dataclasses.replace(sample, test=sample.test.subset(slice(50)))
     folder = tmp_path_factory.mktemp("runs")
@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder_run(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     """A tiny run on a folder of images."""
     recipe = dataclasses.replace(
-        get_recipe("resnet18").shortened(2),
+        get_recipe("resnet18").scaled_to(2),
         **{"batch_size": 4, "crop": 32, "short_side": (36, 40), "mean_images": 4},
     )
     run = tmp_path_factory.mktemp("folder") / "run"
@@ -153,8 +153,7 @@ def test_cifar_gets_all_views_too(
     for views in ("10-crop", "multi-scale"):
         out, err = evaluated(runs[1], "--views", views)
         assert computed(err)
-        cpu = torch.device("cpu")
-        scores = class_scores(load_model(runs[1]), short.test, views, device=cpu)
+        scores = class_scores(load_model(runs[1]), short.test, views, on_cpu())
         assert errors_of(runs[1], out)[0] == f"{scores.error_pct():.2f}"
 
 
@@ -185,8 +184,8 @@ def test_scoring_is_repeatable_on_any_device(
     runs: list[Path], evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[torch.device] = []
-    for command in ("evaluate", "predict"):
-        monkeypatch.setattr(f"deepres.cli.{command}.make_repeatable", asked.append)
+    for module in ("execution", "cli.predict"):
+        monkeypatch.setattr(f"deepres.{module}.make_repeatable", asked.append)
     evaluated(runs[0])
     picture(40, 40).save(tmp_path / "a.png")
     assert main(["predict", str(runs[0]), str(tmp_path / "a.png"), "--device", "cpu"]) == 0

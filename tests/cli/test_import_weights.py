@@ -73,7 +73,10 @@ def test_another_view_is_kept(checkpoint: Path, capsys: pytest.CaptureFixture[st
         ("--model resnet50 --from caffe", "a.pth is damaged or no .caffemodel"),
         ("--model resnet18 --from torchvision --out b.pth", "--out must end in .safetensors"),
         ("--model resnet18 --from torchvision --crop 257", "crop 257, short side 256"),
-        ("--model resnet18 --from torchvision --classes nowhere", "nowhere cannot be read"),
+        (
+            "--model resnet18 --from torchvision --classes nowhere",
+            "cannot read nowhere: No su",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(
@@ -106,3 +109,21 @@ def test_a_file_that_nobody_named_is_not_replaced(
     (checkpoint.parent / "names.txt").write_text("ant\nbee\ncat\n")
     assert main([*command, "--classes", str(checkpoint.parent / "names.txt"), "--force"]) == 0
     assert load_model(theirs).classes == ("ant", "bee", "cat")
+
+
+def test_of_several_networks_in_a_file_one_is_chosen(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    mean = {name: 2 * tensor for name, tensor in state.items()}
+    torch.save({"state_dict": state, "state_dict_ema": mean}, checkpoint)
+    command = ["import", str(checkpoint), "--model", "resnet18", "--from", "timm"]
+    assert main(command) == 0
+    out = checkpoint.with_name("resnet18-timm.safetensors")
+    said = capsys.readouterr().err
+    assert (
+        "taking state_dict_ema, a moving average of weights; another one by --key: state_" in said
+    )
+    assert torch.equal(load_model(out).network.conv1.weight, mean["conv1.weight"])
+    assert main([*command, "--key", "state_dict", "--force"]) == 0
+    assert torch.equal(load_model(out).network.conv1.weight, state["conv1.weight"])

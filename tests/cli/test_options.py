@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from deepres.cli.options import (
     bench,
@@ -65,11 +66,13 @@ sys.exit(", ".join(slow) or None)
 
 def test_the_package_gives_its_names_when_they_are_used() -> None:
     program = """
-import sys, deepres
+import importlib.metadata, sys, deepres
 assert "torch" not in sys.modules
+assert deepres.__version__ == importlib.metadata.version("deepres")
 from deepres import *
 for name in deepres.__all__:
-    assert callable(getattr(deepres, name)) and name in dir(deepres), name
+    assert name == "__version__" or callable(getattr(deepres, name)), name
+    assert name in dir(deepres), name
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
@@ -79,12 +82,12 @@ def test_what_is_offered_is_what_there_is() -> None:
     from deepres.data.detection.localization_views import LOCALIZATION_VIEWS
     from deepres.data.views import VIEWS
     from deepres.evaluation.scores import VIEWS_AT_ONCE
+    from deepres.execution import Execution
     from deepres.models.exchange import SOURCES, TARGETS
     from deepres.models.exchange.preparation import CROP, SHORT_SIDE
     from deepres.reproduction.measure import RESPONSE_IMAGES
     from deepres.speed.measure import DTYPES
     from deepres.speed.profile import COSTLIEST
-    from deepres.training.beginning import SAVE_EVERY_S
 
     assert option(evaluate, "--views").choices == list(VIEWS)
     assert option(localize_evaluate, "--class-views").choices == list(VIEWS)
@@ -94,7 +97,7 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert option(import_weights, "--crop").default == CROP
     assert option(import_weights, "--short-side").default == SHORT_SIDE
     assert option(responses, "--images").default == RESPONSE_IMAGES
-    assert option(train, "--save-every").default == SAVE_EVERY_S
+    assert option(train, "--save-every").default == Execution(torch.device("cpu")).save_every_s
     assert option(bench, "--precision").choices == list(DTYPES)
     assert f"{VIEWS_AT_ONCE} for inference" in option(bench, "--batch").help
     assert f"the {COSTLIEST} costliest" in option(bench, "--profile").help

@@ -3,20 +3,20 @@ import json
 from pathlib import Path
 
 import pytest
+from runs import train
 
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.evaluation.responses import layer_responses
 from deepres.models import load_model
 from deepres.recipes import get_recipe
-from deepres.training import train
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")
     for name in ("plain8", "resnet8"):
-        recipe = dataclasses.replace(get_recipe(name).shortened(2), batch_size=16)
+        recipe = dataclasses.replace(get_recipe(name).scaled_to(2), batch_size=16)
         train(recipe, folder / name, sample, device="cpu")
     return [folder / "plain8", folder / "resnet8"]
 

@@ -3,11 +3,11 @@ import json
 from pathlib import Path
 
 import pytest
+from runs import train
 
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.recipes import get_recipe
-from deepres.training import train
 
 ASKED = ["--data", "sample", "--device", "cpu", "--images", "16"]
 
@@ -34,7 +34,7 @@ def test_networks_at_initialisation(
 
 def test_a_run(tmp_path: Path, sample: Cifar10, capsys: pytest.CaptureFixture[str]) -> None:
     """Its weights before the first step are those of the name and the seed."""
-    recipe = dataclasses.replace(get_recipe("resnet8").shortened(1), batch_size=16, lr=1e-30)
+    recipe = dataclasses.replace(get_recipe("resnet8").scaled_to(1), batch_size=16, lr=1e-30)
     run = tmp_path / "run"
     train(recipe, run, sample, device="cpu", seed=3)
     assert main(["signals", str(run), *ASKED[2:]]) == 0

@@ -94,7 +94,7 @@ def test_what_is_wrong_is_named(
 def test_a_class_without_a_folder_in_train_is_named(tiny_imagenet: Path) -> None:
     table = tiny_imagenet / "val/val_annotations.txt"
     table.write_text("val_0.JPEG\tn09\t1\t2\t3\t4\n")
-    with pytest.raises(UserError, match=r"val_annotations\.txt: class 'n09' has no folder"):
+    with pytest.raises(UserError, match=r"val_annotations\.txt, line 1: class 'n09' has no folder"):
         open_image_folder(tiny_imagenet)
 
 
@@ -102,7 +102,20 @@ def test_a_class_without_a_folder_in_train_is_named(tiny_imagenet: Path) -> None
 def test_a_line_of_the_table_that_makes_no_sense_is_shown(tiny_imagenet: Path, line: str) -> None:
     table = tiny_imagenet / "val/val_annotations.txt"
     table.write_text(f"{line}\n{table.read_text()}")
-    with pytest.raises(UserError, match=rf"val_annotations\.txt: .*{line!r}"):
+    with pytest.raises(UserError, match=rf"val_annotations\.txt, line 1: .*{line!r}"):
+        open_image_folder(tiny_imagenet)
+
+
+def test_the_table_may_be_of_any_encoding_but_not_name_an_image_twice(tiny_imagenet: Path) -> None:
+    table = tiny_imagenet / "val/val_annotations.txt"
+    lines, expected = table.read_text(), open_image_folder(tiny_imagenet).test.names
+    for content in ("\ufeff" + lines, lines + "\r\n\r\n"):
+        for encoding in ("utf-8", "utf-16"):
+            table.write_bytes(content.encode(encoding))
+            assert open_image_folder(tiny_imagenet).test.names == expected
+    table.write_text(lines + "val_0.JPEG\tn01\n")
+    message = r"val_annotations\.txt has 'images/val_0\.JPEG' twice: line 2 and line 4"
+    with pytest.raises(UserError, match=message):
         open_image_folder(tiny_imagenet)
 
 

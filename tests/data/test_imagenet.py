@@ -40,11 +40,12 @@ def test_wrong_counts_are_named(prepared: Path) -> None:
     (train / ".n02000000.part").mkdir()
     (train / "n02000000/n02000000_0.JPEG").write_bytes(b"")
     (train / "n02000000/a.txt").write_text("hello")
+    (train / "n02000000/._n02000000_7.JPEG").write_bytes(b"of macOS")
     (val / "ILSVRC2012_val_00000009.JPEG").write_bytes(b"flat")
     (prepared / "test/ILSVRC2012_test_00000001.JPEG").unlink()
     assert verify_imagenet(prepared, COUNTS) == [
         f"{train}/n02000000/n02000000_0.JPEG is empty",
-        f"{train}/n02000000 holds what is no .JPEG file: a.txt",
+        f"{train}/n02000000 holds what is no .JPEG file: ._n02000000_7.JPEG, a.txt",
         f"{train} holds folders that are no classes: .n02000000.part",
         f"{train} has too few or too many images of some classes: n01000000 has 4, expected 5",
         f"{train} has 14 images, expected 15",

@@ -17,6 +17,7 @@ from deepres.data import imagenet_archives
 from deepres.data.download import file_digest
 from deepres.data.imagenet import load_classes, verify_imagenet
 from deepres.data.imagenet_archives import prepare_imagenet
+from deepres.data.imagenet_devkit import read_devkit
 from deepres.errors import UserError
 
 
@@ -314,6 +315,20 @@ def test_scipy_is_asked_for_where_it_is_needed(
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(UserError, match=r"run: pip install 'deepres\[imagenet\]'"):
         prepare(ilsvrc2012, tmp_path / "imagenet")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_development_kit_may_have_been_saved_anew(
+    ilsvrc2012: Ilsvrc2012, tmp_path: Path, encoding: str
+) -> None:
+    wnids = list(ilsvrc2012.val)
+    truth = [2, 3, 1, 2, 3, 1]
+    ilsvrc2012.write_devkit(wnids, truth)
+    archive = ilsvrc2012.folder / "ILSVRC2012_devkit_t12.tar.gz"
+    expected = read_devkit(archive, ilsvrc2012.counts)
+    assert expected.val_wnids == [wnids[label - 1] for label in truth]
+    ilsvrc2012.write_devkit(wnids, truth, encoding)
+    assert read_devkit(archive, ilsvrc2012.counts) == expected
 
 
 def test_another_development_kit_is_refused(ilsvrc2012: Ilsvrc2012, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import pytest
 import torch
 from pictures import image_folder
 from PIL import Image
+from runs import on_cpu
 from torchvision import transforms as reference
 
 from deepres.data.cifar10 import ImageSet
 from deepres.data.folder import ImageFiles, open_image_folder
 from deepres.data.images import BadImage
-from deepres.data.loading import CentreCrops, ViewedImages, in_parts, number_of_workers
+from deepres.data.loading import CentreCrops, ViewedImages, in_parts
 from deepres.data.views import multi_scale, one_crop
 from deepres.distributed import World
 from deepres.errors import UserError
@@ -30,7 +31,7 @@ def files(tmp_path: Path) -> ImageFiles:
 
 
 def crops(files: ImageFiles, workers: int = 0, skip_bad: bool = False) -> CentreCrops:
-    return CentreCrops(files, 32, 37, workers=workers, device=CPU, skip_bad=skip_bad)
+    return CentreCrops(files, 32, 37, on_cpu(workers=workers), skip_bad=skip_bad)
 
 
 def spoil(files: ImageFiles, *places: int) -> None:
@@ -128,13 +129,13 @@ def test_processes_divide_the_cores_among_their_workers(monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(12), raising=False)
     for processes, workers in (("1", 8), ("2", 6), ("5", 2), ("100", 1)):
         monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
-        assert number_of_workers(None) == workers
+        assert on_cpu().decoders == workers
 
 
 def test_the_number_of_workers_is_what_was_asked() -> None:
-    assert number_of_workers(0) == 0
+    assert on_cpu(workers=0).decoders == 0
     with pytest.raises(UserError, match="the number of workers must be 0 or more, got -1"):
-        number_of_workers(-1)
+        on_cpu(workers=-1)
 
 
 def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
@@ -144,10 +145,11 @@ import os, signal, torch
 from pathlib import Path
 from deepres.data.folder import open_image_folder
 from deepres.data.loading import CentreCrops
+from deepres.execution import Execution
 if __name__ == "__main__":
     files = open_image_folder(Path({str(tmp_path / "data")!r})).train
-    options = dict(workers=2, device=torch.device("cpu"), skip_bad=False)
-    batches = CentreCrops(files, 32, 37, **options).batches(4)
+    two = Execution(torch.device("cpu"), workers=2)
+    batches = CentreCrops(files, 32, 37, two, skip_bad=False).batches(4)
     next(batches)  # and keep the workers waiting for more
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import image_folder, picture
 from PIL import Image, ImageOps
+from runs import on_cpu
 from torchvision.transforms.v2 import functional as reference
 
 from deepres.data.crops import COLOUR_AXES, COLOUR_SCALES
@@ -20,7 +21,7 @@ from deepres.distributed import World
 from deepres.recipes import ImageNetRecipe, get_recipe
 
 CPU = torch.device("cpu")
-RECIPE = get_recipe("resnet18").shortened(8)
+RECIPE = get_recipe("resnet18").scaled_to(8)
 assert isinstance(RECIPE, ImageNetRecipe)
 RECIPE = dataclasses.replace(RECIPE, batch_size=6, crop=32, short_side=(36, 48))
 MEAN = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -31,9 +32,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ImageFiles:
     return open_image_folder(image_folder(tmp_path_factory.mktemp("data"), train=8, val=1)).train
 
 
-def batches(files: ImageFiles, recipe: ImageNetRecipe = RECIPE, **options) -> StreamedBatches:
-    usual = {"seed": 3, "device": CPU, "workers": 0}
-    return StreamedBatches(files, MEAN, recipe, **(usual | options))
+def batches(
+    files: ImageFiles, recipe: ImageNetRecipe = RECIPE, seed: int = 3, **settings
+) -> StreamedBatches:
+    return StreamedBatches(files, MEAN, recipe, seed, on_cpu(**{"workers": 0, **settings}))
 
 
 def assert_same_batch(a: tuple[torch.Tensor, ...], b: tuple[torch.Tensor, ...]) -> None:

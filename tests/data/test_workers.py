@@ -3,6 +3,7 @@ import signal
 import time
 
 import torch
+from runs import on_cpu
 from torch.utils.data import TensorDataset
 
 from deepres.data.loading import StepStream
@@ -11,7 +12,7 @@ from deepres.data.workers import worker_context
 
 def stream(workers: int) -> StepStream[tuple[torch.Tensor]]:
     squares = TensorDataset(torch.arange(12).square())
-    return StepStream(squares, 9, workers, torch.device("cpu"))
+    return StepStream(squares, 9, on_cpu(workers=workers))
 
 
 def test_a_stream_is_right_for_any_step() -> None:

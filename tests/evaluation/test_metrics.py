@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from deepres.data.cifar10 import ImageSet
 from deepres.distributed import World
 from deepres.errors import UserError
-from deepres.evaluation import evaluate
+from deepres.evaluation.metrics import validate
 
 
 def first_pixel_as_class(images: torch.Tensor) -> torch.Tensor:
@@ -22,7 +22,7 @@ def test_errors_and_confusion_by_hand() -> None:
     images = torch.tensor(said, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
     progress: list[int] = []
     data = ImageSet(images, torch.tensor(labels))
-    found = evaluate(first_pixel_as_class, data, batch_size=4, on_batch=progress.append)
+    found = validate(first_pixel_as_class, data, batch_size=4, on_batch=progress.append)
     assert found.confusion.tolist() == [[1, 0, 2], [1, 1, 0], [0, 0, 1]]
     assert (found.images, found.errors) == (6, 3)
     assert found.error_pct == 50.0
@@ -34,7 +34,7 @@ def test_errors_and_confusion_by_hand() -> None:
 def test_batches_do_not_matter() -> None:
     images = torch.randint(3, (101, 3, 2, 2), dtype=torch.uint8)
     data = ImageSet(images, torch.randint(3, (101,)))
-    found = [evaluate(first_pixel_as_class, data, batch_size=size) for size in (1, 10, 1000)]
+    found = [validate(first_pixel_as_class, data, batch_size=size) for size in (1, 10, 1000)]
     assert all(torch.equal(f.confusion, found[0].confusion) for f in found)
     assert all(f.loss == pytest.approx(found[0].loss) for f in found)
 
@@ -45,7 +45,7 @@ def test_the_top_5_error_is_that_of_a_plain_count(classes: int, seed: int) -> No
     logits = torch.randn(40, classes, generator=generator)
     labels = torch.randint(classes, (40,), generator=generator)
     images = torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 2, 2)
-    found = evaluate(
+    found = validate(
         lambda batch: logits[batch[:, 0, 0, 0].long()], ImageSet(images, labels), batch_size=7
     )
     missed = [
@@ -60,10 +60,10 @@ def test_the_top_5_error_is_that_of_a_plain_count(classes: int, seed: int) -> No
 def test_the_parts_of_all_processes_add_up(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     images = torch.randint(3, (101, 3, 2, 2), dtype=torch.uint8)
     data = ImageSet(images, torch.randint(3, (101,)))
-    alone = evaluate(first_pixel_as_class, data)
+    alone = validate(first_pixel_as_class, data)
     monkeypatch.setattr(World, "sum", lambda world, tensor: tensor)
     monkeypatch.setattr(World, "max", lambda world, *values: values)
-    parts = [evaluate(first_pixel_as_class, data, world=World(rank, size)) for rank in range(size)]
+    parts = [validate(first_pixel_as_class, data, world=World(rank, size)) for rank in range(size)]
     assert torch.equal(sum(part.confusion for part in parts), alone.confusion)
     assert sum(part.top5_errors for part in parts) == alone.top5_errors
     assert sum(part.loss * part.images for part in parts) / 101 == pytest.approx(alone.loss)
@@ -71,25 +71,25 @@ def test_the_parts_of_all_processes_add_up(size: int, monkeypatch: pytest.Monkey
 
 def test_a_process_without_images_shares_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     data = ImageSet(torch.zeros(1, 3, 2, 2, dtype=torch.uint8), torch.tensor([0]))
-    others = evaluate(first_pixel_as_class, data)
+    others = validate(first_pixel_as_class, data)
 
     def add_others(world: World, tensor: torch.Tensor) -> torch.Tensor:
         return tensor.add_(others.confusion) if tensor.dim() else tensor
 
     monkeypatch.setattr(World, "sum", add_others)
     monkeypatch.setattr(World, "max", lambda world, *values: [len(others.confusion)])
-    found = evaluate(first_pixel_as_class, data, world=World(1, 2))
+    found = validate(first_pixel_as_class, data, world=World(1, 2))
     assert torch.equal(found.confusion, others.confusion)
 
 
 def test_no_image_at_all_is_an_error() -> None:
     nothing = ImageSet(torch.zeros(0, 3, 2, 2, dtype=torch.uint8), torch.zeros(0).long())
     with pytest.raises(UserError, match="none of the 0 images can be decoded"):
-        evaluate(first_pixel_as_class, nothing)
+        validate(first_pixel_as_class, nothing)
 
 
 def test_a_class_without_images_has_no_error() -> None:
     images = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
-    found = evaluate(first_pixel_as_class, ImageSet(images, torch.tensor([0, 0])))
+    found = validate(first_pixel_as_class, ImageSet(images, torch.tensor([0, 0])))
     assert found.class_error_pct[0] == 0
     assert math.isnan(found.class_error_pct[1])

@@ -96,7 +96,7 @@ def test_what_is_no_cache_is_replaced(tmp_path: Path, write: Callable[[Path], ob
 
 def test_all_processes_compute_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the leader finds decides; the others have no file to look at."""
-    monkeypatch.setattr(World, "leaders", lambda world, value: leader_found)
+    monkeypatch.setattr(World, "broadcast_object", lambda world, value: leader_found)
     for leader_found in (False, True):
         computed: list[int] = []
         make: Callable[[], Scores] = lambda done=computed: done.append(1) or SCORES  # noqa: E731

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pictures import image_folder, save_pictures
 from PIL import Image
+from runs import NotingBar, on_cpu
 from torch import Tensor, nn
 from torchvision import transforms as reference
 
@@ -19,7 +20,7 @@ from deepres.data.images import BadImage
 from deepres.data.views import multi_scale
 from deepres.distributed import World
 from deepres.errors import UserError
-from deepres.evaluation import evaluate
+from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import Scores, average, class_scores, view_scores, window_side
 from deepres.models import Classifier, create_model
 from deepres.models.stages import StagedNetwork
@@ -193,7 +194,7 @@ def test_vgg16_is_tested_fully_convolutionally() -> None:
 @torch.inference_mode()
 def test_one_crop_is_the_softmax_of_the_centre(classifier: Classifier, files: ImageFiles) -> None:
     chain = reference.Compose([reference.Resize(74), reference.CenterCrop(64)])
-    found = class_scores(classifier, files, "1-crop", device=CPU)
+    found = class_scores(classifier, files, "1-crop", on_cpu())
     assert found.names == files.names
     assert found.labels.tolist() == list(files.labels)
     for i, name in enumerate(files.names):
@@ -206,7 +207,7 @@ def test_one_crop_is_the_softmax_of_the_centre(classifier: Classifier, files: Im
 def test_ten_crops_are_the_mean_softmax_of_torchvisions(
     classifier: Classifier, files: ImageFiles
 ) -> None:
-    found = class_scores(classifier, files, "10-crop", device=CPU, workers=1)
+    found = class_scores(classifier, files, "10-crop", on_cpu(workers=1))
     chain = reference.Compose([reference.Resize(74), reference.TenCrop(64)])
     for i, name in enumerate(files.names):
         ten = chain(Image.open(files.root / name))
@@ -224,7 +225,7 @@ def test_at_the_papers_sizes_ten_crops_are_torchvisions_and_the_dense_test_has_t
     mean = torch.rand(3, 224, 224)
     tested = Classifier(classifier.network, mean, tuple("abcdef"), short_side=256).eval()
     chain = reference.Compose([reference.Resize(256), reference.TenCrop(224)])
-    found = class_scores(tested, images, "10-crop", device=CPU)
+    found = class_scores(tested, images, "10-crop", on_cpu())
     window = window_side(tested, CPU)
     for i in range(len(images)):
         image = Image.open(images.root / images.names[i]).convert("RGB")
@@ -244,7 +245,7 @@ def test_many_scales_are_the_mean_over_sizes_and_mirror_images(
     classifier: Classifier, files: ImageFiles
 ) -> None:
     few = ImageFiles(files.root, files.names[1:4], files.labels[1:4])
-    found = class_scores(classifier, few, "multi-scale", device=CPU)
+    found = class_scores(classifier, few, "multi-scale", on_cpu())
     for i in range(len(few)):
         of_sizes = [
             view_scores(classifier, torch.from_numpy(views)[None], 2)[0]
@@ -259,8 +260,8 @@ def test_many_scales_are_the_mean_over_sizes_and_mirror_images(
 def test_cifars_images_get_what_evaluate_finds(sample: Cifar10) -> None:
     classifier = Classifier(create_model("resnet8"), torch.rand(3, 32, 32), sample.classes).eval()
     data = sample.test.subset(slice(0, 300))
-    scores = class_scores(classifier, data, "1-crop", device=CPU)
-    found = evaluate(classifier, data)
+    scores = class_scores(classifier, data, "1-crop", on_cpu())
+    found = validate(classifier, data)
     assert scores.error_pct() == pytest.approx(found.error_pct)
     assert scores.error_pct(5) == pytest.approx(found.top5_error_pct)
     assert torch.equal(scores.confusion(), found.confusion)
@@ -275,7 +276,7 @@ def test_processes_share_the_images_and_none_counts_twice(
     size: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    alone = class_scores(small, files, views, device=CPU)
+    alone = class_scores(small, files, views, on_cpu())
     handed_in: list[list[Tensor]] = []
 
     def note(world: World, tensor: Tensor) -> Tensor:
@@ -286,7 +287,7 @@ def test_processes_share_the_images_and_none_counts_twice(
         patch.setattr(World, "sum", note)
         for rank in range(size):
             handed_in.append([])
-            class_scores(small, files, views, device=CPU, world=World(rank, size))
+            class_scores(small, files, views, on_cpu(world=World(rank, size)))
     sums = [torch.stack(tensors).sum(0) for tensors in zip(*handed_in, strict=True)]
     assert sums[1].tolist() == [1] * len(files)
     torch.testing.assert_close(sums[0], alone.probabilities, atol=1e-5, rtol=0)
@@ -295,7 +296,7 @@ def test_processes_share_the_images_and_none_counts_twice(
     monkeypatch.setattr(World, "sum", lambda world, tensor: tensor.copy_(remaining.pop(0)))
     for rank in range(size):
         remaining = list(sums)
-        found = class_scores(small, files, views, device=CPU, world=World(rank, size))
+        found = class_scores(small, files, views, on_cpu(world=World(rank, size)))
         assert_same_scores(found, alone)
 
 
@@ -304,7 +305,7 @@ def test_a_bad_image_stops_the_test_by_its_name(
 ) -> None:
     bad = spoiled(files, tmp_path, 2)
     with pytest.raises(BadImage, match=r"002\.jpg: not an image .*--bad-images skip"):
-        class_scores(small, bad, "1-crop", device=CPU)
+        class_scores(small, bad, "1-crop", on_cpu())
 
 
 @pytest.mark.parametrize("views", ["1-crop", "multi-scale"])
@@ -313,34 +314,29 @@ def test_a_bad_image_is_left_out_and_no_other_takes_its_label(
     small: Classifier, files: ImageFiles, views: str, workers: int, tmp_path: Path
 ) -> None:
     few = ImageFiles(files.root, files.names[:5], files.labels[:5])
-    whole = class_scores(small, few, views, device=CPU)
+    whole = class_scores(small, few, views, on_cpu())
     bad = spoiled(few, tmp_path, 0, 3)
-    done: list[int] = []
-    found = class_scores(
-        *(small, bad, views),
-        device=CPU,
-        workers=workers,
-        skip_bad=True,
-        on_images=done.append,
-    )
+    bar = NotingBar()
+    here = on_cpu(workers=workers, progress=bar)
+    found = class_scores(small, bad, views, here, skip_bad=True)
     kept = [1, 2, 4]
     assert_same_scores(
         found,
         Scores(tuple(whole.names[i] for i in kept), whole.labels[kept], whole.probabilities[kept]),
     )
-    assert done[-1] == 5
+    assert bar.updates[-1] == 5
 
 
 def test_images_without_a_class_are_scored(small: Classifier, files: ImageFiles) -> None:
     images, _ = open_test_images(files.root)
-    found = class_scores(small, images, "1-crop", device=CPU)
+    found = class_scores(small, images, "1-crop", on_cpu())
     assert found.labels.tolist() == [-1] * 8
     assert np.isnan(found.error_pct())
 
 
 def test_a_folders_labels_are_its_classes(small: Classifier, tmp_path: Path) -> None:
     data = open_image_folder(image_folder(tmp_path, classes=3, train=1, val=2))
-    found = class_scores(small, data.test, "1-crop", device=CPU)
+    found = class_scores(small, data.test, "1-crop", on_cpu())
     assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
@@ -401,4 +397,4 @@ def test_nan_is_no_score(small: Classifier, sample: Cifar10) -> None:
     broken = copy.deepcopy(small)
     broken.network.state_dict()["fc.weight"].fill_(3e38)
     with pytest.raises(UserError, match="the network's answer is no finite number"):
-        class_scores(broken, sample.test.subset(slice(5)), "1-crop", device=CPU)
+        class_scores(broken, sample.test.subset(slice(5)), "1-crop", on_cpu())

@@ -1,7 +1,7 @@
 import pytest
 
 from deepres.errors import UserError
-from deepres.recipes import deviations, get_recipe, recipe_from_dict
+from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.recipes.cifar10 import HIGHWAYS, NETWORKS
 
 
@@ -31,7 +31,7 @@ def test_one_layer_residual_functions_are_a_departure() -> None:
     paper = get_recipe("resnet20")
     assert paper.model_options() == {}
     changed = paper.changed(["residual_layers=1"])
-    assert deviations(changed) == {"residual_layers": 1}
+    assert changed.deviations() == {"residual_layers": 1}
     assert changed.model_options() == {"residual_layers": 1}
     with pytest.raises(UserError, match="residual_layers must be 1 or 2, got 3"):
         paper.changed(["residual_layers=3"])
@@ -43,7 +43,7 @@ def test_one_layer_residual_functions_are_a_departure() -> None:
 def test_a_run_from_before_there_was_the_choice_loads() -> None:
     fields = get_recipe("resnet20").to_dict()
     del fields["residual_layers"]
-    assert recipe_from_dict(fields) == get_recipe("resnet20")
+    assert recipe_from_dict(fields, Recipe) == get_recipe("resnet20")
 
 
 @pytest.mark.parametrize("name", ["resnet21", "resnet2", "plain51", "vgg16", "x"])
@@ -54,8 +54,8 @@ def test_others_have_none(name: str) -> None:
 
 def test_deviations_from_the_paper_are_named() -> None:
     paper = get_recipe("resnet20")
-    assert deviations(paper) == {}
-    assert deviations(paper.shortened(1_000)) == {}
-    assert deviations(paper.changed(["lr=0.05", "flip=false"])) == {"lr": 0.05, "flip": False}
-    assert deviations(paper.extended(70_000)) == {"steps": 70_000}
-    assert deviations(paper.shortened(1_000).extended(2_000))["lr_drops"] == (500, 750)
+    assert paper.deviations() == {}
+    assert paper.scaled_to(1_000).deviations() == {}
+    assert paper.changed(["lr=0.05", "flip=false"]).deviations() == {"lr": 0.05, "flip": False}
+    assert paper.extended(70_000).deviations() == {"steps": 70_000}
+    assert paper.scaled_to(1_000).extended(2_000).deviations()["lr_drops"] == (500, 750)

@@ -6,14 +6,15 @@ from hypothesis import strategies as st
 
 from deepres.errors import UserError
 from deepres.recipes import (
-    classification_recipe_from_dict,
+    ClassificationRecipe,
+    DetectionRecipe,
+    LocalizationRecipe,
+    Recipe,
     detection_recipe,
-    detection_recipe_from_dict,
-    deviations,
     get_recipe,
+    localization_recipe,
     recipe_from_dict,
 )
-from deepres.recipes.localization import localization_recipe, localization_recipe_from_dict
 
 COCO = detection_recipe("coco", "resnet101")
 
@@ -30,12 +31,27 @@ def test_coco_is_trained_by_the_papers_numbers() -> None:
         assert {COCO.phase_of(steps[0]), COCO.phase_of(steps[-1])} == {phase}
 
 
-@pytest.mark.parametrize(("name", "test"), [("voc07+12", "voc2007-test"), ("voc07++12", None)])
-def test_voc_is_trained_by_faster_r_cnns_numbers(name: str, test: str | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "test", "regions", "drops"),
+    [
+        ("voc07+12", "voc2007-test", 60_000, [30_000]),
+        ("voc07++12", None, 100_000, [40_000, 80_000]),
+    ],
+)
+def test_voc_is_trained_by_the_references_numbers(
+    name: str, test: str | None, regions: int, drops: list[int]
+) -> None:
+    """Faster R-CNN's released code for proposals; Fast R-CNN's §5.3 for regions."""
     recipe = detection_recipe(name, "vgg16")
     assert (recipe.train_set, recipe.test_set) == (name, test)
-    assert [len(recipe.steps_of_phase(phase)) for phase in range(4)] == [80_000] * 4
-    assert recipe.lr_drops == (60_000, 140_000, 220_000, 300_000)
+    phases = [recipe.steps_of_phase(phase) for phase in range(4)]
+    assert [len(steps) for steps in phases] == 2 * [80_000, regions]
+    dropped = [
+        [drop - steps.start for drop in recipe.lr_drops if drop in steps] for steps in phases
+    ]
+    assert dropped == 2 * [[60_000], drops]
+    assert recipe.learning_rate(phases[1].stop - 1) == pytest.approx(0.001 * 0.1 ** len(drops))
+    assert recipe.learning_rate(phases[2].start) == 0.001
     assert (recipe.momentum, recipe.weight_decay, recipe.lr) == (0.9, 0.0005, 0.001)
     assert recipe.detector.anchor_sizes == (128, 256, 512)
 
@@ -46,16 +62,16 @@ def test_both_networks_are_trained_alike() -> None:
 
 
 def test_shortening_scales_each_phase() -> None:
-    short = COCO.shortened(16)
+    short = COCO.scaled_to(16)
     assert short.phase_starts == (4, 8, 12)
     rates = [short.learning_rate(step) for step in range(16)]
     assert rates == 4 * [0.001, 0.001, 0.001, 0.0001]
-    assert deviations(short) == {}
+    assert short.deviations() == {}
 
 
 @given(st.integers(4, 5_000))
 def test_any_length_has_four_phases(steps: int) -> None:
-    short = COCO.shortened(steps)
+    short = COCO.scaled_to(steps)
     lengths = [len(short.steps_of_phase(phase)) for phase in range(4)]
     assert sum(lengths) == steps
     assert max(lengths) - min(lengths) <= 1
@@ -67,36 +83,34 @@ def test_any_length_has_four_phases(steps: int) -> None:
 def test_joint_training_is_a_deviation() -> None:
     joint = detection_recipe("voc07+12", "resnet101", "joint")
     assert (joint.steps, joint.lr_drops, joint.phase_starts) == (80_000, (60_000,), ())
-    assert deviations(joint) == {"schedule": "joint"}
-    assert deviations(detection_recipe("voc07+12", "resnet101")) == {}
+    assert joint.deviations() == {"schedule": "joint"}
+    assert detection_recipe("voc07+12", "resnet101").deviations() == {}
 
 
 def test_a_recipe_survives_json() -> None:
-    changed = COCO.shortened(100).changed(["anchor_sizes=16,32", "roi_pooling=align", "masks=true"])
+    changed = COCO.scaled_to(100).changed(["anchor_sizes=16,32", "roi_pooling=align", "masks=true"])
     fields = json.loads(json.dumps(changed.to_dict()))
-    assert recipe_from_dict(fields) == changed == detection_recipe_from_dict(fields)
-    assert deviations(changed) == {"anchor_sizes": (16, 32), "roi_pooling": "align", "masks": True}
+    assert recipe_from_dict(fields, Recipe) == changed
+    assert recipe_from_dict(fields, DetectionRecipe) == changed
+    assert changed.deviations() == {"anchor_sizes": (16, 32), "roi_pooling": "align", "masks": True}
 
 
 def test_recipes_of_each_kind_are_told_apart() -> None:
     classifier, localizer = get_recipe("resnet20"), localization_recipe("resnet18")
     of_kind = {
-        "a classifier; use deepres train": (classification_recipe_from_dict, classifier),
-        "a detector; use deepres detect train": (detection_recipe_from_dict, COCO),
-        "a localization network; use deepres localize train": (
-            localization_recipe_from_dict,
-            localizer,
-        ),
+        "a classifier; use deepres train": (ClassificationRecipe, classifier),
+        "a detector; use deepres detect train": (DetectionRecipe, COCO),
+        "a localization network; use deepres localize train": (LocalizationRecipe, localizer),
     }
     for words, (_, recipe) in of_kind.items():
-        for read, own in of_kind.values():
+        for kind, own in of_kind.values():
             if own is recipe:
-                assert read(recipe.to_dict()) == recipe
+                assert recipe_from_dict(recipe.to_dict(), kind) == recipe
             else:
                 with pytest.raises(UserError, match=f"this run trains {words}"):
-                    read(recipe.to_dict())
+                    recipe_from_dict(recipe.to_dict(), kind)
     with pytest.raises(UserError, match="another version of deepres: it is of kind 'other'"):
-        localization_recipe_from_dict({"kind": "other"})
+        recipe_from_dict({"kind": "other"}, Recipe)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +137,7 @@ def test_a_value_that_cannot_be_meant_is_refused(assignment: str, message: str) 
 
 def test_too_few_steps_for_four_phases() -> None:
     with pytest.raises(UserError, match="needs at least 4 steps, got 3"):
-        COCO.shortened(3)
+        COCO.scaled_to(3)
 
 
 def test_an_unknown_data_set() -> None:

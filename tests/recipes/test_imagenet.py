@@ -4,7 +4,7 @@ import pytest
 
 from deepres.errors import UserError
 from deepres.models.create import build_empty
-from deepres.recipes import deviations, get_recipe, recipe_from_dict
+from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.recipes.imagenet import NETWORKS
 
 PAPER = get_recipe("resnet34")
@@ -26,8 +26,8 @@ def test_the_papers_numbers(name: str) -> None:
 def test_a_recipe_survives_json_with_all_that_can_be_set() -> None:
     changes = ["short_side=64,80", "crop=56", "shortcut=B", "lr_plateau=3", "lr_drops="]
     recipe = PAPER.changed([*changes, "pool=ceil"])
-    assert recipe_from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
-    assert deviations(recipe) == {
+    assert recipe_from_dict(json.loads(json.dumps(recipe.to_dict())), Recipe) == recipe
+    assert recipe.deviations() == {
         "lr_drops": (),
         "lr_plateau": 3,
         "shortcut": "B",
@@ -44,7 +44,7 @@ def test_what_is_set_of_the_network_builds_it_and_older_recipes_load() -> None:
     built = build_empty(recipe.model, **recipe.model_options()).architecture
     assert (built["pool"], built["stride_on"], built["shortcut"]) == ("ceil", "3x3", "B")
     older = {field: value for field, value in PAPER.to_dict().items() if field != "pool"}
-    assert recipe_from_dict(older) == PAPER
+    assert recipe_from_dict(older, Recipe) == PAPER
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@ import json
 import pytest
 
 from deepres.errors import UserError
-from deepres.recipes import get_recipe
-from deepres.recipes.localization import (
-    localization_deviations,
+from deepres.recipes import (
+    LocalizationRecipe,
+    get_recipe,
     localization_recipe,
-    localization_recipe_from_dict,
+    recipe_from_dict,
 )
 
 RECIPE = localization_recipe("resnet101")
@@ -20,14 +20,14 @@ def test_the_papers_numbers() -> None:
     assert RECIPE.test_short_side == 256
     rates = [RECIPE.learning_rate(step) for step in (0, 39_999, 40_000, 59_999)]
     assert rates == [0.01, 0.01, 0.001, 0.001]
-    assert localization_deviations(RECIPE) == {}
+    assert RECIPE.deviations() == {}
 
 
 def test_it_is_shortened_and_changed_like_others() -> None:
-    short = RECIPE.shortened(600).changed(["crop=56", "short_side=64,80", "anchor_sizes=14,28"])
+    short = RECIPE.scaled_to(600).changed(["crop=56", "short_side=64,80", "anchor_sizes=14,28"])
     assert short.lr_drops == (400,)
     assert short.test_short_side == 64
-    assert localization_deviations(short) == {
+    assert short.deviations() == {
         "crop": 56,
         "short_side": (64, 80),
         "anchor_sizes": (14, 28),
@@ -36,9 +36,11 @@ def test_it_is_shortened_and_changed_like_others() -> None:
 
 def test_it_survives_json() -> None:
     changed = RECIPE.changed(["stage=conv5_x", "bad_boxes=drop"])
-    assert localization_recipe_from_dict(json.loads(json.dumps(changed.to_dict()))) == changed
+    assert (
+        recipe_from_dict(json.loads(json.dumps(changed.to_dict())), LocalizationRecipe) == changed
+    )
     with pytest.raises(UserError, match="this run trains a classifier; use deepres train"):
-        localization_recipe_from_dict(get_recipe("resnet18").to_dict())
+        recipe_from_dict(get_recipe("resnet18").to_dict(), LocalizationRecipe)
 
 
 @pytest.mark.parametrize(

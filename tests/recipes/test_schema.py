@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepres.errors import UserError
-from deepres.recipes import get_recipe, recipe_from_dict
+from deepres.recipes import Recipe, detection_recipe, get_recipe, recipe_from_dict
 
 PAPER = get_recipe("resnet110")
 
 
 def test_shortening_scales_every_milestone() -> None:
-    short = PAPER.shortened(1_000)
+    short = PAPER.scaled_to(1_000)
     assert (short.steps, short.lr_drops, short.shortened_from) == (1_000, (500, 750), 64_000)
     assert (short.log_every, short.eval_every) == (25, 125)
     assert short.warm_up_until_error_pct == 80.0
@@ -19,19 +19,34 @@ def test_shortening_scales_every_milestone() -> None:
 
 @given(st.integers(1, 63_999))
 def test_any_length_can_be_shortened_to(steps: int) -> None:
-    short = PAPER.shortened(steps)
+    short = PAPER.scaled_to(steps)
     assert short.shortened_from == 64_000
     assert all(0 < drop < steps for drop in short.lr_drops)
     assert steps / short.log_every <= 640
 
 
-def test_a_run_cannot_be_shortened_to_its_own_length() -> None:
-    with pytest.raises(UserError, match="has 1 to 63999 steps, got 64000"):
-        PAPER.shortened(64_000)
+def test_its_own_length_is_no_other_and_none_is_none() -> None:
+    assert PAPER.scaled_to(64_000) is PAPER
+    with pytest.raises(UserError, match="a run has 1 step or more, got 0"):
+        PAPER.scaled_to(0)
+
+
+def test_a_longer_recipe_is_the_papers_in_proportion() -> None:
+    """§4.1's footnote: three times the iterations, under which plain nets degrade all the same."""
+    longer = PAPER.scaled_to(192_000)
+    assert (longer.steps, longer.lr_drops) == (192_000, (96_000, 144_000))
+    assert (longer.log_every, longer.eval_every) == (PAPER.log_every, PAPER.eval_every)
+    assert longer.deviations() == {}
+    assert longer.scaled_to(64_000).lr_drops == PAPER.lr_drops
+    detector = detection_recipe("coco", "resnet101").scaled_to(3 * 4 * 320_000)
+    assert detector.phase_starts == (960_000, 1_920_000, 2_880_000)
+    assert [detector.learning_rate(step) for step in (719_999, 720_000, 960_000)] == [
+        *(0.001, 0.0001, 0.001)
+    ]
 
 
 def test_extending_moves_the_end_alone() -> None:
-    longer = PAPER.shortened(1_000).extended(2_000)
+    longer = PAPER.scaled_to(1_000).extended(2_000)
     assert (longer.steps, longer.lr_drops, longer.shortened_from) == (2_000, (500, 750), 64_000)
     assert PAPER.extended(64_000) == PAPER  # the same command again, after an interruption
     with pytest.raises(UserError, match="the run has 64000 steps; to extend it give more"):
@@ -39,22 +54,22 @@ def test_extending_moves_the_end_alone() -> None:
 
 
 def test_a_recipe_survives_json() -> None:
-    assert recipe_from_dict(json.loads(json.dumps(PAPER.to_dict()))) == PAPER
+    assert recipe_from_dict(json.loads(json.dumps(PAPER.to_dict())), Recipe) == PAPER
 
 
 def test_names_of_before_are_still_read() -> None:
     recipe = get_recipe("resnet18")
     now = recipe.to_dict()
     before = {("shorter_side" if key == "short_side" else key): now[key] for key in now}
-    assert recipe_from_dict(before) == recipe
+    assert recipe_from_dict(before, Recipe) == recipe
     assert recipe.changed(["shorter_side=230,300"]) == recipe.changed(["short_side=230,300"])
 
 
 def test_a_recipe_of_another_version_is_named() -> None:
     with pytest.raises(UserError, match="another version of deepres"):
-        recipe_from_dict({**PAPER.to_dict(), "novel": 1})
+        recipe_from_dict({**PAPER.to_dict(), "novel": 1}, Recipe)
     with pytest.raises(UserError, match="another version of deepres: it is of kind 'mnist'"):
-        recipe_from_dict({**PAPER.to_dict(), "kind": "mnist"})
+        recipe_from_dict({**PAPER.to_dict(), "kind": "mnist"}, Recipe)
 
 
 @pytest.mark.parametrize(

@@ -27,14 +27,14 @@ def test_losses_are_broken_where_a_phase_begins(tmp_path: Path) -> None:
     losses, precisions = (lines(axes) for axes in detection_curves(run).axes)
     assert list(losses) == ["sum", "object or not (RPN)", "boxes (RPN)", "classes", "boxes"]
     breaks = [i for i, (step, _) in enumerate(losses["sum"]) if math.isnan(step)]
-    assert breaks == [10, 21, 32]  # 40 points in four phases
+    assert breaks == [11, 21, 33]  # 40 points in four phases
     rpn = losses["boxes (RPN)"][:, 0]
-    assert np.nanmax(rpn[:10]) == 80_000  # the first phase's
-    assert np.nanmin(rpn[11:]) > 160_000
+    assert np.nanmax(rpn[:11]) == 77_000  # the first phase's
+    assert np.nanmin(rpn[12:]) > 140_000
     steps, found = precisions["mAP@.5"].T
-    assert (steps[0], len(steps)) == (168_000, 19)
+    assert (steps[0], len(steps)) == (147_000, 19)
     assert found[-1] < 75.0
-    assert precisions["mAP@.5, test"][0].tolist() == [320_000, pytest.approx(75 * (1 - math.e**-5))]
+    assert precisions["mAP@.5, test"][0].tolist() == [280_000, pytest.approx(75 * (1 - math.e**-5))]
 
 
 def test_joint_training_has_no_phases(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def test_detectors_show_their_tests_and_pictures(tmp_path: Path) -> None:
     assert len(outline.ids) == len(set(outline.ids))
     text = text_of(page)
     assert "ResNet-101 detector on VOC 07+12, seed 0" in text
-    assert "mAP@.5 76.40 %, after 320,000 steps" in text
+    assert "mAP@.5 76.40 %, after 280,000 steps" in text
     cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", page)
     at = cells.index("box refinement")
     assert cells[at - 2 : at + 2] == ["VOC 2007 test", "4,952", "box refinement", "77.70"]

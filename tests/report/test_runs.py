@@ -75,7 +75,7 @@ def test_names_are_the_papers() -> None:
         ({"pretrained_on": None}, "random initial weights"),
         (
             {"pretrained_on": 200, "steps": 3_200},
-            "3,200 of 320,000 steps, pre-trained on 200 classes",
+            "3,200 of 280,000 steps, pre-trained on 200 classes",
         ),
         ({"dataset": "folder", "source": "BCCD trainval"}, "BCCD trainval"),
         ({"dataset": "coco"}, ""),

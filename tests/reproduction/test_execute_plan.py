@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from deepres.data.cifar10 import Cifar10
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.execution import Execution
 from deepres.recipes import get_recipe
 from deepres.report.runs import read_run
 from deepres.reproduction.artefacts import Artefact, Study
@@ -16,7 +18,7 @@ from deepres.reproduction.cost import logged_speed, time_left
 from deepres.reproduction.execute_plan import execute_plan, together, work
 from deepres.reproduction.plan import PlannedRun, plan
 from deepres.training.interrupt import Interrupted
-from deepres.training.state import TrainingState
+from deepres.training.state import RunState
 
 SMALL = Artefact("small", "two networks", (Study("plain8"), Study("resnet8", views="10-crop")))
 
@@ -28,33 +30,32 @@ def data(sample: Cifar10) -> Cifar10:
 
 
 def carry(runs: list[PlannedRun], data: Cifar10) -> None:
-    execute_plan("small", runs, lambda kind: data, device="cpu")
+    execute_plan("small", runs, lambda kind: data, Execution.on("cpu"))
 
 
 def test_a_plan_is_carried_out_over_an_interruption(
     tmp_path: Path,
     data: Cifar10,
     monkeypatch: pytest.MonkeyPatch,
+    on_each_step: Callable[[Callable[[RunState], None]], None],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs = plan([SMALL], tmp_path, steps=4)
-    true_record = TrainingState.record
     taken: list[str] = []
 
-    def record(state: TrainingState, *arguments: torch.Tensor) -> None:
-        true_record(state, *arguments)
-        taken.append(state.model.network.architecture["name"])
+    def note(state: RunState) -> None:
+        taken.append(state.task.recipe.model)
         if len(taken) == 6:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(TrainingState, "record", record)
+    on_each_step(note)
     with pytest.raises(Interrupted):
         carry(runs, data)
     assert [run.state() for run in runs] == ["finished", "cut off"]
     carry(runs, data)
     assert taken == ["plain8"] * 4 + ["resnet8"] * 4
     exact: list[torch.device] = []  # what is only tested must be so, too
-    monkeypatch.setattr("deepres.reproduction.execute_plan.make_repeatable", exact.append)
+    monkeypatch.setattr("deepres.execution.make_repeatable", exact.append)
     carry(runs, data)
     assert exact == [torch.device("cpu")]
     assert len(taken) == 8
@@ -69,7 +70,7 @@ def test_seeds_of_a_small_network_are_trained_at_once_on_a_gpu(tmp_path: Path) -
     more = Artefact("more", "a large network", (Study("resnet18"),))
     runs = plan([SMALL, more], tmp_path, steps=2, seeds=2)
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    names = [[run.folder.name for run in group] for group in together(runs, gpu, ALONE)]
+    names = [[run.folder.name for run in group] for group in together(runs, Execution(gpu))]
     assert names == [
         ["plain8-2steps-s0", "plain8-2steps-s1"],
         ["resnet8-2steps-s0", "resnet8-2steps-s1"],
@@ -77,7 +78,7 @@ def test_seeds_of_a_small_network_are_trained_at_once_on_a_gpu(tmp_path: Path) -
         ["resnet18-2steps-s1"],
     ]
     for device, world in ((cpu, ALONE), (gpu, World(0, 2))):
-        assert [len(group) for group in together(runs, device, world)] == [1] * 6
+        assert [len(group) for group in together(runs, Execution(device, world))] == [1] * 6
 
 
 def test_a_group_of_seeds_is_carried_out(
@@ -97,13 +98,13 @@ def test_other_data_are_refused_before_anything_runs(
 ) -> None:
     plain, residual = plan([SMALL], tmp_path, steps=2)
     carry([residual], data)
-    with pytest.raises(UserError, match="resnet8-2steps-s0 was trained on"):
+    with pytest.raises(UserError, match="resnet8-2steps-s0 began with"):
         carry([plain, residual], sample)
     assert plain.state() == "missing"
 
 
 def test_work_is_that_of_the_network_and_the_length() -> None:
-    short, long = (get_recipe(name).shortened(100) for name in ("resnet20", "resnet56"))
+    short, long = (get_recipe(name).scaled_to(100) for name in ("resnet20", "resnet56"))
     assert work(short) == pytest.approx(40.8e6 * 128 * 100, rel=0.02)  # as torchvision counts
     assert work(long) / work(short) == pytest.approx(3.1, rel=0.02)
 

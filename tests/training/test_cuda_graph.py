@@ -1,21 +1,22 @@
 """A recorded step is the step. FX records it here, operation by operation; CUDA in test_gpu.py."""
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 
 import pytest
 import torch
+from runs import on_cpu
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10
 from deepres.data.transforms import per_pixel_mean
-from deepres.distributed import ALONE
 from deepres.recipes import CifarRecipe, get_recipe
 from deepres.training.cuda_graph import GraphedStep, Step
 from deepres.training.optim import make_optimizer, set_learning_rate
-from deepres.training.setup import How, initial_network, make_step
+from deepres.training.step import initial_network, make_step
 
 CPU = torch.device("cpu")
 STEPS = 50
@@ -39,21 +40,14 @@ class Trained:
     """A network in training, graphed or not."""
 
     def __init__(self, data: Cifar10, recipe: CifarRecipe, graphed: bool) -> None:
+        here = on_cpu(graph=False)  # what records here sees into no kernel in C
+        mean = per_pixel_mean(data.train.images)
         self.batches = Batches(
-            data.train,
-            per_pixel_mean(data.train.images),
-            batch_size=16,
-            pad=4,
-            flip=True,
-            seed=0,
-            device=CPU,
+            data.train, mean, dataclasses.replace(recipe, batch_size=16), 0, here
         )
         self.network = initial_network(recipe, 10, 0).to(memory_format=torch.channels_last).train()
         self.optimizer = make_optimizer(self.network, recipe)
-        how = How(graph=False)  # what records here sees into no kernel in C
-        self.step = make_step(
-            *(self.network, self.optimizer, self.batches.prepare, recipe, how, ALONE, CPU)
-        )
+        self.step = make_step(self.network, self.optimizer, self.batches.prepare, recipe, here)
         if graphed:
             momenta = [state["momentum_buffer"] for state in self.optimizer.state.values()]
             changing = [*self.network.state_dict().values(), *momenta]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from pictures import image_folder
 from PIL import Image
+from runs import on_cpu
 from torchvision import transforms as reference
 
 from deepres.data.cifar10 import Cifar10
@@ -14,11 +15,16 @@ from deepres.data.images import BadImage
 from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.execution import Execution
 from deepres.recipes import ImageNetRecipe, get_recipe
-from deepres.training.data_source import Feeding, make_data_source
+from deepres.training.data_source import DataSource
+from deepres.training.data_source import make_data_source as make
 
-CPU = torch.device("cpu")
-HOW = Feeding(seed=0, device=CPU, world=ALONE, workers=0)
+HERE = on_cpu(workers=0, say=lambda line: None)
+
+
+def make_data_source(data, recipe, here: Execution = HERE, mean=None) -> DataSource:
+    return make(data, recipe, 0, here, mean)
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def folder(tmp_path: Path) -> ImageFolder:
 
 @pytest.fixture
 def recipe() -> ImageNetRecipe:
-    recipe = get_recipe("resnet18").shortened(4)
+    recipe = get_recipe("resnet18").scaled_to(4)
     assert isinstance(recipe, ImageNetRecipe)
     return dataclasses.replace(recipe, crop=32, short_side=(36, 48), batch_size=4)
 
@@ -49,7 +55,7 @@ def test_the_mean_is_that_of_images_from_all_over_the_set(
     chain = reference.Compose([reference.Resize(37), reference.CenterCrop(32)])
     names = [folder.train.root / folder.train.names[i] for i in places]
     expected = np.mean([np.asarray(chain(Image.open(name))) / 255 for name in names], axis=0)
-    source = make_data_source(folder, dataclasses.replace(recipe, mean_images=count), HOW)
+    source = make_data_source(folder, dataclasses.replace(recipe, mean_images=count))
     assert source.mean.dtype == torch.float32
     found = source.mean.permute(1, 2, 0).double()
     torch.testing.assert_close(found, torch.from_numpy(expected), atol=1e-6, rtol=0)
@@ -64,11 +70,11 @@ def test_processes_share_the_mean(
         handed_in[world.rank].append(tensor.clone())
         return tensor
 
-    expected = make_data_source(folder, recipe, HOW).mean
+    expected = make_data_source(folder, recipe).mean
     recipe = dataclasses.replace(recipe, batch_size=3)
     monkeypatch.setattr(World, "sum", note)
     for rank in range(3):
-        make_data_source(folder, recipe, dataclasses.replace(HOW, world=World(rank, 3)))
+        make_data_source(folder, recipe, dataclasses.replace(HERE, world=World(rank, 3)))
     total, count = (sum(part) for part in zip(*handed_in, strict=True))
     assert count == 10
     assert torch.equal((total.double() / (255 * count)).float(), expected)
@@ -76,30 +82,30 @@ def test_processes_share_the_mean(
 
 def test_a_known_mean_is_not_taken_again(folder: ImageFolder, recipe: ImageNetRecipe) -> None:
     mean = torch.rand(3, 32, 32)
-    source = make_data_source(folder, recipe, dataclasses.replace(HOW, mean=mean))
+    source = make_data_source(folder, recipe, mean=mean)
     assert source.mean is mean
 
 
 def test_a_bad_image_in_the_mean_is_named_or_left_out(
     folder: ImageFolder, recipe: ImageNetRecipe
 ) -> None:
-    whole = make_data_source(folder, recipe, HOW).mean
+    whole = make_data_source(folder, recipe).mean
     (folder.train.root / folder.train.names[4]).write_bytes(b"")
     with pytest.raises(BadImage, match=r"class0/004\.jpg"):
-        make_data_source(folder, recipe, HOW)
+        make_data_source(folder, recipe)
     skipping = dataclasses.replace(recipe, bad_images="skip")
-    kept = make_data_source(folder, skipping, HOW).mean
+    kept = make_data_source(folder, skipping).mean
     assert 0 < (kept - whole).abs().max() < 0.2
     for name in folder.train.names:
         (folder.train.root / name).write_bytes(b"")
     with pytest.raises(UserError, match="none of the 10 images for the mean can be decoded"):
-        make_data_source(folder, skipping, HOW)
+        make_data_source(folder, skipping)
 
 
 def test_a_folder_is_tested_on_the_centre_of_its_val(
     folder: ImageFolder, recipe: ImageNetRecipe
 ) -> None:
-    source = make_data_source(folder, recipe, HOW)
+    source = make_data_source(folder, recipe)
     assert source.classes == ("class0", "class1")
     assert (source.crop, source.short_side) == (32, 37)
     assert list(source.eval_sets) == ["test"]
@@ -112,7 +118,7 @@ def test_a_folder_is_tested_on_the_centre_of_its_val(
 
 def test_cifars_feed_is_its_own(sample: Cifar10) -> None:
     recipe = dataclasses.replace(get_recipe("resnet8"), holdout=1_000)
-    source = make_data_source(sample, recipe, HOW)
+    source = make_data_source(sample, recipe)
     assert torch.equal(source.mean, per_pixel_mean(sample.train.images[:-1_000]))
     assert (source.crop, source.short_side) == (32, 32)
     assert len(source.eval_sets["val"]) == 1_000
@@ -123,6 +129,6 @@ def test_a_recipe_for_other_data_is_refused(
     sample: Cifar10, folder: ImageFolder, recipe: ImageNetRecipe
 ) -> None:
     with pytest.raises(UserError, match=r"resnet18 is for folders of images.* but sample is not"):
-        make_data_source(sample, recipe, HOW)
+        make_data_source(sample, recipe)
     with pytest.raises(UserError, match="resnet8 is for CIFAR-10, but /"):
-        make_data_source(folder, get_recipe("resnet8"), HOW)
+        make_data_source(folder, get_recipe("resnet8"))

@@ -1,33 +1,30 @@
 import dataclasses
 import json
-import os
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
+from runs import assert_same_bits, on_cpu, resume, train
 from safetensors.torch import load_file
 from small_detection import narrow_networks, tiny_recipe, tiny_sets
+from torch import nn
 
 from deepres.checkpoint import load_checkpoint
 from deepres.data.detection.batches import DetectionBatches
-from deepres.data.detection.records import DetectionSet
+from deepres.data.detection.records import DetectionData, DetectionSet
 from deepres.detection.faster_rcnn import PARTS, Detector
-from deepres.detection.weights import load_detector
-from deepres.distributed import ALONE, World
+from deepres.detection.weights import initial_detector, load_detector
+from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.training import detector_state
-from deepres.training.detect import training_step
-from deepres.training.detector_run import initial_detector, resume_detector, train_detector
-from deepres.training.detector_state import DetectorState
+from deepres.training.detection import Detection, training_step
 from deepres.training.interrupt import Interrupted
 from deepres.training.optim import set_learning_rate
-from deepres.training.state import Diverged
+from deepres.training.state import Diverged, RunState
 
 CPU = torch.device("cpu")
 RECIPE = tiny_recipe()
@@ -46,12 +43,12 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Sets:
 
 
 def run(path: Path, sets: Sets, recipe: DetectionRecipe = RECIPE, **options) -> RunFolder:
-    train_detector(recipe, path, *sets, device="cpu", workers=0, **options)
+    train(recipe, path, DetectionData(*sets), workers=0, **options)
     return RunFolder(path)
 
 
 def resumed(path: Path, sets: Sets, **options) -> RunFolder:
-    resume_detector(path, *sets, device="cpu", workers=0, **options)
+    resume(path, DetectionData(*sets), workers=0, **options)
     return RunFolder(path)
 
 
@@ -60,43 +57,9 @@ def whole(sets: Sets, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run(tmp_path_factory.mktemp("runs") / "whole", sets)
 
 
-@pytest.fixture
-def interrupt_after(monkeypatch: pytest.MonkeyPatch):
-    """Send this process a SIGTERM in the middle of a later step, once."""
-
-    def arm(steps: int) -> None:
-        true_record = DetectorState.record
-
-        def record(state: DetectorState, losses: dict[str, torch.Tensor]) -> None:
-            true_record(state, losses)
-            if state.step == steps:
-                monkeypatch.setattr(DetectorState, "record", true_record)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        monkeypatch.setattr(DetectorState, "record", record)
-
-    return arm
-
-
-def assert_same_bits(a: RunFolder, b: RunFolder) -> None:
-    events_a, events_b = (
-        [{k: v for k, v in e.items() if k != "images_per_s"} for e in folder.read_events()]
-        for folder in (a, b)
-    )
-    assert events_a == events_b
-    weights_a, weights_b = load_file(a.weights), load_file(b.weights)
-    assert weights_a.keys() == weights_b.keys()
-    for name, tensor in weights_a.items():
-        assert torch.equal(tensor, weights_b[name]), name
-    states = [load_checkpoint(folder.checkpoint)["optimizer"]["state"] for folder in (a, b)]
-    assert states[0]
-    for i, state in states[0].items():
-        assert torch.equal(state["momentum_buffer"], states[1][i]["momentum_buffer"])
-
-
 def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:
     meta = whole.read_meta()
-    assert recipe_from_dict(meta["recipe"]) == RECIPE
+    assert recipe_from_dict(meta["recipe"], DetectionRecipe) == RECIPE
     assert meta["data"]["fingerprint"] == sets[0].fingerprint()
     assert meta["test_data"]["fingerprint"] == sets[1].fingerprint()
     assert meta["initial_weights"] is None
@@ -120,7 +83,7 @@ def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:
 
     result = json.loads(whole.result.read_text())
     detector = load_detector(whole.path)
-    scores = detect_all([detector], sets[1], device=CPU, workers=0).scores()
+    scores = detect_all([detector], sets[1], on_cpu(workers=0)).scores()
     (noted,) = json.loads((whole.path / "evaluations.json").read_text())
     assert scores["map_50_pct"] == result["test_map_50_pct"] == noted["map_50_pct"]
     assert (noted["set"], noted["images"], noted["rule"]) == (sets[1].name, 3, "area")
@@ -163,9 +126,9 @@ def test_each_phase_trains_its_parts_alone(sets: Sets, batch_norm: str) -> None:
     recipe = tiny_recipe(8, "4-step", f"batch_norm={batch_norm}", "lr=0.01")
     detector = initial_detector(recipe, sets[0].classes, None, seed=0)
     initial = tensors_of(detector)
-    state = DetectorState(detector, recipe, CPU, ALONE)
-    options = {"batch_size": 2, "flip": True, "masks": False, "steps": 1, "seed": 0, "workers": 0}
-    images, targets = DetectionBatches(sets[0], device=CPU, **options)(0)
+    state = Detection(recipe, DetectionData(*sets), detector, 0, on_cpu(workers=0))
+    options = {"batch_size": 2, "flip": True, "masks": False, "steps": 1, "seed": 0}
+    images, targets = DetectionBatches(sets[0], execution=on_cpu(workers=0), **options)(0)
     before: dict[str, dict[str, torch.Tensor]] = {}
     for number, trained in enumerate(
         [{"shared", "rpn"}, {"shared", "region"}, {"rpn"}, {"region"}]
@@ -203,39 +166,41 @@ class Two(World):
         for tensor in tensors:
             tensor.zero_()
 
+    def sharing_gradients(self, network: nn.Module, device: torch.device) -> nn.Module:
+        return network
+
 
 @pytest.fixture
-def shared_state(sets: Sets, monkeypatch: pytest.MonkeyPatch) -> DetectorState:
-    """The state of one of two processes."""
-    monkeypatch.setattr(detector_state, "sharing_gradients", lambda network, device: network)
+def shared(sets: Sets) -> Detection:
+    """The task of one of two processes."""
     recipe = tiny_recipe(8, "4-step", "batch_norm=trained", "log_every=4")
     detector = initial_detector(recipe, sets[0].classes, None, seed=0)
-    return DetectorState(detector, recipe, CPU, Two(0, 2))
+    execution = on_cpu(workers=0, world=Two(0, 2))
+    return Detection(recipe, DetectionData(*sets), detector, 0, execution)
 
 
 def test_a_checkpoint_between_two_logs_leaves_the_shared_losses(
-    shared_state: DetectorState, tmp_path: Path
+    shared: Detection, tmp_path: Path
 ) -> None:
+    state = RunState(shared)
     for loss in (1.0, 3.0):
-        names = shared_state.phase.losses(masks=False)
-        shared_state.record({name: torch.tensor(loss) for name in names})
-        shared_state.save(RunFolder(tmp_path))
-    assert load_checkpoint(tmp_path / "checkpoint.pt")["losses"][0, :2].tolist() == [1, 3]
-    assert shared_state.end_window()["loss_objectness"] == 2
+        state.record(torch.full((5,), loss))
+        state.save(RunFolder(tmp_path))
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["window"][:2, 0].tolist() == [1, 3]
+    assert shared.log(2, state.means())["loss_objectness"] == 2
 
 
-def test_a_phase_begins_with_the_leaders_statistics(shared_state: DetectorState) -> None:
-    for buffer in shared_state.detector.buffers():
+def test_a_phase_begins_with_the_leaders_statistics(shared: Detection) -> None:
+    for buffer in shared.detector.buffers():
         buffer.fill_(1)
-    shared_state.begin_phase(1)
-    assert not any(buffer.any() for buffer in shared_state.proposer.buffers())
+    shared.begin_phase(1)
+    assert not any(buffer.any() for buffer in shared.proposer.buffers())
 
 
 def test_biases_learn_at_twice_the_rate_through_every_drop(sets: Sets) -> None:
     recipe = tiny_recipe(16, "4-step", "lr_divisor=10")
-    state = DetectorState(
-        initial_detector(recipe, sets[0].classes, None, seed=0), recipe, CPU, ALONE
-    )
+    detector = initial_detector(recipe, sets[0].classes, None, seed=0)
+    state = Detection(recipe, DetectionData(*sets), detector, 0, on_cpu(workers=0))
     rates = []
     for step in range(16):
         if recipe.phase_of(step) != state.number:
@@ -278,20 +243,28 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, sets: Sets) -> N
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_was_never_saved_needs_its_weights_again(tmp_path: Path, sets: Sets) -> None:
+def test_a_run_goes_on_without_the_weights_that_it_began_with(tmp_path: Path, sets: Sets) -> None:
     file = classifier_file(tmp_path / "classifier.safetensors")
-    recipe = tiny_recipe(2, "joint")
-    folder = run(tmp_path / "run", sets, recipe, weights=file)
+    folder = run(tmp_path / "run", sets, tiny_recipe(2, "joint"), weights=file, save_every_s=0)
     first = load_file(folder.weights)
-    folder.checkpoint.unlink()
+    file.unlink()
+    folder.checkpoint.unlink()  # the one before is that of step 1
     for name, tensor in load_file(resumed(folder.path, sets).weights).items():
         assert torch.equal(tensor, first[name])
-    folder.checkpoint.unlink()
-    (tmp_path / "run/checkpoint.previous.pt").unlink(missing_ok=True)
-    torch.manual_seed(2)
-    save_weights(file, Classifier(create_model("resnet18"), torch.zeros(3, 1, 1), ("a",)), {})
-    with pytest.raises(UserError, match="is not what this run began with"):
-        resumed(folder.path, sets)
+
+
+def test_a_run_that_is_killed_before_its_first_step_goes_on(tmp_path: Path, sets: Sets) -> None:
+    def killed(task: Detection, step: int) -> None:
+        raise KeyboardInterrupt
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Detection, "step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", sets, tiny_recipe(2, "joint"))
+    patch.undo()
+    assert load_checkpoint(tmp_path / "run/checkpoint.pt")["step"] == 0
+    undisturbed = run(tmp_path / "other", sets, tiny_recipe(2, "joint"))
+    assert_same_bits(undisturbed, resumed(tmp_path / "run", sets))
 
 
 def test_without_a_test_set_there_is_no_test(tmp_path: Path, sets: Sets) -> None:

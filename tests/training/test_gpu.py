@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 import torch
 from pictures import image_folder
+from runs import train
 
 from deepres.data.folder import open_image_folder
 from deepres.evaluation.scores import class_scores
+from deepres.execution import Execution
 from deepres.models import load_model
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
-from deepres.training import train
 
 pytestmark = pytest.mark.gpu
 
 SHORT = dataclasses.replace(
-    get_recipe("resnet18").shortened(6),
+    get_recipe("resnet18").scaled_to(6),
     batch_size=8,
     crop=32,
     short_side=(36, 48),
@@ -55,5 +56,5 @@ def test_scores_are_those_of_the_cpu(folder: Path, views: str) -> None:
     scores = []
     for device in (torch.device("cuda"), torch.device("cpu")):
         classifier = load_model(folder / "run", device)
-        scores.append(class_scores(classifier, data.test, views, device=device).probabilities)
+        scores.append(class_scores(classifier, data.test, views, Execution(device)).probabilities)
     torch.testing.assert_close(scores[0], scores[1], atol=2e-3, rtol=0)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import train
 from safetensors.torch import load_file
 from small_detection import narrow_networks, tiny_recipe, tiny_sets
 from small_detector import images, small_detector, targets
@@ -14,20 +15,18 @@ from torch import Tensor
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_data
+from deepres.data.detection.records import DetectionData
 from deepres.detection.inference import Improvements, detect
 from deepres.detection.localizer_file import load_localizer
 from deepres.detection.weights import load_detector
-from deepres.distributed import ALONE
 from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.evaluation.detection.localizer_inference import locate
+from deepres.execution import Execution
 from deepres.recipes.detection import Schedule
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
 from deepres.training.alternating import SCHEDULES
-from deepres.training.detect import training_step
-from deepres.training.detector_run import train_detector
-from deepres.training.detector_state import DetectorState
-from deepres.training.localize_run import train_localizer
+from deepres.training.detection import Detection, training_step
 
 pytestmark = pytest.mark.gpu
 
@@ -56,10 +55,10 @@ def test_a_detectors_run(tmp_path: Path, schedule: Schedule, pooling: str) -> No
     folders = [RunFolder(tmp_path / name) for name in ("cuda", "again", "cpu")]
     with narrow_networks():
         for folder, device in zip(folders, ("cuda", "cuda", "cpu"), strict=True):
-            result = train_detector(recipe, folder.path, *sets, device=device, workers=0)
+            result = train(recipe, folder.path, DetectionData(*sets), device=device, workers=0)
             if device == "cuda":
                 detector = load_detector(folder.path, CUDA)
-                found = detect_all([detector], sets[1], device=CUDA, workers=0)
+                found = detect_all([detector], sets[1], Execution(CUDA, workers=0))
                 assert found.scores()["map_50_pct"] == result["test_map_50_pct"]
     assert_same_bits(*folders[:2])
     on_cuda, on_cpu = (losses_of(folder) for folder in folders[1:])
@@ -67,8 +66,9 @@ def test_a_detectors_run(tmp_path: Path, schedule: Schedule, pooling: str) -> No
 
 
 @pytest.mark.parametrize("schedule", ["joint", "4-step"])
-def test_a_detector_learns_masks(schedule: Schedule) -> None:
-    first, again, on_cpu = (steps_with_masks(schedule, device) for device in (CUDA, CUDA, CPU))
+def test_a_detector_learns_masks(tmp_path: Path, schedule: Schedule) -> None:
+    data = DetectionData(*tiny_sets(tmp_path / "voc"))  # only to set up: steps are taken by hand
+    first, again, on_cpu = (steps_with_masks(data, schedule, each) for each in (CUDA, CUDA, CPU))
     assert "loss_mask" in first[0][-1]
     assert first[0] == again[0]
     for name, tensor in first[1].items():
@@ -78,13 +78,13 @@ def test_a_detector_learns_masks(schedule: Schedule) -> None:
 
 
 def steps_with_masks(
-    schedule: Schedule, device: torch.device
+    data: DetectionData, schedule: Schedule, device: torch.device
 ) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
     """Take two steps of each phase; return the losses and the weights."""
     make_repeatable(device)
     detector = small_detector(masks=True, roi_pooling="align", **ALL).to(device)
     recipe = dataclasses.replace(tiny_recipe(8, schedule), lr=1e-3)
-    state = DetectorState(detector, recipe, device, ALONE)
+    state = Detection(recipe, data, detector, 0, Execution(device, workers=0))
     pictures = [image.to(device) for image in images()]
     objects = [{key: tensor.to(device) for key, tensor in each.items()} for each in targets()]
     losses = []
@@ -120,7 +120,7 @@ def test_a_localizers_run(tmp_path: Path) -> None:
     recipe = localization_recipe(4, "log_every=1", "eval_every=2")
     folders = [RunFolder(tmp_path / name) for name in ("cuda", "again", "cpu")]
     for folder, device in zip(folders, ("cuda", "cuda", "cpu"), strict=True):
-        train_localizer(recipe, folder.path, data, weights, device=device, workers=0)
+        train(recipe, folder.path, data, weights=weights, device=device, workers=0)
     assert_same_bits(*folders[:2])
     on_cuda, on_cpu = (losses_of(folder) for folder in folders[1:])
     assert on_cuda[0] == pytest.approx(on_cpu[0], rel=0.01)
@@ -133,7 +133,7 @@ def test_a_localizers_run(tmp_path: Path) -> None:
         found = localizer(pixels.to(device, torch.uint8), classes.to(device))
         scores.append(found[1].cpu())
         test = BoxedImages.of(data.test)
-        boxes = locate(localizer, test, test.classes[:, None], "multi-scale", device=device)
+        boxes = locate(localizer, test, test.classes[:, None], "multi-scale", Execution(device))
         assert boxes.isfinite().all()
         assert (boxes[..., 2:] > boxes[..., :2]).all()
     torch.testing.assert_close(*scores, atol=1e-4, rtol=0)

@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -13,30 +12,30 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from runs import resume, train
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
-from deepres.distributed import ALONE
+from deepres.execution import Execution
 from deepres.models import create_model
 from deepres.models.batch_norm import batch_norm_relu, fuse_batch_norm
 from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
 from deepres.speed.work import as_they_are
-from deepres.training import resume, train
-from deepres.training.data_source import Feeding, make_data_source
+from deepres.training.classification import Classification
+from deepres.training.data_source import make_data_source
 from deepres.training.interrupt import Interrupted
 from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
 from deepres.training.run import NewRun, train_together
-from deepres.training.setup import How, make_step
-from deepres.training.state import TrainingState
+from deepres.training.step import make_step
 
 pytestmark = pytest.mark.gpu
 
 SHORT = dataclasses.replace(
-    get_recipe("resnet20").shortened(50), lr=0.01, log_every=5, eval_every=25, precision="fp32"
+    get_recipe("resnet20").scaled_to(50), lr=0.01, log_every=5, eval_every=25, precision="fp32"
 )
 
 
@@ -100,18 +99,10 @@ def test_a_graphed_run_repeats_to_the_bit(tmp_path: Path, sample: Cifar10, preci
 
 @pytest.mark.parametrize("graph_after", [True, False])
 def test_a_graphed_run_goes_on_either_way(
-    tmp_path: Path, sample: Cifar10, monkeypatch: pytest.MonkeyPatch, graph_after: bool
+    tmp_path: Path, sample: Cifar10, interrupt_after, graph_after: bool
 ) -> None:
     train(SHORT, tmp_path / "whole", sample, device="cuda")
-    true_record = TrainingState.record
-
-    def record(state: TrainingState, outcome: Tensor) -> None:
-        true_record(state, outcome)
-        if state.step == 23:
-            monkeypatch.setattr(TrainingState, "record", true_record)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(TrainingState, "record", record)
+    interrupt_after(23)
     with pytest.raises(Interrupted):
         train(SHORT, tmp_path / "cut", sample, device="cuda")
     resume(tmp_path / "cut", sample, device="cuda", graph=graph_after)
@@ -128,8 +119,8 @@ def test_runs_at_once_are_lone_runs(tmp_path: Path, sample: Cifar10) -> None:
         NewRun(each, seed, tmp_path / f"together-{i}")
         for i, (each, seed) in enumerate([(recipe, 0), (recipe, 1), (plain, 1)])
     ]
-    train_together(runs, sample, How(device="cuda"))
-    for each, seed, folder in runs:
+    train_together(Classification, runs, sample, Execution.on("cuda"))
+    for each, seed, folder, _ in runs:
         alone = folder.with_name(f"{folder.name}-alone")
         train(each, alone, sample, seed=seed, device="cuda")
         assert_same_bits(folder, alone)
@@ -139,9 +130,9 @@ def test_bf16_errs_as_fp32_does(tmp_path: Path, sample: Cifar10) -> None:
     """After 400 steps the difference of means is within the noise of four seeds each."""
     errors = {}
     for precision in ("fp32", "bf16"):
-        recipe = get_recipe("resnet20").shortened(400).changed([f"precision={precision}"])
+        recipe = get_recipe("resnet20").scaled_to(400).changed([f"precision={precision}"])
         runs = [NewRun(recipe, seed, tmp_path / f"{precision}-{seed}") for seed in range(4)]
-        results = train_together(runs, sample, How(device="cuda"))
+        results = train_together(Classification, runs, sample, Execution.on("cuda"))
         errors[precision] = [result["test_error_pct"] for result in results]
     means = {precision: statistics.mean(found) for precision, found in errors.items()}
     noise = (sum(statistics.variance(found) / 4 for found in errors.values())) ** 0.5
@@ -154,8 +145,8 @@ def test_recomputing_saves_memory_and_changes_no_bit(tmp_path: Path, sample: Cif
         False,
         True,
     ):  # by cuDNN's convolutions both, as whole layers keep what they do
-        how = How(device="cuda", recompute=recompute, fused_convolutions=False)
-        train_together([NewRun(recipe, 0, tmp_path / str(recompute))], sample, how)
+        ways = {"recompute": recompute, "fused_convolutions": False}
+        train(recipe, tmp_path / str(recompute), sample, device="cuda", **ways)
     assert_same_bits(tmp_path / "False", tmp_path / "True")
     kept, recomputed = (memory_of_a_step(recipe, sample, again) for again in (False, True))
     assert recomputed < 0.7 * kept
@@ -165,10 +156,10 @@ def memory_of_a_step(recipe: CifarRecipe, data: Cifar10, recompute: bool) -> int
     """The most bytes that a step without a graph has beyond what stays from step to step."""
     device = torch.device("cuda")
     network = create_model(recipe.model).to(device).to(memory_format=torch.channels_last)
-    batches = make_data_source(data, recipe, Feeding(0, device, ALONE, workers=0)).batches
-    how = How(graph=False, recompute=recompute)
+    here = Execution(device, graph=False, recompute=recompute)
+    batches = make_data_source(data, recipe, 0, here).batches
     optimizer = make_optimizer(network, recipe)
-    step = make_step(network, optimizer, batches.prepare, recipe, how, ALONE, device)
+    step = make_step(network, optimizer, batches.prepare, recipe, here)
     step(*batches.take(0))
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
@@ -246,8 +237,8 @@ def test_every_kind_of_network_takes_graphed_steps(name: str, options: dict[str,
         network = create_model(name, num_classes=10, **options).train()
         network = network.to(device).to(memory_format=torch.channels_last)
         optimizer = make_optimizer(network, recipe)
-        how = How(recompute=name == "resnet1202")
-        step = make_step(network, optimizer, as_they_are, recipe, how, ALONE, device)
+        here = Execution(device, recompute=name == "resnet1202")
+        step = make_step(network, optimizer, as_they_are, recipe, here)
         torch.manual_seed(0)  # dropout's
         losses = [step(images, labels).clone() for _ in range(3)]
         assert torch.stack(losses).isfinite().all()

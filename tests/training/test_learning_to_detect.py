@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import train
 from safetensors.torch import load_file
 from small_detection import TINY, narrow_networks, tiny_voc
 
 from deepres.cli.main import main
-from deepres.data.detection.records import AnnotatedImage
+from deepres.data.detection.records import AnnotatedImage, DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.recipes import detection_recipe
 from deepres.run_folder import RunFolder
-from deepres.training.detector_run import train_detector
 
 SMALL = [
     *("short_side=96", "long_side=160", "anchor_sizes=32,64,128", "rpn_channels=64"),
@@ -38,10 +38,10 @@ def test_a_small_backbone_fits_eight_images_of_voc(tmp_path: Path, voc2012_sampl
     data = open_detection_set("voc2012-train", voc2012_sample)
     few = tuple(image for image in data.images if has_large_objects_only(image))[:8]
     data = dataclasses.replace(data, images=few)
-    recipe = detection_recipe("voc07+12", "resnet18", "joint").shortened(160)
+    recipe = detection_recipe("voc07+12", "resnet18", "joint").scaled_to(160)
     recipe = dataclasses.replace(recipe, eval_every=160).changed([*SMALL, *FROM_SCRATCH])
     with narrow_networks():
-        result = train_detector(recipe, tmp_path / "run", data, data, device="cpu", workers=0)
+        result = train(recipe, tmp_path / "run", DetectionData(data, data), workers=0)
     assert result["test_map_50_pct"] > 90
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import resume, train
 from small_localization import tiny_recipe, tiny_weights, two_classes
 
 from deepres.checkpoint import load_checkpoint
@@ -13,9 +14,8 @@ from deepres.detection.localizer_file import load_localizer
 from deepres.errors import UserError
 from deepres.models import load_model
 from deepres.run_folder import RunFolder
-from deepres.training import localize
+from deepres.training import localization
 from deepres.training.interrupt import Interrupted
-from deepres.training.localize_run import resume_localizer, train_localizer
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
 def test_a_run_leaves_its_folder(tmp_path: Path, data: LocalizationData, weights: Path) -> None:
     run = tmp_path / "run"
     recipe = tiny_recipe(6, "log_every=2", "eval_every=4")
-    result = train_localizer(recipe, run, data, weights, device="cpu", workers=0)
+    result = train(recipe, run, data, weights=weights, workers=0)
     folder = RunFolder(run)
     assert folder.read_result() == json.loads(json.dumps(result))
     assert result["steps"] == 6
@@ -52,14 +52,14 @@ def test_a_run_leaves_its_folder(tmp_path: Path, data: LocalizationData, weights
         torch.tensor(result["mean_box"]) * 64, torch.tensor([14.25, 9.5, 44.25, 39.5])
     )
     meta = folder.read_meta()
-    assert meta["weights"]["path"] == str(weights)
+    assert meta["initial_weights"]["file"] == str(weights)
     assert meta["deviations"]["crop"] == 28
 
 
 def test_it_starts_from_the_weights(tmp_path: Path, data: LocalizationData, weights: Path) -> None:
     """With a rate of nearly zero they stay what they were."""
     run = tmp_path / "run"
-    train_localizer(tiny_recipe(1, "lr=1e-30"), run, data, weights, device="cpu", workers=0)
+    train(tiny_recipe(1, "lr=1e-30"), run, data, weights=weights, workers=0)
     expected = load_model(weights).network.state_dict()
     kept = {
         name.removeprefix("network."): tensor
@@ -80,9 +80,9 @@ def test_a_stopped_run_resumes_to_the_same_bits(
 ) -> None:
     recipe = tiny_recipe(6, "log_every=2", "eval_every=4")
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    train_localizer(recipe, whole, data, weights, seed=1, device="cpu", workers=0)
+    train(recipe, whole, data, weights=weights, seed=1, workers=0)
 
-    step, own_step = 0, localize.training_step
+    step, own_step = 0, localization.training_step
 
     def stop_at_the_third(*arguments):
         nonlocal step
@@ -91,12 +91,12 @@ def test_a_stopped_run_resumes_to_the_same_bits(
             os.kill(os.getpid(), signal.SIGTERM)
         return own_step(*arguments)
 
-    monkeypatch.setattr(localize, "training_step", stop_at_the_third)
+    monkeypatch.setattr(localization, "training_step", stop_at_the_third)
     with pytest.raises(Interrupted, match="step 3; go on with: deepres localize train --resume"):
-        train_localizer(recipe, stopped, data, weights, seed=1, device="cpu", workers=0)
+        train(recipe, stopped, data, weights=weights, seed=1, workers=0)
     weights.unlink()  # all that is needed is in the run's folder
     torch.rand(1)  # whatever the process draws meanwhile
-    result = resume_localizer(stopped, data, device="cpu", workers=0, say=lambda line: None)
+    result = resume(stopped, data, workers=0, say=lambda line: None)
 
     before, after = weights_of(whole), weights_of(stopped)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -115,19 +115,19 @@ def test_all_is_drawn_from_the_seed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """New layers, crops, and the anchors of each place in each batch."""
-    own_step = localize.training_step
+    own_step = localization.training_step
     drawn: list[tuple[torch.Tensor, list[int]]] = []
 
     def note(network, optimizer, crops, seeds):
         drawn.append((crops.images, seeds))
         return own_step(network, optimizer, crops, seeds)
 
-    monkeypatch.setattr(localize, "training_step", note)
+    monkeypatch.setattr(localization, "training_step", note)
     recipe = tiny_recipe(2, "lr=1e-30")
     layers = []
     for name, seed in (("a", 0), ("b", 1), ("again", 0)):
         run = tmp_path / name
-        train_localizer(recipe, run, data, weights, seed=seed, device="cpu", workers=0)
+        train(recipe, run, data, weights=weights, seed=seed, workers=0)
         layers.append(weights_of(run)["rpn.head.cls_logits.weight"])
     assert torch.equal(layers[0], layers[2])
     assert not torch.equal(layers[0], layers[1])
@@ -142,8 +142,8 @@ def test_a_finished_run_can_be_extended(
     tmp_path: Path, data: LocalizationData, weights: Path
 ) -> None:
     run = tmp_path / "run"
-    train_localizer(tiny_recipe(2), run, data, weights, device="cpu", workers=0)
-    result = resume_localizer(run, data, steps=3, device="cpu", workers=0, say=lambda line: None)
+    train(tiny_recipe(2), run, data, weights=weights, workers=0)
+    result = resume(run, data, steps=3, workers=0, say=lambda line: None)
     assert result["steps"] == 3
     assert load_checkpoint(RunFolder(run).checkpoint)["step"] == 3
 
@@ -152,10 +152,10 @@ def test_a_checkpoint_of_another_run_is_refused(
     tmp_path: Path, data: LocalizationData, weights: Path
 ) -> None:
     folder = RunFolder(tmp_path / "run")
-    train_localizer(tiny_recipe(2), folder.path, data, weights, device="cpu", workers=0)
+    train(tiny_recipe(2), folder.path, data, weights=weights, workers=0)
     folder.write_meta(folder.read_meta() | {"seed": 1})
     with pytest.raises(UserError, match=r"is of another run than .*: seed 1 \(saved: 0\)"):
-        resume_localizer(folder.path, data, device="cpu", workers=0, say=lambda line: None)
+        resume(folder.path, data, workers=0, say=lambda line: None)
 
 
 def test_weights_must_be_of_the_recipes_network_and_of_the_datas_classes(
@@ -164,11 +164,11 @@ def test_weights_must_be_of_the_recipes_network_and_of_the_datas_classes(
     run = tmp_path / "run"
     others = tiny_weights(tmp_path / "others.safetensors", ("n01", "n03"))
     with pytest.raises(UserError, match="tells other classes apart"):
-        train_localizer(tiny_recipe(2), run, data, others)
+        train(tiny_recipe(2), run, data, weights=others)
     recipe = tiny_recipe(2)
     object.__setattr__(recipe, "model", "resnet14")
     with pytest.raises(UserError, match="is of resnet8, not of resnet14"):
-        train_localizer(recipe, run, data, others)
+        train(recipe, run, data, weights=others)
     assert not run.exists()
 
 
@@ -176,9 +176,9 @@ def test_a_run_goes_on_with_its_own_data_alone(
     tmp_path: Path, data: LocalizationData, weights: Path
 ) -> None:
     run = tmp_path / "run"
-    train_localizer(tiny_recipe(1), run, data, weights, device="cpu", workers=0)
+    train(tiny_recipe(1), run, data, weights=weights, workers=0)
     with pytest.raises(UserError, match="already holds a run"):
-        train_localizer(tiny_recipe(1), run, data, weights)
+        train(tiny_recipe(1), run, data, weights=weights)
     other = LocalizationData(data.train, data.train)
     with pytest.raises(UserError, match="give the same data by --data"):
-        resume_localizer(run, other)
+        resume(run, other)

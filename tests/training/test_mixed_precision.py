@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 import deepres
 from deepres.training.mixed_precision import InBf16
-from deepres.training.setup import precision
+from deepres.training.step import precision
 
 
 def gradients(network: nn.Module, computing: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from torch import nn
 
 from deepres.recipes import get_recipe
 from deepres.training.optim import (
-    learning_rate,
     load_optimizer,
     make_optimizer,
     set_learning_rate,
@@ -29,7 +28,7 @@ from deepres.training.optim import (
     ],
 )
 def test_the_papers_learning_rate(name, step, warming_up, expected) -> None:
-    assert learning_rate(get_recipe(name), step, warming_up) == expected
+    assert get_recipe(name).learning_rate(step, warming_up) == expected
 
 
 def test_momentum_is_caffes() -> None:
@@ -54,7 +53,7 @@ def test_momentum_is_caffes() -> None:
 
 def test_each_plateau_divides_the_learning_rate() -> None:
     recipe = get_recipe("resnet18").changed(["lr_drops=", "lr_plateau=3"])
-    rates = [learning_rate(recipe, 500_000, False, plateaus) for plateaus in range(3)]
+    rates = [recipe.learning_rate(500_000, False, plateaus) for plateaus in range(3)]
     assert rates == pytest.approx([0.1, 0.01, 0.001])
 
 

@@ -4,13 +4,13 @@ import json
 import math
 import os
 import re
-import signal
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from pictures import image_folder
+from runs import assert_same_bits, outcome, resume, train
 from safetensors.torch import load_file
 
 import deepres
@@ -25,12 +25,11 @@ from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
-from deepres.training import resume, train
 from deepres.training.interrupt import Interrupted
-from deepres.training.state import Diverged, TrainingState
+from deepres.training.state import Diverged
 
 SHORT = dataclasses.replace(
-    get_recipe("resnet8").shortened(24), batch_size=16, log_every=5, eval_every=10
+    get_recipe("resnet8").scaled_to(24), batch_size=16, log_every=5, eval_every=10
 )
 
 
@@ -41,50 +40,15 @@ def data(sample: Cifar10) -> Cifar10:
     return dataclasses.replace(sample, train=train, test=test)
 
 
-@pytest.fixture
-def interrupt_after(monkeypatch: pytest.MonkeyPatch):
-    """Send this process a SIGTERM in the middle of a later step, once."""
-
-    def arm(steps: int) -> None:
-        true_record = TrainingState.record
-
-        def record(state: TrainingState, *arguments: torch.Tensor) -> None:
-            true_record(state, *arguments)
-            if state.step == steps:
-                monkeypatch.setattr(TrainingState, "record", true_record)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-        monkeypatch.setattr(TrainingState, "record", record)
-
-    return arm
-
-
 def run(path: Path, data: Cifar10, recipe: Recipe = SHORT, **options) -> RunFolder:
     train(recipe, path, data, device="cpu", **options)
     return RunFolder(path)
 
 
-def outcome(folder: RunFolder) -> tuple[list[dict], dict]:
-    """A run's metrics, but for how fast it was, and its weights."""
-    events = [{k: v for k, v in e.items() if k != "images_per_s"} for e in folder.read_events()]
-    return events, load_file(folder.weights)
-
-
-def assert_same_bits(a: RunFolder, b: RunFolder) -> None:
-    (events_a, weights_a), (events_b, weights_b) = outcome(a), outcome(b)
-    assert events_a == events_b
-    assert weights_a.keys() == weights_b.keys()
-    for name, tensor in weights_a.items():
-        assert torch.equal(tensor, weights_b[name]), name
-    states = [load_checkpoint(folder.checkpoint)["optimizer"]["state"] for folder in (a, b)]
-    for i, state in states[0].items():
-        assert torch.equal(state["momentum_buffer"], states[1][i]["momentum_buffer"])
-
-
 def test_a_run_leaves_its_folder(tmp_path: Path, data: Cifar10) -> None:
     folder = run(tmp_path / "run", data, seed=3)
     meta = folder.read_meta()
-    assert recipe_from_dict(meta["recipe"]) == SHORT
+    assert recipe_from_dict(meta["recipe"], Recipe) == SHORT
     assert meta["seed"] == 3
     assert meta["data"]["fingerprint"] == data.fingerprint()
     assert meta["provenance"]["torch"] == torch.__version__
@@ -99,8 +63,8 @@ def test_a_run_leaves_its_folder(tmp_path: Path, data: Cifar10) -> None:
     assert result["shortened_from"] == 64_000
     classifier = deepres.load_model(folder.path)
     evaluation = deepres.evaluate(classifier, data.test)
-    assert evaluation.error_pct == result["test_error_pct"] == events[-1]["error_pct"]
-    assert evaluation.images == len(data.test)
+    assert evaluation.error_pct() == result["test_error_pct"] == events[-1]["error_pct"]
+    assert len(evaluation.names) == len(data.test)
 
 
 def test_a_run_is_a_function_of_recipe_data_and_seed(tmp_path: Path, data: Cifar10) -> None:
@@ -120,7 +84,7 @@ def test_it_leaves_the_callers_random_state_alone(tmp_path: Path, data: Cifar10)
 
 
 def test_training_learns(tmp_path: Path, sample: Cifar10) -> None:
-    recipe = dataclasses.replace(get_recipe("resnet8").shortened(100), batch_size=32)
+    recipe = dataclasses.replace(get_recipe("resnet8").scaled_to(100), batch_size=32)
     result = train(recipe, tmp_path / "run", sample, device="cpu")
     assert result["test_error_pct"] < 75  # 90 is chance
 
@@ -186,7 +150,7 @@ def test_validation_takes_the_place_of_the_test_set(tmp_path: Path, data: Cifar1
     for event, images in zip(
         events[-2:], (data.train.subset(slice(400, 500)), data.test), strict=True
     ):
-        assert deepres.evaluate(classifier, images).error_pct == event["error_pct"]
+        assert deepres.evaluate(classifier, images).error_pct() == event["error_pct"]
 
 
 @pytest.mark.parametrize("damaged", ["bits", "cut", "missing"])
@@ -280,7 +244,7 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     with pytest.raises(Interrupted, match="stopped at step 12; go on with: deepres train --resume"):
         run(tmp_path / "run", data)
     now = {**provenance(torch.device("cpu")), "torch": "9.9"}
-    monkeypatch.setattr("deepres.training.beginning.provenance", lambda device: now)
+    monkeypatch.setattr("deepres.execution.provenance", lambda device: now)
     said: list[str] = []
     result = resume(tmp_path / "run", data, device="cpu", say=said.append)
     assert said[0] == "going on from step 12 of 24"
@@ -307,7 +271,7 @@ def test_training_time_counts_over_interruptions(
 def test_precision_follows_the_device(
     native: bool, tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepres.training.setup.has_native_bf16", lambda device: native)
+    monkeypatch.setattr("deepres.training.step.has_native_bf16", lambda device: native)
     two_steps = dataclasses.replace(SHORT, steps=2, lr_drops=())
     found = run(tmp_path / "auto", data, two_steps).read_meta()["provenance"]["precision"]
     assert found == ("bf16" if native else "fp32")
@@ -337,16 +301,16 @@ def test_a_diverging_run_stops_and_keeps_the_last_good_state(tmp_path: Path, dat
 
 
 def test_the_step_that_diverges_is_named(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
-    from deepres.training import setup
+    from deepres.training import step
 
-    true_step, calls = setup.training_step, []
+    true_step, calls = step.training_step, []
 
     def poisoned(*arguments):
         outcome = true_step(*arguments)
         calls.append(1)
         return outcome * float("nan") if len(calls) == 13 else outcome
 
-    monkeypatch.setattr(setup, "training_step", poisoned)
+    monkeypatch.setattr(step, "training_step", poisoned)
     with pytest.raises(Diverged, match="the loss is nan after step 13"):
         run(tmp_path / "run", data)
 
@@ -407,7 +371,7 @@ def test_bf16_learns_like_fp32(tmp_path: Path, data: Cifar10) -> None:
 
 def test_other_data_are_refused(tmp_path: Path, data: Cifar10, sample: Cifar10) -> None:
     folder = run(tmp_path / "run", data)
-    with pytest.raises(UserError, match=r"was trained on the embedded sample.*give the same data"):
+    with pytest.raises(UserError, match=r"began with the embedded sample.*give the same data"):
         resume(folder.path, sample, device="cpu")
 
 
@@ -415,7 +379,7 @@ def test_the_learning_rate_drops_at_a_plateau_over_an_interruption(
     tmp_path: Path, data: Cifar10, interrupt_after
 ) -> None:
     flat = dataclasses.replace(
-        get_recipe("plain8").shortened(12),
+        get_recipe("plain8").scaled_to(12),
         **{"lr": 1e-9, "lr_drops": (), "lr_plateau": 2, "batch_size": 4},  # it learns nothing
         **{"log_every": 1, "eval_every": 1},
     )
@@ -430,12 +394,11 @@ def test_the_learning_rate_drops_at_a_plateau_over_an_interruption(
 
 
 def test_a_diverging_extension_leaves_weights_and_result(
-    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Cifar10, on_each_step
 ) -> None:
     folder = run(tmp_path / "run", data)
     before = folder.weights.read_bytes(), folder.result.read_bytes()
-    true_record = TrainingState.record
-    monkeypatch.setattr(TrainingState, "record", lambda s, o: true_record(s, o * math.nan))
+    on_each_step(lambda state: state.window.fill_(math.nan))
     with pytest.raises(Diverged):
         resume(folder.path, data, steps=40, device="cpu")
     assert (folder.weights.read_bytes(), folder.result.read_bytes()) == before
@@ -450,7 +413,7 @@ def test_images_left_out_are_counted_over_an_interruption_and_named(
         (root / name).write_bytes(b"")
     folder = open_image_folder(root)
     recipe = dataclasses.replace(
-        get_recipe("resnet18").shortened(5),
+        get_recipe("resnet18").scaled_to(5),
         **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 4},
         **{"bad_images": "skip", "log_every": 5},
     )
@@ -471,7 +434,7 @@ def test_images_edited_meanwhile_are_said_though_they_keep_their_size(
 ) -> None:
     root = image_folder(tmp_path / "data", train=4, val=2)
     recipe = dataclasses.replace(
-        get_recipe("resnet18").shortened(3),
+        get_recipe("resnet18").scaled_to(3),
         **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 1},
     )
     options = {"device": "cpu", "workers": 0}
@@ -492,13 +455,13 @@ def test_a_run_that_a_bad_image_stopped_goes_on_without_it(tmp_path: Path) -> No
     (root / "train/class0/001.jpg").write_bytes(b"")
     folder = open_image_folder(root)
     recipe = dataclasses.replace(
-        get_recipe("resnet18").shortened(3),
+        get_recipe("resnet18").scaled_to(3),
         **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 1},
     )
     options = {"device": "cpu", "workers": 0}
     with pytest.raises(BadImage, match=r"001\.jpg: .* --set bad_images=skip, with --resume too"):
         train(recipe, tmp_path / "run", folder, **options)
-    result = resume(tmp_path / "run", folder, bad_images="skip", **options)
+    result = resume(tmp_path / "run", folder, changes=["bad_images=skip"], **options)
     assert result["skipped_images"] == 3
     assert result["deviations"]["bad_images"] == "skip"
 

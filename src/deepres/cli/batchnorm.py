@@ -7,15 +7,13 @@ from torch import Tensor
 
 from deepres.cli.runs import open_run
 from deepres.cli.terminal import say, show
+from deepres.cli.training import execution_of
 from deepres.errors import UserError
-from deepres.evaluation import evaluate
+from deepres.evaluation.metrics import validate
 from deepres.models import save_weights
-from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 from deepres.training.batchnorm import set_exact_statistics
-from deepres.training.data_source import make_data_source
 
 
 def call(options: argparse.Namespace) -> int:
@@ -24,20 +22,18 @@ def call(options: argparse.Namespace) -> int:
     out = options.out or options.run / "model.batchnorm.safetensors"
     if out.resolve() == folder.weights.resolve():
         raise UserError(f"{out} would replace the run's own weights; choose another by --out")
-    keep_freed_memory()
-    device = resolve_device(options.device)
-    make_repeatable(device)
-    run = open_run(options.run, options.data, device)
+    execution = execution_of(options).alone()
+    run = open_run(options.run, options.data, execution.device)
     classifier, recipe, data = run.classifier, run.recipe, run.data
     result = folder.read_result() or {}
     steps = -(-options.images // recipe.batch_size)
     if steps < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")
     recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
-    source = make_data_source(data, recipe, run.feeding(device, options.workers))
+    source = run.data_source(execution, recipe=recipe)
 
     say(f"testing with the moving averages of training on {data.source}")
-    before = evaluate(classifier, source.test).error_pct
+    before = validate(classifier, source.test).error_pct
     seen = 0  # fewer than drawn, where the recipe skips images that cannot be decoded
 
     def batches() -> Iterator[Tensor]:
@@ -47,9 +43,9 @@ def call(options: argparse.Namespace) -> int:
             seen += len(labels)
             yield images
 
-    with Progress("batches", steps) as bar:
+    with execution.progress("batches", steps) as bar:
         set_exact_statistics(classifier.network, batches(), bar.update)
-    after = evaluate(classifier, source.test)
+    after = validate(classifier, source.test)
     result |= {
         "test_error_pct": after.error_pct,
         "test_top5_error_pct": after.top5_error_pct,
@@ -57,7 +53,7 @@ def call(options: argparse.Namespace) -> int:
         "batch_norm": {
             "images": seen,
             "test_error_pct_before": before,
-            "provenance": provenance(device),
+            "provenance": provenance(execution.device),
         },
     }
     try:

@@ -14,13 +14,11 @@ from deepres.cli.detection import (
     scales_for,
 )
 from deepres.cli.terminal import say, show
+from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
-from deepres.data.loading import number_of_workers
-from deepres.distributed import World, join_world
 from deepres.errors import UserError
+from deepres.execution import Execution
 from deepres.models.weights import weights_file
-from deepres.progress import Progress
-from deepres.runtime import keep_freed_memory, make_repeatable
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
@@ -47,11 +45,10 @@ def call(options: argparse.Namespace) -> int:
         return _score_file(options)
     from deepres.detection.weights import load_detector
 
-    world, device = join_world(options.device)
-    keep_freed_memory()
-    make_repeatable(device)
+    execution = execution_of(options)
+    leader = execution.world.leader
     meta = read_run(options.runs[0])
-    detectors = [load_detector(run, device) for run in options.runs]
+    detectors = [load_detector(run, execution.device) for run in options.runs]
     data, name = open_test_set(options.on, options.data, meta, options.bad_boxes)
     for run, detector in zip(options.runs, detectors, strict=True):
         if detector.classes != data.classes:
@@ -64,14 +61,14 @@ def call(options: argparse.Namespace) -> int:
             f"what is on the images of {data.name} is not public; give --save-results, and submit "
             "the files to the benchmark's server"
         )
-    tests = Tests(options.runs, detectors, data, world, number_of_workers(options.workers))
+    tests = Tests(options.runs, detectors, data, execution)
     improvements, found = improvements_of(options, detectors[0]), None
     if options.ablation:
         rows = tests.ablation(scales_for(detectors[0]))
     else:
         title, found, scores = tests.run(list(range(len(detectors))), improvements)
         rows = [(title, scores)]
-    if not world.leader:
+    if not leader:
         return 0
     written: list[str] = []
     try:
@@ -95,8 +92,7 @@ class Tests:
         paths: of the runs or weight files.
         detectors: these, on one device.
         data: what to test on.
-        world: the processes that share the work.
-        workers: how many processes decode images.
+        execution: where they are, and which processes share the work.
     """
 
     def __init__(
@@ -104,12 +100,10 @@ class Tests:
         paths: list[Path],
         detectors: "list[Detector]",
         data: DetectionSet,
-        world: World,
-        workers: int,
+        execution: Execution,
     ) -> None:
         self.paths, self.detectors, self.data = paths, detectors, data
-        self.world, self.workers = world, workers
-        self.device = next(detectors[0].parameters()).device
+        self.execution = execution
 
     def ablation(self, scales: tuple[int, ...]) -> list[tuple[str, Scores]]:
         """Run Table 9's tests, as far as there are detectors for them; return its rows."""
@@ -147,29 +141,19 @@ class Tests:
         from deepres.detection.inference import improvements_in_use
         from deepres.evaluation.detection.detector_inference import detect_all
         from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
-        from deepres.training.beginning import run_provenance
 
         detectors = [self.detectors[i] for i in members]
         used = improvements_in_use(detectors, improvements)
         names = [self.paths[i].resolve().name for i in members]
         title = " + ".join([names[0] if len(names) == 1 else f"ensemble of {len(names)}", *used])
         say(f"testing {title}")
-        with Progress("images", len(self.data), shown=self.world.leader) as bar:
-            found = detect_all(
-                detectors,
-                self.data,
-                improvements,
-                device=self.device,
-                workers=self.workers,
-                world=self.world,
-                on_image=bar.update,
-            )
-        if not self.world.leader or not self.data.annotated:
+        found = detect_all(detectors, self.data, self.execution, improvements)
+        if not self.execution.world.leader or not self.data.annotated:
             return title, found, {}
         scores = found.scores()
         first = self.paths[members[0]]
         if read_run(first):
-            now = run_provenance(self.device, self.world)
+            now = self.execution.provenance()
             together = names if len(names) > 1 else []
             entry = detection_entry(self.data, scores, now, used, together)
             note_detection(weights_file(first).parent, entry)

@@ -1,86 +1,81 @@
-"""deepres detect train: start a detector's run, or go on with one."""
+"""deepres detect train: start a detector's run, or go on with some."""
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deepres.cli.terminal import length, say
-from deepres.data.detection.records import DetectionSet
+from deepres.cli.terminal import say
+from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
+from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
-from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.models.weights import weights_file
-from deepres.recipes import DetectionRecipe, detection_recipe, detection_recipe_from_dict
+from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
-from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
+
+if TYPE_CHECKING:  # not everyone has torchvision
+    from deepres.execution import Execution
 
 DATA_FOLDERS = {"voc07+12": "VOCdevkit", "voc07++12": "VOCdevkit", "coco": "coco"}
 
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
-    if (options.backbone is None) == (options.resume is None):
-        raise UserError(
-            "name either a network, e.g. deepres detect train resnet101 --on voc07+12, or a run to "
-            "--resume"
-        )
-    common = {
-        "device": options.device,
-        "workers": options.workers,
-        "save_every_s": options.save_every,
-    }
-    folder, result = _resume(options, common) if options.resume else _start(options, common)
-    if not is_leader():
-        return 0
-    print(summary(result))
-    if result["deviations"]:
-        print(f"not the paper's: {describe(result['deviations'])}")
-    print(f"curves: {learning_curves(RunFolder(folder))}")
-    return 0
+    if not goes_on(options, "deepres detect train resnet101 --on voc07+12"):
+        folder, result = _start(options)
+        return say_outcomes([folder], [result], summary)
+    from deepres.training.detection import Detection
+
+    results = resume(
+        options,
+        Detection,
+        lambda recipe, meta: _open(recipe, options.data or Path(meta["data"]["location"])),
+        lambda: _execution(options),
+        for_new_runs=("on", "weights", "schedule"),
+    )
+    return say_outcomes(options.resume, results, summary)
 
 
 def summary(result: dict[str, Any]) -> str:
-    """Return a run's outcome in a line."""
-    precision = "no test"
+    """Return what came of a run, in words."""
+    words = f"{result['model']} detector: no test"
     if "test_map_50_pct" in result:
-        precision = f"mAP@.5 {result['test_map_50_pct']:.1f} %"
+        words = f"{result['model']} detector: mAP@.5 {result['test_map_50_pct']:.1f} %"
         if "test_map_pct" in result:
-            precision += f", mAP@[.5, .95] {result['test_map_pct']:.1f} %"
-        precision += f" on {result['test_data']}"
-    return (
-        f"{result['model']} detector: {precision}; {length(result)} on {result['data']}, "
-        f"seed {result['seed']}"
-    )
+            words += f", mAP@[.5, .95] {result['test_map_pct']:.1f} %"
+        words += f" on {result['test_data']}"
+    return words
 
 
-def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    from deepres.training.detector_run import train_detector  # not everyone has torchvision
+def _execution(options: argparse.Namespace) -> "Execution":
+    return execution_of(options, save_every_s=options.save_every)
+
+
+def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    from deepres.training.api import train
 
     seed = options.seed or 0
-    recipe, data = _recipe(options)
+    recipe, place = _recipe(options)
     # What is quickly found wrong comes before the annotations of a large data set.
     resolve_device(options.device)
     if options.weights is not None:
         weights_file(options.weights)
-    name = data.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
+    name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
-    made = run_name(options.backbone, recipe.steps, recipe.shortened_from, seed, settings)
+    made = run_name(recipe.model, recipe.steps, recipe.shortened_from, seed, settings)
     folder = options.out or Path("runs") / made
     RunFolder(folder).check_absent()
-    train_set, test_set = _open(recipe, data)
+    data = _open(recipe, place)
     if options.weights is None:
         say("no --weights: the network starts from random weights, not from a trained classifier")
     say(
-        f"training a detector on {recipe.model}, with {len(train_set):,} images of "
-        f"{train_set.name}, for {recipe.steps:,} steps, into {folder}"
+        f"training a detector on {recipe.model}, with {len(data.train):,} images of "
+        f"{data.train.name}, for {recipe.steps:,} steps, into {folder}"
     )
-    weights = options.weights
-    result = train_detector(
-        recipe, folder, train_set, test_set, weights=weights, seed=seed, **common
-    )
-    return folder, result
+    here = _execution(options)
+    return folder, train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
 
 
 def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
@@ -103,30 +98,15 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
     else:
         dataset = options.on
         data = options.data or Path(DATA_FOLDERS.get(dataset, ""))
-    recipe = detection_recipe(dataset, options.backbone, options.schedule or "4-step")
-    if options.steps is not None and options.steps != recipe.steps:
-        recipe = recipe.shortened(options.steps)
-    return recipe.changed(options.set), data
+    recipe = detection_recipe(dataset, options.networks, options.schedule or "4-step")
+    return as_asked(recipe, options), data
 
 
-def _open(recipe: DetectionRecipe, data: Path) -> tuple[DetectionSet, DetectionSet | None]:
+def _open(recipe: DetectionRecipe, folder: Path) -> DetectionData:
     """Return the images to train on, and those to test on."""
-    train_set = open_detection_set(recipe.train_set, data, recipe.bad_boxes, say)
-    if recipe.test_set is None:
-        return train_set, None
-    return train_set, open_detection_set(recipe.test_set, data, recipe.bad_boxes, say)
-
-
-def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    from deepres.training.detector_run import resume_detector  # not everyone has torchvision
-
-    for option in ("on", "weights", "schedule", "out", "seed"):
-        if getattr(options, option) is not None:
-            raise UserError(f"--{option} is for new runs: --resume keeps all of that")
-    if options.set:
-        raise UserError("--set is for new runs: --resume keeps the recipe")
-    meta = RunFolder(options.resume).read_meta()
-    recipe = detection_recipe_from_dict(meta["recipe"])
-    data = _open(recipe, options.data or Path(meta["data"]["location"]))
-    result = resume_detector(options.resume, *data, steps=options.steps, say=say, **common)
-    return options.resume, result
+    train_set, test_set = (
+        name and open_detection_set(name, folder, recipe.bad_boxes, say)
+        for name in (recipe.train_set, recipe.test_set)
+    )
+    assert train_set
+    return DetectionData(train_set, test_set or None)

@@ -10,7 +10,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.models.weights import weights_file
-from deepres.recipes import detection_recipe_from_dict
+from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 
 if TYPE_CHECKING:  # not everyone has torchvision
@@ -66,7 +66,7 @@ def open_test_set(
     Raises:
         UserError: it is not known what to test on, or that is not as it should be.
     """
-    recipe = detection_recipe_from_dict(meta["recipe"]) if meta else None
+    recipe = recipe_from_dict(meta["recipe"], DetectionRecipe) if meta else None
     name = on or (recipe.test_set if recipe else None)
     if name is None:
         raise UserError("it is not known what to test on; name a set, e.g. --on voc2007-test")

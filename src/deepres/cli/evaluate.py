@@ -4,16 +4,15 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import torch
 
 from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say, show
+from deepres.cli.training import execution_of
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
-from deepres.distributed import join_world
 from deepres.errors import UserError
 from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.score_files import save_scores, submission_ids, write_submission
@@ -21,12 +20,10 @@ from deepres.evaluation.scores import Scores, average
 from deepres.files import check_ours
 from deepres.models import Classifier, load_model
 from deepres.models.weights import WEIGHTS, weights_file
-from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, make_repeatable
 
 CONFUSION = "confusion.png"
 """In a run's folder, where the name is ours."""
@@ -43,13 +40,12 @@ def call(options: argparse.Namespace) -> int:
     beside = options.picture or _default_picture(options.weights)
     if beside and not options.picture and beside.name != CONFUSION:
         check_ours(beside)
-    keep_freed_memory()
-    world, device = join_world(options.device)
-    make_repeatable(device)
+    execution = execution_of(options)
+    leader = execution.world.leader
     members, errors, ids = [], [], []
     named: dict[tuple[str, ...], Path] = {}
     for weights in options.weights:
-        classifier = load_model(weights, device)
+        classifier = load_model(weights, execution.device)
         named.setdefault(classifier.classes, weights)
         images, source = _test_images(options.data, weights, classifier)
         if options.submission:  # before the work of scoring
@@ -62,22 +58,18 @@ def call(options: argparse.Namespace) -> int:
             classifier,
             images,
             options.views,
+            execution,
             source=source,
-            device=device,
-            world=world,
-            workers=options.workers,
             fold=options.fold,
             precision=options.precision,
             skip_bad=options.bad_images == "skip",
-            say=say,
-            progress=partial(Progress, shown=world.leader),
         )
-        if world.leader:
+        if leader:
             if options.submission and len(scores.names) < len(images):
                 raise UserError("a submission needs a line for every image; mend those left out")
             members.append(scores)
             errors.append([str(weights), *_errors(scores)])
-    if not world.leader:
+    if not leader:
         return 0
     scores = average(members)
     if len(named) > 1:
@@ -86,8 +78,9 @@ def call(options: argparse.Namespace) -> int:
     if len(members) > 1:
         errors.append([f"ensemble of {len(members)}", *_errors(scores)])
     written: list[str] = []
+    found, device = (classifier.classes, scores, errors[-1][1], source, ids), execution.device
     try:
-        for line in _write(options, classifier.classes, scores, errors[-1][1], source, ids, device):
+        for line in _write(options, *found, device):
             written.append(line)
     finally:  # whether it can be written or not: the numbers are what took the time
         _print(options.views, classifier.classes, scores, errors, source)

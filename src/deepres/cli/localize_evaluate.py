@@ -4,11 +4,10 @@ import argparse
 from pathlib import Path
 
 from deepres.cli.terminal import print_table, say
+from deepres.cli.training import execution_of
 from deepres.data.detection.localization import open_localization_test
-from deepres.distributed import join_world
-from deepres.recipes.localization import localization_recipe_from_dict
+from deepres.recipes import LocalizationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, make_repeatable
 
 
 def call(options: argparse.Namespace) -> int:
@@ -17,28 +16,23 @@ def call(options: argparse.Namespace) -> int:
         evaluate_localizer,
     )
 
-    keep_freed_memory()
     meta = RunFolder(options.run).read_meta()
-    recipe = localization_recipe_from_dict(meta["recipe"])
-    world, device = join_world(options.device)
-    make_repeatable(device)
+    recipe = recipe_from_dict(meta["recipe"], LocalizationRecipe)
+    execution = execution_of(options)
     folder = options.data or Path(meta["data"]["location"])
     test = open_localization_test(folder, recipe.bad_boxes, say=say)
     classifier = None
     if options.classes == "predicted":
-        classifier = options.classifier or Path(meta["weights"]["path"])
+        classifier = options.classifier or Path(meta["initial_weights"]["file"])
     found = evaluate_localizer(
         options.run,
         test,
         options.views,
+        execution,
         classifier=classifier,
         class_views=options.class_views,
-        device=device,
-        world=world,
-        workers=options.workers,
-        say=say,
     )
-    if world.leader:
+    if execution.world.leader:
         rows = [[name, f"{top1:.2f}", f"{top5:.2f}"] for name, top1, top5 in found]
         asked = "the true class" if classifier is None else f"classes predicted by {classifier}"
         columns = [f"{test.name}, {asked}", "top-1 error (%)", "top-5 error (%)"]

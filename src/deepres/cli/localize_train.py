@@ -1,66 +1,58 @@
-"""deepres localize train: start a localization network's run, or go on with one."""
+"""deepres localize train: start a localization network's run, or go on with some."""
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from deepres.cli.terminal import IMAGENET_FOLDER, length, say
+from deepres.cli.terminal import IMAGENET_FOLDER, say
+from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
 from deepres.data.detection.localization import LocalizationData, open_localization_data
-from deepres.distributed import is_leader
-from deepres.errors import UserError
 from deepres.models.weights import weights_file
-from deepres.recipes.localization import (
-    LocalizationRecipe,
-    localization_recipe,
-    localization_recipe_from_dict,
-)
-from deepres.report.figures import describe
+from deepres.recipes import LocalizationRecipe, localization_recipe
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 
+if TYPE_CHECKING:
+    from deepres.execution import Execution
+
 
 def call(options: argparse.Namespace) -> int:
-    """Train, and print the result."""
-    if (options.network is None) == (options.resume is None):
-        raise UserError(
-            "name either a network, e.g. deepres localize train resnet101 --weights RUN, or a run "
-            "to --resume"
-        )
-    common = {
-        "device": options.device,
-        "workers": options.workers,
-        "save_every_s": options.save_every,
-    }
-    folder, result = _resume(options, common) if options.resume else _start(options, common)
-    if not is_leader():
-        return 0
-    print(
-        f"{result['model']}: localization error {result['test_error_pct']:.2f} % with the true "
-        f"classes, {length(result)}, {result['data']}, seed {result['seed']}"
+    """Train, draw the curves, and print the result."""
+    if not goes_on(options, "deepres localize train resnet101 --weights RUN"):
+        folder, result = _start(options)
+        return say_outcomes([folder], [result], _summary)
+    from deepres.training.localization import Localization  # not everyone has torchvision
+
+    results = resume(
+        options,
+        Localization,
+        lambda recipe, meta: _open(options.data or Path(meta["data"]["location"]), recipe),
+        lambda: _execution(options),
+        for_new_runs=("weights",),
     )
-    if result["deviations"]:
-        print(f"not the paper's: {describe(result['deviations'])}")
-    print(f"run: {folder}")
-    return 0
+    return say_outcomes(options.resume, results, _summary)
 
 
-def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    from deepres.training.localize_run import train_localizer  # not everyone has torchvision
+def _summary(result: dict[str, Any]) -> str:
+    error = f"{result['test_error_pct']:.2f} %"
+    return f"{result['model']}: localization error {error} with the true classes"
 
-    if options.weights is None:
-        raise UserError(
-            "a localization network starts from one that was trained to classify: give its run's "
-            "folder or .safetensors file by --weights"
-        )
+
+def _execution(options: argparse.Namespace) -> "Execution":
+    return execution_of(options, save_every_s=options.save_every)
+
+
+def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+    from deepres.training.api import train
+    from deepres.training.localization import check_given
+
+    check_given(options.weights)
     seed = options.seed or 0
-    recipe = localization_recipe(options.network)
-    if options.steps is not None and options.steps != recipe.steps:
-        recipe = recipe.shortened(options.steps)
-    recipe = recipe.changed(options.set)
+    recipe = as_asked(localization_recipe(options.networks), options)
     # What is quickly found wrong comes before many annotations are read.
     resolve_device(options.device)
     weights_file(options.weights)
-    name = run_name(options.network, recipe.steps, recipe.shortened_from, seed, ["localization"])
+    name = run_name(recipe.model, recipe.steps, recipe.shortened_from, seed, ["localization"])
     folder = options.out or Path("runs") / name
     RunFolder(folder).check_absent()
     data = _open(options.data or IMAGENET_FOLDER, recipe)
@@ -68,23 +60,8 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, d
         f"training {recipe.model} to localize, on {len(data.train):,} images of {data.source}, "
         f"for {recipe.steps:,} steps, into {folder}"
     )
-    result = train_localizer(recipe, folder, data, options.weights, seed=seed, **common)
-    return folder, result
-
-
-def _resume(options: argparse.Namespace, common: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    from deepres.training.localize_run import resume_localizer  # not everyone has torchvision
-
-    for option in ("weights", "out", "seed"):
-        if getattr(options, option) is not None:
-            raise UserError(f"--{option} is for new runs: --resume keeps all of that")
-    if options.set:
-        raise UserError("--set is for new runs: --resume keeps the recipe")
-    meta = RunFolder(options.resume).read_meta()
-    recipe = localization_recipe_from_dict(meta["recipe"])
-    data = _open(options.data or Path(meta["data"]["location"]), recipe)
-    result = resume_localizer(options.resume, data, steps=options.steps, say=say, **common)
-    return options.resume, result
+    here = _execution(options)
+    return folder, train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
 
 
 def _open(folder: Path, recipe: LocalizationRecipe) -> LocalizationData:

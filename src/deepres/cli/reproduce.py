@@ -9,6 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from deepres.cli.terminal import open_data, print_table, say, show
+from deepres.cli.training import execution_of
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import ImageNetRecipe
@@ -35,11 +36,11 @@ def call(options: argparse.Namespace) -> int:
     planned = partial(
         plan, runs=options.runs, steps=options.steps, scale=options.scale, seeds=options.seeds
     )
-    device = resolve_device(options.device)
     if options.list:
         by_artefact = {artefact: planned([artefact]) for artefact in artefacts}
-        show_list(by_artefact, options.runs, device, options.measure)
+        show_list(by_artefact, options.runs, resolve_device(options.device), options.measure)
         return 0
+    execution = execution_of(options)
     data = cache(partial(open_data, options.data))
     artefacts = possible({each: planned([each]) for each in artefacts}, data)
     for artefact in [each for each in artefacts if not each.studies and not each.by_hand]:
@@ -51,10 +52,10 @@ def call(options: argparse.Namespace) -> int:
     label = artefacts[0].name if len(artefacts) == 1 else "reproduce"
     runs = planned(artefacts)
     if is_leader() and (left := [run for run in runs if run.state() != "finished"]):
-        seconds = time_left(left, find_runs([options.runs], say), device)
+        seconds = time_left(left, find_runs([options.runs], say), execution.device)
         say(f"to train: {len(left)} of {len(runs)} runs, about {in_words(sum(seconds.values()))}")
     try:
-        execute_plan(label, runs, data, device=options.device, workers=options.workers, say=say)
+        execute_plan(label, runs, data, execution)
     except Interrupted:
         say("the same command goes on where this one stopped")
         raise
@@ -69,7 +70,7 @@ def call(options: argparse.Namespace) -> int:
         if artefact.name == "table5":
             six = [run.folder for run in planned([artefact], seeds=1)]
             images = data(ImageNetRecipe.kind)
-            ensembles = [measure_ensemble(six, images, "multi-scale", device)]
+            ensembles = [measure_ensemble(six, images, "multi-scale", execution)]
         _save(artefact, draw(artefact.name, own, ensembles), options.out)
     return 0
 

@@ -5,10 +5,10 @@ from statistics import mean
 
 from deepres.cli.runs import open_run
 from deepres.cli.terminal import print_table, say
+from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.report.runs import RESPONSES
 from deepres.reproduction.measure import measure_responses, note_responses
-from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
 
 COLUMNS = ["std of responses", "3×3 layers", "first", "last", "mean", "smallest", "largest"]
 
@@ -17,20 +17,18 @@ def call(options: argparse.Namespace) -> int:
     """Measure each run, write responses.json into its folder, and print a table."""
     if options.images < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")
-    keep_freed_memory()
-    device = resolve_device(options.device)
-    make_repeatable(device)
+    execution = execution_of(options).alone()
     rows = []
     try:
         for path in options.runs:
-            run = open_run(path, options.data, device)
+            run = open_run(path, options.data, execution.device)
             say(f"measuring {path} on test images of {run.data.source}")
-            found = measure_responses(run, device, images=options.images, workers=options.workers)
+            found = measure_responses(run, execution, images=options.images)
             std = found.std
             numbers = (std[0], std[-1], mean(std), min(std), max(std))
             cells = [str(len(std)), *(f"{number:.3f}" for number in numbers)]
             rows.append([str(path / RESPONSES), *cells])
-            note_responses(run, found, device)
+            note_responses(run, found, execution.device)
     finally:  # whether it can be written or not: the numbers are what took the time
         if rows:
             print_table("", COLUMNS, rows)

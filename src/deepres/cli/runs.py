@@ -7,7 +7,7 @@ import torch
 from deepres.cli.terminal import open_data
 from deepres.errors import UserError
 from deepres.models.weights import weights_file
-from deepres.recipes import classification_recipe_from_dict
+from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.trained_run import TrainedRun, trained_run
 
@@ -28,6 +28,6 @@ def open_run(path: Path, data_name: str | None, device: torch.device) -> Trained
     if not path.is_dir():
         raise UserError(f"{path} is not a run folder: its training images are not known")
     meta = RunFolder(path).read_meta()
-    recipe = classification_recipe_from_dict(meta["recipe"])
+    recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
     data = open_data(data_name or meta["data"]["location"], recipe.kind)
     return trained_run(path, data, device)

@@ -4,22 +4,19 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from deepres.cli.runs import open_run
 from deepres.cli.terminal import open_data, print_table, say, show
-from deepres.data.loading import number_of_workers
-from deepres.distributed import ALONE
+from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.signals import RULE, Signals, measure_signals
+from deepres.execution import Execution
 from deepres.files import write_json
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
 from deepres.run_folder import RunFolder
-from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
-from deepres.training.data_source import Feeding, make_data_source
-from deepres.training.setup import initial_network
+from deepres.training.data_source import make_data_source
+from deepres.training.step import initial_network
 
 COLUMNS = ["", "file", "3×3 layers", "smallest std", "largest", "smallest gradient", "largest"]
 
@@ -28,13 +25,11 @@ def call(options: argparse.Namespace) -> int:
     """Measure each network, write a file about it, and print a table and the verdicts."""
     if options.images is not None and options.images < 2:
         raise UserError(f"--images must be at least 2 for BN, got {options.images}")
-    keep_freed_memory()
-    device = resolve_device(options.device)
-    make_repeatable(device)
+    execution = execution_of(options).alone()
     rows, verdicts = [], []
     try:
         for subject in options.subjects:
-            signals, file, content = measure(subject, options, device)
+            signals, file, content = measure(subject, options, execution)
             passed = (signals.forward_std, signals.gradient_norm)
             numbers = [f"{number:.3g}" for way in passed for number in (min(way), max(way))]
             rows.append([subject, str(file), str(len(signals.layers)), *numbers])
@@ -48,7 +43,7 @@ def call(options: argparse.Namespace) -> int:
 
 
 def measure(
-    subject: str, options: argparse.Namespace, device: torch.device
+    subject: str, options: argparse.Namespace, execution: Execution
 ) -> tuple[Signals, Path, dict[str, Any]]:
     """Measure one network on the first batch of its training.
 
@@ -57,19 +52,19 @@ def measure(
     """
     path = Path(subject)
     of_run = RunFolder(path).recipe.exists() or len(path.parts) > 1
-    if of_run:
-        run = open_run(path, options.data, device)
-        recipe, data, feeding = run.recipe, run.data, run.feeding(device, options.workers)
-        network = run.classifier.network
-    else:
-        recipe = get_recipe(subject)
-        data = open_data(options.data, recipe.kind)
-        feeding = Feeding(options.seed, device, ALONE, number_of_workers(options.workers))
-        network = initial_network(recipe, len(data.classes), options.seed).to(device)
+    run = open_run(path, options.data, execution.device) if of_run else None
+    recipe = run.recipe if run else get_recipe(subject)
+    data = run.data if run else open_data(options.data, recipe.kind)
     if options.images:
         recipe = recipe.changed([f"batch_size={options.images}"])
     say(f"measuring {subject} on {recipe.batch_size} training images of {data.source}")
-    images, labels = make_data_source(data, recipe, feeding).batches(0)
+    seed = run.seed if run else options.seed
+    if run:
+        network, source = run.classifier.network, run.data_source(execution, recipe=recipe)
+    else:
+        network = initial_network(recipe, len(data.classes), seed).to(execution.device)
+        source = make_data_source(data, recipe, seed, execution)
+    images, labels = source.batches(0)
     signals = measure_signals(network, images, labels)
 
     beside = path / SIGNALS if of_run else Path("runs") / f"signals-{subject}.json"
@@ -77,7 +72,7 @@ def measure(
     content = {
         "model": recipe.model,
         "steps": recipe.steps if of_run else 0,
-        "seed": feeding.seed,
+        "seed": seed,
         "layers": signals.layers,
         "forward_std": signals.forward_std,
         "gradient_norm": signals.gradient_norm,
@@ -87,6 +82,6 @@ def measure(
         "rule": RULE,
         "images": len(images),
         "data": f"{len(images):,} training images of {data.source}",
-        "provenance": provenance(device),
+        "provenance": provenance(execution.device),
     }
     return signals, file, content

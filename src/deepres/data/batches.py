@@ -1,12 +1,12 @@
 """The augmented batches of a run, from images that stay in the training device's memory."""
 
-import torch
 from torch import Tensor
 
 from deepres.data.cifar10 import ImageSet
 from deepres.data.sampling import WindowSampler, window_draws
 from deepres.data.transforms import augmented_batch, padded_windows
-from deepres.distributed import ALONE, World
+from deepres.execution import Execution
+from deepres.recipes import CifarRecipe
 
 
 class Batches:
@@ -18,29 +18,23 @@ class Batches:
     Args:
         train: the training images.
         mean: what is subtracted from them, (C, H, W) float32 in [0, 1].
-        batch_size: images per batch.
-        pad: pixels of zeros around an image before it is cropped.
-        flip: whether half of the crops are mirrored.
+        recipe: how they are augmented.
         seed: of the run.
-        device: where the images are kept and the batches are made.
-        world: the processes that share each batch.
+        execution: where the images are kept and the batches made, and who shares each batch.
     """
 
     def __init__(
         self,
         train: ImageSet,
         mean: Tensor,
-        *,
-        batch_size: int,
-        pad: int,
-        flip: bool,
+        recipe: CifarRecipe,
         seed: int,
-        device: torch.device,
-        world: World = ALONE,
+        execution: Execution,
     ) -> None:
+        device, size, pad = execution.device, recipe.batch_size, recipe.pad
         self.bad: list[str] = []
-        self._shard = world.shard(batch_size)
-        self._sampler = WindowSampler(len(train), batch_size, pad, flip, seed, device)
+        self._shard = execution.world.shard(size)
+        self._sampler = WindowSampler(len(train), size, pad, recipe.flip, seed, device)
         self._images = padded_windows(train.images.to(device), pad)
         self._mean = padded_windows(mean[None].to(device), pad)
         self._labels = train.labels.to(device)

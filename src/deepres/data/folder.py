@@ -10,6 +10,7 @@ from PIL import Image
 from deepres.data.images import modification_times, open_image
 from deepres.data.listing import ENDINGS as ENDINGS
 from deepres.data.listing import Listing, check_no_loop, some
+from deepres.data.text_lists import check_unique_lines, read_lines
 from deepres.errors import UserError
 
 Say = Callable[[str], None]
@@ -178,13 +179,19 @@ def _classified(folder: Path, classes: tuple[str, ...], say: Say) -> ImageFiles:
 def _tiny_imagenet_val(annotations: Path, classes: tuple[str, ...]) -> ImageFiles:
     places = {name: label for label, name in enumerate(classes)}
     names, labels = [], []
-    for line in annotations.read_text().splitlines():
+    for number, line in enumerate(read_lines(annotations), 1):
         name, _, rest = line.partition("\t")
         class_name = rest.partition("\t")[0]
         if not class_name:
-            raise UserError(f"{annotations}: expected a file name, a tab and a class, got {line!r}")
+            raise UserError(
+                f"{annotations}, line {number}: expected a file name, a tab and a class, "
+                f"got {line!r}"
+            )
         if class_name not in places:
-            raise UserError(f"{annotations}: class {class_name!r} has no folder in train")
+            raise UserError(
+                f"{annotations}, line {number}: class {class_name!r} has no folder in train"
+            )
         names.append(f"images/{name}")
         labels.append(places[class_name])
+    check_unique_lines(annotations, names)
     return ImageFiles(annotations.parent, tuple(names), tuple(labels))

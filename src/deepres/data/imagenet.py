@@ -162,7 +162,7 @@ def _count(folder: Path) -> tuple[int, list[str]]:
     """Return how many images ``folder`` has, and what is wrong in it: empty files, odd names."""
     images, empty, odd = 0, [], []
     for entry in os.scandir(folder):
-        if not entry.is_file() or not entry.name.endswith(SUFFIX):
+        if not entry.is_file() or not entry.name.endswith(SUFFIX) or entry.name.startswith("."):
             odd.append(entry.name)
             continue
         images += 1

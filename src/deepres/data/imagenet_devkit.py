@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from deepres.data.imagenet import Counts, ImageNetClass
+from deepres.data.text_lists import lines_of
 from deepres.errors import UserError
 
 DEVKIT_ARCHIVE = "ILSVRC2012_devkit_t12.tar.gz"
@@ -43,7 +44,8 @@ def read_devkit(archive: Path, expected: Counts) -> Devkit:
     classes = _parse_meta(archive, files[META], expected.classes)
     wnids = {each.id: wnid for wnid, each in classes.items()}
     try:
-        val_wnids = [wnids[int(line)] for line in files[GROUND_TRUTH].split()]
+        lines = lines_of(files[GROUND_TRUTH], f"{archive}: {GROUND_TRUTH}")
+        val_wnids = [wnids[int(word)] for line in lines for word in line.split()]
     except (ValueError, KeyError) as error:
         raise _not_official(
             archive, f"{GROUND_TRUTH} holds {error}, which is no class's id"

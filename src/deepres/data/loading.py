@@ -1,6 +1,5 @@
 """Images decoded side by side in worker processes, in an order that is known beforehand."""
 
-import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -17,7 +16,7 @@ from deepres.data.images import BadImage
 from deepres.data.views import View, one_crop
 from deepres.data.workers import start_worker, worker_context
 from deepres.distributed import ALONE, World
-from deepres.errors import UserError
+from deepres.execution import Execution
 from deepres.visible import visible
 
 T = TypeVar("T")
@@ -44,26 +43,8 @@ class Images(Protocol):
         """
 
 
-def number_of_workers(given: int | None) -> int:
-    """Return how many processes decode images: as ``given``, or one for each core, up to 8.
-
-    The processes that torchrun started on this machine divide the cores among them.
-
-    Raises:
-        UserError: it is negative.
-    """
-    if given is not None:
-        if given < 0:
-            raise UserError(f"the number of workers must be 0 or more, got {given}")
-        return given
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(8, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-
-
-def load(
-    dataset: Dataset[Any], order: Sequence[int], workers: int, device: torch.device
-) -> Generator[Any]:
-    """Yield ``dataset[i]`` for each i of ``order``, made by ``workers`` processes; 0: by this one.
+def load(dataset: Dataset[Any], order: Sequence[int], execution: Execution) -> Generator[Any]:
+    """Yield ``dataset[i]`` for each i of ``order``, made by processes or, without any, by this one.
 
     The processes end with the last item or when this is closed, as by ``contextlib.closing``.
 
@@ -71,6 +52,7 @@ def load(
     If one of them is killed, most likely for want of memory, PyTorch raises a RuntimeError that
     says so, at whatever the program is doing at the time.
     """
+    workers = execution.decoders
     yield from DataLoader(
         dataset,
         batch_size=None,  # an item is a whole batch already
@@ -79,7 +61,7 @@ def load(
         multiprocessing_context=worker_context() if workers else None,
         worker_init_fn=start_worker,
         generator=torch.Generator(),  # else each stream would draw from the caller's
-        pin_memory=device.type == "cuda",
+        pin_memory=execution.device.type == "cuda",
     )
 
 
@@ -91,13 +73,11 @@ class StepStream(Generic[T]):
     Args:
         dataset: the items.
         steps: how many there are to be; one beyond them is made alone.
-        workers: how many processes make them.
-        device: where they are wanted.
+        execution: where they are wanted, and by how many processes they are made.
     """
 
-    def __init__(self, dataset: Dataset[T], steps: int, workers: int, device: torch.device) -> None:
-        self._dataset, self._steps = dataset, steps
-        self._workers, self._device = workers, device
+    def __init__(self, dataset: Dataset[T], steps: int, execution: Execution) -> None:
+        self._dataset, self._steps, self._execution = dataset, steps, execution
         self._next_step = -1
         self._items: Generator[T] | None = None
 
@@ -106,7 +86,7 @@ class StepStream(Generic[T]):
         if self._items is None or step != self._next_step or step >= self._steps:
             self.close()
             steps = range(step, max(step + 1, self._steps))
-            self._items = load(self._dataset, steps, self._workers, self._device)
+            self._items = load(self._dataset, steps, self._execution)
         item = next(self._items)
         self._next_step = step + 1
         return item
@@ -177,8 +157,7 @@ class CentreCrops:
         images: the images.
         crop: the crop's side in pixels.
         short_side: of the scaled image, in pixels.
-        workers: how many processes decode.
-        device: where batches are wanted.
+        execution: where batches are wanted, and by how many processes they are decoded.
         skip_bad: leave images out that cannot be decoded, and name them, instead of stopping there.
     """
 
@@ -187,13 +166,12 @@ class CentreCrops:
         images: Images,
         crop: int,
         short_side: int,
+        execution: Execution,
         *,
-        workers: int,
-        device: torch.device,
         skip_bad: bool,
     ) -> None:
         self._images, self._crop, self._short_side = images, crop, short_side
-        self._workers, self._device, self._skip_bad = workers, device, skip_bad
+        self._execution, self._skip_bad = execution, skip_bad
         self._named: set[str] = set()
 
     def __len__(self) -> int:
@@ -212,9 +190,10 @@ class CentreCrops:
         Raises:
             BadImage: a file cannot be decoded, and such are not to be skipped.
         """
+        device = self._execution.device
         parts = in_parts(range(world.rank, len(self), world.size), batch_size)
         viewed = ViewedImages(self._images, parts, one_crop, self._crop, self._short_side)
-        with closing(load(viewed, range(len(parts)), self._workers, self._device)) as stream:
+        with closing(load(viewed, range(len(parts)), self._execution)) as stream:
             for indices, views, bad in stream:
                 if bad and not self._skip_bad:
                     raise BadImage(bad[0])
@@ -223,9 +202,9 @@ class CentreCrops:
                         self._named.add(line)
                         print(visible(f"left out: {line}"), file=sys.stderr, flush=True)
                 if views:
-                    images = views[0][:, 0].to(self._device, non_blocking=True)  # (B, H, W, 3)
+                    images = views[0][:, 0].to(device, non_blocking=True)  # (B, H, W, 3)
                     labels = torch.tensor([int(self._images.labels[i]) for i in indices])
-                    yield images.permute(0, 3, 1, 2), labels.to(self._device)
+                    yield images.permute(0, 3, 1, 2), labels.to(device)
 
 
 def in_parts(indices: range, size: int) -> list[range]:

@@ -13,7 +13,7 @@ from deepres.data.images import BadImage
 from deepres.data.loading import StepStream
 from deepres.data.sampling import CropSampler
 from deepres.data.transforms import prepare
-from deepres.distributed import ALONE, World
+from deepres.execution import Execution
 from deepres.recipes import ImageNetRecipe
 
 
@@ -70,9 +70,7 @@ class StreamedBatches:
         mean: what is subtracted from them, (3, crop, crop) float32 in [0, 1].
         recipe: how they are augmented.
         seed: of the run.
-        device: where batches are wanted.
-        workers: how many processes decode.
-        world: the processes that share each batch.
+        execution: where batches are wanted, and which processes decode and share them.
     """
 
     def __init__(
@@ -80,16 +78,14 @@ class StreamedBatches:
         files: ImageFiles,
         mean: Tensor,
         recipe: ImageNetRecipe,
-        *,
         seed: int,
-        device: torch.device,
-        workers: int,
-        world: World = ALONE,
+        execution: Execution,
     ) -> None:
-        crops = CropStream(files, recipe, seed, world.shard(recipe.batch_size))
-        self._stream = StepStream(crops, recipe.steps, workers, device)
-        self._mean = mean[None].to(device, memory_format=torch.channels_last)  # as crops come
-        self._recipe, self._device = recipe, device
+        crops = CropStream(files, recipe, seed, execution.world.shard(recipe.batch_size))
+        self._stream = StepStream(crops, recipe.steps, execution)
+        self._recipe, self._device = recipe, execution.device
+        # as crops come
+        self._mean = mean[None].to(self._device, memory_format=torch.channels_last)
         self.bad: list[str] = []
         """A line on each image of the last batch that could not be decoded and was left out."""
 

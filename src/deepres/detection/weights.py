@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from deepres.detection.faster_rcnn import Detector
+from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.errors import UserError
-from deepres.models import create_model
+from deepres.models import Classifier, create_model, load_model
 from deepres.models.weights import (
     ARCHITECTURE,
     DETECTOR,
@@ -22,7 +22,30 @@ from deepres.models.weights import (
     weights_file,
     write_weights,
 )
+from deepres.recipes import DetectionRecipe
 from deepres.recipes.detector import DetectorSettings
+from deepres.runtime import initial_weights_of
+
+
+def initial_detector(
+    recipe: DetectionRecipe, classes: tuple[str, ...], weights: Path | None, seed: int
+) -> Detector:
+    """Build the recipe's detector on ``weights``; what is new has the initial weights of ``seed``.
+
+    Raises:
+        UserError: the weights are of another network than the recipe's.
+    """
+    backbone = load_model(weights) if weights else recipe.model
+    if isinstance(backbone, Classifier):
+        name = backbone.network.architecture["name"]
+        if name != recipe.model:
+            raise UserError(
+                f"{weights} holds {name}, but the recipe is for {recipe.model}; give that "
+                f"network's weights, or name {name}"
+            )
+    with initial_weights_of(seed):
+        return create_detector(backbone, classes, recipe.detector)
+
 
 NOTED = {"architecture": ARCHITECTURE, "settings": dict, "classes": [str]}
 """Of a detector's tensors."""

@@ -1,5 +1,6 @@
 """Evaluation of trained networks."""
 
-from deepres.evaluation.metrics import Evaluation, evaluate
+from deepres.evaluation.protocol import evaluate
+from deepres.evaluation.scores import Scores
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Scores", "evaluate"]

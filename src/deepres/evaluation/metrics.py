@@ -60,7 +60,7 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(
+def validate(
     predict: Callable[[Tensor], Tensor],
     data: TestImages,
     *,

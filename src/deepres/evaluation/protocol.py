@@ -1,23 +1,46 @@
-"""The test protocol for weights on disk: scores once computed are kept, and errors noted."""
+"""The paper's test protocol, for a network in memory and for weights on disk."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
-from deepres.data.cifar10 import ImageSet
+from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
-from deepres.data.folder import ImageFiles
+from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
-from deepres.data.loading import number_of_workers
-from deepres.distributed import World
 from deepres.evaluation.score_files import cached_scores, log_evaluation_entry
 from deepres.evaluation.scores import Scores, class_scores
+from deepres.execution import Execution
 from deepres.models import Classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.models.weights import WEIGHTS, weights_file
-from deepres.progress import Progress
 from deepres.provenance import provenance
+
+
+def evaluate(
+    model: Classifier,
+    data: Cifar10 | ImageFolder | ImageSet | ImageFiles,
+    views: str = "1-crop",
+    *,
+    execution: Execution | None = None,
+    skip_bad: bool = False,
+) -> Scores:
+    """Test a network as the paper does (§3.4); ``error_pct()`` of what returns is the error.
+
+    It is what ``deepres evaluate --no-fold`` does, but for noting the result in a run's folder.
+
+    Args:
+        model: as ``load_model`` returns it; it is put into evaluation mode.
+        data: the test images, or data of which the test images are taken.
+        views: what the network sees of an image: ``1-crop``, ``10-crop`` or ``multi-scale``.
+        execution: where and how; by default where the model is, by one process.
+        skip_bad: leave images out that cannot be decoded, instead of stopping there.
+
+    Raises:
+        BadImage: an image cannot be decoded, and such are not to be skipped.
+        UserError: there are no such views, or the network's answer is no finite number.
+    """
+    images = data.test if isinstance(data, Cifar10 | ImageFolder) else data
+    here = execution or Execution(model.mean.device)
+    return class_scores(model.eval(), images, views, here, skip_bad=skip_bad)
 
 
 def score_weights(
@@ -25,16 +48,12 @@ def score_weights(
     classifier: Classifier,
     images: ImageSet | ImageFiles,
     views: str,
+    execution: Execution,
     *,
     source: str,
-    device: torch.device,
-    world: World,
-    workers: int | None = None,
     fold: bool | None = None,
     precision: str = "fp32",
     skip_bad: bool = False,
-    say: Callable[[str], None],
-    progress: Callable[[str, int], Progress] = Progress,
 ) -> Scores:
     """Return a network's scores: of an earlier time, where nothing has changed, or new ones.
 
@@ -43,20 +62,16 @@ def score_weights(
 
     Args:
         weights: a run's folder or a file of weights.
-        classifier: the network with these weights.
+        classifier: the network with these weights, on the execution's device.
         images: the test images.
         views: ``1-crop``, ``10-crop`` or ``multi-scale``.
+        execution: which processes decode, and which share the images.
         source: what the images are, in words.
-        device: where the network is.
-        world: the processes that share the images.
-        workers: how many processes decode; by default one a core, up to 8.
         fold: fold BN, and on a CPU fuse sums and ReLU too, first; ``classifier`` is changed. None:
             on a CPU, where it is known to be faster.
         precision: ``fp32``, or ``bf16`` for convolutions and linear layers; ``classifier`` is
             changed.
         skip_bad: leave images out that cannot be decoded, and say so.
-        say: receives lines for the user.
-        progress: makes the bar for a label and the number of images.
 
     Returns:
         In all processes but the leader, scores that were kept are empty.
@@ -66,28 +81,16 @@ def score_weights(
     """
     file, fingerprint = weights_file(weights), images.fingerprint()
     written = modification_times(images.paths()) if isinstance(images, ImageFiles) else ""
+    device, leader = execution.device, execution.world.leader
     if fold is None:
         fold = can_fuse(device)
     if fold:
         fuse_for_inference(classifier.network, device)
     if precision == "bf16":
         compute_in_bf16(classifier.network)
-    if workers is None and isinstance(images, ImageSet):
-        workers = 0
-    decoding = number_of_workers(workers)
 
     def compute() -> Scores:
-        with progress("evaluate", len(images)) as bar:
-            return class_scores(
-                classifier,
-                images,
-                views,
-                device=device,
-                workers=decoding,
-                skip_bad=skip_bad,
-                on_images=bar.update,
-                world=world,
-            )
+        return class_scores(classifier, images, views, execution, skip_bad=skip_bad)
 
     now = provenance(device)
     key = {
@@ -101,12 +104,14 @@ def score_weights(
         "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
-    scores = cached_scores(path, key, compute, world)
+    scores = cached_scores(path, key, compute, execution.world)
     scored = set(scores.names)
-    if world.leader and (missing := [name for name in images.names if name not in scored]):
+    if leader and (missing := [name for name in images.names if name not in scored]):
         for name in missing:
-            say(f"left out: {name}")
-        say(f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out")
-    if world.leader and file.name == WEIGHTS and scores.known and precision == "fp32":
+            execution.say(f"left out: {name}")
+        execution.say(
+            f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
+        )
+    if leader and file.name == WEIGHTS and scores.known and precision == "fp32":
         log_evaluation_entry(file.parent, views, source, scores, now)
     return scores

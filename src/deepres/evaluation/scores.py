@@ -1,17 +1,19 @@
 """Class scores by the paper's test protocol: softmax averaged over views, scales and networks."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from deepres.data.cifar10 import ImageSet
 from deepres.data.images import BadImage
 from deepres.data.loading import Images, ViewedImages, in_parts, load
 from deepres.data.views import VIEWS
-from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.execution import Execution
 from deepres.models.classifier import Classifier, check_outputs
 
 VIEWS_AT_ONCE, WINDOWS_AT_ONCE = 200, 256
@@ -54,29 +56,24 @@ def class_scores(
     classifier: Classifier,
     images: Images,
     views: str,
+    execution: Execution,
     *,
-    device: torch.device,
-    workers: int = 0,
     skip_bad: bool = False,
-    on_images: Callable[[int], None] = lambda done: None,
-    world: World = ALONE,
 ) -> Scores:
     """Return the scores of all images, averaged over their views (§3.4).
 
     Args:
-        classifier: in evaluation mode, on ``device``.
+        classifier: in evaluation mode, on the execution's device.
         images: of any sizes.
         views: ``1-crop``, ``10-crop`` or ``multi-scale``.
-        device: where the network runs.
-        workers: how many processes decode; 0: this one.
+        execution: which processes decode, and which share the images; each gets all scores.
         skip_bad: leave images out that cannot be decoded, instead of stopping there.
-        on_images: is told how many images are done.
-        world: the processes that share the images; each gets the scores of all.
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
         UserError: the classifier's answer is no finite number.
     """
+    device, world = execution.device, execution.world
     size = 1 if views == "multi-scale" else VIEWS_AT_ONCE // (10 if views == "10-crop" else 1)
     parts = in_parts(range(world.rank, len(images), world.size), size)
     viewed = ViewedImages(images, parts, VIEWS[views], classifier.crop, classifier.short_side)
@@ -84,7 +81,12 @@ def class_scores(
     probabilities = torch.zeros(len(images), len(classifier.classes))
     scored = torch.zeros(len(images), dtype=torch.int64)
     done = 0
-    with closing(load(viewed, range(len(parts)), workers, device)) as stream:
+    if isinstance(images, ImageSet):  # in memory: no process needs to decode them
+        execution = dataclasses.replace(execution, workers=execution.workers or 0)
+    with (
+        execution.progress("evaluate", len(images)) as bar,
+        closing(load(viewed, range(len(parts)), execution)) as stream,
+    ):
         for indices, pixels, bad in stream:
             if bad and not skip_bad:
                 raise BadImage(f"{bad[0]}; mend it, or leave such out: --bad-images skip")
@@ -95,7 +97,7 @@ def class_scores(
                 probabilities[indices] = means
                 scored[indices] = 1
             done += (len(indices) + len(bad)) * world.size
-            on_images(min(done, len(images)))
+            bar.update(min(done, len(images)))
     world.sum(probabilities)
     kept = world.sum(scored).nonzero()[:, 0]
     names = images.names  # once: CIFAR-10's are made when they are asked for

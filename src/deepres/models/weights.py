@@ -141,7 +141,10 @@ def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path)
     """
     for name, tensor in expected.items():
         if name not in found:
-            raise UserError(f"{file} does not fit the network: {name} is missing")
+            inside = (each for each in found.keys() - expected.keys() if each.endswith(f".{name}"))
+            nearest = min(inside, key=len, default=None)
+            hint = f", but there is {nearest}" if nearest else ""
+            raise UserError(f"{file} does not fit the network: {name} is missing{hint}")
         if found[name].shape != tensor.shape:
             raise UserError(
                 f"{file} does not fit the network: {name} has shape {tuple(found[name].shape)}, "

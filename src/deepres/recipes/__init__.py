@@ -1,27 +1,34 @@
 """Recipes by name: a recipe has its network's name."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from deepres.errors import UserError
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
-from deepres.recipes.detection import DetectionRecipe, detection_deviations, detection_recipe
+from deepres.recipes.detection import DetectionRecipe, detection_recipe
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
-from deepres.recipes.schema import ARITHMETIC, ClassificationRecipe, Recipe, unfit_kind
+from deepres.recipes.localization import LocalizationRecipe, localization_recipe
+from deepres.recipes.schema import TRAINED, ClassificationRecipe, Recipe
 
 __all__ = [
     "CifarRecipe",
     "ClassificationRecipe",
     "DetectionRecipe",
     "ImageNetRecipe",
+    "LocalizationRecipe",
     "Recipe",
-    "classification_recipe_from_dict",
     "detection_recipe",
-    "detection_recipe_from_dict",
-    "deviations",
     "get_recipe",
+    "localization_recipe",
     "recipe_from_dict",
 ]
+
+R = TypeVar("R", bound=Recipe)
+
+KINDS: dict[str, Any] = {
+    each.kind: each for each in (CifarRecipe, ImageNetRecipe, DetectionRecipe, LocalizationRecipe)
+}
+"""The classes of recipes, by the name that they have in recipe.json."""
 
 
 def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
@@ -43,60 +50,23 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
     return recipe
 
 
-def recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe | DetectionRecipe:
-    """Return the recipe of a classifier or a detector that its ``to_dict`` gave.
+def recipe_from_dict(fields: dict[str, Any], kind: type[R]) -> R:
+    """Return the recipe that its ``to_dict`` gave.
 
-    Raises:
-        UserError: it is a localization network's, or was written by another version.
-    """
-    classes: dict[str, type[CifarRecipe] | type[ImageNetRecipe] | type[DetectionRecipe]] = {
-        CifarRecipe.kind: CifarRecipe,
-        ImageNetRecipe.kind: ImageNetRecipe,
-        DetectionRecipe.kind: DetectionRecipe,
-    }
-    kind = fields.get("kind", "")
-    if kind not in classes:
-        raise unfit_kind(fields)
-    return classes[kind].from_dict(fields)
-
-
-def classification_recipe_from_dict(fields: dict[str, Any]) -> CifarRecipe | ImageNetRecipe:
-    """Return a classifier's recipe that its ``to_dict`` gave.
+    Args:
+        fields: as JSON has them.
+        kind: the class that it must be of, or of a subclass; ``Recipe``: any.
 
     Raises:
         UserError: it is of another kind, or was written by another version.
     """
-    recipe = recipe_from_dict(fields)
-    if isinstance(recipe, DetectionRecipe):
-        raise unfit_kind(fields)
+    name = str(fields.get("kind", ""))
+    if name not in KINDS:
+        raise UserError(
+            f"the recipe was written by another version of deepres: it is of kind {name!r}"
+        )
+    if not issubclass(KINDS[name], kind):
+        what, command = TRAINED[name]
+        raise UserError(f"this run trains {what}; use {command} train, evaluate, …")
+    recipe: R = KINDS[name].from_dict(fields)
     return recipe
-
-
-def detection_recipe_from_dict(fields: dict[str, Any]) -> DetectionRecipe:
-    """Return a detector's recipe that its ``to_dict`` gave.
-
-    Raises:
-        UserError: it is of another kind, or was written by another version.
-    """
-    recipe = recipe_from_dict(fields)
-    if not isinstance(recipe, DetectionRecipe):
-        raise unfit_kind(fields)
-    return recipe
-
-
-def deviations(recipe: CifarRecipe | ImageNetRecipe | DetectionRecipe) -> dict[str, Any]:
-    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length.
-
-    How it is computed, in which precision, is no deviation; a run's provenance tells it.
-    """
-    if isinstance(recipe, DetectionRecipe):
-        return detection_deviations(recipe)
-    paper: Recipe = get_recipe(recipe.model)
-    if recipe.steps < paper.steps:
-        paper = paper.shortened(recipe.steps)
-    papers = paper.to_dict()
-    return {
-        field: value
-        for field, value in recipe.to_dict().items()
-        if value != papers[field] and field not in ARITHMETIC
-    }

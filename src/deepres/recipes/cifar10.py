@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from deepres.errors import UserError
 from deepres.recipes.schema import ClassificationRecipe
@@ -40,6 +40,12 @@ class CifarRecipe(ClassificationRecipe):
         self._check("residual_layers", "1 or 2", self.residual_layers in (1, 2))
         if self.residual_layers == 1 and not self.model.startswith("resnet"):
             raise UserError(f"recipe: {self.model} has no residual functions, of 1 layer or of 2")
+
+    def paper(self) -> Self:
+        """Return the paper's recipe for the same network, in full length."""
+        recipe = cifar_recipe(self.model)
+        assert isinstance(recipe, type(self)), f"{self.model} has no recipe"
+        return recipe
 
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""

@@ -1,8 +1,9 @@
 """§4.3: how the paper trains Faster R-CNN on PASCAL VOC and COCO."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_type_hints
 
 from deepres.errors import UserError, unknown_name
 from deepres.recipes.detector import COCO, VOC, DetectorSettings
@@ -60,11 +61,22 @@ class DetectionRecipe(Recipe):
             len(starts) == expected and list(starts) == sorted({*starts} - {0, self.steps}),
         )
 
-    def shortened(self, steps: int) -> Self:
+    def paper(self) -> Self:
+        """Return the paper's recipe for the same network, data and schedule, in full length."""
+        recipe = detection_recipe(self.dataset, self.model, self.schedule)
+        assert isinstance(recipe, type(self))
+        return recipe
+
+    def deviations(self) -> dict[str, Any]:
+        """Return the fields in which this deviates from the paper's recipe of the same length."""
+        joint = {"schedule": self.schedule} if self.schedule != "4-step" else {}
+        return joint | super().deviations()
+
+    def scaled_to(self, steps: int) -> Self:
         """Return the recipe for ``steps`` steps, every milestone scaled in proportion."""
         if self.phase_starts and steps < 4:
             raise UserError(f"the 4-step schedule needs at least 4 steps, got {steps}")
-        return super().shortened(steps)
+        return super().scaled_to(steps)
 
     def _milestones(self, steps: int) -> dict[str, Any]:
         starts = self._scaled(self.phase_starts, steps)
@@ -123,34 +135,45 @@ def _detector_fields() -> dict[str, Any]:
     return get_type_hints(DetectorSettings)
 
 
+class Length(NamedTuple):
+    """How long a phase of the schedule is, and when its learning rate drops, in steps."""
+
+    drops: tuple[int, ...]
+    steps: int
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """What the paper's recipe for a data set is made of."""
 
     train_set: str
     test_set: str | None
-    phase: tuple[int, int]
-    """The learning rate's drop in a phase, and the phase's length, in steps."""
+    rpn: Length
+    """Of the phases that train proposals, …"""
+    regions: Length
+    """… and of those that train the regions' classifier."""
     rpn_batch_size: int
     batch_size: int
     detector: DetectorSettings
     eval_every: int
 
 
+# Proposals: the released code of Faster R-CNN. Regions: Fast R-CNN (2015), §5.3 and §4.4.
 _VOC: dict[str, Any] = {
-    "phase": (60_000, 80_000),
+    "rpn": Length((60_000,), 80_000),
     "rpn_batch_size": 1,
     "batch_size": 2,
     "detector": VOC,
     "eval_every": 10_000,
 }
 DATASETS = {
-    "voc07+12": Benchmark("voc07+12", "voc2007-test", **_VOC),
-    "voc07++12": Benchmark("voc07++12", None, **_VOC),
+    "voc07+12": Benchmark("voc07+12", "voc2007-test", regions=Length((30_000,), 60_000), **_VOC),
+    "voc07++12": Benchmark("voc07++12", None, regions=Length((40_000, 80_000), 100_000), **_VOC),
     "coco": Benchmark(
         train_set="coco2014-train",
         test_set="coco2014-val",
-        phase=(240_000, 320_000),
+        rpn=Length((240_000,), 320_000),
+        regions=Length((240_000,), 320_000),
         rpn_batch_size=8,
         batch_size=16,
         detector=COCO,
@@ -159,8 +182,8 @@ DATASETS = {
 }
 """The paper's: VOC 2007 (Table 7, left), VOC 2012 (Table 7, right) and COCO (Table 8)."""
 
-FOLDER = Benchmark("trainval", "test", **_VOC)
-"""For any other folder in VOC's layout: VOC's recipe."""
+FOLDER = Benchmark("trainval", "test", regions=DATASETS["voc07+12"].regions, **_VOC)
+"""For any other folder in VOC's layout: VOC 2007's recipe."""
 FOLDER_NAME = "folder"
 
 
@@ -170,7 +193,7 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
     Args:
         dataset: one of ``DATASETS``, or ``folder``, any folder in VOC's layout.
         backbone: the network that it is built on, a name that ``create_model`` knows.
-        schedule: the paper's, or ``joint``: as many steps as one phase of the paper's.
+        schedule: the paper's, or ``joint``: as many steps as the paper's first phase.
 
     Raises:
         UserError: the paper trains on no such data set.
@@ -179,8 +202,8 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
     if dataset not in known:
         raise unknown_name("detection data set", dataset, known)
     benchmark = known[dataset]
-    drop, length = benchmark.phase
-    starts = [length * phase for phase in range(4 if schedule == "4-step" else 1)]
+    phases = 2 * [benchmark.rpn, benchmark.regions] if schedule == "4-step" else [benchmark.rpn]
+    *starts, steps = itertools.accumulate((phase.steps for phase in phases), initial=0)
     return DetectionRecipe(
         model=backbone,
         dataset=dataset,
@@ -188,9 +211,13 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
         test_set=benchmark.test_set,
         schedule=schedule,
         phase_starts=tuple(starts[1:]),
-        steps=length * len(starts),
+        steps=steps,
         lr=0.001,
-        lr_drops=tuple(start + drop for start in starts),
+        lr_drops=tuple(
+            start + drop
+            for start, phase in zip(starts, phases, strict=True)
+            for drop in phase.drops
+        ),
         lr_divisor=10.0,
         momentum=0.9,
         weight_decay=5e-4,
@@ -200,12 +227,3 @@ def detection_recipe(dataset: str, backbone: str, schedule: Schedule = "4-step")
         flip=True,
         eval_every=benchmark.eval_every,
     )
-
-
-def detection_deviations(recipe: DetectionRecipe) -> dict[str, Any]:
-    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
-    paper = detection_recipe(recipe.dataset, recipe.model, recipe.schedule)
-    if recipe.steps < paper.steps:
-        paper = paper.shortened(recipe.steps)
-    papers = paper.to_dict() | {"schedule": "4-step"}
-    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}

@@ -1,7 +1,7 @@
 """§3.4: how the paper trains its ImageNet networks."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from deepres.recipes.schema import ClassificationRecipe
 
@@ -38,6 +38,12 @@ class ImageNetRecipe(ClassificationRecipe):
         self._check("short_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
         self._check_least(1, "crop", "mean_images")
         self._check_least(0, "colour_std")
+
+    def paper(self) -> Self:
+        """Return the paper's recipe for the same network, in full length."""
+        recipe = section_3_4(self.model)
+        assert isinstance(recipe, type(self))
+        return recipe
 
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""

@@ -1,9 +1,9 @@
 """Appendix C: how the paper trains its localization network."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from deepres.recipes.schema import Recipe, unfit_kind
+from deepres.recipes.schema import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,11 @@ class LocalizationRecipe(Recipe):
         rising = bool(sides) and sides[0] > 0 and list(sides) == sorted(set(sides))
         self._check("anchor_sizes", "rising numbers of pixels", rising)
 
-    def learning_rate(self, step: int) -> float:
-        """Return the learning rate of step ``step``, the first being 0."""
-        drops: int = sum(step >= drop for drop in self.lr_drops)
-        return self.lr / self.lr_divisor**drops
+    def paper(self) -> Self:
+        """Return the paper's recipe for the same network, in full length."""
+        recipe = localization_recipe(self.model)
+        assert isinstance(recipe, type(self))
+        return recipe
 
     @property
     def test_short_side(self) -> int:
@@ -74,23 +75,3 @@ def localization_recipe(model: str) -> LocalizationRecipe:
         colour_std=0.1,
         eval_every=5_000,
     )
-
-
-def localization_deviations(recipe: LocalizationRecipe) -> dict[str, Any]:
-    """Return the fields in which ``recipe`` departs from the paper's, scaled to the same length."""
-    paper = localization_recipe(recipe.model)
-    if recipe.steps < paper.steps:
-        paper = paper.shortened(recipe.steps)
-    papers = paper.to_dict()
-    return {field: value for field, value in recipe.to_dict().items() if value != papers[field]}
-
-
-def localization_recipe_from_dict(fields: dict[str, Any]) -> LocalizationRecipe:
-    """Return the recipe that its ``to_dict`` gave.
-
-    Raises:
-        UserError: it is of another kind, or was written by another version.
-    """
-    if fields.get("kind") != LocalizationRecipe.kind:
-        raise unfit_kind(fields)
-    return LocalizationRecipe.from_dict(fields)

@@ -24,17 +24,6 @@ TRAINED = {
 """What each kind of recipe trains, and whose commands train, evaluate and so on."""
 
 
-def unfit_kind(fields: dict[str, Any]) -> UserError:
-    """Return the error for a recipe, as JSON has it, of a kind that a command cannot take."""
-    kind = fields.get("kind", "")
-    if kind not in TRAINED:
-        return UserError(
-            f"the recipe was written by another version of deepres: it is of kind {kind!r}"
-        )
-    what, command = TRAINED[kind]
-    return UserError(f"this run trains {what}; use {command} train, evaluate, …")
-
-
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What the training of every network has: a length, a learning rate, SGD.
@@ -106,14 +95,17 @@ class Recipe:
             value = getattr(self, field)
             self._check(field, "above 0", value is None or value > 0)
 
-    def shortened(self, steps: int) -> Self:
+    def scaled_to(self, steps: int) -> Self:
         """Return the recipe for ``steps`` steps, every milestone scaled in proportion.
 
-        The windows of logging and evaluation shrink less, so that curves keep enough points and
-        evaluation does not outweigh training. The result is marked by ``shortened_from``.
+        In a shorter one the windows of logging and evaluation shrink less, so that curves keep
+        enough points and evaluation does not outweigh training. The result is marked by
+        ``shortened_from``.
         """
-        if not 1 <= steps < self.steps:
-            raise UserError(f"a shortened run has 1 to {self.steps - 1} steps, got {steps}")
+        if steps < 1:
+            raise UserError(f"a run has 1 step or more, got {steps}")
+        if steps == self.steps:
+            return self
         return dataclasses.replace(
             self,
             steps=steps,
@@ -164,6 +156,30 @@ class Recipe:
 
     def _with(self, changes: dict[str, Any]) -> Self:
         return dataclasses.replace(self, **changes)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of step ``step``, the first being 0."""
+        drops: int = sum(step >= drop for drop in self.lr_drops)
+        return self.lr / self.lr_divisor**drops
+
+    def paper(self) -> Self:
+        """Return the paper's recipe for the same network, in full length."""
+        raise NotImplementedError
+
+    def deviations(self) -> dict[str, Any]:
+        """Return the fields in which this deviates from the paper's recipe of the same length.
+
+        How numbers are computed, in which precision, is no deviation; a run's provenance tells it.
+        """
+        paper = self.paper()
+        if self.steps < paper.steps or self.shortened_from:
+            paper = paper.scaled_to(self.steps)
+        papers = paper.to_dict()
+        return {
+            field: value
+            for field, value in self.to_dict().items()
+            if value != papers[field] and field not in ARITHMETIC
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
@@ -224,6 +240,16 @@ class ClassificationRecipe(Recipe):
         )
         if self.lr_plateau is not None and self.lr_drops:
             raise UserError("recipe: lr_plateau takes the place of lr_drops; add --set lr_drops=")
+
+    def learning_rate(self, step: int, warming_up: bool = False, plateaus: int = 0) -> float:
+        """Return the learning rate of step ``step``, the first being 0, after so many plateaus.
+
+        Warm-up takes the place of the initial rate only; the drops stand at their steps (§4.2).
+        """
+        drops = plateaus + sum(step >= drop for drop in self.lr_drops)
+        if warming_up and drops == 0 and self.warm_up_lr is not None:
+            return self.warm_up_lr
+        return self.lr / self.lr_divisor**drops
 
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""

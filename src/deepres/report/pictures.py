@@ -77,10 +77,12 @@ def _rendered(figure: Figure, form: str) -> bytes:
     made_by = {"png": "Software", "svg": "Creator", "pdf": "Creator"}
     # Without these an SVG would hold random names and the time of day.
     dated = {"svg": "Date", "pdf": "CreationDate"}
-    metadata = {made_by[form]: MARK.decode()}
+    metadata: dict[str, str | None] = {made_by[form]: MARK.decode()}
     metadata |= {dated[form]: None} if form in dated else {}
-    settings = {"svg.hashsalt": "deepres", "svg.fonttype": "none"}
-    with mpl.rc_context(settings), warnings.catch_warnings():
+    with (
+        mpl.rc_context({"svg.hashsalt": "deepres", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another alphabet
         figure.savefig(picture, format=form, dpi=150, metadata=metadata)
     return picture.getvalue()

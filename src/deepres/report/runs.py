@@ -136,7 +136,7 @@ class Run:
         parts = []
         if self.meta["initial_weights"] is None:
             parts.append("random initial weights")
-        elif (classes := self.meta["detector"]["architecture"]["num_classes"]) != IMAGENET_CLASSES:
+        elif (classes := self.meta["network"]["architecture"]["num_classes"]) != IMAGENET_CLASSES:
             parts.append(f"pre-trained on {classes} classes")
         data = self.meta["data"]
         if data["images"] != TRAINING_IMAGES.get(data["source"], data["images"]):

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from deepres.compiled import CannotCompile, cache_folder
-from deepres.distributed import ALONE
 from deepres.errors import UserError
+from deepres.execution import Execution
 from deepres.files import read_json, write_json
 from deepres.models.complexity import total_cost
 from deepres.models.create import build_empty, create_model
@@ -22,7 +22,7 @@ from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
 from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
-from deepres.training.setup import How, make_step
+from deepres.training.step import make_step
 
 IMAGES_ON_CPU = 32
 """A step on a CPU takes about as long for each image in a small batch as in a large one."""
@@ -120,7 +120,7 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
     optimizer = make_optimizer(network, recipe)
-    take = make_step(network, optimizer, as_they_are, recipe, How(), ALONE, device)
+    take = make_step(network, optimizer, as_they_are, recipe, Execution(device))
 
     def step() -> float:
         began = time.perf_counter()

@@ -1,6 +1,7 @@
 """What is measured of a finished run and kept beside it."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +9,16 @@ import torch
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
-from deepres.distributed import ALONE, World
+from deepres.distributed import ALONE
 from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.responses import Responses, layer_responses
 from deepres.evaluation.score_files import evaluation_entry
 from deepres.evaluation.scores import Scores, average
+from deepres.execution import Execution, say_nothing
 from deepres.files import write_json
 from deepres.models import load_model
-from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.report.runs import RESPONSES
-from deepres.training.data_source import make_data_source
 from deepres.training.trained_run import TrainedRun, with_few_test_images
 
 RESPONSE_IMAGES = 1_000
@@ -26,26 +26,19 @@ BATCH = 50  # every layer's responses to it are in memory at once
 
 
 def measure_responses(
-    run: TrainedRun,
-    device: torch.device,
-    *,
-    images: int = RESPONSE_IMAGES,
-    workers: int | None = None,
-    progress: Callable[[str, int], Progress] = Progress,
+    run: TrainedRun, execution: Execution, *, images: int = RESPONSE_IMAGES
 ) -> Responses:
     """Measure how strongly a run's layers respond.
 
     Args:
         run: it is not changed.
-        device: where its weights are.
+        execution: where its weights are.
         images: how many test images to measure on.
-        workers: how many processes decode image files; by default one a core, up to 8.
-        progress: makes the bar for a label and the number of images.
     """
     data = with_few_test_images(run.data, images)
-    source = make_data_source(data, run.recipe, run.feeding(device, workers))
+    source = run.data_source(execution, data=data)
     batches = (batch for batch, _ in source.test.batches(BATCH, ALONE))
-    with progress(run.recipe.model, len(data.test)) as bar:
+    with execution.progress(run.recipe.model, len(data.test)) as bar:
         return layer_responses(run.classifier, batches, bar.update)
 
 
@@ -66,46 +59,24 @@ def note_responses(run: TrainedRun, found: Responses, device: torch.device) -> N
     )
 
 
-def score_run(
-    run: Path,
-    data: Cifar10 | ImageFolder,
-    views: str,
-    device: torch.device,
-    world: World,
-    workers: int | None,
-    say: Callable[[str], None],
-) -> Scores:
+def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> Scores:
     """Test the run in the folder ``run`` by ``views``, unless that has been done."""
+    classifier = load_model(run, execution.device)
     return score_weights(
-        run,
-        load_model(run, device),
-        data.test,
-        views,
-        source=data.source,
-        device=device,
-        world=world,
-        workers=workers,
-        say=say,
-        progress=hidden,
+        *(run, classifier, data.test, views), execution.quietly(), source=data.source
     )
 
 
 def measure_ensemble(
-    runs: Sequence[Path], data: Cifar10 | ImageFolder, views: str, device: torch.device
+    runs: Sequence[Path], data: Cifar10 | ImageFolder, views: str, execution: Execution
 ) -> dict[str, Any]:
     """Return the errors of an ensemble of ``runs``, as in evaluations.json, with its ``members``.
 
     Their scores are those that were kept when each was tested.
     """
-    scores = average(
-        [score_run(run, data, views, device, ALONE, None, lambda line: None) for run in runs]
-    )
+    silent = dataclasses.replace(execution.alone(), say=say_nothing)
+    scores = average([score_run(run, data, views, silent) for run in runs])
     return {
-        **evaluation_entry(views, data.source, scores, provenance(device)),
+        **evaluation_entry(views, data.source, scores, provenance(execution.device)),
         "members": [run.name for run in runs],
     }
-
-
-def hidden(label: str, total: int) -> Progress:
-    """Make a bar that does not show, where another does."""
-    return Progress(label, total, shown=False)

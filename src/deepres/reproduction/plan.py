@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from deepres.errors import UserError
-from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe, recipe_from_dict
+from deepres.recipes import CifarRecipe, ImageNetRecipe, Recipe, get_recipe, recipe_from_dict
 from deepres.recipes.schema import ARITHMETIC
 from deepres.reproduction.artefacts import Artefact, Study, Views
 from deepres.run_folder import RunFolder, run_name
@@ -34,7 +34,7 @@ class PlannedRun:
         if not found.recipe.exists():
             return "missing"
         meta = found.read_meta()
-        there = {**recipe_from_dict(meta["recipe"]).to_dict(), "seed": meta["seed"]}
+        there = {**recipe_from_dict(meta["recipe"], Recipe).to_dict(), "seed": meta["seed"]}
         for field, value in {**self.recipe.to_dict(), "seed": self.seed}.items():
             if there.get(field) != value and field not in ARITHMETIC:
                 raise UserError(
@@ -93,6 +93,6 @@ def _recipe(study: Study, steps: int | None, scale: float | None) -> CifarRecipe
     recipe = get_recipe(study.recipe)
     if scale is not None:
         steps = max(1, round(scale * recipe.steps))
-    if steps is not None and steps != recipe.steps:
-        recipe = recipe.shortened(steps)
+    if steps is not None:
+        recipe = recipe.scaled_to(steps)
     return recipe.changed(list(study.settings))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepres.data.cifar10 import load_sample
 from deepres.data.transforms import per_pixel_mean
-from deepres.distributed import ALONE
+from deepres.execution import Execution
 from deepres.models.classifier import Classifier
 from deepres.models.create import build_empty, create_model
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
@@ -19,9 +19,9 @@ from deepres.models.stages import StagedNetwork
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.recipes.schema import Precision
 from deepres.runtime import keep_freed_memory, make_repeatable
-from deepres.training.data_source import Feeding, make_data_source
+from deepres.training.data_source import make_data_source
 from deepres.training.optim import make_optimizer
-from deepres.training.setup import How, initial_network, make_step
+from deepres.training.step import initial_network, make_step
 
 Kind = Literal["training", "inference"]
 Call = Callable[[], object]
@@ -68,18 +68,16 @@ def _training(work: Work, device: torch.device) -> Call:
     of_cifar = isinstance(recipe, CifarRecipe)
     network = initial_network(recipe, 10 if of_cifar else 1000, seed=0)
     network.train().to(device).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(network, recipe)
+    optimizer, here = make_optimizer(network, recipe), Execution(device, workers=0)
     if of_cifar:
-        batches = make_data_source(
-            load_sample(), recipe, Feeding(0, device, ALONE, workers=0)
-        ).batches
-        step = make_step(network, optimizer, batches.prepare, recipe, How(), ALONE, device)
+        batches = make_data_source(load_sample(), recipe, 0, here).batches
+        step = make_step(network, optimizer, batches.prepare, recipe, here)
         steps = count()
         return lambda: step(*batches.take(next(steps)))
     images = torch.randn(work.batch, 3, work.size, work.size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(1000, (work.batch,), device=device)
-    step = make_step(network, optimizer, as_they_are, recipe, How(), ALONE, device)
+    step = make_step(network, optimizer, as_they_are, recipe, here)
     return lambda: step(images, labels)
 
 

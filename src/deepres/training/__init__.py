@@ -1,5 +1,5 @@
 """Training."""
 
-from deepres.training.run import resume, train
+from deepres.training.api import resume, train
 
 __all__ = ["resume", "train"]

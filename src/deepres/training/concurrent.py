@@ -49,7 +49,8 @@ def run_concurrently(
         say(str(unsaid))
     if stopped:
         runs = [run for request in stopped for run in request.runs]
-        raise Interrupted(stopped[0].signal_number, stopped[0].step, *runs)
+        first = stopped[0]
+        raise Interrupted(first.signal_number, first.step, *runs, command=first.command)
     if diverged:
         raise diverged[0]
 

@@ -16,7 +16,8 @@ from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.metrics import TestImages
-from deepres.recipes import CifarRecipe, ImageNetRecipe
+from deepres.execution import Execution
+from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe
 
 TEST_BATCH = 250
 """Small enough for a CPU's caches; of large images, large enough for any device."""
@@ -61,32 +62,30 @@ class DataSource:
     """Images that are tested at a time."""
 
 
-@dataclass(frozen=True)
-class Feeding:
-    """How a run takes its data."""
-
-    seed: int
-    device: torch.device
-    world: World
-    workers: int
-    """How many processes decode image files."""
-    mean: Tensor | None = None
-    """The mean image, where it is known from a checkpoint."""
-
-
 def make_data_source(
-    data: Cifar10 | ImageFolder, recipe: CifarRecipe | ImageNetRecipe, how: Feeding
+    data: Cifar10 | ImageFolder,
+    recipe: ClassificationRecipe,
+    seed: int,
+    execution: Execution,
+    mean: Tensor | None = None,
 ) -> DataSource:
-    """Return what ``data`` gives to a run of ``recipe``.
+    """Return what ``data`` give to a run of ``recipe``.
+
+    Args:
+        data: as the recipe wants them.
+        recipe: the run's.
+        seed: the run's.
+        execution: where and how.
+        mean: the mean image, where it is known.
 
     Raises:
         UserError: the recipe is for data of another kind.
         BadImage: a file cannot be decoded, and the recipe does not say to skip such.
     """
     if isinstance(data, Cifar10) and isinstance(recipe, CifarRecipe):
-        return _cifar_source(data, recipe, how)
+        return _cifar_source(data, recipe, seed, execution, mean)
     if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
-        return _folder_source(data, recipe, how)
+        return _folder_source(data, recipe, seed, execution, mean)
     kinds = {"cifar10": "CIFAR-10", "imagenet": "folders of images, as ImageNet"}
     raise UserError(
         f"the recipe of {recipe.model} is for {kinds[recipe.kind]}, but {data.location} is not; "
@@ -94,48 +93,39 @@ def make_data_source(
     )
 
 
-def _cifar_source(data: Cifar10, recipe: CifarRecipe, how: Feeding) -> DataSource:
+def _cifar_source(
+    data: Cifar10, recipe: CifarRecipe, seed: int, execution: Execution, mean: Tensor | None
+) -> DataSource:
     train, held_out = data.split(recipe.holdout)
-    mean = per_pixel_mean(train.images) if how.mean is None else how.mean
-    batches = Batches(
-        train,
-        mean,
-        batch_size=recipe.batch_size,
-        pad=recipe.pad,
-        flip=recipe.flip,
-        seed=how.seed,
-        device=how.device,
-        world=how.world,
-    )
-    test = data.test.to(how.device)
-    eval_sets = {"val": held_out.to(how.device)} if recipe.holdout else {"test": test}
+    mean = per_pixel_mean(train.images) if mean is None else mean
+    batches = Batches(train, mean, recipe, seed, execution)
+    device = execution.device
+    test = data.test.to(device)
+    eval_sets: dict[str, TestImages]
+    eval_sets = {"val": held_out.to(device)} if recipe.holdout else {"test": test}
     side = mean.shape[-1]
-    test_batch = TEST_BATCH_ON_CUDA if how.device.type == "cuda" else TEST_BATCH
-    return DataSource(data.classes, mean, side, side, batches, {**eval_sets}, test, test_batch)
+    test_batch = TEST_BATCH_ON_CUDA if device.type == "cuda" else TEST_BATCH
+    return DataSource(data.classes, mean, side, side, batches, eval_sets, test, test_batch)
 
 
-def _folder_source(data: ImageFolder, recipe: ImageNetRecipe, how: Feeding) -> DataSource:
+def _folder_source(
+    data: ImageFolder,
+    recipe: ImageNetRecipe,
+    seed: int,
+    execution: Execution,
+    mean: Tensor | None,
+) -> DataSource:
     side = recipe.test_short_side
 
     def centres(files: ImageFiles) -> CentreCrops:
         skip = recipe.bad_images == "skip"
-        return CentreCrops(
-            files, recipe.crop, side, workers=how.workers, device=how.device, skip_bad=skip
-        )
+        return CentreCrops(files, recipe.crop, side, execution, skip_bad=skip)
 
-    mean = how.mean
     if mean is None:
+        execution.say("taking the mean of the training images")
         chosen = centres(data.train.spread(recipe.mean_images))
-        mean = _mean_image(chosen, recipe.crop, how.world)
-    batches = StreamedBatches(
-        data.train,
-        mean,
-        recipe,
-        seed=how.seed,
-        device=how.device,
-        workers=how.workers,
-        world=how.world,
-    )
+        mean = _mean_image(chosen, recipe.crop, execution.world)
+    batches = StreamedBatches(data.train, mean, recipe, seed, execution)
     test = centres(data.test)
     return DataSource(
         data.classes, mean, recipe.crop, side, batches, {"test": test}, test, TEST_BATCH

@@ -22,6 +22,7 @@ class Interrupted(Exception):
         names = shlex.join(map(str, runs))
         super().__init__(f"stopped at step {step:,}; go on with: {command} --resume {names}")
         self.signal_number, self.step, self.runs = signal_number, step, runs
+        self.command = command
 
 
 class StopRequest:

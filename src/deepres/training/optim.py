@@ -5,24 +5,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepres.recipes import ClassificationRecipe, DetectionRecipe, Recipe
+from deepres.recipes import DetectionRecipe, Recipe
 
 RATE, FACTOR = "rate", "factor"
 """Where a group of parameters keeps its learning rate, as a number of the host's, and how many
 times the recipe's that is."""
-
-
-def learning_rate(
-    recipe: ClassificationRecipe, step: int, warming_up: bool, plateaus: int = 0
-) -> float:
-    """Return the learning rate of step ``step``, the first being 0, after so many plateaus.
-
-    Warm-up takes the place of the initial rate only; the drops stand at their steps (§4.2).
-    """
-    drops = plateaus + sum(step >= drop for drop in recipe.lr_drops)
-    if warming_up and drops == 0 and recipe.warm_up_lr is not None:
-        return recipe.warm_up_lr
-    return recipe.lr / recipe.lr_divisor**drops
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:

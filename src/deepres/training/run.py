@@ -1,356 +1,258 @@
-"""A run from its first step to its result, and its continuation after any kind of end."""
+"""A run from its first step to its result, and its continuation after any kind of end.
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+It is the same for whatever is trained; a ``Task`` says what that is.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
-from deepres.data.cifar10 import Cifar10
-from deepres.data.folder import ImageFolder
-from deepres.distributed import World, join_world
 from deepres.errors import UserError
-from deepres.models.weights import save_weights
+from deepres.execution import Execution, ShowProgress, hidden
 from deepres.progress import Progress
-from deepres.recipes import (
-    CifarRecipe,
-    ImageNetRecipe,
-    classification_recipe_from_dict,
-    deviations,
-)
+from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.training.beginning import (
-    SAVE_EVERY_S,
-    check_space,
-    locked,
-    note_resumption,
-    run_provenance,
-)
-from deepres.training.classify import Training, run_steps
+from deepres.training.checkpointer import check_space, latest_state
 from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import StopRequest
-from deepres.training.setup import How, kernels, precision, set_up
-from deepres.training.state import latest_state
-
-Data = Cifar10 | ImageFolder
+from deepres.training.loop import run_steps
+from deepres.training.state import RunState
+from deepres.training.task import Task
 
 
 class NewRun(NamedTuple):
     """A run to start."""
 
-    recipe: CifarRecipe | ImageNetRecipe
+    recipe: Recipe
     seed: int
     folder: Path
     """The folder to make."""
+    weights: Path | None = None
+    """What it begins from, where it does not begin from random weights."""
 
 
-def train(
-    recipe: CifarRecipe | ImageNetRecipe,
-    run: str | Path,
-    data: Data,
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    workers: int | None = None,
-    save_every_s: float = SAVE_EVERY_S,
-    graph: bool = True,
-    recompute: bool = False,
-    say: Callable[[str], None] = print,
-    progress: Callable[[str, int, int], Progress] | None = None,
-) -> dict[str, Any]:
-    """Train a network and leave a run folder with its curves, weights and result.
+@dataclass
+class Run:
+    """A run that is going on."""
 
-    The outcome is a function of (recipe, data, seed), to the bit on the same hardware. For that,
-    PyTorch is made deterministic in this process, and glibc to keep freed memory. Processes that
-    torchrun started share each batch; all of them make this call.
-
-    Args:
-        recipe: how; see ``get_recipe``.
-        run: the folder to make.
-        data: CIFAR-10 or its sample, or a folder of images; as the recipe wants it.
-        seed: of the initial weights and of all random draws.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        workers: how many processes decode image files; by default one a core, up to 8.
-        save_every_s: seconds between checkpoints; a kill loses no more than that and an
-            evaluation.
-        graph: whether a step has fused kernels, and on CUDA is one graph, or is plain PyTorch.
-        recompute: whether blocks are computed again in the backward pass, to save memory.
-        say: receives lines for the user.
-        progress: makes a bar for a label, the last step and the first; by default one of its own.
-
-    Returns:
-        The content of the run's result.json.
-
-    Raises:
-        UserError: the folder holds a run already, or there is no such device.
-        BadImage: a file cannot be decoded, and the recipe does not say to skip such.
-        Interrupted: SIGINT or SIGTERM; the state is saved, ``resume`` goes on.
-        Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
-    """
-    how = How(device, workers, save_every_s, graph, recompute, say, progress)
-    return train_together([NewRun(recipe, seed, Path(run))], data, how)[0]
+    folder: RunFolder
+    state: RunState
+    meta: dict[str, Any]
+    """What recipe.json says."""
 
 
-def train_together(runs: Sequence[NewRun], data: Data, how: How) -> list[dict[str, Any]]:
+def train_together(
+    kind: type[Task[Any, Any]], runs: Sequence[NewRun], data: Any, execution: Execution
+) -> list[dict[str, Any]]:
     """Train several runs at once, of any networks and seeds, a step of each in turn.
 
-    Each run is what it would be alone. On CUDA the runs overlap, and share a device that one run
-    of a small network leaves idle most of the time.
+    Each run is what it would be alone: a function of (recipe, data, seed), to the bit on the same
+    hardware. On CUDA the runs overlap, and share a device that one run of a small network leaves
+    idle most of the time. Processes that torchrun started share each batch of a single run; all of
+    them make this call.
 
     Args:
+        kind: what they train.
         runs: what to train.
-        data: as in ``train``.
-        how: where and how.
+        data: as ``kind`` takes them.
+        execution: where and how.
 
     Returns:
         The content of each run's result.json.
 
     Raises:
-        UserError: as in ``train``; or several processes share the batches of several runs.
-        BadImage: as in ``train``.
-        Interrupted: as in ``train``.
-        Diverged: as in ``train``, once the other runs are finished.
+        UserError: a folder holds a run already, something does not fit, or several processes share
+            the batches of several runs.
+        BadImage: a file cannot be decoded, and the recipe does not say to skip such.
+        Interrupted: SIGINT or SIGTERM; the states are saved, ``resume_together`` goes on.
+        Diverged: the loss or a weight became NaN or infinite; the last good state is kept, and the
+            other runs are finished.
     """
-    for run in runs:
-        RunFolder(run.folder).check_absent()
-    world, device = join_world(how.device)
-    _check_alone(len(runs), world)
-    # All that can fail comes before a folder is made.
-    if isinstance(data, ImageFolder) and world.leader:
-        how.say("taking the mean of the training images")
-    bars = _bars(how, len(runs), world)
-    trainings = [
-        set_up(run.folder, run.recipe, data, run.seed, how, world, device, bar)
-        for run, bar in zip(runs, bars, strict=True)
-    ]
-    if world.leader:
-        check_space([(each.folder, each.classifier.network) for each in trainings])
-    with ExitStack() as locks:
-        metas = []
-        for training, (recipe, seed, _) in zip(trainings, runs, strict=True):
-            locks.enter_context(locked(training.folder, world))
-            now = _provenance(recipe, data, how, device, world, len(runs))
-            meta = _meta(recipe, data, seed, now)
-            if world.leader:
-                training.folder.check_absent()
-                training.folder.write_meta(meta)
-            metas.append(meta)
-        return _run(trainings, metas, device, how.say)
-
-
-def resume(
-    run: str | Path,
-    data: Data,
-    *,
-    steps: int | None = None,
-    bad_images: str | None = None,
-    device: str = "auto",
-    workers: int | None = None,
-    save_every_s: float = SAVE_EVERY_S,
-    graph: bool = True,
-    recompute: bool = False,
-    say: Callable[[str], None] = print,
-    progress: Callable[[str, int, int], Progress] | None = None,
-) -> dict[str, Any]:
-    """Go on with a run from its latest whole checkpoint, as if it had never stopped.
-
-    Args:
-        run: its folder.
-        data: the same images that it began with.
-        steps: a new last step, to extend a run; drops of the learning rate stay where they are.
-        bad_images: from now on ``fail`` at files that cannot be decoded, or ``skip`` them.
-        device: as in ``train``.
-        workers: as in ``train``.
-        save_every_s: as in ``train``.
-        graph: as in ``train``.
-        recompute: as in ``train``.
-        say: as in ``train``.
-        progress: as in ``train``.
-
-    Returns:
-        The content of the run's result.json.
-
-    Raises:
-        UserError: there is no run, or the data are not those that it began with.
-        BadImage: as in ``train``.
-        Interrupted: as in ``train``.
-        Diverged: as in ``train``.
-    """
-    how = How(device, workers, save_every_s, graph, recompute, say, progress)
-    return resume_together([Path(run)], data, how, steps=steps, bad_images=bad_images)[0]
+    for new in runs:
+        RunFolder(new.folder).check_absent()
+    leader, own = execution.world.leader, _with_bars(execution, len(runs))
+    with ExitStack() as stack:
+        going = []
+        for (recipe, seed, path, weights), here in zip(runs, own, strict=True):
+            # All that can fail comes before a folder is made.
+            task = stack.enter_context(closing(kind.begin(recipe, data, seed, here, weights)))
+            meta = {
+                "recipe": recipe.to_dict(),
+                "deviations": recipe.deviations(),
+                "seed": seed,
+                **kind.describe(data),
+                **task.meta(),
+                "provenance": _provenance(task, len(runs)),
+            }
+            going.append(Run(RunFolder(path), RunState(task), meta))
+        if leader:
+            check_space([(run.folder, run.state.task.model) for run in going])
+        for run in going:
+            stack.enter_context(_locked(run.folder, execution))
+            if leader:
+                run.folder.check_absent()
+            run.state.save(run.folder)  # so that a run can go on from its folder alone
+            if leader:
+                run.folder.write_meta(run.meta)
+        return _to_the_end(going, execution)
 
 
 def resume_together(
-    runs: Sequence[Path],
-    data: Data,
-    how: How,
+    kind: type[Task[Any, Any]],
+    folders: Sequence[Path],
+    data: Any,
+    execution: Execution,
     *,
     steps: int | None = None,
-    bad_images: str | None = None,
+    changes: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Go on with several runs at once; see ``train_together`` and ``resume``."""
-    for run in runs:
-        check_same_data(RunFolder(run), data)
-    world, device = join_world(how.device)
-    _check_alone(len(runs), world)
-    with ExitStack() as locks:
-        trainings, metas, nows = [], [], []
-        for run, bar in zip(runs, _bars(how, len(runs), world), strict=True):
-            folder = RunFolder(run)
+    """Go on with runs from their latest whole checkpoints, as if they had never stopped.
+
+    Args:
+        kind: what they train.
+        folders: of the runs.
+        data: the same that they began with.
+        execution: where and how.
+        steps: a new last step, to extend them; drops of the learning rate stay where they are.
+        changes: fields of the recipe that change from now on, each ``field=value``.
+
+    Returns:
+        The content of each run's result.json.
+
+    Raises:
+        UserError: there is no run, or the data are not those that it began with.
+        BadImage: as in ``train_together``.
+        Interrupted: as in ``train_together``.
+        Diverged: as in ``train_together``.
+    """
+    for path in folders:
+        check_same_data(RunFolder(path), kind.describe(data))
+    leader, world = execution.world.leader, execution.world
+    own = _with_bars(execution, len(folders))
+    with ExitStack() as stack:
+        going, nows = [], []
+        for path, here in zip(folders, own, strict=True):
+            folder = RunFolder(path)
             meta = folder.read_meta()
-            recipe = classification_recipe_from_dict(meta["recipe"])
-            if steps is not None:
-                recipe = recipe.extended(steps)
-            if bad_images is not None:
-                recipe = recipe.changed([f"bad_images={bad_images}"])
-            locks.enter_context(locked(folder, world))
-            state = world.broadcast_object(latest_state(folder, how.say) if world.leader else None)
-            mean = state["mean"] if state else None
-            training = set_up(run, recipe, data, meta["seed"], how, world, device, bar, mean)
-            if state:
-                training.state.load(state, folder)
-            done = training.state
-            training.logged_step, training.logged_seconds = done.step, done.seconds
-            trainings.append(training)
-            metas.append(meta | {"recipe": recipe.to_dict(), "deviations": deviations(recipe)})
-            nows.append(_provenance(recipe, data, how, device, world, len(runs)))
-        if world.leader:
-            check_space([(each.folder, each.classifier.network) for each in trainings])
-            for training, meta, now in zip(trainings, metas, nows, strict=True):
-                _note_going_on(training, meta, now, how.say)
-        return _run(trainings, metas, device, how.say)
+            recipe: Recipe = recipe_from_dict(meta["recipe"], kind.kind)
+            recipe = (recipe if steps is None else recipe.extended(steps)).changed(list(changes))
+            stack.enter_context(_locked(folder, execution))
+            state = world.broadcast_object(latest_state(folder, here.say) if leader else {})
+            task = stack.enter_context(closing(kind.rebuild(recipe, data, meta, state, here)))
+            run = Run(folder, RunState(task), meta)
+            run.state.load(state, folder)
+            run.meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
+            going.append(run)
+            nows.append((_provenance(task, len(folders)), state["events"]))
+        if leader:
+            check_space([(run.folder, run.state.task.model) for run in going])
+            for run, (now, events) in zip(going, nows, strict=True):
+                step, recipe = run.state.step, run.state.task.recipe
+                execution.say(f"going on from step {step:,} of {recipe.steps:,}")
+                _note_resumption(run, now)
+                run.folder.rewind_events(events)
+                run.folder.write_meta(run.meta)
+        return _to_the_end(going, execution)
 
 
-def _note_going_on(
-    training: Training, meta: dict[str, Any], now: dict[str, Any], say: Callable[[str], None]
-) -> None:
-    """Say from where a run goes on, and bring its files and its ``meta`` to that."""
-    done, folder = training.state, training.folder
-    say(f"going on from step {done.step:,} of {training.recipe.steps:,}")
-    note_resumption(meta, now, done.step, say)
-    folder.rewind_events(done.events)
-    folder.write_meta(meta)
+def check_same_data(folder: RunFolder, found: dict[str, Any]) -> None:
+    """Make sure that the data are those that the run in ``folder`` began with.
 
-
-def check_same_data(folder: RunFolder, data: Data) -> None:
-    """Make sure that ``data`` are those that the run in ``folder`` began with.
+    Args:
+        folder: the run's.
+        found: what its kind of ``Task`` says of the data that there are now.
 
     Raises:
         UserError: they are others, or there is no run.
     """
-    expected, found = folder.read_meta()["data"], data.fingerprint()
-    if found != expected["fingerprint"]:
-        raise UserError(
-            f"{folder.path} was trained on {expected['source']} ({expected['fingerprint']}), but "
-            f"this is {data.source} ({found}); give the same data by --data"
-        )
+    meta = folder.read_meta()
+    for part, now in found.items():
+        then = meta.get(part)
+        if (then and then["fingerprint"]) != (now and now["fingerprint"]):
+            was, there = (
+                each and f"{each['source']} ({each['fingerprint']})" for each in (then, now)
+            )
+            raise UserError(
+                f"{folder.path} began with {was or 'no test set'}, but this is "
+                f"{there or 'none'}; give the same data by --data"
+            )
 
 
-def _check_alone(runs: int, world: World) -> None:
-    if runs > 1 and world.size > 1:
-        raise UserError(
-            f"{runs} runs at once take one process, but torchrun started {world.size}; "
-            "start them one after the other"
-        )
+def _to_the_end(runs: Sequence[Run], execution: Execution) -> list[dict[str, Any]]:
+    """Train all ``runs`` to their ends, and return their results."""
+    run_concurrently(
+        [partial(_train_and_finish, run) for run in runs], execution.device, execution.say
+    )
+    leader = execution.world.leader
+    results = [run.folder.read_result() or {} for run in runs] if leader else []
+    return execution.world.broadcast_object(results)
 
 
-def _bars(how: How, runs: int, world: World) -> list[Callable[[str, int, int], Progress]]:
-    """Return what makes each run's bar: of several, which keep pace, the first one's is shown."""
-    if how.progress is not None:
-        return [how.progress] * runs
-
-    def first(label: str, total: int, start: int) -> Progress:
-        return Progress(f"{label} ×{runs}" if runs > 1 else label, total, start, world.leader)
-
-    return [first, *[partial(Progress, shown=False)] * (runs - 1)]
-
-
-def _meta(
-    recipe: CifarRecipe | ImageNetRecipe, data: Data, seed: int, now: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what recipe.json says of a new run."""
-    return {
-        "recipe": recipe.to_dict(),
-        "deviations": deviations(recipe),
-        "seed": seed,
-        "data": {
-            "source": data.source,
-            "location": data.location,
-            "fingerprint": data.fingerprint(),
-        },
-        "provenance": now,
-    }
-
-
-def _provenance(
-    recipe: CifarRecipe | ImageNetRecipe,
-    data: Data,
-    how: How,
-    device: torch.device,
-    world: World,
-    runs: int,
-) -> dict[str, Any]:
-    computed = {
-        "runs_at_once": runs,
-        "precision": precision(recipe, device),
-        "kernels": kernels(recipe, how, world, device),
-    }
-    files = data.state() if isinstance(data, ImageFolder) else {}
-    return {**run_provenance(device, world), **computed, **files}
-
-
-def _run(
-    trainings: list[Training],
-    metas: list[dict[str, Any]],
-    device: torch.device,
-    say: Callable[[str], None],
-) -> list[dict[str, Any]]:
-    """Train all runs to their ends, and return their results."""
-    loops = [
-        partial(_to_the_end, training, meta)
-        for training, meta in zip(trainings, metas, strict=True)
-    ]
-    with ExitStack() as streams:
-        for training in trainings:
-            streams.enter_context(closing(training.source.batches))
-        run_concurrently(loops, device, say)
-    world = trainings[0].world
-    results = [t.folder.read_result() or {} for t in trainings] if world.leader else []
-    return world.broadcast_object(results)
-
-
-def _to_the_end(training: Training, meta: dict[str, Any], stop: StopRequest) -> Iterator[None]:
+def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
     """Train, then write the final weights and numbers; pause after each step."""
-    folder, leader = training.folder, training.world.leader
-    yield from run_steps(training, stop)
-    if leader:
-        result = _result(training, meta)
-        folder.finish(partial(save_weights, folder.weights, training.classifier, result), result)
+    yield from run_steps(run.state, run.folder, stop)
+    task = run.state.task
+    if task.execution.world.leader:
+        result = _result(run)
+        run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
 
 
-def _result(training: Training, meta: dict[str, Any]) -> dict[str, Any]:
-    recipe, events = training.recipe, training.folder.read_events()
-    test = [event for event in events if event["split"] == "test"][-1]
-    trained = [event for event in events if event["split"] == "train"]
-    # A last window of a few steps says little; the one before is whole.
-    whole = [event for event in trained if event["step"] % recipe.log_every == 0] or trained
+def _result(run: Run) -> dict[str, Any]:
+    recipe, meta = run.state.task.recipe, run.meta
     return {
         "model": recipe.model,
-        "steps": training.state.step,
+        "steps": run.state.step,
         "shortened_from": recipe.shortened_from,
         "deviations": meta["deviations"],
         "seed": meta["seed"],
         "data": meta["data"]["source"],
-        "test_error_pct": test["error_pct"],
-        "test_top5_error_pct": test["top5_error_pct"],
-        "test_loss": test["loss"],
-        "train_error_pct": whole[-1]["error_pct"],
-        "train_loss": whole[-1]["loss"],
-        "skipped_images": sum(event.get("skipped_images", 0) for event in trained),
-        "skipped_test_images": test.get("skipped_images", 0),
-        "training_s": round(training.state.seconds, 1),
+        **run.state.task.result(run.folder.read_events()),
+        "training_s": round(run.state.seconds, 1),
         "provenance": meta["provenance"],
         "resumed": meta.get("resumed", []),
     }
+
+
+def _provenance(task: Task[Any, Any], runs: int) -> dict[str, Any]:
+    """Return what the bits of one of so many ``runs`` at once depend on."""
+    return {**task.execution.provenance(), "runs_at_once": runs, **task.provenance()}
+
+
+def _note_resumption(run: Run, now: dict[str, Any]) -> None:
+    """Add to what recipe.json says what has changed since the run last began, and say it."""
+    then = run.meta.get("resumed", [run.meta["provenance"]])[-1]
+    if changed := [key for key in now if now[key] != then.get(key, now[key])]:
+        words = "; ".join(f"{key} {then[key]} → {now[key]}" for key in changed)
+        run.state.task.execution.say(f"not as this run was before, so the bits may differ: {words}")
+        noted = {"step": run.state.step, **now}
+        run.meta["resumed"] = [*run.meta.get("resumed", []), noted]
+
+
+def _locked(folder: RunFolder, execution: Execution) -> AbstractContextManager[None]:
+    """Keep other runs out of ``folder``; only the leader does."""
+    return folder.locked() if execution.world.leader else nullcontext()
+
+
+def _with_bars(execution: Execution, runs: int) -> list[Execution]:
+    """Return each run's execution: of several, which keep pace, the first one's bar is shown.
+
+    Raises:
+        UserError: there are several runs and several processes.
+    """
+    if runs == 1:
+        return [execution]
+    if execution.world.size > 1:
+        raise UserError(
+            f"{runs} runs at once take one process, but torchrun started {execution.world.size}; "
+            "start them one after the other"
+        )
+
+    def first(label: str, total: int, start: int = 0) -> Progress:
+        return execution.progress(f"{label} ×{runs}", total, start)
+
+    bars: list[ShowProgress] = [first, *[hidden] * (runs - 1)]
+    return [dataclasses.replace(execution, progress=bar) for bar in bars]

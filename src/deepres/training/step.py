@@ -1,11 +1,29 @@
-"""One step of SGD: forward, backward, update. All of it happens on the device."""
+"""One step of SGD: forward, backward, update. All of it happens on the device.
 
+It is taken as plainly as PyTorch has it, or the fast ways: with fused kernels, in bfloat16, as one
+CUDA graph, its blocks computed twice.
+"""
+
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from deepres.execution import Execution
+from deepres.models.batch_norm import fuse_batch_norm, fused_by
+from deepres.models.create import build_empty, create_model
+from deepres.models.stages import StagedNetwork
+from deepres.recipes import ClassificationRecipe
+from deepres.runtime import has_native_bf16, initial_weights_of
+from deepres.training.activation_checkpointing import checkpoint_blocks
+from deepres.training.cuda_graph import GraphedStep
+from deepres.training.mixed_precision import InBf16
+
+WHOLE_LAYERS = "Triton, whole layers"
+"""Kernels that convolve, too."""
 
 
 def training_step(
@@ -41,3 +59,74 @@ def gradients_stay_here(network: nn.Module, more_to_come: bool) -> AbstractConte
         keeping: AbstractContextManager[None] = network.no_sync()
         return keeping
     return nullcontext()
+
+
+def initial_network(recipe: ClassificationRecipe, num_classes: int, seed: int) -> StagedNetwork:
+    """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
+    with initial_weights_of(seed):
+        return create_model(recipe.model, num_classes=num_classes, **recipe.model_options())
+
+
+def make_step(
+    network: StagedNetwork,
+    optimizer: torch.optim.SGD,
+    prepare: Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]],
+    recipe: ClassificationRecipe,
+    execution: Execution,
+) -> Callable[..., Tensor]:
+    """Return what takes a training step, the fast way where there is one.
+
+    It takes what ``prepare`` makes images and labels of, and returns what ``training_step`` does.
+    ``network`` may be changed in how it computes, not in what.
+    """
+    device, world, graph = execution.device, execution.world, execution.graph
+    found = kernels(recipe, execution)
+    if found.startswith("PyTorch") and graph and device.type == "cuda":
+        why = found.removeprefix("PyTorch: ")
+        execution.say(f"no fused kernels: {why}; PyTorch's own kernels take their place")
+    if graph:
+        fuse_batch_norm(network)
+    if execution.recompute:
+        checkpoint_blocks(network)
+    computing: nn.Module = network
+    if found == WHOLE_LAYERS:
+        from deepres.models.fused_cifar import FusedCifarNet  # Triton is not everywhere
+
+        computing = FusedCifarNet(network)
+    elif precision(recipe, device) == "bf16":
+        computing = InBf16(network)
+    computing = world.sharing_gradients(computing, device)
+
+    def step(*taken: Tensor) -> Tensor:
+        images, labels = prepare(taken)
+        return training_step(computing, optimizer, images, labels, recipe.accumulate)
+
+    if not graph or device.type != "cuda" or world.size > 1:
+        return step
+    momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
+    return GraphedStep(step, [*network.state_dict().values(), *momenta])
+
+
+def precision(recipe: ClassificationRecipe, device: torch.device) -> str:
+    """Return in which precision a run computes on ``device``: bf16 where the hardware has it."""
+    if recipe.precision == "auto":
+        return "bf16" if has_native_bf16(device) else "fp32"
+    return recipe.precision
+
+
+def kernels(recipe: ClassificationRecipe, execution: Execution) -> str:
+    """Return what a run's fused kernels are: Triton or C, or ``PyTorch: <why there are none>``."""
+    if not execution.graph:
+        return "PyTorch: as asked"
+    if recipe.sync_batch_norm:
+        return "PyTorch: synchronised over processes"
+    found = fused_by(execution.device)
+    in_bf16 = precision(recipe, execution.device) == "bf16"
+    wanted = execution.fused_convolutions and execution.world.size == 1
+    if found == "Triton" and in_bf16 and wanted:
+        from deepres.models.fused_cifar import supports  # Triton is not everywhere
+
+        network = build_empty(recipe.model, **recipe.model_options())
+        if supports(network) and not execution.recompute:
+            return WHOLE_LAYERS
+    return found

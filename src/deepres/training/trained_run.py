@@ -7,13 +7,12 @@ from pathlib import Path
 import torch
 
 from deepres.data.cifar10 import Cifar10
-from deepres.data.folder import ImageFolder
-from deepres.data.loading import number_of_workers
-from deepres.distributed import ALONE
+from deepres.execution import Execution
 from deepres.models import Classifier, load_model
-from deepres.recipes import CifarRecipe, ImageNetRecipe, classification_recipe_from_dict
+from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.training.data_source import Feeding
+from deepres.training.classification import Classification, Data
+from deepres.training.data_source import DataSource, make_data_source
 from deepres.training.run import check_same_data
 
 
@@ -23,17 +22,24 @@ class TrainedRun:
 
     path: Path
     classifier: Classifier
-    recipe: CifarRecipe | ImageNetRecipe
+    recipe: ClassificationRecipe
     seed: int
-    data: Cifar10 | ImageFolder
+    data: Data
 
-    def feeding(self, device: torch.device, workers: int | None) -> Feeding:
-        """Return how the run takes its data, now in this process alone."""
+    def data_source(
+        self,
+        execution: Execution,
+        *,
+        data: Data | None = None,
+        recipe: ClassificationRecipe | None = None,
+    ) -> DataSource:
+        """Return what the run's data give to its recipe, or others, now in this process alone."""
         mean = self.classifier.mean.cpu()
-        return Feeding(self.seed, device, ALONE, number_of_workers(workers), mean)
+        given = (data or self.data, recipe or self.recipe, self.seed)
+        return make_data_source(*given, execution.alone(), mean)
 
 
-def trained_run(path: Path, data: Cifar10 | ImageFolder, device: torch.device) -> TrainedRun:
+def trained_run(path: Path, data: Data, device: torch.device) -> TrainedRun:
     """Load the final weights of the run in the folder ``path``.
 
     Args:
@@ -46,13 +52,13 @@ def trained_run(path: Path, data: Cifar10 | ImageFolder, device: torch.device) -
     """
     classifier = load_model(path, device)
     folder = RunFolder(path)
-    check_same_data(folder, data)
+    check_same_data(folder, Classification.describe(data))
     meta = folder.read_meta()
-    recipe = classification_recipe_from_dict(meta["recipe"])
+    recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
     return TrainedRun(path, classifier, recipe, meta["seed"], data)
 
 
-def with_few_test_images(data: Cifar10 | ImageFolder, count: int) -> Cifar10 | ImageFolder:
+def with_few_test_images(data: Data, count: int) -> Data:
     """Return ``data`` with no more than ``count`` test images, of all classes.
 
     CIFAR-10's are in mixed order, so these are the first; a folder's go by class, so these are

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from annotated_pictures import coco_folder, voc_folder, voc_xml
+from runs import on_cpu
 
 from deepres.data.detection.batches import DetectionBatches, mirrored
 from deepres.data.detection.loading import image_tensor, target
@@ -24,8 +25,10 @@ def data(tmp_path: Path) -> DetectionSet:
 
 
 def batches(data: DetectionSet, **options) -> DetectionBatches:
-    usual = {"batch_size": 4, "flip": True, "masks": False, "steps": 5, "seed": 1, "workers": 0}
-    return DetectionBatches(data, **{"device": torch.device("cpu"), **usual, **options})
+    own = {key: options.pop(key) for key in ("workers", "world") if key in options}
+    here = on_cpu(**{"workers": 0, **own})
+    usual = {"batch_size": 4, "flip": True, "masks": False, "steps": 5, "seed": 1}
+    return DetectionBatches(data, **{**usual, **options}, execution=here)
 
 
 def test_each_image_with_objects_comes_once_an_epoch(data: DetectionSet) -> None:

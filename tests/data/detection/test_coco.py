@@ -59,8 +59,10 @@ def rewrite(coco: Path, change: Callable[[dict[str, Any]], object]) -> None:
     ("change", "message"),
     [
         (lambda c: c.pop("images"), r"not in COCO's format \(KeyError: 'images'\)"),
-        (lambda c: c["annotations"][0].pop("bbox"), r"not in COCO's format \(KeyError: 'bbox'\)"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2]), "not in COCO's format"),
+        (lambda c: c["annotations"][0].pop("bbox"), r"101: without a box of 4 numbers \(None\)"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2]), r"101: without a box .* \(\[1, 2\]\)"),
+        (lambda c: c["annotations"].append([]), "not in COCO's format"),
+        (lambda c: c.update(annotations=None), "not in COCO's format"),
         (lambda c: c["annotations"][0].update(image_id=6), r"101: of an image not listed \(6\)"),
         (lambda c: c["images"][0].update(width="wide"), "not in COCO's format"),
         (lambda c: c["images"].clear() or c["annotations"].clear(), "lists no images"),

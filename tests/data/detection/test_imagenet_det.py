@@ -84,3 +84,25 @@ def test_what_is_missing_is_named(ilsvrc: Path) -> None:
     (ilsvrc / "ILSVRC/Annotations/DET/train").rename(ilsvrc / "elsewhere")
     with pytest.raises(UserError, match=r"Annotations/DET/train is missing"):
         open_detection_set("imagenet-det-train", ilsvrc)
+
+
+def test_lists_of_any_encoding_and_endings_of_any_size_are_read(ilsvrc: Path) -> None:
+    root = ilsvrc / "ILSVRC"
+    listed = root / "ImageSets/DET/val.txt"
+    listed.write_bytes(listed.read_text().replace("\n", "\r\n").encode("utf-16"))
+    file = root / "Annotations/DET/val/ILSVRC2012_val_2.xml"
+    file.rename(file.with_suffix(".XML"))
+    data = open_detection_set("imagenet-det-val", ilsvrc)
+    assert [len(image.objects.boxes) for image in data.images] == [0, 2]
+
+
+def test_an_image_listed_twice_is_one_line(ilsvrc: Path) -> None:
+    """But training images are gathered from lists that overlap."""
+    listed = ilsvrc / "ILSVRC/ImageSets/DET/val.txt"
+    listed.write_text(listed.read_text() + "ILSVRC2012_val_1 3\n")
+    message = r"val\.txt has 'ILSVRC2012_val_1' twice: line 1 and line 3"
+    with pytest.raises(UserError, match=message):
+        open_detection_set("imagenet-det-val", ilsvrc)
+    listed = ilsvrc / "ILSVRC/ImageSets/DET/train_1.txt"
+    listed.write_text(listed.read_text() * 2)
+    assert len(open_detection_set("imagenet-det-train", ilsvrc)) == 4

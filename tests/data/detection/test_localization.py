@@ -132,6 +132,42 @@ def test_a_folder_without_boxes_is_refused(tmp_path: Path) -> None:
         open_localization_data(folder)
 
 
+def test_boxes_may_lie_in_files_of_large_endings_beside_hidden_ones(tmp_path: Path) -> None:
+    one = ((20, 30), [("n01", (4.0, 5.0, 9.0, 9.0))])
+    folder = imagenet(tmp_path, {"train/n01/n01_1": one, "val/n01/val_1": one})
+    file = folder / "ILSVRC2012_bbox_val/val_1.xml"
+    file.rename(file.with_suffix(".XML"))
+    (folder / "ILSVRC2012_bbox_val/._val_1.XML").write_bytes(b"of macOS")
+    assert boxes(open_localization_test(folder).images[0]) == [[4, 5, 10, 10]]
+    again = folder / "ILSVRC2012_bbox_val/again/val_1.xml"
+    again.parent.mkdir()
+    again.write_text("<annotation/>")
+    message = r"val has 'val_1' twice: \S+/again/val_1\.xml and \S+/val_1\.XML"
+    with pytest.raises(UserError, match=message):
+        open_localization_test(folder)
+
+
+def test_tiny_imagenets_lists_may_be_of_any_encoding_but_not_name_an_image_twice(
+    tmp_path: Path,
+) -> None:
+    folder = two_classes(tmp_path)
+    expected = open_localization_data(folder).fingerprint()
+    for name in ("train/n01/n01_boxes.txt", "val/val_annotations.txt"):
+        file = folder / name
+        text = file.read_text()
+        file.write_bytes(f"{text}\n".replace("\n", "\r\n").encode("utf-16"))
+        assert open_localization_data(folder).fingerprint() == expected
+        file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+        assert open_localization_data(folder).fingerprint() == expected
+        file.write_bytes(text.encode() + b"caf\xe9\n")
+        with pytest.raises(UserError, match=rf"{file.name}, line {text.count(chr(10)) + 1} is not"):
+            open_localization_data(folder)
+        file.write_text(text + text.splitlines()[0] + "\n")
+        with pytest.raises(UserError, match=rf"{file.name} has '\S+\.JPEG' twice: line 1 and line"):
+            open_localization_data(folder)
+        file.write_text(text)
+
+
 def test_images_are_spread_evenly(tmp_path: Path) -> None:
     dataset = open_localization_data(two_classes(tmp_path)).train
     assert [image.id for image in dataset.spread(4).images] == [

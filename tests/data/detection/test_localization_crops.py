@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import on_cpu
 from small_localization import imagenet, tiny_recipe, two_classes
 from torch import Tensor
 
@@ -73,9 +74,7 @@ def test_a_crop_may_miss_its_object(tmp_path: Path) -> None:
 
 def batches(images: BoxedImages, world: World = ALONE, workers: int = 0) -> CropBatches:
     mean, std = torch.full((3, 1, 1), 0.25), torch.full((3, 1, 1), 0.5)
-    return CropBatches(
-        images, tiny_recipe(6), mean, std, seed=3, device=CPU, workers=workers, world=world
-    )
+    return CropBatches(images, tiny_recipe(6), mean, std, 3, on_cpu(workers=workers, world=world))
 
 
 def same(one: Crops, other: Crops) -> bool:

@@ -14,7 +14,7 @@ from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.evaluation.detection.coco import (
     as_coco,
-    coco_categories,
+    coco_ids,
     evaluate_coco,
     evaluate_coco_results,
 )
@@ -74,7 +74,7 @@ def test_only_the_sets_own_images_are_scored(brushes: DetectionSet) -> None:
     found = {"4": detections((0.9, 3, (0, 0, 100, 100)))}
     assert evaluate_coco(first, found).map_pct == pytest.approx(100)
     assert evaluate_coco(brushes, found).map_pct == pytest.approx(100 * 51 / 101)
-    both = as_coco("2", found["4"], [1, 18, 90]) + as_coco("4", found["4"], [1, 18, 90])
+    both = [each for name in "24" for each in as_coco(name, found["4"], coco_ids(brushes))]
     assert evaluate_coco_results(first, both).map_pct == pytest.approx(100)
 
 
@@ -110,7 +110,7 @@ def test_annotations_of_ones_own_may_be_bare_and_numbered_from_0(tmp_path: Path)
     found = {name: replace(each, masks=masks) for name, each in truth_as_found(data).items()}
     with pytest.raises(UserError, match="objects without outlines"):
         evaluate_coco(data, found, masks=True)
-    entries = as_coco("1", found["1"], [7])
+    entries = as_coco("1", found["1"], coco_ids(data))
     assert "mask_map_pct" not in DetectionResults(data, "coco", {}, entries).scores()
 
 
@@ -173,11 +173,12 @@ def test_perturbed_detections_have_pycocotools_own_numbers(
 ) -> None:
     found = perturbed(with_masks(sparse))
     result = evaluate_coco(sparse, found, masks=masks)
+    ids = coco_ids(sparse)
     kept = ("image_id", "category_id", "score", "segmentation" if masks else "bbox")
     results = [
         {key: entry[key] for key in kept}
         for image, each in found.items()
-        for entry in as_coco(image, each, coco_categories(sparse))
+        for entry in as_coco(image, each, ids)
     ]
     assert sparse.annotations is not None
     content = json.loads(sparse.annotations.read_text())
@@ -192,3 +193,52 @@ def test_perturbed_detections_have_pycocotools_own_numbers(
     assert np.mean([*result.ap_pct.values()]) == pytest.approx(result.map_pct)
     assert result.of_masks == masks
     assert any(key.startswith("mask") for key in result.noted) == masks
+
+
+def test_without_an_area_that_of_the_outline_decides_which_objects_are_small(
+    tmp_path: Path,
+) -> None:
+    """A triangle in a box of 40 × 40 pixels covers less than the 32² from which one is medium."""
+    triangle = {"category_id": 1, "bbox": [0, 0, 40, 40], "area": None}
+    outlined = {**triangle, "segmentation": [[0, 0, 40, 0, 0, 40]]}
+    for name, each, sizes in (("a", triangle, ["medium"]), ("b", outlined, ["small"])):
+        folder = coco_folder(tmp_path / name, "mine", {1: [each]}, {1: "cat"})
+        data = open_detection_set("mine", folder)
+        result = evaluate_coco(data, truth_as_found(data))
+        assert [key[3:] for key in result.numbers_pct if key.startswith("AP ")] == sizes
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_ids_of_any_kind_give_the_numbers_of_plain_ones(
+    sparse: DetectionSet, tmp_path: Path, masks: bool
+) -> None:
+    """Scores have ties, which pycocotools breaks by the order of the images."""
+    found = {
+        name: replace(each, scores=(each.scores * 4).round() / 4)
+        for name, each in perturbed(with_masks(sparse)).items()
+    }
+    expected = evaluate_coco(sparse, found, masks=masks)
+    assert sparse.annotations is not None
+    content = json.loads(sparse.annotations.read_text())
+    for each in (*content["images"], *content["categories"]):
+        each["id"] = f"{each['id']:09}"
+    for each in content["annotations"]:
+        each["image_id"] = f"{each['image_id']:09}"
+        each["category_id"] = f"{each['category_id']:09}"
+        each["area"] = str(each["area"])
+        each["iscrowd"] = str(each["iscrowd"])
+    place = tmp_path / "instances_text.json"
+    place.write_text(json.dumps(content))
+    images = tuple(replace(image, id=f"{int(image.id):09}") for image in sparse.images)
+    renamed = replace(sparse, annotations=place, images=images)
+    again = {f"{int(name):09}": each for name, each in found.items()}
+    assert evaluate_coco(renamed, again, masks=masks) == expected
+
+
+def test_a_file_that_was_changed_while_in_use_is_named(brushes: DetectionSet) -> None:
+    assert brushes.annotations is not None
+    content = json.loads(brushes.annotations.read_text())
+    content["images"].pop()
+    brushes.annotations.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"instances_val2017\.json was changed while in use"):
+        evaluate_coco(brushes, {})

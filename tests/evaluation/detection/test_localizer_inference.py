@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import NotingBar, on_cpu
 from small_localization import tiny_imagenet
 from torch import Tensor, nn
 
@@ -49,11 +50,9 @@ def images(tmp_path: Path) -> BoxedImages:
 
 def found(images: BoxedImages, views: str, workers: int = 0) -> Tensor:
     classes = torch.tensor([[0, 1]]).repeat(len(images), 1)
-    done: list[int] = []
-    boxes = locate(
-        BrightParts(), images, classes, views, device=CPU, workers=workers, on_images=done.append
-    )
-    assert done[-1] == len(images)
+    bar = NotingBar()
+    boxes = locate(BrightParts(), images, classes, views, on_cpu(workers=workers, progress=bar))
+    assert bar.updates[-1] == len(images)
     return boxes
 
 
@@ -79,7 +78,7 @@ def test_in_the_centre_they_have_their_place_in_the_image(images: BoxedImages) -
 def test_of_several_scales_the_surest_box_is_taken(images: BoxedImages) -> None:
     """Of 56, 64, 96, 120 and 160 pixels for the image's 64."""
     classes = torch.zeros(3, 1, dtype=torch.int64)
-    boxes = locate(FirstPixel(), images, classes, "multi-scale", device=CPU)
+    boxes = locate(FirstPixel(), images, classes, "multi-scale", on_cpu())
     torch.testing.assert_close(boxes, torch.tensor([0, 0, 64 / 96, 64 / 96]).expand(3, 1, 4))
 
 

@@ -11,7 +11,12 @@ from annotated_pictures import coco_folder, detections, made_up_set
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
-from deepres.evaluation.detection.coco import CocoDetection, as_coco, evaluate_coco
+from deepres.evaluation.detection.coco import (
+    CocoDetection,
+    as_coco,
+    coco_ids,
+    evaluate_coco,
+)
 from deepres.evaluation.detection.detector_inference import read_results
 from deepres.evaluation.detection.result_files import (
     read_coco,
@@ -119,7 +124,7 @@ def test_vocs_files_are_of_one_set_and_all_classes(tmp_path: Path) -> None:
         (b"1 3 0.5 0 0 9 9", "line 1: class 3 is none of 1 to 2"),
         (b"1 1.5 0.5 0 0 9 9", "class 1.5 is none"),
         (b"1 1 0.5 0 0 9", "not enough values"),
-        (b"\xff\xfe", "is no text file"),
+        ("1 1 0.5 0 0 9 é".encode("latin-1"), r"val\.txt, line 1 is not UTF-8"),
     ],
 )
 def test_wrong_lines_of_imagenets_file_are_named(
@@ -141,11 +146,11 @@ def coco(tmp_path: Path) -> DetectionSet:
 
 
 @pytest.fixture
-def entries() -> list[CocoDetection]:
+def entries(coco: DetectionSet) -> list[CocoDetection]:
     mask = torch.zeros(1, 12, 20, dtype=torch.bool)
     mask[:, :10, :6] = True
     found = replace(detections((0.75, 2, (0, 0, 8.5, 10))), masks=mask)
-    return as_coco("3", found, [1, 90])
+    return as_coco("3", found, coco_ids(coco))
 
 
 def test_cocos_file_has_corners_and_sizes(
@@ -168,11 +173,18 @@ def test_cocos_file_has_corners_and_sizes(
         ),
         (lambda e: e.update(category_id=2), "category 2 is not in the set"),
         (lambda e: e.pop("score"), "detection 1: 'score'"),
-        (lambda e: e.update(score="high"), "must be real number"),
-        (lambda e: e.update(score=float("nan")), "not all numbers"),
+        (lambda e: e.update(score="high"), "detection 1: 'high' is no score"),
+        (lambda e: e.update(score=float("nan")), "nan is no score"),
+        (lambda e: e.update(score=10**400), "0 is no score"),
+        (lambda e: e.update(image_id=None), "image None is not in the set"),
+        (lambda e: e.update(image_id=3.5), "image 3.5 is not in the set"),
+        (lambda e: e.update(category_id=True), "category True is not in the set"),
+        (lambda e: e.update(bbox=[1, 2, "a", 4]), r"\[1, 2, 'a', 4\] is no box"),
         (lambda e: e.update(bbox=[1, 2, 3]), r"\[1, 2, 3\] is no box"),
         (lambda e: e["segmentation"].update(size=[20, 12]), "not of the image's"),
-        (lambda e: e["segmentation"].update(counts=[0, 240]), "detection 1: "),
+        (lambda e: e["segmentation"].update(counts=[0, 240]), "run lengths are not compressed"),
+        (lambda e: e["segmentation"].update(counts="52a0"), "run lengths of 24 pixels in 12×20"),
+        (lambda e: e["segmentation"].update(counts="~~~"), "lengths that cannot be decoded"),
         (lambda e: [e.pop(key) for key in ("bbox", "segmentation")], "detection 1: 'bbox'"),
     ],
 )
@@ -190,6 +202,41 @@ def test_wrong_entries_of_cocos_file_are_named(
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(UserError, match="a list of detections was expected"):
         read_coco(tmp_path / "results.json", coco)
+
+
+def test_ids_and_numbers_of_cocos_file_may_be_text(
+    tmp_path: Path, coco: DetectionSet, entries: list[CocoDetection]
+) -> None:
+    (expected,) = entries
+    for given in ({"image_id": "3", "category_id": 90.0}, {"score": "0.75", "image_id": 3.0}):
+        bbox = [str(side) for side in expected["bbox"]]
+        write_coco(tmp_path / "results.json", [{**expected, **given, "bbox": bbox}])
+        assert read_coco(tmp_path / "results.json", coco) == [expected]
+
+
+@pytest.mark.parametrize("ids", [("img_3", "cat"), ("3", 7), (3.0, 7.0)])
+def test_cocos_own_program_takes_what_is_written_for_ids_of_any_kind(
+    tmp_path: Path, ids: tuple[Any, Any]
+) -> None:
+    images = {3: [{"category_id": 7, "bbox": [0, 0, 10, 10]}]}
+    folder = coco_folder(tmp_path, "mine", images, {7: "a"}, size=(20, 12))
+    file = folder / "annotations/instances_mine.json"
+    content = json.loads(file.read_text())
+    content["images"][0]["id"], content["categories"][0]["id"] = ids
+    content["annotations"][0] |= {"image_id": ids[0], "category_id": ids[1]}
+    file.write_text(json.dumps(content))
+    data = open_detection_set("mine", folder)
+    entries = as_coco(data.images[0].id, detections((0.75, 1, (0, 0, 8.5, 10))), coco_ids(data))
+    assert (entries[0]["image_id"], entries[0]["category_id"]) == ids
+    write_coco(tmp_path / "results.json", entries)
+    theirs = pytest.importorskip("pycocotools.coco", reason="deepres[detection] brings it").COCO
+    evaluation = pytest.importorskip("pycocotools.cocoeval").COCOeval
+    truth = theirs(file)
+    scored = evaluation(truth, truth.loadRes(str(tmp_path / "results.json")), "bbox")
+    for step in (scored.evaluate, scored.accumulate, scored.summarize):
+        step()
+    ours = read_results(tmp_path / "results.json", data).scores()
+    assert ours["map_pct"] == pytest.approx(100 * scored.stats[0]) == pytest.approx(80)
 
 
 @pytest.mark.parametrize(("name", "rule"), [("VOC 2007 test", "11-point"), ("BCCD test", "area")])

@@ -193,3 +193,98 @@ def test_a_cut_checkpoint_is_named(tmp_path: Path, state: dict[str, Tensor]) -> 
 def test_impossible_requests_are_one_clear_line(name, source, options, message) -> None:
     with pytest.raises(UserError, match=message):
         import_weights(Path("nowhere"), name, source, **options)
+
+
+@pytest.mark.parametrize(
+    ("raw", "averaged"), [("state_dict", "state_dict_ema"), ("model", "model_ema")]
+)
+def test_of_raw_and_averaged_weights_the_averaged_are_taken(
+    tmp_path: Path, state: dict[str, Tensor], raw: str, averaged: str
+) -> None:
+    """timm's names, and those of torchvision's scripts, whose averages count their steps."""
+    mean = {f"module.{name}": tensor * 2 for name, tensor in state.items()}
+    both = {raw: state, averaged: {"n_averaged": torch.tensor(9), **mean}, "epoch": 3}
+    file = tmp_path / "a.pth"
+    torch.save(both, file)
+    said: list[str] = []
+    classifier = import_weights(file, "resnet18", "timm", say=said.append)
+    assert torch.equal(classifier.network.conv1.weight, 2 * state["conv1.weight"])
+    assert said[0] == (
+        f"{file} holds several networks; taking {averaged}, a moving average of weights; "
+        f"another one by --key: {raw}"
+    )
+    said.clear()
+    classifier = import_weights(file, "resnet18", "timm", key=raw, say=said.append)
+    assert torch.equal(classifier.network.conv1.weight, state["conv1.weight"])
+    assert not any("several networks" in line for line in said)
+    with pytest.raises(UserError, match=f"no weights under 'epoch'; it has them under {averaged}"):
+        import_weights(file, "resnet18", "timm", key="epoch")
+    torch.save({raw: state, averaged: None}, file)
+    import_weights(file, "resnet18", "timm", say=said.append)
+    assert not any("several networks" in line for line in said)
+
+
+def test_any_key_may_be_named(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    file = tmp_path / "a.pth"
+    torch.save({"net": {"state_dict": state}, "lr": 0.1}, file)
+    with pytest.raises(UserError, match=r"'net' is no tensor; .* holds the weights by --key"):
+        import_weights(file, "resnet18", "torchvision")
+    classifier = import_weights(file, "resnet18", "torchvision", key="net")
+    assert torch.equal(classifier.network.conv1.weight, state["conv1.weight"])
+    torch.save(state, file)
+    with pytest.raises(UserError, match="no weights under 'net'; it has them without a key"):
+        import_weights(file, "resnet18", "torchvision", key="net")
+
+
+def test_a_name_that_all_have_in_common_is_left_off(
+    tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    """Lightning's modules keep the network in one of their own."""
+    file = tmp_path / "a.ckpt"
+    torch.save({"state_dict": {f"net.model.{name}": each for name, each in state.items()}}, file)
+    said: list[str] = []
+    classifier = import_weights(file, "resnet18", "torchvision", say=said.append)
+    assert torch.equal(classifier.network.conv1.weight, state["conv1.weight"])
+    assert said[:2] == [
+        f"all names in {file} begin with {n!r}, which is left off" for n in ("net.", "model.")
+    ]
+    others = {f"model.{name}": each for name, each in state.items()}
+    torch.save({"state_dict": {**others, "loss.weight": torch.ones(5)}}, file)
+    with pytest.raises(UserError, match=r"conv1\.weight is missing, but there is model\.conv1\.w"):
+        import_weights(file, "resnet18", "torchvision")
+    torch.save({**state, "module.fc.bias": state["fc.bias"]}, file)
+    with pytest.raises(UserError, match=r"holds 'fc\.bias' twice, with and without its prefix"):
+        import_weights(file, "resnet18", "torchvision")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+def test_weights_that_are_no_floating_point_numbers_are_named(
+    tmp_path: Path, state: dict[str, Tensor], dtype: torch.dtype
+) -> None:
+    torch.save({**state, "fc.weight": state["fc.weight"].to(dtype)}, tmp_path / "a.pth")
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(UserError, match=rf"holds {kind} numbers for fc\.weight, and floating-po"):
+        import_weights(tmp_path / "a.pth", "resnet18", "torchvision")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.torch.jit:FutureWarning", "ignore:.torch.jit:DeprecationWarning"
+)
+def test_torchscript_is_named_and_not_run(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(nn.Linear(2, 3)), tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"a\.pt is TorchScript, .* programs are not run"):
+        import_weights(tmp_path / "a.pt", "resnet18", "torchvision")
+
+
+def test_what_is_no_dense_tensor_or_is_inside_itself_is_one_line(
+    tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    file = tmp_path / "a.pth"
+    torch.save({**state, "fc.weight": state["fc.weight"].to_sparse()}, file)
+    with pytest.raises(UserError, match=r"sparse tensor, 'fc\.weight'"):
+        import_weights(file, "resnet18", "torchvision")
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    torch.save(endless, file)
+    with pytest.raises(UserError, match="'model' is no tensor"):
+        import_weights(file, "resnet18", "torchvision")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 
 PHOTOGRAPHS_ON_CPU = 16
 """Images at a time for ImageNet's networks on a CPU, where the recipe's 256 take minutes."""
@@ -58,7 +59,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="FIELD=VALUE",
         help="replace a field of the recipe, e.g. shortcut=B or accumulate=4, as for deepres train",
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    add_execution(parser, workers=False)
     parser.add_argument("--threads", type=int, help="of the CPU (default: all)")
     parser.add_argument("--turns", type=int, default=5, help="how often (default: %(default)s)")
     parser.add_argument(

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 from deepres.cli.options.improvements import add_improvements
 
 EPILOG = """Table 9, with two runs of COCO's recipe, the second with --set global_context=true:
@@ -57,8 +58,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="DIR",
         help="write what is found in the benchmark's official format, for its server",
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
+    add_execution(parser)
     parser.set_defaults(call="detect_evaluate.call")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 from deepres.cli.options.improvements import add_improvements
 
 
@@ -22,7 +23,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="leave out what is less certain than this (default: %(default)s)",
     )
     add_improvements(parser)
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    add_execution(parser, workers=False)
     parser.add_argument(
         "--out",
         type=Path,

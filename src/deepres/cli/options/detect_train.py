@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.run_options import add_run_options
+from deepres.cli.options.common import add_training
 from deepres.recipes.detection import DATASETS
 
 EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
@@ -23,10 +23,14 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "backbone", nargs="?", help="the network that it is built on, e.g. resnet101 or vgg16"
+    add_training(
+        parser,
+        networks="the network that it is built on, e.g. resnet101 or vgg16",
+        several=False,
+        seeds="new weights, order and draws",
+        setting="short_side=300",
+        folder="runs/<network>-<data set>[-<steps>steps]-s<seed>",
     )
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
     parser.add_argument(
         "--on",
         metavar="DATA SET",
@@ -49,11 +53,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         choices=["4-step", "joint"],
         help="alternate between proposals and regions, as in the paper (default), or train both "
         "at once, for as many steps as one of the four",
-    )
-    add_run_options(
-        parser,
-        seeds="new weights, order and draws",
-        setting="short_side=300",
-        folder="runs/<backbone>-<data set>[-<steps>steps]-s<seed>",
     )
     parser.set_defaults(call="detect_train.call")

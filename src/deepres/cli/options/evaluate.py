@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -23,10 +24,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="what the network sees of an image (§3.4): its centre (default), the 10 crops, or the "
         "whole image and its mirror image at five scales; the scores are averaged",
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
+    add_execution(parser)
     parser.add_argument(
         "--fold",
         action=argparse.BooleanOptionalAction,

@@ -43,6 +43,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="what an image's shorter side is scaled to before (default: %(default)s)",
     )
     parser.add_argument(
+        "--key",
+        help="which weights of a checkpoint with several to take, e.g. state_dict (default: their "
+        "moving average)",
+    )
+    parser.add_argument(
         "--out", type=Path, help="the new file (default: MODEL-SOURCE.safetensors beside FILE)"
     )
     parser.add_argument(

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -41,8 +42,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--data", type=Path, help="as for train (default: where the run's data are)"
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
+    add_execution(parser)
     parser.set_defaults(call="localize_evaluate.call")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.run_options import add_run_options
+from deepres.cli.options.common import add_training
 from deepres.cli.terminal import IMAGENET_FOLDER
 
 EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet:
@@ -22,8 +22,14 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("network", nargs="?", help="what it is built on, e.g. resnet101")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
+    add_training(
+        parser,
+        networks="what it is built on, e.g. resnet101",
+        several=False,
+        seeds="new layers, order and draws",
+        setting="lr=0.02",
+        folder="runs/<network>-localization[-<steps>steps]-s<seed>",
+    )
     parser.add_argument(
         "--weights",
         type=Path,
@@ -35,11 +41,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="folder with train/<class>/, val/<class>/, ILSVRC2012_bbox_train/ and "
         "ILSVRC2012_bbox_val/, or Tiny-ImageNet as published (default: where a run's data are, "
         f"else {IMAGENET_FOLDER})",
-    )
-    add_run_options(
-        parser,
-        seeds="new layers, order and draws",
-        setting="lr=0.02",
-        folder="runs/<network>-localization[-<steps>steps]-s<seed>",
     )
     parser.set_defaults(call="localize_train.call")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -12,5 +13,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
     parser.add_argument("--top", type=int, default=3, help="classes to show (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    add_execution(parser, workers=False)
     parser.set_defaults(call="predict.call")

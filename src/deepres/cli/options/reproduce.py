@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -45,8 +46,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         default=Path("reproduced"),
         help="where tables and figures are written (default: %(default)s)",
     )
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
+    add_execution(parser)
     parser.set_defaults(call="reproduce.call")

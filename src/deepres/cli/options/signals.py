@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_execution
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -23,10 +24,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of initial weights (default: 0)")
     parser.add_argument("--data", help=DATA_HELP)
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
-    parser.add_argument(
-        "--workers", type=int, help="processes that decode images (default: one a core, up to 8)"
-    )
+    add_execution(parser)
     parser.add_argument(
         "--out",
         type=Path,

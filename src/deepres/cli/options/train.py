@@ -1,10 +1,9 @@
 """What deepres train takes."""
 
 import argparse
-from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.run_options import add_run_options
+from deepres.cli.options.common import add_training
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -13,22 +12,15 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "train", help="train a network by the paper's recipe, or go on with a run"
     )
-    parser.add_argument(
-        "recipes",
-        nargs="*",
-        metavar="NETWORK",
-        help="a network of the paper, e.g. resnet20; several are trained at once",
-    )
-    parser.add_argument(
-        "--resume", type=Path, nargs="+", metavar="RUN", help="go on with runs, several at once"
-    )
-    parser.add_argument("--data", help=DATA_HELP)
-    add_run_options(
+    add_training(
         parser,
+        networks="a network of the paper, e.g. resnet20; several are trained at once",
+        several=True,
         seeds="weights, order and crops",
         setting="lr=0.05",
         folder="runs/<network>[-<steps>steps]-s<seed>; of several runs, one below FOLDER each",
     )
+    parser.add_argument("--data", help=DATA_HELP)
     parser.add_argument(
         "--seeds",
         type=int,

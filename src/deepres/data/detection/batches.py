@@ -12,8 +12,8 @@ from deepres.data.detection.loading import image_tensor, target
 from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
 from deepres.data.loading import StepStream
 from deepres.data.sampling import Sampler
-from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.execution import Execution
 
 Target = dict[str, Tensor]
 
@@ -119,9 +119,7 @@ class DetectionBatches:
         masks: whether outlines are wanted too.
         steps: how many steps there are.
         seed: of the draws.
-        device: where batches are wanted.
-        workers: how many processes decode.
-        world: the processes that share each batch.
+        execution: where batches are wanted, and which processes decode and share them.
 
     Raises:
         UserError: as in ``learnable``.
@@ -136,16 +134,14 @@ class DetectionBatches:
         masks: bool,
         steps: int,
         seed: int,
-        device: torch.device,
-        workers: int,
-        world: World = ALONE,
+        execution: Execution,
     ) -> None:
         self._images = learnable(data, masks)
         self._sampler = ImageSampler(len(self._images), batch_size, flip, seed)
-        self._shard = world.shard(batch_size)
+        self._shard = execution.world.shard(batch_size)
         pictures = PictureStream(Pictures(self._images), self._sampler, self._shard)
-        self._stream = StepStream(pictures, steps, workers, device)
-        self._masks, self._device = masks, device
+        self._stream = StepStream(pictures, steps, execution)
+        self._masks, self._device = masks, execution.device
 
     def __call__(self, step: int) -> tuple[list[Tensor], list[Target]]:
         """Return this process's images, each (3, H, W) float32 in [0, 1], and their targets.

@@ -19,6 +19,26 @@ EDGE = 1.0
 """How far over an edge, in pixels, a box may reach by rounding or by counting pixels from 0 instead
 of 1; what reaches over is cut off."""
 SHOWN = 3
+LONGEST = 100
+"""Characters of what a file says that are shown of it."""
+
+
+class Fault(Exception):
+    """What is wrong with an object, in words that serve as its kind, and what the file says."""
+
+    def __init__(self, wrong: str, given: object) -> None:
+        super().__init__(f"{wrong} ({given})")
+        self.wrong, self.given = wrong, given
+
+
+def number(given: object) -> float:
+    """Return a number, which may be written as text; NaN for everything else."""
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        return math.nan
+    try:
+        return float(given)
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def fault_of(box: Box, width: int, height: int, point: float) -> str | None:
@@ -57,16 +77,16 @@ class Faults:
     found: list[tuple[str, str]] = field(default_factory=list)
     """What is wrong, and where, each with what was given."""
 
-    def note(self, file: Path, number: int, wrong: str, given: object) -> None:
+    def note(self, file: Path, number: object, wrong: str, given: object) -> None:
         """Add one.
 
         Args:
             file: the annotations.
-            number: the object's in it: its place, from 1; COCO's own number.
+            number: the object's in it: its place, from 1; COCO's own id.
             wrong: what is wrong with it, in words that serve as its kind.
             given: what the file says.
         """
-        self.found.append((wrong, f"{file}, object {number}: {wrong} ({given})"))
+        self.found.append((wrong, f"{file}, object {number}: {wrong} ({_short(given)})"))
 
     def settle(self, name: str, bad_boxes: BadBoxes, say: Say) -> int:
         """Stop, or say what was left out; return how many.
@@ -88,14 +108,26 @@ class Faults:
         return len(self.found)
 
 
+def _short(given: object) -> str:
+    shown = str(given)
+    return f"{shown[:LONGEST]}…" if len(shown) > LONGEST else shown
+
+
 def check_files(paths: Iterable[Path], what: str) -> None:
     """Make sure that files are there.
 
     Raises:
         UserError: some are missing; it names the first ones.
     """
-    if missing := [path for path in paths if not path.is_file()]:
+    if missing := [path for path in paths if not _is_file(path)]:
         raise missing_files([str(path) for path in missing], what)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the system
+        return False
 
 
 def missing_files(missing: list[str], what: str) -> UserError:

@@ -7,6 +7,7 @@ from deepres.data.detection.checks import Faults, check_files
 from deepres.data.detection.imagenet_det_classes import DET_CLASSES
 from deepres.data.detection.records import AnnotatedImage
 from deepres.data.detection.voc import annotated_image, without_objects
+from deepres.data.text_lists import check_unique_lines, read_lines
 from deepres.errors import UserError
 
 NEGATIVE = "-1"
@@ -39,8 +40,8 @@ def read_imagenet_det(
         raise UserError(f"{xml} is missing; ImageNet DET's layout has it")
     records = []
     for name, image in images.items():
-        annotation = xml / f"{name}.xml"
-        if annotated and annotation.is_file():
+        files = [xml / f"{name}{ending}" for ending in (".xml", ".XML")]
+        if annotated and (annotation := next(filter(Path.is_file, files), None)):
             records.append(annotated_image(name, image, annotation, labels, faults, first_pixel=0))
         else:
             records.append(without_objects(name, image))
@@ -62,5 +63,8 @@ def _ids(path: Path, without: str | None = None) -> list[str]:
     """Return the first word of each line, unless the second is ``without``."""
     if not path.is_file():
         raise UserError(f"{path} is missing; ImageNet DET's layout has it")
-    words = [line.split() for line in path.read_text().splitlines() if line.strip()]
-    return [each[0] for each in words if without is None or without not in each[1:]]
+    words = [line.split() or [""] for line in read_lines(path)]
+    names = [each[0] for each in words if without not in each[1:]]
+    if without is None:  # those to train on are gathered from many lists, once each
+        check_unique_lines(path, names)
+    return [*filter(None, names)]

@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from deepres.data.detection.outlines import Segmentation
 from deepres.data.detection.packages import detection_package
-from deepres.data.detection.records import AnnotatedImage, Segmentation
+from deepres.data.detection.records import AnnotatedImage
 from deepres.data.images import naming_bad_files, open_image
 from deepres.errors import UserError
 

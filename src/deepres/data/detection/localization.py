@@ -10,8 +10,11 @@ import torch
 from deepres.data.detection.checks import BadBoxes, Faults, Say, fault_of, missing_files
 from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
 from deepres.data.detection.voc import ONE_PIXEL, annotated_image
+from deepres.data.detection.voc_xml import XML_FILES
 from deepres.data.folder import ImageFiles, ImageFolder, open_image_folder
+from deepres.data.text_lists import check_unique, check_unique_lines, read_lines
 from deepres.errors import UserError
+from deepres.files import visible
 
 Part = Literal["train", "val"]
 
@@ -114,7 +117,9 @@ def _read_xml(
     folder: Path, part: Part, files: ImageFiles, classes: tuple[str, ...], faults: Faults
 ) -> list[AnnotatedImage]:
     """Read ImageNet's XML files; its pixels are counted from 0, unlike VOC's."""
-    annotations = {path.stem: path for path in (folder / XML_FOLDERS[part]).rglob("*.xml")}
+    xml = visible(folder / XML_FOLDERS[part], f"**/{XML_FILES}")
+    check_unique(((path.stem, path) for path in xml), f"{folder / XML_FOLDERS[part]} has")
+    annotations = {path.stem: path for path in xml}
     found, missing = [], []
     for name, label in zip(files.names, files.labels, strict=True):
         path = files.root / name
@@ -142,8 +147,9 @@ def _read_tiny(
         else [files.root / "val_annotations.txt"]
     )
     for source in sources:
-        for number, line in enumerate(_lines(source), 1):
-            name, *fields = line.split("\t")
+        listed = [line.split("\t") for line in _lines(source)]
+        check_unique_lines(source, [name for name, *_ in listed])
+        for number, (name, *fields) in enumerate(listed, 1):
             lines[name] = (source, number, fields[-4:])
     found = []
     for name, label in zip(files.names, files.labels, strict=True):
@@ -185,4 +191,4 @@ def _tiny_image(
 def _lines(file: Path) -> list[str]:
     if not file.is_file():
         raise UserError(f"{file} is missing; unpack Tiny-ImageNet anew")
-    return file.read_text().splitlines()
+    return read_lines(file)

@@ -13,7 +13,7 @@ from deepres.data.images import BadImage, open_image
 from deepres.data.loading import StepStream
 from deepres.data.sampling import CropSampler
 from deepres.data.transforms import prepare
-from deepres.distributed import ALONE, World
+from deepres.execution import Execution
 from deepres.recipes.localization import LocalizationRecipe
 
 LEAST_SHARE = 0.1
@@ -112,9 +112,7 @@ class CropBatches:
         mean: what is subtracted from pixels in [0, 1], (3, 1, 1).
         std: what they are divided by after that.
         seed: of the run.
-        device: where batches are wanted.
-        workers: how many processes decode.
-        world: the processes that share each batch.
+        execution: where batches are wanted, and which processes decode and share them.
     """
 
     def __init__(
@@ -123,16 +121,13 @@ class CropBatches:
         recipe: LocalizationRecipe,
         mean: Tensor,
         std: Tensor,
-        *,
         seed: int,
-        device: torch.device,
-        workers: int,
-        world: World = ALONE,
+        execution: Execution,
     ) -> None:
-        crops = CropStream(images, recipe, seed, world.shard(recipe.batch_size))
-        self._stream = StepStream(crops, recipe.steps, workers, device)
-        self._mean, self._std = mean.to(device), std.to(device)
-        self._device = device
+        crops = CropStream(images, recipe, seed, execution.world.shard(recipe.batch_size))
+        self._stream = StepStream(crops, recipe.steps, execution)
+        self._device = execution.device
+        self._mean, self._std = mean.to(self._device), std.to(self._device)
 
     def __call__(self, step: int) -> Crops:
         """Return this process's share of the batch of ``step``, prepared, on the device.

@@ -8,12 +8,12 @@ width is x2 − x1. VOC's files count pixels from 1 and include the last: theirs
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
-Segmentation = list[list[float]] | dict[str, Any]
-"""COCO's outline of an object: polygons, each x and y in turn, or run lengths of its pixels."""
+from deepres.data.detection.outlines import Segmentation
+from deepres.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class AnnotatedImage:
     """An image file and what is on it."""
 
     id: str
-    """VOC's name, or COCO's number."""
+    """VOC's name, or COCO's id as text."""
     path: Path
     width: int
     height: int
@@ -80,6 +80,16 @@ class DetectionSet:
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def described(self) -> dict[str, Any]:
+        """Return what recipe.json has on them."""
+        return {
+            "source": self.name,
+            "location": self.location,
+            "fingerprint": self.fingerprint(),
+            "images": len(self),
+            "dropped_objects": self.dropped,
+        }
+
     def paths(self) -> list[Path]:
         """Return where the images are."""
         return [image.path for image in self.images]
@@ -91,6 +101,28 @@ class DetectionSet:
         return replace(
             self, images=tuple(self.images[i * len(self) // count] for i in range(count))
         )
+
+
+class DetectionData(NamedTuple):
+    """What a detector is trained on and tested on."""
+
+    train: DetectionSet
+    test: DetectionSet | None = None
+    """None: there is no test."""
+
+    def check_classes(self) -> None:
+        """Make sure that both have the same classes.
+
+        Raises:
+            UserError: they have not.
+        """
+        if self.test and self.test.classes != self.train.classes:
+            had, has = self.train.classes, self.test.classes
+            raise UserError(
+                f"{self.train.name} and {self.test.name} have other classes: {len(had)} "
+                f"({', '.join(had[:3])}, …) and {len(has)} ({', '.join(has[:3])}, …); take a test "
+                "set of the same data"
+            )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ from deepres.data.detection.imagenet_det import read_imagenet_det
 from deepres.data.detection.imagenet_det_classes import DET_CLASSES
 from deepres.data.detection.records import AnnotatedImage, DetectionSet
 from deepres.data.detection.voc import VOC_CLASSES, own_classes, read_voc, voc_splits
+from deepres.data.text_lists import check_unique
 from deepres.errors import UserError, unknown_name
+from deepres.files import visible
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def open_detection_set(
         folder: what was unpacked: it holds VOCdevkit, or COCO's annotations, or ImageNet's
             ImageSets; VOCdevkit itself; or the user's own.
         bad_boxes: whether objects that cannot be right (boxes of zero size, reversed, outside
-            the image, or of NaN, unknown classes) stop the reading or are left out.
+            the image, or of NaN, outlines that cannot be drawn, unknown classes) stop the reading
+            or are left out.
         say: receives a line for each kind of what was left out.
 
     Raises:
@@ -83,7 +86,8 @@ def _read(name: str, folder: Path, faults: Faults) -> DetectionSet:
         return _set(f"{folder.name} {name}", classes, images, folder)
     if (folder / "annotations" / f"instances_{name}.json").is_file():
         return _coco(f"{folder.name} {name}", name, folder, faults)
-    own = [path.stem.removeprefix("instances_") for path in folder.glob("annotations/*.json")]
+    files = visible(folder / "annotations", "*.json")
+    own = [path.stem.removeprefix("instances_") for path in files]
     raise unknown_name("detection set", name, [*SETS, *voc_splits(folder), *own])
 
 
@@ -92,6 +96,7 @@ def _voc(wanted: VocSet, folder: Path, faults: Faults) -> DetectionSet:
     for year, split in wanted.parts:
         part = _voc_folder(folder, year)
         images += read_voc(part, split, VOC_CLASSES, faults, annotated=wanted.annotated)
+    check_unique(((image.id, image.path) for image in images), f"{wanted.title} has")
     data = _set(wanted.title, VOC_CLASSES, images, folder)
     return replace(data, annotated=wanted.annotated)
 

@@ -1,18 +1,18 @@
 """PASCAL VOC's layout: an XML file an image, and lists of images."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import torch
 
 from deepres.data.detection.checks import Box, Faults, cut, fault_of, missing_files
 from deepres.data.detection.loading import image_size
 from deepres.data.detection.records import AnnotatedImage, Objects
+from deepres.data.detection.voc_xml import FLAGS, XML_FILES, read_annotation
 from deepres.data.folder import ENDINGS
+from deepres.data.text_lists import check_unique, check_unique_lines, read_lines
 from deepres.errors import UserError
+from deepres.files import visible
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -25,29 +25,9 @@ ONE_PIXEL = 1.0
 """Both corners of a box name pixels that belong to it, so a box with one corner is a pixel wide."""
 
 
-@dataclass(frozen=True)
-class VocObject:
-    """What a file says of one object."""
-
-    name: str
-    corners: Box
-    """The first and the last pixel, as published; NaN where there is no number."""
-    difficult: bool
-
-
-@dataclass(frozen=True)
-class VocAnnotation:
-    """What a file says of an image."""
-
-    width: int
-    height: int
-    """0 where it does not say."""
-    objects: tuple[VocObject, ...]
-
-
 def voc_splits(folder: Path) -> list[str]:
     """Return the names of the lists of images in a folder of VOC's layout."""
-    return sorted(path.stem for path in (folder / "ImageSets/Main").glob("*.txt"))
+    return [path.stem for path in visible(folder / "ImageSets/Main", "*.txt")]
 
 
 def read_voc(
@@ -71,15 +51,12 @@ def read_voc(
         UserError: a file is missing or malformed.
     """
     ids = _read_list(folder / "ImageSets/Main" / f"{split}.txt")
-    images = _files(folder / "JPEGImages", ENDINGS)
-    if missing := [f"{folder}/JPEGImages/{each}.jpg" for each in ids if each not in images]:
-        raise missing_files(missing, f"images of {folder.name} {split}")
+    images = _files(folder / "JPEGImages", ENDINGS, ids, f"images of {folder.name} {split}")
     labels = {name: label for label, name in enumerate(classes, 1)}
     if not annotated:
         return [without_objects(each, images[each]) for each in ids]
-    annotations = _files(folder / "Annotations", (".xml",))
-    if missing := [f"{folder}/Annotations/{each}.xml" for each in ids if each not in annotations]:
-        raise missing_files(missing, f"annotations of {folder.name} {split}")
+    what = f"annotations of {folder.name} {split}"
+    annotations = _files(folder / "Annotations", (".xml",), ids, what)
     return [
         annotated_image(each, images[each], annotations[each], labels, faults, first_pixel=1)
         for each in ids
@@ -95,45 +72,16 @@ def own_classes(folder: Path) -> tuple[str, ...]:
         UserError: there are none, or a file is malformed.
     """
     if (folder / CLASSES_FILE).is_file():
-        listed = (folder / CLASSES_FILE).read_text().splitlines()
-        classes = tuple(line.strip() for line in listed if line.strip())
+        names = read_lines(folder / CLASSES_FILE)
+        check_unique_lines(folder / CLASSES_FILE, names)
+        classes = tuple(filter(None, names))
     else:
-        files = sorted((folder / "Annotations").glob("*.xml"))
-        names = {each.name for file in files for each in read_annotation(file).objects}
-        classes = tuple(sorted(names))
+        files = visible(folder / "Annotations", XML_FILES)
+        found = {each.name for file in files for each in read_annotation(file).objects}
+        classes = tuple(sorted(found - {""}))  # one without a name is a fault, and no class
     if not classes:
         raise UserError(f"{folder} has no classes: its Annotations hold no objects")
     return classes
-
-
-def read_annotation(file: Path) -> VocAnnotation:
-    """Read one image's XML file.
-
-    Raises:
-        UserError: it is missing, or not well-formed XML.
-    """
-    try:
-        root = ElementTree.parse(file).getroot()
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # also odd encodings
-        raise UserError(f"{file} is not well-formed XML ({error}); unpack it anew") from error
-    objects = tuple(
-        VocObject(
-            name=(each.findtext("name") or "").strip(),
-            corners=(
-                _number(each, "bndbox/xmin"),
-                _number(each, "bndbox/ymin"),
-                _number(each, "bndbox/xmax"),
-                _number(each, "bndbox/ymax"),
-            ),
-            difficult=_number(each, "difficult") == 1,
-        )
-        for each in root.findall("object")
-    )
-    width, height = _number(root, "size/width"), _number(root, "size/height")
-    known = math.isfinite(width) and math.isfinite(height)
-    return VocAnnotation(*((int(width), int(height)) if known else (0, 0)), objects)
 
 
 def annotated_image(
@@ -161,13 +109,18 @@ def annotated_image(
     for number, each in enumerate(read.objects, 1):
         x1, y1, x2, y2 = each.corners
         box = (x1 - first_pixel, y1 - first_pixel, x2 - first_pixel + 1, y2 - first_pixel + 1)
-        if each.name not in labels:
+        difficult = FLAGS.get(each.difficult.lower())
+        if not each.name:
+            faults.note(annotation, number, "without a name", "no text in <name>")
+        elif each.name not in labels:
             faults.note(annotation, number, "of unknown class", repr(each.name))
+        elif difficult is None:
+            faults.note(annotation, number, "of unclear difficulty", repr(each.difficult))
         elif wrong := fault_of(box, width, height, ONE_PIXEL):
             given = " ".join(f"{side:g}" for side in each.corners)
             faults.note(annotation, number, wrong, f"{given} in {width}×{height}")
         else:
-            kept.append((cut(box, width, height), labels[each.name], each.difficult))
+            kept.append((cut(box, width, height), labels[each.name], difficult))
     return AnnotatedImage(name, image, width, height, _as_objects(kept))
 
 
@@ -187,23 +140,23 @@ def without_objects(name: str, image: Path) -> AnnotatedImage:
 def _read_list(file: Path) -> list[str]:
     """Return the image of each line; lists of one class have a flag after it."""
     if not file.is_file():
-        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.txt"))) or "none"
+        known = ", ".join(path.stem for path in visible(file.parent, "*.txt")) or "none"
         raise UserError(f"{file} is missing; the lists of images there are: {known}")
-    ids = [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
-    if not ids:
+    names = [(line.split() or [""])[0] for line in read_lines(file)]
+    check_unique_lines(file, names)
+    if not any(names):
         raise UserError(f"{file} lists no images")
-    return ids
+    return [*filter(None, names)]
 
 
-def _files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    """Return the files of a folder by name without ending."""
+def _files(folder: Path, endings: tuple[str, ...], names: list[str], what: str) -> dict[str, Path]:
+    """Return the files of a folder with one of the names, which are without endings."""
     if not folder.is_dir():
         raise UserError(f"{folder} is missing; VOC's layout has it")
-    return {path.stem: path for path in folder.iterdir() if path.suffix.lower() in endings}
-
-
-def _number(element: ElementTree.Element, path: str) -> float:
-    try:
-        return float(element.findtext(path) or "nan")
-    except ValueError:
-        return math.nan
+    files = [path for path in visible(folder, "*") if path.suffix.lower() in endings]
+    found = {path.stem: path for path in files}
+    if missing := [f"{folder / name}{endings[0]}" for name in names if name not in found]:
+        raise missing_files(missing, what)
+    wanted = {*names}
+    check_unique(((path.stem, path.name) for path in files if path.stem in wanted), f"{folder} has")
+    return found

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepres.data.detection.coco import category_ids
+from deepres.data.detection.coco_file import CocoId, find
 from deepres.data.detection.packages import detection_package
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.errors import UserError
 from deepres.evaluation.detection.average_precision import check_found
-from deepres.files import read_json
+from deepres.evaluation.detection.coco_truth import file_of, image_places, truth
 
 CocoDetection = dict[str, Any]
 """One entry of COCO's result format: image_id, category_id, score, bbox and segmentation."""
@@ -25,6 +25,16 @@ NUMBERS = (
     *("AR1", "AR10", "AR100", "AR small", "AR medium", "AR large"),
 )
 """COCO's twelve, in the order of its own summary. AR is recall with 1, 10 and 100 detections."""
+
+
+@dataclass(frozen=True)
+class CocoIds:
+    """What COCO calls the images and classes of a set in result files."""
+
+    images: Mapping[str, CocoId]
+    """By our id, which is the same as text."""
+    categories: Sequence[CocoId]
+    """Of each class: the first is that of label 1."""
 
 
 @dataclass(frozen=True)
@@ -78,32 +88,38 @@ def evaluate_coco(
         UserError: the data set is not COCO's, has no objects, or ``found`` is of other images.
     """
     check_found(dataset, found)
-    ids = coco_categories(dataset)
+    ids = coco_ids(dataset)
     results = [each for image, what in found.items() for each in as_coco(image, what, ids)]
     return evaluate_coco_results(dataset, results, masks=masks)
 
 
-def coco_categories(dataset: DetectionSet) -> list[int]:
-    """Return COCO's id of each class of a set: the first is that of label 1.
+def coco_ids(dataset: DetectionSet) -> CocoIds:
+    """Return COCO's ids of a set's images and classes.
 
     Raises:
         UserError: it was not read from COCO's layout.
     """
-    return category_ids(_content(dataset))
+    file = file_of(dataset)
+    return CocoIds({name: each.id for name, each in file.images.items()}, file.categories)
 
 
-def as_coco(image: str, found: Detections, categories: Sequence[int]) -> list[CocoDetection]:
+def as_coco(image: str, found: Detections, ids: CocoIds) -> list[CocoDetection]:
     """Return an image's detections in COCO's result format, masks as compressed run lengths.
 
     Args:
-        image: its id, a number.
+        image: its id.
         found: what was found on it.
-        categories: COCO's id of each class.
+        ids: COCO's.
     """
     x1, y1, x2, y2 = found.boxes.double().unbind(1)
     boxes = torch.stack([x1, y1, x2 - x1, y2 - y1], dim=1).tolist()
     entries: list[CocoDetection] = [
-        {"image_id": int(image), "category_id": categories[label - 1], "bbox": box, "score": score}
+        {
+            "image_id": ids.images[image],
+            "category_id": ids.categories[label - 1],
+            "bbox": box,
+            "score": score,
+        }
         for box, label, score in zip(
             boxes, found.labels.tolist(), found.scores.tolist(), strict=True
         )
@@ -136,9 +152,14 @@ def evaluate_coco_results(
         UserError: the data set is not COCO's, has no objects, or masks are missing, its own or
             those that were found.
     """
-    truth = _content(dataset)
-    images = {int(image.id) for image in dataset.images}
-    entries = [dict(each) for each in results if each["image_id"] in images]
+    file = file_of(dataset)
+    places = image_places(file, dataset)
+    labels = {str(each): label for label, each in enumerate(file.categories, 1)}
+    entries = [
+        {**each, "image_id": place, "category_id": find(labels, each["category_id"])}
+        for each in results
+        if (place := find(places, each["image_id"])) is not None
+    ]
     if masks:
         if not dataset.has_outlines:
             raise UserError(f"masks cannot be scored: {dataset.name} has objects without outlines")
@@ -150,7 +171,7 @@ def evaluate_coco_results(
         for each in entries:
             each.pop("segmentation", None)
     with redirect_stdout(io.StringIO()):
-        scored = _by_pycocotools(truth, entries, sorted(images), "segm" if masks else "bbox")
+        scored = _by_pycocotools(truth(file, places, masks), entries, "segm" if masks else "bbox")
     if scored.stats[0] < 0:
         raise UserError(f"{dataset.name} has no objects to find, so there is no precision")
     numbers = dict(zip(NUMBERS, (100 * scored.stats).tolist(), strict=True))
@@ -163,26 +184,11 @@ def evaluate_coco_results(
     )
 
 
-def _content(dataset: DetectionSet) -> dict[str, Any]:
-    if dataset.annotations is None:
-        raise UserError(f"COCO's rule is for data in COCO's layout, which {dataset.name} is not in")
-    content = read_json(dataset.annotations)
-    annotations = [
-        # To pycocotools the id 0 means none.
-        {"area": each["bbox"][2] * each["bbox"][3], "iscrowd": 0, **each, "id": number}
-        for number, each in enumerate(content["annotations"], 1)
-    ]
-    return {**content, "annotations": annotations}
-
-
-def _by_pycocotools(
-    truth: dict[str, Any], entries: list[CocoDetection], images: list[int], kind: str
-) -> Any:
-    indexed = _indexed(truth)
+def _by_pycocotools(there: dict[str, Any], entries: list[CocoDetection], kind: str) -> Any:
+    indexed = _indexed(there)
     # loadRes looks at the first entry.
-    theirs = indexed.loadRes(entries) if entries else _indexed({**truth, "annotations": []})
+    theirs = indexed.loadRes(entries) if entries else _indexed({**there, "annotations": []})
     scored = detection_package("pycocotools.cocoeval").COCOeval(indexed, theirs, kind)
-    scored.params.imgIds = images
     scored.evaluate()
     scored.accumulate()
     scored.summarize()

@@ -1,27 +1,24 @@
 """Running a detector over a data set, and scoring what it finds."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from deepres.data.detection.batches import SinglePictures
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.loading import load
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, Improvements, detect
-from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.detection.average_precision import AveragePrecision
 from deepres.evaluation.detection.coco import (
     CocoDetection,
     CocoResult,
     as_coco,
-    coco_categories,
+    coco_ids,
     evaluate_coco_results,
 )
 from deepres.evaluation.detection.result_files import (
@@ -33,6 +30,7 @@ from deepres.evaluation.detection.result_files import (
     write_voc,
 )
 from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
+from deepres.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -109,43 +107,40 @@ def read_results(path: Path, data: DetectionSet) -> DetectionResults:
 def detect_all(
     detectors: Sequence[Detector],
     data: DetectionSet,
+    execution: Execution,
     improvements: Improvements = PLAIN,
-    *,
-    device: torch.device,
-    workers: int,
-    world: World = ALONE,
-    on_image: Callable[[int], None] = lambda done: None,
 ) -> DetectionResults:
     """Run a detector, or an ensemble, over a data set; each image goes to one process.
 
     Args:
-        detectors: in evaluation mode, on ``device``.
+        detectors: in evaluation mode, on the execution's device.
         data: the images.
+        execution: which processes decode, and which share the work; all get the outcome.
         improvements: the appendix's.
-        device: where the detectors are.
-        workers: how many processes decode.
-        world: the processes that share the work; all get the outcome.
-        on_image: is told how many images are done, over all processes.
 
     Raises:
         UserError: an image cannot be decoded, or is not as its annotation says.
     """
     rule = benchmark_rule(data)
-    categories = coco_categories(data) if rule == "coco" else []
+    ids = coco_ids(data) if rule == "coco" else None
     detections: dict[str, Detections] = {}
     entries: list[CocoDetection] = []
+    world = execution.world
     mine = range(world.rank, len(data), world.size)
-    with closing(load(SinglePictures(data.images), mine, workers, device)) as stream:
+    with (
+        execution.progress("images", len(data)) as bar,
+        closing(load(SinglePictures(data.images), mine, execution)) as stream,
+    ):
         for done, decoded in enumerate(stream, 1):
             if decoded.mistake:
                 raise UserError(decoded.mistake)
             (found,) = detect(detectors, decoded.images, improvements)
             image = data.images[mine[done - 1]].id
-            if rule == "coco":  # at once: masks as they are take a thousand times the memory
-                entries += as_coco(image, found, categories)
+            if ids:  # at once: masks as they are take a thousand times the memory
+                entries += as_coco(image, found, ids)
             else:
                 detections[image] = dataclasses.replace(found, masks=None)
-            on_image(min(done * world.size, len(data)))
+            bar.update(min(done * world.size, len(data)))
     by_process = world.gather((detections, entries))
     return DetectionResults(
         data,

@@ -1,7 +1,5 @@
 """The localization test of a run: of its own boxes and of trivial ones, noted beside it."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,16 +9,14 @@ from torch import Tensor
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.records import DetectionSet
 from deepres.data.folder import ImageFiles
-from deepres.data.loading import number_of_workers
 from deepres.detection.localizer_file import load_localizer
-from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
 from deepres.evaluation.detection.localizer_inference import locate, same_box
 from deepres.evaluation.evaluation_log import note
 from deepres.evaluation.protocol import score_weights
+from deepres.execution import Execution
 from deepres.models import load_model
-from deepres.progress import Progress
 from deepres.provenance import provenance
 
 GUESSES = 5
@@ -41,13 +37,10 @@ def evaluate_localizer(
     run: Path,
     test: DetectionSet,
     views: str,
+    execution: Execution,
     *,
     classifier: Path | None,
     class_views: str,
-    device: torch.device,
-    world: World,
-    workers: int | None,
-    say: Callable[[str], None],
 ) -> list[Errors]:
     """Return the localization errors of a run's network, the whole image and the mean box.
 
@@ -57,40 +50,26 @@ def evaluate_localizer(
         run: the folder of a finished run.
         test: the images and their boxes.
         views: ``1-crop``, ``dense`` or ``multi-scale``.
+        execution: where, and which processes share the images.
         classifier: weights that predict five classes for each image; None: the true class is known,
             and there is one guess.
         class_views: what the classifier sees of an image.
-        device: where the networks run.
-        world: the processes that share the images.
-        workers: how many processes decode; by default one a core, up to 8.
-        say: receives lines for the user.
 
     Raises:
         UserError: the images' classes are not those of the network or of the classifier.
         BadImage: an image cannot be decoded.
     """
-    localizer, meta = load_localizer(run, device)
+    say = execution.say
+    localizer, meta = load_localizer(run, execution.device)
     check_classes(localizer.classes, test, run)
     images = BoxedImages.of(test)
     classes = images.classes[:, None]
     if classifier is not None:
         say(f"predicting classes by {classifier}, {class_views}")
-        classes = predicted_classes(
-            classifier, test, class_views, device=device, world=world, workers=workers, say=say
-        )
+        classes = predicted_classes(classifier, test, class_views, execution)
     say(f"locating in {len(test):,} images of {test.name}, {views}")
-    with Progress("locate", len(test), shown=world.leader) as bar:
-        boxes = locate(
-            localizer,
-            images,
-            classes,
-            views,
-            device=device,
-            workers=number_of_workers(workers),
-            on_images=bar.update,
-            world=world,
-        )
-    if not world.leader:
+    boxes = locate(localizer, images, classes, views, execution)
+    if not execution.world.leader:
         return []
     mean_box = torch.tensor(meta["mean_box"])
     guesses = {
@@ -117,27 +96,20 @@ def evaluate_localizer(
         ),
         "top1_error_pct": errors[0].top1_error_pct,
         "top5_error_pct": errors[0].top5_error_pct,
-        "provenance": provenance(device),
+        "provenance": provenance(execution.device),
     }
     note(run, entry, same=TEST)
     return errors
 
 
 def predicted_classes(
-    weights: Path,
-    test: DetectionSet,
-    views: str,
-    *,
-    device: torch.device,
-    world: World,
-    workers: int | None,
-    say: Callable[[str], None],
+    weights: Path, test: DetectionSet, views: str, execution: Execution
 ) -> Tensor:
     """Return the five likeliest classes of each image, the likeliest first, (N, 5) from 0.
 
     The scores are those of ``deepres evaluate``, and kept as its are.
     """
-    classifier = load_model(weights, device)
+    classifier = load_model(weights, execution.device)
     check_classes(classifier.classes, test, weights)
     root = Path(test.location)
     scores = score_weights(
@@ -149,15 +121,11 @@ def predicted_classes(
             tuple(BoxedImages.of(test).classes.tolist()),
         ),
         views,
+        execution,
         source=test.name,
-        device=device,
-        world=world,
-        workers=workers,
-        say=say,
-        progress=partial(Progress, shown=world.leader),
     )
     best = scores.probabilities.topk(min(GUESSES, len(test.classes))).indices
-    return world.broadcast_object(best)
+    return execution.world.broadcast_object(best)
 
 
 def check_classes(known: tuple[str, ...], test: DetectionSet, weights: Path) -> None:

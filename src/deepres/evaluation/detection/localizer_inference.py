@@ -1,6 +1,5 @@
 """Where a localization network says that the objects of given classes are."""
 
-from collections.abc import Callable
 from contextlib import closing
 
 import torch
@@ -15,7 +14,7 @@ from deepres.data.detection.localization_views import (
 from deepres.data.images import BadImage
 from deepres.data.loading import load
 from deepres.detection.localization import Localizer
-from deepres.distributed import ALONE, World
+from deepres.execution import Execution
 from deepres.models.classifier import check_outputs
 
 
@@ -24,37 +23,34 @@ def locate(
     images: BoxedImages,
     classes: Tensor,
     views: str,
-    *,
-    device: torch.device,
-    workers: int = 0,
-    on_images: Callable[[int], None] = lambda done: None,
-    world: World = ALONE,
+    execution: Execution,
 ) -> Tensor:
     """Return the best box of each image for each of its classes, (N, K, 4) in the image's pixels.
 
     Of several views, the box with the highest score is taken.
 
     Args:
-        localizer: in evaluation mode, on ``device``.
+        localizer: in evaluation mode, on the execution's device.
         images: N of them.
         classes: K for each image, (N, K) int64 from 0.
         views: ``1-crop``, ``dense`` or ``multi-scale``.
-        device: where the network runs.
-        workers: how many processes decode; 0: this one.
-        on_images: is told how many images are done.
-        world: the processes that share the images; each gets the boxes of all.
+        execution: which processes decode, and which share the images; each gets all boxes.
 
     Raises:
         BadImage: an image cannot be decoded.
         UserError: the network's answer is no finite number.
     """
+    device, world = execution.device, execution.world
     looks = views_called(views, localizer.crop, localizer.short_side)
     own = range(world.rank, len(images), world.size)
     batches = batches_of_one_size(images, own, looks)
     seen = SeenImages(images, batches, looks)
     boxes = torch.zeros(*classes.shape, 4)
     done = 0
-    with closing(load(seen, range(len(batches)), workers, device)) as stream:
+    with (
+        execution.progress("locate", len(images)) as bar,
+        closing(load(seen, range(len(batches)), execution)) as stream,
+    ):
         for indices, of_views, bad in stream:
             if bad:
                 raise BadImage(bad)
@@ -73,7 +69,7 @@ def locate(
                 boxes[indices] = torch.where(better[..., None], found, boxes[indices])
                 highest = torch.maximum(scores, highest)
             done += len(indices) * world.size
-            on_images(min(done, len(images)))
+            bar.update(min(done, len(images)))
     return world.sum(boxes)
 
 

@@ -14,10 +14,14 @@ from typing import Any
 
 import torch
 
-from deepres.data.detection.records import Detections, DetectionSet
+from deepres.data.detection.checks import Fault, number
+from deepres.data.detection.coco_file import CocoId, find
+from deepres.data.detection.outlines import check_runs
+from deepres.data.detection.records import AnnotatedImage, Detections, DetectionSet
+from deepres.data.text_lists import read_lines
 from deepres.errors import UserError
-from deepres.evaluation.detection.coco import CocoDetection, box_around, coco_categories
-from deepres.files import atomic_write, read_json
+from deepres.evaluation.detection.coco import CocoDetection, box_around, coco_ids
+from deepres.files import atomic_write, read_json, visible
 
 COMPETITION = "comp4_det"
 """VOC's name for detection by methods that may be trained on any other data."""
@@ -115,41 +119,55 @@ def write_coco(path: Path, results: Sequence[CocoDetection]) -> None:
 def read_coco(path: Path, dataset: DetectionSet) -> list[CocoDetection]:
     """Read a result file of COCO's; what has a mask and no box gets the box around its mask.
 
+    Ids are returned as the set's file has them: 1 for "1", if that is how the image is called.
+
     Raises:
         UserError: it is missing, not COCO's, or an entry is wrong.
     """
     results = read_json(path)
     if not isinstance(results, list):
         raise UserError(f"{path} is not a result file of COCO's: a list of detections was expected")
-    sizes = {int(image.id): [image.height, image.width] for image in dataset.images}
-    categories = {*coco_categories(dataset)}
-    for number, each in enumerate(results, 1):
+    ids = coco_ids(dataset)
+    images = {image.id: (ids.images[image.id], image) for image in dataset.images}
+    categories = {str(each): each for each in ids.categories}
+    entries = []
+    for place, each in enumerate(results, 1):
         try:
-            _check_entry(each, sizes, categories)
-        except (KeyError, TypeError, ValueError) as error:
+            entries.append(_coco_entry(each, images, categories))
+        except (KeyError, TypeError, ValueError, Fault) as error:
             raise UserError(
-                f"{path}, detection {number}: {error}; expected image_id, category_id, score, and "
+                f"{path}, detection {place}: {error}; expected image_id, category_id, score, and "
                 "bbox [x, y, width, height] or segmentation (compressed run lengths)"
             ) from error
-        if "bbox" not in each:
-            each["bbox"] = box_around(each["segmentation"])
-    return results
+    return entries
 
 
-def _check_entry(entry: Any, sizes: Mapping[int, list[int]], categories: Container[int]) -> None:
-    if entry["image_id"] not in sizes:
+def _coco_entry(
+    entry: Any,
+    images: Mapping[str, tuple[CocoId, AnnotatedImage]],
+    categories: Mapping[str, CocoId],
+) -> CocoDetection:
+    if (known := find(images, entry["image_id"])) is None:
         raise ValueError(f"image {entry['image_id']} is not in the set")
-    if entry["category_id"] not in categories:
+    if (category := find(categories, entry["category_id"])) is None:
         raise ValueError(f"category {entry['category_id']} is not in the set")
-    if "bbox" in entry or "segmentation" not in entry:
-        if len(entry["bbox"]) != 4:
-            raise ValueError(f"{entry['bbox']} is no box")
-        _check_finite(entry["bbox"])
+    image_id, image = known
+    score = number(entry["score"])
+    if not math.isfinite(score):
+        raise ValueError(f"{entry['score']!r} is no score")
+    read: CocoDetection = {"image_id": image_id, "category_id": category, "score": score}
     if "segmentation" in entry:
-        if entry["segmentation"]["size"] != sizes[entry["image_id"]]:
+        mask = read["segmentation"] = entry["segmentation"]
+        if mask["size"] != [image.height, image.width]:
             raise ValueError("its segmentation is not of the image's [height, width]")
-        str.encode(entry["segmentation"]["counts"])
-    _check_finite([entry["score"]])
+        if not isinstance(mask["counts"], str):
+            raise ValueError("its run lengths are not compressed")
+        check_runs(mask["counts"], image.width, image.height)
+    box = entry["bbox"] if "bbox" in entry or "segmentation" not in entry else box_around(mask)
+    read["bbox"] = [number(side) for side in box]
+    if len(box) != 4 or not all(map(math.isfinite, read["bbox"])):
+        raise ValueError(f"{box} is no box")
+    return read
 
 
 def _lines(dataset: DetectionSet, found: Mapping[str, Detections]) -> Iterable[Line]:
@@ -169,7 +187,7 @@ def _only_split(folder: Path, classes: Sequence[str]) -> str:
     """Return the one set of which there is a file for each class."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; VOC's result files were expected in it")
-    stems = {path.stem.removeprefix(f"{COMPETITION}_") for path in folder.glob("*.txt")}
+    stems = {path.stem.removeprefix(f"{COMPETITION}_") for path in visible(folder, "*.txt")}
     splits = [
         {stem.removesuffix(f"_{name}") for stem in stems if stem.endswith(f"_{name}")}
         for name in classes
@@ -190,20 +208,14 @@ def _only_split(folder: Path, classes: Sequence[str]) -> str:
 
 
 def _parsed(path: Path, form: str, parse: Callable[[list[str]], Line]) -> list[Line]:
-    try:
-        written = path.read_text().splitlines()
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is no text file; lines of {form!r} were expected") from error
     lines = []
-    for number, line in enumerate(written, 1):
+    for place, line in enumerate(read_lines(path), 1):
         try:
             if words := line.split():
                 lines.append(parse(words))
                 _check_finite([lines[-1][2], *lines[-1][3]])
         except ValueError as error:
-            raise UserError(f"{path}, line {number}: {error}; expected {form!r}") from error
+            raise UserError(f"{path}, line {place}: {error}; expected {form!r}") from error
     return lines
 
 

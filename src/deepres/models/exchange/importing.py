@@ -65,6 +65,7 @@ def import_weights(
     classes: Path | None = None,
     crop: int = CROP,
     short_side: int = SHORT_SIDE,
+    key: str | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Classifier:
     """Make a classifier of another program's checkpoint.
@@ -79,6 +80,7 @@ def import_weights(
         classes: a text file, a class a line.
         crop: the side in pixels of the square that the network takes.
         short_side: what the shorter side of an image is scaled to before.
+        key: under which the file has the weights, if it has several networks.
         say: is told what was assumed, line by line.
 
     Raises:
@@ -92,6 +94,8 @@ def import_weights(
         )
     if mean and source != "caffe":
         raise UserError(f"a mean image goes with Caffe's models; {source} has fixed constants")
+    if key is not None and source == "caffe":
+        raise UserError("a .caffemodel holds one network; leave out the key")
     if source == "caffe":
         network, state = _from_caffe(file, name)
         mean_tensor = read_mean(mean) if mean else per_channel(CAFFE_MEAN) / 255
@@ -100,7 +104,7 @@ def import_weights(
         if not mean:
             say(f"no mean image was given: subtracting {CAFFE_MEAN} from R, G, B of 0 to 255")
     else:
-        network, state = _from_torch(file, name, source)
+        network, state = _from_torch(file, name, source, key, say)
         mean_tensor, std = per_channel(IMAGENET_MEAN), per_channel(IMAGENET_STD)
         if options := TORCH_OPTIONS[name]:
             say(f"{source}'s {name}: {STRIDE_3X3 if 'stride_on' in options else OPTION_B}")
@@ -143,9 +147,11 @@ def _from_caffe(file: Path, name: str) -> tuple[StagedNetwork, dict[str, Tensor]
         return released_network(name, len(state["fc.bias"])), state
 
 
-def _from_torch(file: Path, name: str, source: str) -> tuple[StagedNetwork, dict[str, Tensor]]:
+def _from_torch(
+    file: Path, name: str, source: str, key: str | None, say: Callable[[str], None]
+) -> tuple[StagedNetwork, dict[str, Tensor]]:
     options = torch_options(name, source)
-    state = read_state_dict(file)
+    state = read_state_dict(file, key, say)
     if source == "timm" and name.startswith("vgg"):
         state = _torchvision_vgg(state)
     head = state.get(_head(name))
@@ -157,6 +163,13 @@ def _from_torch(file: Path, name: str, source: str) -> tuple[StagedNetwork, dict
     counters = {key for key in expected if key.endswith(COUNTER)}
     state = {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
     check_fit(expected, state, file)
+    for each, tensor in expected.items():
+        if tensor.is_floating_point() and not state[each].is_floating_point():
+            kind = str(state[each].dtype).removeprefix("torch.")
+            raise UserError(
+                f"{file} holds {kind} numbers for {each}, and floating-point ones were expected; "
+                "of a quantised network give the weights before that"
+            )
     return network, {key: state[key].to(tensor.dtype) for key, tensor in expected.items()}
 
 

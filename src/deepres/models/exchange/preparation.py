@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepres.data.text_lists import read_lines
 from deepres.errors import UserError
 from deepres.models.classifier import Classifier
 from deepres.models.exchange.caffe import Blob, read_binaryproto
@@ -48,17 +49,14 @@ def caffe_mean(classifier: Classifier) -> Blob:
 def class_names(count: int, file: Path | None) -> tuple[str, ...]:
     """Return ``count`` names, from ``file`` with a name a line if there is one.
 
-    Without a file, 1000 classes are ImageNet's; their names are torchvision's, where that is
-    installed. All other classes are called by their numbers, from 0.
+    Names may repeat, as ImageNet's do. Without a file, 1000 classes are ImageNet's; their names are
+    torchvision's, where that is installed. All other classes are called by their numbers, from 0.
 
     Raises:
         UserError: the file is missing or has not so many lines.
     """
     if file:
-        try:
-            names = tuple(line.strip() for line in file.read_text("utf-8").splitlines())
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{file} cannot be read as text, a class a line") from error
+        names = tuple(read_lines(file))
         if len(names) != count or not all(names):
             raise UserError(f"{file} must name {count} classes, one a line; it has {len(names)}")
         return names

@@ -1,0 +1,97 @@
+"""What the commands share that train: a run is started or gone on with, and its outcome said."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deepres.cli.terminal import length, say
+from deepres.distributed import is_leader
+from deepres.errors import UserError
+from deepres.execution import Execution
+from deepres.recipes import Recipe, recipe_from_dict
+from deepres.report.figures import describe, learning_curves
+from deepres.run_folder import RunFolder
+from deepres.training.run import resume_together
+from deepres.training.task import Task
+
+R = TypeVar("R", bound=Recipe)
+Result = dict[str, Any]
+
+
+def execution_of(options: argparse.Namespace, **settings: Any) -> Execution:
+    """Return where and how a command's work is done."""
+    workers = getattr(options, "workers", None)
+    return Execution.on(options.device, workers=workers, say=say, **settings)
+
+
+def goes_on(options: argparse.Namespace, example: str) -> bool:
+    """Tell whether a command goes on with runs, or starts some.
+
+    Raises:
+        UserError: it names neither networks nor runs, or both.
+    """
+    if bool(options.networks) == bool(options.resume):
+        raise UserError(f"name either a network, e.g. {example}, or a run to --resume")
+    return bool(options.resume)
+
+
+def as_asked(recipe: R, options: argparse.Namespace) -> R:
+    """Return the recipe with the length and the fields that a command asks for."""
+    if options.steps is not None:
+        recipe = recipe.scaled_to(options.steps)
+    return recipe.changed(options.set)
+
+
+def resume(
+    options: argparse.Namespace,
+    kind: type[Task[Any, Any]],
+    open_data: Callable[[Any, dict[str, Any]], Any],
+    execution: Callable[[], Execution],
+    *,
+    for_new_runs: Sequence[str],
+    changeable: Sequence[str] = (),
+) -> list[Result]:
+    """Go on with the runs that a command names.
+
+    Args:
+        options: of the command.
+        kind: what the runs train.
+        open_data: opens their data, for the recipe and the recipe.json of the first.
+        execution: says where and how, once the data are there.
+        for_new_runs: the options that cannot be given.
+        changeable: the fields of the recipe that can be set.
+
+    Raises:
+        UserError: one of those options is given, or a run is of another kind.
+    """
+    for option in ("out", "seed", *for_new_runs):
+        if getattr(options, option) is not None:
+            raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
+    if any(setting.partition("=")[0] not in changeable for setting in options.set):
+        but = f", all but {' and '.join(changeable)}" if changeable else ""
+        raise UserError(f"--set is for new runs: --resume keeps the recipe{but}")
+    meta = RunFolder(options.resume[0]).read_meta()
+    recipe: Recipe = recipe_from_dict(meta["recipe"], kind.kind)
+    data = open_data(recipe.changed(options.set), meta)
+    return resume_together(
+        kind, options.resume, data, execution(), steps=options.steps, changes=options.set
+    )
+
+
+def say_outcomes(
+    folders: Sequence[Path],
+    results: Sequence[Result],
+    summary: Callable[[Result], str],
+    remarks: Callable[[Result], list[str]] = lambda result: [],
+) -> int:
+    """Print each run's outcome and remarks on it, and draw its curves; return the exit status."""
+    if not is_leader():
+        return 0
+    for folder, result in zip(folders, results, strict=True):
+        print(f"{summary(result)}, {length(result)}, {result['data']}, seed {result['seed']}")
+        print("".join(f"{remark}\n" for remark in remarks(result)), end="")
+        if result["deviations"]:
+            print(f"not the paper's: {describe(result['deviations'])}")
+        print(f"curves: {learning_curves(RunFolder(folder))}")
+    return 0

@@ -1,0 +1,94 @@
+"""Training from Python: one call starts a run of any kind, one goes on with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deepres.execution import Execution
+from deepres.recipes import ClassificationRecipe, DetectionRecipe, Recipe, recipe_from_dict
+from deepres.run_folder import RunFolder
+from deepres.training.run import NewRun, resume_together, train_together
+from deepres.training.task import Task
+
+
+def train(
+    recipe: Recipe,
+    run: str | Path,
+    data: Any,
+    *,
+    weights: str | Path | None = None,
+    seed: int = 0,
+    execution: Execution | None = None,
+) -> dict[str, Any]:
+    """Train what ``recipe`` says and leave a run folder with its curves, weights and result.
+
+    The outcome is a function of (recipe, data, weights, seed), to the bit on the same hardware.
+    For that, PyTorch is made deterministic in this process, and glibc to keep freed memory.
+    Processes that torchrun started share each batch; all of them make this call.
+
+    Args:
+        recipe: how; see ``get_recipe``, ``detection_recipe`` and ``localization_recipe``.
+        run: the folder to make.
+        data: as the recipe wants them: CIFAR-10 or its sample, a folder of images,
+            ``DetectionData`` or ``LocalizationData``.
+        weights: of the classifier that a detector or a localization network is built on.
+        seed: of the initial weights and of all random draws.
+        execution: where and how; by default ``Execution.on("auto")``.
+
+    Returns:
+        The content of the run's result.json.
+
+    Raises:
+        UserError: the folder holds a run already, or something does not fit.
+        BadImage: a file cannot be decoded, and the recipe does not say to skip such.
+        Interrupted: SIGINT or SIGTERM; the state is saved, ``resume`` goes on.
+        Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
+    """
+    new = NewRun(recipe, seed, Path(run), Path(weights) if weights else None)
+    return train_together(task_of(recipe), [new], data, execution or Execution.on())[0]
+
+
+def resume(
+    run: str | Path,
+    data: Any,
+    *,
+    steps: int | None = None,
+    changes: Sequence[str] = (),
+    execution: Execution | None = None,
+) -> dict[str, Any]:
+    """Go on with a run from its latest whole checkpoint, as if it had never stopped.
+
+    Args:
+        run: its folder.
+        data: the same that it began with.
+        steps: a new last step, to extend it; drops of the learning rate stay where they are.
+        changes: fields of the recipe that change from now on, e.g. ``bad_images=skip``.
+        execution: where and how; by default ``Execution.on("auto")``.
+
+    Returns:
+        The content of the run's result.json.
+
+    Raises:
+        UserError: there is no run, or the data are not those that it began with.
+        BadImage: as in ``train``.
+        Interrupted: as in ``train``.
+        Diverged: as in ``train``.
+    """
+    kind = task_of(recipe_from_dict(RunFolder(Path(run)).read_meta()["recipe"], Recipe))
+    here = execution or Execution.on()
+    return resume_together(kind, [Path(run)], data, here, steps=steps, changes=changes)[0]
+
+
+def task_of(recipe: Recipe) -> type[Task[Any, Any]]:
+    """Return what a recipe trains."""
+    if isinstance(recipe, ClassificationRecipe):
+        from deepres.training.classification import Classification
+
+        return Classification
+    if isinstance(recipe, DetectionRecipe):
+        from deepres.training.detection import Detection  # not everyone has torchvision
+
+        return Detection
+    from deepres.training.localization import Localization  # not everyone has torchvision
+
+    return Localization

@@ -1,0 +1,291 @@
+"""The task of §4.3: Faster R-CNN learns to detect, in alternating phases or in one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from deepres.data.detection.batches import DetectionBatches, Target, learnable
+from deepres.data.detection.records import DetectionData
+from deepres.data.download import file_digest
+from deepres.data.images import modification_times
+from deepres.detection.faster_rcnn import Detector
+from deepres.detection.inference import PLAIN, improvements_in_use
+from deepres.detection.weights import initial_detector, save_detector
+from deepres.distributed import World
+from deepres.errors import UserError
+from deepres.evaluation.detection.detector_inference import detect_all
+from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
+from deepres.execution import Execution
+from deepres.models import create_model
+from deepres.models.weights import weights_file
+from deepres.recipes import DetectionRecipe
+from deepres.run_folder import Event, RunFolder
+from deepres.runtime import derive_seed
+from deepres.training.alternating import (
+    LOSSES,
+    SCHEDULES,
+    Phase,
+    PhaseLosses,
+    begun_afresh,
+    frozen_proposer,
+)
+from deepres.training.optim import detector_optimizer, set_learning_rate
+from deepres.training.task import Task, of_split
+
+
+class Detection(Task[DetectionRecipe, DetectionData]):
+    """A detector's training, phase by phase.
+
+    Args:
+        recipe: how it is trained.
+        data: what on.
+        detector: as it begins.
+        seed: of the new layers' weights and of all random draws.
+        execution: where and how.
+        initial_weights: the file of the classifier that it is built on, and its digest.
+    """
+
+    kind = DetectionRecipe
+    command = "deepres detect train"
+    measures = LOSSES
+
+    phase: Phase
+    proposer: Detector | None
+    """What makes the proposals, where the phase does not train them."""
+    network: nn.Module
+    """Maps a batch to the losses, and shares its gradients with the other processes."""
+
+    def __init__(
+        self,
+        recipe: DetectionRecipe,
+        data: DetectionData,
+        detector: Detector,
+        seed: int,
+        execution: Execution,
+        initial_weights: dict[str, str] | None = None,
+    ) -> None:
+        self.recipe, self.data, self.seed, self.execution = recipe, data, seed, execution
+        self.model = self.detector = detector.to(execution.device)
+        self.initial_weights = initial_weights
+        self._batches: DetectionBatches | None = None
+        tensors = begun_afresh(detector.state_dict(), self._phases)
+        self.initial = {name: tensor.clone() for name, tensor in tensors.items()}
+        """What later phases will begin afresh from."""
+        self.begin_phase(0)
+
+    @classmethod
+    def begin(
+        cls,
+        recipe: DetectionRecipe,
+        data: DetectionData,
+        seed: int,
+        execution: Execution,
+        weights: Path | None,
+    ) -> Self:
+        """Set up a run at step 0, on a classifier's ``weights`` or on random ones."""
+        data.check_classes()
+        _check_shares(recipe, execution.world)
+        learnable(data.train, recipe.detector.masks)
+        file = weights_file(weights) if weights else None
+        detector = initial_detector(recipe, data.train.classes, file, seed)
+        given = {"file": str(file), "sha256": file_digest(file, "sha256")} if file else None
+        return cls(recipe, data, detector, seed, execution, given)
+
+    @classmethod
+    def rebuild(
+        cls,
+        recipe: DetectionRecipe,
+        data: DetectionData,
+        meta: dict[str, Any],
+        state: dict[str, Any],
+        execution: Execution,
+    ) -> Self:
+        """Set up what a checkpoint's ``state`` will be loaded into."""
+        _check_shares(recipe, execution.world)
+        made = meta["network"]
+        mean, std = torch.tensor(made["mean"]), torch.tensor(made["std"])
+        network = create_model(**made["architecture"])
+        detector = Detector(network, mean, std, tuple(made["classes"]), recipe.detector)
+        return cls(recipe, data, detector, meta["seed"], execution, meta["initial_weights"])
+
+    @staticmethod
+    def describe(data: DetectionData) -> dict[str, Any]:
+        """Return what recipe.json has on the data."""
+        return {"data": data.train.described(), "test_data": data.test and data.test.described()}
+
+    @property
+    def _phases(self) -> tuple[Phase, ...]:
+        return SCHEDULES[self.recipe.schedule]
+
+    @property
+    def batch_size(self) -> int:
+        """How many images a step of this phase takes, over all processes."""
+        return self.phase.batch_size(self.recipe)
+
+    @property
+    def testable(self) -> bool:
+        """Whether proposals and regions are of one network by now."""
+        return self.phase.whole
+
+    def ends_phase(self, step: int) -> bool:
+        """Whether the phase ends after so many steps."""
+        return step == self.recipe.steps_of_phase(self.number).stop
+
+    def begin_phase(self, number: int) -> None:
+        """Make ready what the phase with this number trains, and the proposals that it takes."""
+        self.number, self.phase = number, self._phases[number]
+        world, device = self.execution.world, self.execution.device
+        # Each process has BN statistics of its own; what the phase keeps fixed is one detector.
+        world.broadcast_(self.detector.buffers())
+        # The proposals are those of the phase before: their network is put aside first.
+        self.proposer = frozen_proposer(self.detector) if self.phase.takes_proposals else None
+        own = self.detector.state_dict()
+        for name, tensor in begun_afresh(self.initial, [self.phase]).items():
+            own[name].copy_(tensor)
+        self.initial = begun_afresh(self.initial, self._phases[number + 1 :])
+        self.network = world.sharing_gradients(PhaseLosses(self.detector, self.phase), device)
+        steps = self.recipe.steps_of_phase(number)
+        self.optimizer = detector_optimizer(self.detector, self.recipe, steps.start)
+        self.close()  # the batches of the phase before
+        self._batches = DetectionBatches(
+            self.data.train,
+            batch_size=self.batch_size,
+            flip=self.recipe.flip,
+            masks=self.recipe.detector.masks,
+            steps=len(steps),
+            seed=derive_seed(self.seed, "phase", number),
+            execution=self.execution,
+        )
+
+    def step(self, step: int) -> Tensor:
+        """Take the step; return its ``LOSSES``, those that the phase does not have being 0."""
+        if (number := self.recipe.phase_of(step)) != self.number:
+            self.begin_phase(number)
+        assert self._batches is not None
+        set_learning_rate(self.optimizer, self.recipe.learning_rate(step))
+        images, targets = self._batches(step - self.recipe.steps_of_phase(number).start)
+        with _random_state_kept(self.execution.device):
+            # Dropout, and which anchors and regions are drawn, depend on the step alone.
+            torch.manual_seed(derive_seed(self.seed, "step", step, self.execution.world.rank))
+            losses = training_step(self.network, self.optimizer, images, targets, self.proposer)
+        none = torch.zeros((), device=self.execution.device)
+        return torch.stack([losses.get(name, none).detach() for name in LOSSES])
+
+    def log(self, step: int, window: Tensor) -> Event:
+        """Return the phase, the mean of each of its losses, and of their sum, ``loss``."""
+        means = dict(zip(LOSSES, window.t().contiguous().mean(1).tolist(), strict=True))
+        parts = {name: means[name] for name in self.phase.losses(self.recipe.detector.masks)}
+        return {"phase": self.phase.name, "loss": sum(parts.values()), **parts}
+
+    def evaluate(self, step: int, folder: RunFolder) -> list[Event]:
+        """Test on the images that are watched, or at the last step on all."""
+        if self.data.test is None:
+            return []
+        world, last = self.execution.world, step == self.recipe.steps
+        world.broadcast_(self.detector.buffers())  # each process has BN statistics of its own
+        data = self.data.test if last else self.data.test.spread(self.recipe.eval_images)
+        self.detector.eval()
+        found = detect_all([self.detector], data, self.execution.quietly())
+        self.network.train()
+        scores = world.broadcast_object(found.scores() if world.leader else {})
+        if last and world.leader:
+            folder.set_tests_aside()
+            used = improvements_in_use([self.detector], PLAIN)
+            entry = detection_entry(data, scores, self.execution.provenance(), used)
+            note_detection(folder.path, entry)
+        precisions = {key: value for key, value in scores.items() if "map" in key}
+        return [{"split": "test" if last else "val", **precisions}]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the phase, its proposer, and what later phases begin afresh from."""
+        return {
+            "phase": self.number,
+            "proposer": self.proposer.state_dict() if self.proposer else {},
+            "initial": self.initial,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` returned."""
+        self.begin_phase(state["phase"])
+        if self.proposer:
+            self.proposer.load_state_dict(state["proposer"])
+        device = self.execution.device
+        self.initial = {name: tensor.to(device) for name, tensor in state["initial"].items()}
+
+    def meta(self) -> dict[str, Any]:
+        """Return what the detector is built on, and how."""
+        return {
+            "initial_weights": self.initial_weights,
+            "network": {
+                "architecture": self.detector.architecture,
+                "mean": self.detector.mean.tolist(),
+                "std": self.detector.std.tolist(),
+                "classes": list(self.detector.classes),
+            },
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return how old the image files are."""
+        return {"image_files": modification_times([p for s in self.data if s for p in s.paths()])}
+
+    def result(self, events: list[Event]) -> dict[str, Any]:
+        """Return the final precisions and loss."""
+        test = (of_split(events, "test") or [{}])[-1]
+        return {
+            "dataset": self.recipe.dataset,
+            "test_data": self.data.test and self.data.test.name,
+            **{f"test_{key}": test[key] for key in test if "map" in key},
+            "train_loss": of_split(events, "train")[-1]["loss"],
+            "initial_weights": self.initial_weights,
+        }
+
+    def save_weights(self, path: Path, result: dict[str, Any]) -> None:
+        """Write the detector, with ``result`` in its metadata."""
+        save_detector(path, self.detector, result)
+
+    def close(self) -> None:
+        """End the processes that decode images."""
+        if self._batches:
+            self._batches.close()
+
+
+def training_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: list[Tensor],
+    targets: list[Target],
+    proposer: Detector | None,
+) -> dict[str, Tensor]:
+    """Take one step of SGD; return this process's losses, on the device.
+
+    Each loss is a mean over the anchors or regions that are drawn from the images of one process,
+    and the gradient is the mean over the processes.
+    """
+    proposals = proposer.propose(images, for_training=True) if proposer else None
+    optimizer.zero_grad()
+    losses: dict[str, Tensor] = network(images, targets, proposals)
+    torch.stack(list(losses.values())).sum().backward()
+    optimizer.step()
+    return losses
+
+
+@contextmanager
+def _random_state_kept(device: torch.device) -> Iterator[None]:
+    """Leave the caller's random state as it was."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        yield
+
+
+def _check_shares(recipe: DetectionRecipe, world: World) -> None:
+    """Make sure that the processes can share each phase's batches evenly."""
+    for phase in SCHEDULES[recipe.schedule]:
+        if (size := phase.batch_size(recipe)) % world.size:
+            field = "batch_size" if "region" in phase.parts else "rpn_batch_size"
+            raise UserError(
+                f"{field}={size} cannot be shared evenly by {world.size} processes; change one of "
+                f"the two, e.g. --set {field}={world.size}"
+            )

@@ -1,0 +1,67 @@
+"""The loop that trains, whatever is trained."""
+
+from collections.abc import Iterator
+
+from deepres.run_folder import Event, RunFolder
+from deepres.training.checkpointer import Checkpointer
+from deepres.training.interrupt import StopRequest
+from deepres.training.optim import RATE
+from deepres.training.state import RunState
+
+
+def run_steps(state: RunState, folder: RunFolder, stop: StopRequest) -> Iterator[None]:
+    """Train to the recipe's last step, logging, evaluating and saving; pause after each step.
+
+    Raises:
+        Interrupted: a signal asked for a stop; the state is saved.
+        Diverged: the loss or a weight is no longer finite.
+    """
+    task, recipe = state.task, state.task.recipe
+    checkpointer = Checkpointer(state, folder, stop)
+    train_note = test_note = ""
+
+    with task.execution.progress(task.label, recipe.steps, state.step) as bar:
+        state.skip_time()
+        while state.step < recipe.steps:
+            state.record(task.step(state.step))
+
+            last = state.step == recipe.steps
+            if last or state.step % recipe.log_every == 0 or task.ends_phase(state.step):
+                train_note = log_training(state, folder)
+            if last or (task.testable and state.step % recipe.eval_every == 0):
+                test_note = log_evaluation(state, folder)
+            bar.update(state.step, train_note + test_note)
+
+            checkpointer(last)
+            yield
+
+
+def log_training(state: RunState, folder: RunFolder) -> str:
+    """Log the window that ends here, and return a note."""
+    measured = state.task.log(state.step, state.means())
+    lr = state.task.optimizer.param_groups[0][RATE]
+    speed = {"lr": lr, "images_per_s": state.images_per_s()}
+    state.end_window()
+    if state.world.leader:
+        folder.append_event({"step": state.step, "split": "train", **measured, **speed})
+    phase = f"{measured['phase']}  " if "phase" in measured else ""
+    error = f"  error {measured['error_pct']:.1f} %" if "error_pct" in measured else ""
+    return f"{phase}lr {lr:g}  loss {measured['loss']:.3f}{error}"
+
+
+def log_evaluation(state: RunState, folder: RunFolder) -> str:
+    """Test what is trained, and return a note."""
+    state.check_finite()  # what has diverged finds nothing
+    state.count_time()
+    events = state.task.evaluate(state.step, folder)
+    if state.world.leader:
+        for event in events:
+            folder.append_event({"step": state.step, **event})
+    state.skip_time()
+    return "".join(f"  {event['split']} {_headline(event)}" for event in events)
+
+
+def _headline(event: Event) -> str:
+    if "error_pct" in event:
+        return f"{event['error_pct']:.2f} %"
+    return f"mAP {event['map_50_pct']:.1f} %"

@@ -1,0 +1,164 @@
+"""What a run trains: all that the lifecycle, the loop and the checkpoint need to know of it."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from deepres.execution import Execution
+from deepres.recipes import Recipe
+from deepres.run_folder import Event, RunFolder
+
+R = TypeVar("R", bound=Recipe)
+D = TypeVar("D")
+
+
+class Task(ABC, Generic[R, D]):
+    """A network, its optimizer and its data, between two steps.
+
+    A task is a file of its own with these methods, and a recipe. What only it has, such as phases
+    or a warm-up, stays in it, and in its ``state_dict``.
+    """
+
+    kind: ClassVar[type[Recipe]]
+    """The class of its recipes."""
+    command: ClassVar[str]
+    """What goes on with a run of it, with ``--resume``."""
+    measures: ClassVar[tuple[str, ...]]
+    """What ``step`` returns, by name."""
+
+    recipe: R
+    seed: int
+    execution: Execution
+    model: nn.Module
+    """All that is trained: the checkpoint holds its tensors."""
+    optimizer: torch.optim.SGD
+
+    @classmethod
+    @abstractmethod
+    def begin(
+        cls, recipe: R, data: D, seed: int, execution: Execution, weights: Path | None
+    ) -> Self:
+        """Set up a run at step 0.
+
+        Args:
+            recipe: how it is trained.
+            data: what on.
+            seed: of the initial weights and of all random draws.
+            execution: where and how.
+            weights: what it begins from, where it does not begin from random weights.
+
+        Raises:
+            UserError: recipe, data, weights and execution do not fit.
+        """
+
+    @classmethod
+    @abstractmethod
+    def rebuild(
+        cls, recipe: R, data: D, meta: dict[str, Any], state: dict[str, Any], execution: Execution
+    ) -> Self:
+        """Set up what a checkpoint's ``state`` will be loaded into; ``meta`` is recipe.json."""
+
+    @staticmethod
+    @abstractmethod
+    def describe(data: D) -> dict[str, Any]:
+        """Return what recipe.json has on the data, each part with a ``fingerprint``."""
+
+    @property
+    def label(self) -> str:
+        """What its bar is called."""
+        return self.recipe.model
+
+    @property
+    def batch_size(self) -> int:
+        """How many images a step takes, over all processes."""
+        return self.recipe.batch_size
+
+    @property
+    def testable(self) -> bool:
+        """Whether what is trained can be tested at this step."""
+        return True
+
+    def ends_phase(self, step: int) -> bool:
+        """Whether a part of the schedule ends after so many steps, and a log window with it."""
+        return False
+
+    @abstractmethod
+    def step(self, step: int) -> Tensor:
+        """Take the step with this number, the first being 0; return its ``measures``.
+
+        They are this process's, on the device, so that no step waits for the host.
+        """
+
+    @abstractmethod
+    def log(self, step: int, window: Tensor) -> Event:
+        """Return what the event of a log window says.
+
+        Args:
+            step: how many steps are done.
+            window: (steps, measures), the means over all processes.
+        """
+
+    @abstractmethod
+    def evaluate(self, step: int, folder: RunFolder) -> list[Event]:
+        """Test what is trained, at the last step on all test images; return events by split."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Return what this task saves besides model and optimizer; all processes take part."""
+
+    @abstractmethod
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` returned, before model and optimizer are loaded."""
+
+    def meta(self) -> dict[str, Any]:
+        """Return what recipe.json has on this task besides recipe, seed and data."""
+        return {}
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what else the bits of a run of it depend on."""
+        return {}
+
+    @abstractmethod
+    def result(self, events: list[Event]) -> dict[str, Any]:
+        """Return what result.json has on this task, from all events of the run."""
+
+    @abstractmethod
+    def save_weights(self, path: Path, result: dict[str, Any]) -> None:
+        """Write the final weights, with ``result`` in their metadata."""
+
+    def close(self) -> None:
+        """End the processes that decode images, if there are any."""
+
+
+class NamedData(Protocol):
+    """Data that know what they are."""
+
+    @property
+    def source(self) -> str:
+        """In words, for people."""
+
+    @property
+    def location(self) -> str:
+        """For ``--data``."""
+
+    def fingerprint(self) -> str:
+        """Return a checksum of them."""
+
+
+def described(data: NamedData) -> dict[str, Any]:
+    """Return what recipe.json has on ``data``."""
+    return {"source": data.source, "location": data.location, "fingerprint": data.fingerprint()}
+
+
+def of_split(events: list[Event], split: str) -> list[Event]:
+    """Return the events of a split."""
+    return [event for event in events if event["split"] == split]
+
+
+def last_whole_window(events: list[Event], log_every: int) -> Event:
+    """Return the event of the last log window that is whole: one of a few steps says little."""
+    trained = of_split(events, "train")
+    return ([event for event in trained if event["step"] % log_every == 0] or trained)[-1]

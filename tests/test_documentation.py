@@ -1,0 +1,228 @@
+"""What README and docs/ say can be done and found."""
+
+import ast
+import dataclasses
+import itertools
+import json
+import os
+import re
+import shlex
+import statistics
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from torch.distributed.run import parse_args as parse_torchrun
+
+import deepres
+from deepres.cli import running
+from deepres.cli.main import main
+from deepres.data.cifar10 import Cifar10
+from deepres.report.published import TABLE_6
+from deepres.report.runs import find_runs
+
+ROOT = Path(__file__).parent.parent
+READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "results/README.md"])
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+SHELL_WORDS = {"if", "then", "else", "fi", "source", "pytest", "pre-commit"}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """The words of each command in the page's blocks; comments are left out."""
+    for block in blocks(page, "sh"):
+        line = ""
+        for part in block.splitlines():
+            line += part.removesuffix("\\") + "\n"
+            try:
+                words = shlex.split(line, comments=True)
+            except ValueError:  # a quotation goes on in the next line
+                continue
+            if part.endswith("\\"):
+                continue
+            line = ""
+            if words:
+                yield words
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Where main's options are put, in place of being carried out."""
+    seen: list[object] = []
+    monkeypatch.setattr(running, "run", lambda options: seen.append(options) or 0)
+    return seen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_parses(page: Path, parsed: list[object]) -> None:
+    for words in commands(page):
+        try:
+            check(words, parsed)
+        except (SystemExit, AssertionError, KeyError, deepres.errors.UserError) as error:
+            pytest.fail(f"{page.name}: {shlex.join(words)}: {error!r}")
+
+
+def check(words: list[str], parsed: list[object]) -> None:
+    first, *rest = words
+    if first == "torchrun":
+        launch = parse_torchrun(rest)
+        assert launch.module
+        first, rest = launch.training_script, launch.training_script_args
+    if first in ("deepres", "$deepres"):
+        assert main(rest) == 0
+        options = parsed.pop()
+        if options.call == "train.call":
+            for name in options.networks:
+                deepres.get_recipe(name).changed(options.set)
+    elif first == "make":
+        (target,) = rest
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    elif first == "pip":
+        assert rest[0] == "install"
+        if extra := re.fullmatch(r"\.\[(\w+)\]", rest[1]):
+            assert extra[1] in PROJECT["optional-dependencies"]
+    elif first == "python":
+        assert (ROOT / rest[0]).is_file()
+    elif first not in SHELL_WORDS and "=" not in first:
+        assert os.access(ROOT / first, os.X_OK), "what is this?"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_options_in_the_prose_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for code in re.findall(r"`([^`]+)`", prose(page)):
+        if re.match(r"deepres [a-z]", code):
+            words = code.split()[1:]
+            named = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+            with pytest.raises(SystemExit, match="0"):
+                main([*named, "--help"])
+            known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+            assert {word for word in words if re.match("--[a-z]", word)} <= known, code
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_runs(
+    page: Path, sample: Cifar10, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For one step, and on some of the sample's images."""
+    parts = {
+        "train": sample.train.subset(slice(200)),
+        "test": sample.test.subset(slice(0, None, 9)),
+    }
+    few = dataclasses.replace(sample, **parts)
+    monkeypatch.setattr(deepres, "load_sample", lambda: few)
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(page, "python"):
+        short = re.sub(r"\.scaled_to\(\d+\)", ".scaled_to(1)", block)
+        exec(compile(short, str(page), "exec"), {})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_resolve(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", prose(page))
+    for link in (markdown or html for markdown, html in links):
+        if re.match("https?:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub lets a link to a page name: its headings, and ids that it was given."""
+    headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    slugs = {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+    return slugs | set(re.findall(r'id="([^"]+)"', page.read_text()))
+
+
+def test_code_stands_where_the_architecture_page_says() -> None:
+    page = ROOT / "docs/architecture.md"
+    rows = re.findall(r"^\| .* \| `(.+)` \| \[.*\]\((.*\.py)\) \|$", page.read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    for code, file in rows:
+        assert code in (page.parent / file).read_text(), (code, file)
+
+
+def test_both_readmes_have_the_same_commands() -> None:
+    english, chinese = (list(commands(readme)) for readme in READMES)
+    assert english == chinese
+    english, chinese = (
+        [ast.dump(ast.parse(block)) for block in blocks(readme, "python")] for readme in READMES
+    )
+    assert english == chinese
+
+
+@pytest.mark.parametrize("readme", READMES, ids=name_of)
+def test_errors_are_those_of_the_runs_in_results(readme: Path) -> None:
+    published = {row.label: row.error_pct for row in TABLE_6}
+    runs = [run for run in find_runs([ROOT / "results"]) if run.is_papers and run.result]
+    rows = re.findall(r"^\| (\S+-\d+) \| (\S+) \| (\S+) \|", readme.read_text(), re.MULTILINE)
+    shown = sorted((name.replace("-", "").lower(), float(ours)) for name, _, ours in rows)
+    assert shown == sorted((run.result["model"], run.result["test_error_pct"]) for run in runs)
+    for name, theirs, _ in rows:
+        assert theirs == (f"{published[name]:.2f}" if name in published else "–")
+
+
+@pytest.mark.parametrize("page", [*READMES, ROOT / "docs/benchmarks.md"], ids=name_of)
+def test_speeds_are_those_that_were_measured(page: Path) -> None:
+    checked = 0
+    for section in re.split("^## ", page.read_text(), flags=re.MULTILINE):
+        files = re.findall(r"\(([./]*benchmarks/results/\S+\.json)\)", section)
+        values = [value for file in files for value in measured(page.parent / file)]
+        bodies = re.findall(r"^\|---.*\n((?:\|.*\n)+)", section, re.MULTILINE) if files else []
+        for row in "".join(bodies).splitlines():
+            cells = row.split("|", 2)[2]
+            for number in NUMBER.findall(cells):
+                digits = len(number.partition(".")[2])
+                assert number in {f"{value:,.{digits}f}" for value in values}, (files, row)
+                checked += 1
+    assert checked >= 9
+
+
+def measured(file: Path) -> list[float]:
+    """The medians and ranges in what a benchmark wrote."""
+    found = json.loads(file.read_text())
+    sides = [each for side in found.get("summary", {}).values() for each in side.values()]
+    values = [each[statistic] for each in sides for statistic in ("median", "min", "max")]
+    for key, shares in found.items():
+        if key.startswith("share"):
+            for turns in filter(None, shares.values()):
+                values += [statistics.median(turns), min(turns), max(turns)]
+    return values
+
+
+def test_deviations_are_numbered_in_order() -> None:
+    page = ROOT / "docs/DEVIATIONS.md"
+    rows = re.findall(r'^\| <a id="(.*?)"></a>(\S+) \|', page.read_text(), re.MULTILINE)
+    tables = [list(table) for _, table in itertools.groupby(rows, key=lambda row: row[1][0])]
+    assert [[number for _, number in table] for table in tables] == [
+        [f"{letter}{n}" for n in range(1, len(table) + 1)]
+        for letter, table in zip("DCB", tables, strict=True)
+    ]
+    assert all(anchor == number.lower() for anchor, number in rows)
+
+
+def test_version_and_pythons_are_the_same_everywhere() -> None:
+    version = PROJECT["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.search(rf"^## {version}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    workflow = (ROOT / ".github/workflows/test.yml").read_text()
+    assert "run: make test\n" in workflow
+    tested = re.findall(r'"3\.(\d+)"', workflow)
+    lowest, beyond = re.findall(r"3\.(\d+)", PROJECT["requires-python"])
+    assert tested == [str(minor) for minor in range(int(lowest), int(beyond))]

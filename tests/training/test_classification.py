@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pictures import image_folder
+from runs import on_cpu, train
+
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import ImageFolder, open_image_folder
+from deepres.errors import UserError
+from deepres.recipes import ClassificationRecipe, get_recipe
+from deepres.training.classification import Classification, _smallest_part
+
+
+def plateaus_after(data: Cifar10, errors: list[float], patience: int | None) -> list[int]:
+    """How often the rate has dropped after each of these evaluations."""
+    recipe = get_recipe("resnet8").changed(["lr_drops=", f"lr_plateau={patience}"])
+    task = Classification(recipe, data, 0, on_cpu())
+    found = []
+    for error in errors:
+        task.note_plateau(error)
+        found.append(task.plateaus)
+    return found
+
+
+def test_a_plateau_is_so_many_evaluations_without_a_lower_error(sample: Cifar10) -> None:
+    errors = [50.0, 40.0, 41.0, 40.0, 42.0, 39.0, 39.5, 39.5, 39.0, 39.0, 39.0, 39.0]
+    assert plateaus_after(sample, errors, 3) == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 3]
+    assert plateaus_after(sample, errors, 1) == [0, 0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 9]
+    assert plateaus_after(sample, errors, None) == [0] * len(errors)
+
+
+def small_photographs(folder: Path, *settings: str) -> tuple[ImageFolder, ClassificationRecipe]:
+    recipe = get_recipe("resnet18").scaled_to(3)
+    fitting = ("crop=32", "short_side=36,40", "mean_images=2", *settings)
+    return open_image_folder(image_folder(folder, train=4, val=1)), recipe.changed(list(fitting))
+
+
+@pytest.mark.parametrize(
+    ("settings", "fits"),
+    [
+        (["batch_size=1"], False),
+        (["batch_size=4", "accumulate=4"], False),
+        (["batch_size=4", "accumulate=2"], True),
+        (["batch_size=1", "crop=64", "short_side=64,64"], True),  # a map of 2 × 2 values
+    ],
+)
+def test_bn_is_given_more_than_one_value(tmp_path: Path, settings: list[str], fits: bool) -> None:
+    data, recipe = small_photographs(tmp_path / "data", *settings)
+    if fits:
+        task = Classification(recipe, data, 0, on_cpu(workers=0))
+        assert task.step(0).isfinite().all()
+        return
+    with pytest.raises(UserError, match=r"batch_size=\d leaves a single image to a part"):
+        train(recipe, tmp_path / "run", data, workers=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_bad_images_leave_of_a_part_is_enough_for_bn_or_is_said(tmp_path: Path) -> None:
+    settings = ["batch_size=4", "accumulate=2", "bad_images=skip", "mean_images=8"]
+    data, recipe = small_photographs(tmp_path / "data", *settings)
+    for path in data.train.paths()[:5]:
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"a single image is left in a part, .* mend .*\.jpg"):
+        train(recipe, tmp_path / "run", data, workers=0)
+
+
+@given(st.integers(1, 50), st.integers(1, 9))
+def test_parts_are_torchs_chunks(images: int, parts: int) -> None:
+    chunks = torch.zeros(images).chunk(parts)
+    assert _smallest_part(images, parts) == min(map(len, chunks))
