@@ -183,7 +183,8 @@ def make_localization_run(
         class_views: what the classifier sees of an image.
     """
     recipe = localization_recipe("resnet101")
-    more = {"weights": {"path": "weights.safetensors"}}
+    network = {"architecture": {"name": "resnet101"}, "mean": [0.5] * 3, "std": [1.0] * 3}
+    more = {"initial_weights": {"file": "weights.safetensors"}, "network": network}
     run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, more)
     run.append_event({"step": recipe.steps, "split": "train", "error_pct": 11.0})
     _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})

@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from annotated_pictures import coco_folder
 from damage import damaged_bytes, damaged_json
 from made_up_runs import make_detection_run, make_localization_run, make_run
 from safetensors.torch import load_file, save_file
 
 from deepres.checkpoint import load_checkpoint, save_checkpoint
 from deepres.cli.main import main
+from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
+from deepres.evaluation.detection.detector_inference import read_results
 from deepres.models import Classifier, create_model, load_model, save_weights
-from deepres.recipes import recipe_from_dict
+from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.claims import CLAIMS, judge
 from deepres.report.comparison import recipe_differences, result_differences
 from deepres.report.page import render_page
@@ -114,7 +117,8 @@ def test_a_runs_files(tmp_path: Path, make: Callable[[Path], None], file: str) -
         run = read_run(tmp_path / "run")
         look_at([run] if run.kind == "detection" else [run, whole])
         if file == "recipe.json":
-            recipe_from_dict(RunFolder(tmp_path / "run").read_meta()["recipe"])
+            fields = RunFolder(tmp_path / "run").read_meta()["recipe"]
+            recipe_from_dict(fields, Recipe)
 
     path = tmp_path / "run" / file
     damaged = damaged_json(path.read_bytes(), EACH, seed=len(file))
@@ -136,6 +140,22 @@ def test_a_page_of_odd_runs(tmp_path: Path) -> None:
     for shown in FROM_RUNS.values():
         drawn = shown(odd)
         as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+
+
+def test_coco_annotations_and_results(tmp_path: Path) -> None:
+    box = {"category_id": 3, "bbox": [10, 10, 40, 20]}
+    coco_folder(tmp_path, "some", {7: [box]}, {3: "cat"})
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps([{"image_id": 7, "score": 0.9, **box}]))
+
+    def use() -> None:
+        data = open_detection_set("some", tmp_path, "fail", lambda line: None)
+        read_results(results, data).scores()
+
+    for path in (tmp_path / "annotations/instances_some.json", results):
+        damaged = damaged_json(path.read_bytes(), EACH, seed=0)
+        failures = failures_of(path, damaged, use, path.stem.removeprefix("instances_"))
+        assert not failures, f"{len(failures)} of {EACH}: {failures[:3]}"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
 
-META = whole_meta({**get_recipe("resnet20").shortened(20).to_dict(), "lr": 0.1})
+META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
 RESULT = {
     **{"steps": 20, "test_error_pct": 82.5, "train_error_pct": 82.0},
     **{"training_s": 1.0, "provenance": PROVENANCE},

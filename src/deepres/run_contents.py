@@ -31,9 +31,12 @@ META_OF = {
         "recipe": {"dataset": str, "global_context": bool},
         "data": {"images": COUNT},
         "initial_weights": (dict, None),
-        "detector": {"architecture": {"num_classes": COUNT}},
+        "network": {"architecture": {"num_classes": COUNT}},
     },
-    "localization": {"weights": {"path": str}},
+    "localization": {
+        "initial_weights": {"file": str},
+        "network": {"architecture": {"name": str}, "mean": [NUMBER], "std": [NUMBER]},
+    },
 }
 """What recipe.json holds besides, by kind of recipe."""
 

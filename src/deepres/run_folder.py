@@ -296,8 +296,8 @@ def _in_todays_words(content: dict[str, Any]) -> dict[str, Any]:
     """Return what a file says, with the keys that earlier versions called otherwise."""
     content = {RENAMED.get(key, key): value for key, value in content.items()}
     if isinstance(given := content.get("weights"), dict):  # a localization network's
-        content["initial_weights"] = {"file": given["path"], "sha256": given["sha256"]}
-        content["network"] = {key: given[key] for key in ("architecture", "mean", "std")}
+        content["initial_weights"] = {"file": given.get("path"), "sha256": given.get("sha256")}
+        content["network"] = {key: given.get(key) for key in ("architecture", "mean", "std")}
     return content
 
 
