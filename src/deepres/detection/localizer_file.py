@@ -8,19 +8,16 @@ import torch
 from deepres.detection.localization import Localizer, PerClassRPN
 from deepres.errors import UserError
 from deepres.models.create import create_model
-from deepres.models.weights import (
+from deepres.models.weight_checks import (
     ARCHITECTURE,
     INPUT_MEAN,
     INPUT_STD,
-    LOCALIZER,
     building_from,
     check_fit,
     check_notes,
-    read_weights,
     take_preparation,
-    weights_file,
-    write_weights,
 )
+from deepres.models.weights import LOCALIZER, read_weights, weights_file, write_weights
 from deepres.recipes.localization import LocalizationRecipe
 
 NOTED = {"architecture": ARCHITECTURE, "recipe": dict, "classes": [str]}

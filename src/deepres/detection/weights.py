@@ -9,19 +9,16 @@ import torch
 from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model
-from deepres.models.weights import (
+from deepres.models.weight_checks import (
     ARCHITECTURE,
-    DETECTOR,
     INPUT_MEAN,
     INPUT_STD,
     building_from,
     check_fit,
     check_notes,
-    read_weights,
     take_preparation,
-    weights_file,
-    write_weights,
 )
+from deepres.models.weights import DETECTOR, read_weights, weights_file, write_weights
 from deepres.recipes import DetectionRecipe
 from deepres.recipes.detector import DetectorSettings
 from deepres.runtime import initial_weights_of

@@ -1,8 +1,6 @@
 """Weight files: safetensors, with the architecture and the input's mean inside."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 from typing import Any, Literal
@@ -16,28 +14,28 @@ from deepres.bundled_weights import bundled_run
 from deepres.checkpoint import digest_of
 from deepres.errors import UserError
 from deepres.files import atomic_write
-from deepres.json_shape import Number, Shape, misfit
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.fuse import fuse_for_inference
+from deepres.models.weight_checks import (
+    CLASSIFIER,
+    INPUT_MEAN,
+    INPUT_STD,
+    RESTORE,
+    building_from,
+    check_dtypes,
+    check_fit,
+    check_notes,
+    check_numbers,
+    take_preparation,
+)
 from deepres.recipes.schema import TRAINED
 from deepres.run_folder import RunFolder
 
-INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 METADATA, DIGEST = "deepres", "sha256"
 """In a file's header: what is noted of the tensors, and the digest of both."""
 DETECTOR, LOCALIZER = "detector", "localizer"  # notes that such a file has, a classifier's has not
 WEIGHTS = "model.safetensors"
-RESTORE = "restore it from a copy (a run's is written again by --resume)"
-SIDE = Number(1, 1 << 14, whole=True)
-ARCHITECTURE = {"name": str, "num_classes?": (Number(1, 1e6, whole=True), None)}
-CLASSIFIER = {
-    **{"architecture": ARCHITECTURE, "classes": [str]},
-    **{"crop": SIDE, "short_side": SIDE},
-}
-"""What is noted of a classifier's tensors."""
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
-"""What tensors may hold: numbers, and the counters of BN."""
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -133,32 +131,6 @@ def weights_file(path: Path) -> Path:
     return file
 
 
-def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path) -> None:
-    """Compare a network's tensors with those of a file, strictly.
-
-    Raises:
-        UserError: a tensor is missing, superfluous, or of another shape or kind; it is named.
-    """
-    for name, tensor in expected.items():
-        if name not in found:
-            inside = (each for each in found.keys() - expected.keys() if each.endswith(f".{name}"))
-            nearest = min(inside, key=len, default=None)
-            hint = f", but there is {nearest}" if nearest else ""
-            raise UserError(f"{file} does not fit the network: {name} is missing{hint}")
-        if found[name].shape != tensor.shape:
-            raise UserError(
-                f"{file} does not fit the network: {name} has shape {tuple(found[name].shape)}, "
-                f"expected {tuple(tensor.shape)}"
-            )
-        if found[name].is_floating_point() != tensor.is_floating_point():
-            raise UserError(
-                f"{file} does not fit the network: {name} holds {_bare(found[name].dtype)}, "
-                f"expected {_bare(tensor.dtype)}"
-            )
-    if extra := found.keys() - expected.keys():
-        raise UserError(f"{file} does not fit the network: {min(extra)} is not part of it")
-
-
 def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a .safetensors file, and what deepres noted about them; {} if nothing.
 
@@ -180,10 +152,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
         ) from error
     check_notes(meta, {}, file)
-    for name, tensor in tensors.items():
-        if tensor.dtype not in DTYPES:
-            expected = ", ".join(map(_bare, DTYPES))
-            raise UserError(f"{file}: {name} holds {_bare(tensor.dtype)}, expected {expected}")
+    check_dtypes(tensors, file)
     # Files of others have no digest, nor have our earlier ones.
     if header.get(DIGEST, digest := weights_digest(tensors, header.get(METADATA, ""))) != digest:
         raise UserError(f"{file} is damaged: its content does not match its checksum; {RESTORE}")
@@ -193,80 +162,9 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, meta
 
 
-def check_notes(notes: Any, shape: Shape, file: Path) -> None:
-    """Make sure that what is noted of a file's tensors is what ``shape`` says.
-
-    Raises:
-        UserError: it is not.
-    """
-    if wrong := misfit(notes, shape):
-        raise UserError(f"{file} was not written by deepres: of its notes {wrong}")
-
-
-@contextmanager
-def building_from(file: Path) -> Iterator[None]:
-    """Turn whatever goes wrong as a network is built by a file's notes into a line that names it.
-
-    Raises:
-        UserError: something does.
-    """
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from error
-    except Exception as error:
-        raise UserError(f"{file} was written by another version of deepres: {error}") from error
-
-
 def weights_digest(tensors: dict[str, Tensor], notes: str) -> str:
     """Return the SHA-256 of a file's tensors, in whatever order, and of the notes on them."""
     return digest_of({"tensors": dict(sorted(tensors.items())), "notes": notes})
-
-
-def check_numbers(tensors: dict[str, Tensor], file: Path) -> None:
-    """Make sure that a file's numbers can be a network's.
-
-    Raises:
-        UserError: one is not finite, a variance is negative, or the mean or std of the input is
-            out of range; its tensor is named.
-    """
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            wrong = "a value that is no finite number"
-        elif name.endswith("running_var") and (tensor < 0).any():
-            wrong = "a negative variance"
-        elif name == INPUT_MEAN and not ((tensor >= 0) & (tensor <= 1)).all():
-            wrong = "a mean of the input outside 0 to 1"
-        elif name == INPUT_STD and not (tensor > 0).all():
-            wrong = "a standard deviation of the input that is not above 0"
-        else:
-            continue
-        raise UserError(f"{file} is damaged: {name} holds {wrong}; {RESTORE}")
-
-
-def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Tensor]:
-    """Remove the input's mean and std from a file's tensors, and return them.
-
-    Raises:
-        UserError: one is missing, or not one for three channels.
-    """
-    for name in (INPUT_MEAN, INPUT_STD):
-        if name not in tensors:
-            raise UserError(f"{file} does not fit the network: {name} is missing")
-    mean, std = tensors.pop(INPUT_MEAN), tensors.pop(INPUT_STD)
-    for name, tensor in ((INPUT_MEAN, mean), (INPUT_STD, std)):
-        of_channels = tensor.ndim in (1, 3) and len(tensor) == 3 and tensor.numel() > 0
-        of_channels &= name == INPUT_MEAN or tensor.numel() == 3
-        if not of_channels or not tensor.is_floating_point():
-            raise UserError(
-                f"{file} does not fit the network: {name} has shape {tuple(tensor.shape)} of "
-                f"{_bare(tensor.dtype)}, expected a number for each of 3 channels"
-            )
-    return mean, std
-
-
-def _bare(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def write_weights(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:

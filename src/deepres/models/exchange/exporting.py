@@ -19,7 +19,8 @@ from deepres.models.exchange.checkpoint_file import read_state_dict
 from deepres.models.exchange.importing import import_weights, torch_options
 from deepres.models.exchange.onnx_file import check_packages, check_sizes, encode_onnx, run_onnx
 from deepres.models.exchange.preparation import caffe_mean, describe
-from deepres.models.weights import check_fit, load_model, weights_file
+from deepres.models.weight_checks import check_fit
+from deepres.models.weights import load_model, weights_file
 
 Target = Literal["safetensors", "torchvision", "onnx", "caffe"]
 Say = Callable[[str], None]

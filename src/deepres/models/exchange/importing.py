@@ -28,7 +28,7 @@ from deepres.models.exchange.preparation import (
     read_mean,
 )
 from deepres.models.stages import StagedNetwork
-from deepres.models.weights import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
+from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
 
 Source = Literal["torchvision", "timm", "caffe"]
 SOURCES: tuple[str, ...] = get_args(Source)
