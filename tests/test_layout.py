@@ -22,6 +22,7 @@ FOUNDATIONS = [
         "execution",
         "checkpoint",
         "run_contents",
+        "event_log",
         "run_folder",
         "bundled_weights",
     ),
@@ -74,5 +75,13 @@ def test_reports_are_drawn_from_files_alone() -> None:
         found = set().union(*(imports(file) for file in files_of(part)))
         assert "torch" not in found, part
         waiting |= found & set(ORDER) - reached
-    torchless = {"run_folder", "run_contents", "files", "json_shape", "visible", "errors"}
+    torchless = {
+        "run_folder",
+        "event_log",
+        "run_contents",
+        "files",
+        "json_shape",
+        "visible",
+        "errors",
+    }
     assert reached == {"report", *torchless}

@@ -10,8 +10,6 @@ evaluations.json    errors by other views, where ``deepres evaluate`` has found 
 """
 
 import errno
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -22,23 +20,19 @@ from shlex import quote
 from typing import Any
 
 from deepres.errors import UserError, cannot_write
+from deepres.event_log import Event as Event
+from deepres.event_log import EventLog, digest_of_lines
 from deepres.files import (
-    atomic_write,
     json_digest,
-    not_through_links,
-    parse_json,
-    read_file,
     read_json,
     strict,
     write_json,
 )
 from deepres.json_shape import misfit
-from deepres.run_contents import checked, misfit_of_event, misfit_of_meta, misfit_of_result
+from deepres.run_contents import checked, misfit_of_meta, misfit_of_result
 
 if sys.platform != "win32":
     import fcntl
-
-Event = dict[str, Any]
 
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
@@ -65,13 +59,13 @@ def results_folder() -> Path:
     return installed if installed.is_dir() else checkout
 
 
-class RunFolder:
+class RunFolder(EventLog):
     """Paths and JSON of the run at ``path``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.recipe = path / "recipe.json"
-        self.metrics = path / "metrics.jsonl"
+        super().__init__(path / "metrics.jsonl")
         self.checkpoint = path / "checkpoint.pt"
         self.weights = path / "model.safetensors"
         self.result = path / "result.json"
@@ -191,7 +185,7 @@ class RunFolder:
 
     def _final_digests(self, result: dict[str, Any]) -> dict[str, str]:
         return {
-            self.metrics.name: _digest_of_lines(self._lines()),
+            self.metrics.name: digest_of_lines(self.lines()),
             self.result.name: json_digest(result),
         }
 
@@ -220,67 +214,6 @@ class RunFolder:
             if path.exists() and not aside.exists():  # else what is there is of the new weights
                 path.rename(aside)
 
-    def append_event(self, event: Event) -> None:
-        """Add a line to metrics.jsonl."""
-        try:
-            with open(self.metrics, "a", opener=not_through_links) as file:
-                file.write(json.dumps(strict(event), allow_nan=False) + "\n")
-        except OSError as error:
-            raise cannot_write(self.metrics, error) from error
-
-    def read_events(self) -> list[Event]:
-        """Return the events so far; a last line that a kill or a full disk cut is left out.
-
-        Raises:
-            UserError: a line is damaged; it is named.
-        """
-        lines = {f"line {i} of {self.metrics}": line for i, line in enumerate(self._lines(), 1)}
-        return [
-            checked(name, strict(parse_json(line, name)), misfit_of_event)
-            for name, line in lines.items()
-        ]
-
-    def _lines(self) -> list[bytes]:
-        """Return the whole lines of metrics.jsonl."""
-        return read_file(self.metrics).split(b"\n")[:-1] if self.metrics.exists() else []
-
-    def sync_events(self) -> tuple[int, str]:
-        """Make the events so far survive a power cut; return how many there are, and a digest."""
-        if self.metrics.exists():
-            with self.metrics.open("rb+") as file:
-                os.fsync(file.fileno())
-        lines = self._lines()
-        return len(lines), _digest_of_lines(lines)
-
-    def check_events(self, count: int, digest: str | None) -> None:
-        """Make sure that the first ``count`` events are those that ``sync_events`` saw.
-
-        Args:
-            count: how many it returned.
-            digest: of them; None: it is of before there were any.
-
-        Raises:
-            UserError: there are fewer, or others.
-        """
-        lines = self._lines()
-        if len(lines) < count:
-            raise UserError(
-                f"{self.metrics} has {len(lines)} events, but the run had logged {count} when it "
-                "was saved; restore the file, or start a new run"
-            )
-        if digest not in (None, _digest_of_lines(lines[:count])):
-            raise UserError(
-                f"{self.metrics} is not as it was written: one of its first {count} lines was "
-                "edited, or is damaged. Restore the file, or start a new run in another folder"
-            )
-
-    def rewind_events(self, count: int) -> None:
-        """Keep the first ``count`` events; a resumed run will log the others again."""
-        if self.metrics.exists():
-            lines = self._lines()[:count]
-            with atomic_write(self.metrics) as file:
-                file.writelines(line + b"\n" for line in lines)
-
 
 def _read(path: Path) -> tuple[dict[str, Any], Any]:
     """Return what a file says, and the digest of it; None: it is of before there were any.
@@ -299,10 +232,3 @@ def _in_todays_words(content: dict[str, Any]) -> dict[str, Any]:
         content["initial_weights"] = {"file": given.get("path"), "sha256": given.get("sha256")}
         content["network"] = {key: given.get(key) for key in ("architecture", "mean", "std")}
     return content
-
-
-def _digest_of_lines(lines: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line + b"\n")
-    return digest.hexdigest()
