@@ -144,7 +144,9 @@ def _write(
         yield f"confusion matrix: {confusion_matrix(counts, classes, title, path)}"
     elif options.picture:
         why = f"of more than {CLASSES_SHOWN} classes no matrix is drawn"
-        say(f"no {path}: {why if scores.known else 'without known classes there is no matrix'}")
+        say(
+            f"no {path}: {why if scores.known else 'without known classes there is no confusion matrix'}"
+        )
     if options.save_scores:
         save_scores(
             options.save_scores,
