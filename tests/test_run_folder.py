@@ -8,7 +8,7 @@ from made_up_runs import PROVENANCE, whole_meta
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, length_in_words
 
 META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
 RESULT = {
@@ -125,14 +125,24 @@ def test_files_of_before_there_were_digests_are_taken_as_they_are(tmp_path: Path
     assert folder.read_meta()["seed"] == 0
 
 
+def test_the_length_is_said_beside_the_recipes_own() -> None:
+    assert length_in_words(64_000, None) == "64,000 steps"
+    assert length_in_words(1_000, 64_000) == "1,000 steps, shortened from 64,000"
+    assert length_in_words(192_000, 64_000) == "192,000 steps, lengthened from 64,000"
+
+
 def test_keys_of_before_are_still_read(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    meta = {**META, "departures": {"lr": 0.05}}
+    recipe = {**META["recipe"], "steps": 3, "shortened_from": 64_000, "shorter_side": [32, 36]}
+    del recipe["scaled_from"]
+    meta = {**META, "recipe": recipe, "departures": {"lr": 0.05}}
     del meta["deviations"]
     run.write_meta(meta)
     run.write_result({**RESULT, "departures": {"lr": 0.05}})
     assert run.altered() == []
     assert run.read_meta()["deviations"] == {"lr": 0.05}
+    read = run.read_meta()["recipe"]
+    assert read == {**META["recipe"], "steps": 3, "scaled_from": 64_000, "short_side": [32, 36]}
     assert (run.read_result() or {})["deviations"] == {"lr": 0.05}
 
 

@@ -16,7 +16,7 @@ PROVENANCE = {
 }
 META = {
     "recipe": {
-        **{"kind": str, "model": str, "steps": COUNT, "shortened_from": (COUNT, None)},
+        **{"kind": str, "model": str, "steps": COUNT, "scaled_from": (COUNT, None)},
         **{"lr_drops": [COUNT], "phase_starts?": [COUNT]},
         **{"shortcut?": (str, None), "precision?": str},
     },

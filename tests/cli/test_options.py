@@ -85,6 +85,7 @@ def test_what_is_offered_is_what_there_is() -> None:
     from deepres.execution import Execution
     from deepres.models.exchange import SOURCES, TARGETS
     from deepres.models.exchange.preparation import CROP, SHORT_SIDE
+    from deepres.pretrained import SOURCES as WEIGHTS_SOURCES
     from deepres.reproduction.measure import RESPONSE_IMAGES
     from deepres.speed.measure import DTYPES
     from deepres.speed.profile import COSTLIEST
@@ -92,7 +93,9 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert option(evaluate, "--views").choices == list(VIEWS)
     assert option(localize_evaluate, "--class-views").choices == list(VIEWS)
     assert option(localize_evaluate, "--views").choices == list(LOCALIZATION_VIEWS)
-    assert option(export_weights, "--to").choices == list(TARGETS)
+    assert export_weights.TARGETS == TARGETS
+    assert ", ".join(TARGETS) in option(export_weights, "--to").help
+    assert option(evaluate, "--weights").choices == WEIGHTS_SOURCES
     assert option(import_weights, "--from").choices == list(SOURCES)
     assert option(import_weights, "--crop").default == CROP
     assert option(import_weights, "--short-side").default == SHORT_SIDE

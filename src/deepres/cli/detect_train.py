@@ -10,6 +10,7 @@ from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.models.weights import weights_file
+from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.run_folder import RunFolder, run_name
@@ -61,10 +62,11 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     # What is quickly found wrong comes before the annotations of a large data set.
     resolve_device(options.device)
     if options.weights is not None:
+        options.weights = weights_for(recipe.model, options.weights, say)
         weights_file(options.weights)
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
-    made = run_name(recipe.model, recipe.steps, recipe.shortened_from, seed, settings)
+    made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
     folder = options.out or Path("runs") / made
     RunFolder(folder).check_absent()
     data = _open(recipe, place)

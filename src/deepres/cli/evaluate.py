@@ -20,10 +20,11 @@ from deepres.evaluation.scores import Scores, average
 from deepres.files import check_ours
 from deepres.models import Classifier, load_model
 from deepres.models.weights import WEIGHTS, weights_file
+from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, comes_with_deepres
 
 CONFUSION = "confusion.png"
 """In a run's folder, where the name is ours."""
@@ -37,22 +38,23 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--picture must end in {' or '.join(PICTURES)}, got {options.picture}")
     if options.save_scores and options.save_scores.suffix != ".npz":
         raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
-    beside = options.picture or _default_picture(options.weights)
-    if beside and not options.picture and beside.name != CONFUSION:
-        check_ours(beside)
     execution = execution_of(options)
     leader = execution.world.leader
     members, errors, ids = [], [], []
     named: dict[tuple[str, ...], Path] = {}
-    for weights in options.weights:
+    paths = [find_weights(subject, options.source, say) for subject in options.subjects]
+    beside = options.picture or _default_picture(paths)
+    if beside and not options.picture and beside.name != CONFUSION:
+        check_ours(beside)
+    for weights, subject in zip(paths, options.subjects, strict=True):
         classifier = load_model(weights, execution.device)
-        named.setdefault(classifier.classes, weights)
+        named.setdefault(classifier.classes, subject)
         images, source = _test_images(options.data, weights, classifier)
         if options.submission:  # before the work of scoring
             if not isinstance(images, ImageFiles):
                 raise UserError(f"--submission is for ImageNet's test images, not for {source}")
             ids = submission_ids(images.root, classifier.classes)
-        say(f"evaluating {weights}, {options.views}, on {source}")
+        say(f"evaluating {subject}, {options.views}, on {source}")
         scores = score_weights(
             weights,
             classifier,
@@ -68,7 +70,7 @@ def call(options: argparse.Namespace) -> int:
             if options.submission and len(scores.names) < len(images):
                 raise UserError("a submission needs a line for every image; mend those left out")
             members.append(scores)
-            errors.append([str(weights), *_errors(scores)])
+            errors.append([str(subject), *_errors(scores)])
     if not leader:
         return 0
     scores = average(members)
@@ -78,9 +80,9 @@ def call(options: argparse.Namespace) -> int:
     if len(members) > 1:
         errors.append([f"ensemble of {len(members)}", *_errors(scores)])
     written: list[str] = []
-    found, device = (classifier.classes, scores, errors[-1][1], source, ids), execution.device
+    found = (classifier.classes, scores, errors[-1][1], source, ids)
     try:
-        for line in _write(options, *found, device):
+        for line in _write(options, paths, *found, execution.device):
             written.append(line)
     finally:  # whether it can be written or not: the numbers are what took the time
         _print(options.views, classifier.classes, scores, errors, source)
@@ -130,6 +132,7 @@ def _errors(scores: Scores) -> list[str]:
 
 def _write(
     options: argparse.Namespace,
+    paths: list[Path],
     classes: tuple[str, ...],
     scores: Scores,
     error_pct: str,
@@ -138,22 +141,22 @@ def _write(
     device: torch.device,
 ) -> Iterator[str]:
     """Write what was asked for and draw the confusion matrix; yield a line on each."""
-    path = options.picture or _default_picture(options.weights)
+    path = options.picture or _default_picture(paths)
     if scores.known and path and len(classes) <= CLASSES_SHOWN:
         counts, title = scores.confusion().tolist(), f"{source}: {error_pct} % error"
         yield f"confusion matrix: {confusion_matrix(counts, classes, title, path)}"
     elif options.picture:
-        why = f"of more than {CLASSES_SHOWN} classes no matrix is drawn"
-        say(
-            f"no {path}: {why if scores.known else 'without known classes there is no confusion matrix'}"
-        )
+        why = "without known classes there is no confusion matrix"
+        if scores.known:
+            why = f"of more than {CLASSES_SHOWN} classes no matrix is drawn"
+        say(f"no {path}: {why}")
     if options.save_scores:
         save_scores(
             options.save_scores,
             scores,
             classes=list(classes),
             views=options.views,
-            weights=[file_digest(weights_file(path), "sha256") for path in options.weights],
+            weights=[file_digest(weights_file(path), "sha256") for path in paths],
             provenance=json.dumps(provenance(device)),
         )
         yield f"scores: {options.save_scores}"
@@ -188,6 +191,8 @@ def _default_picture(weights: list[Path]) -> Path | None:
     if len(weights) > 1:
         return None
     file = weights_file(weights[0])
+    if comes_with_deepres(file):
+        return Path(f"{file.parent.name}.confusion.png")
     folder = file.parent if os.access(file.parent, os.W_OK) else Path()
     if file.name == WEIGHTS and folder == file.parent:
         return folder / CONFUSION

@@ -2,7 +2,6 @@
 
 import argparse
 import webbrowser
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from deepres.report.page import Section, write_page
 from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
 from deepres.report.runs import Run, find_runs
+from deepres.report.untrained import find_untrained
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact
 from deepres.reproduction.draw import draw
 from deepres.run_folder import results_folder
@@ -28,14 +28,16 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out is the page's name and must end in .html, got {out}")
     if not options.out:
         check_ours(out)
+    folders = _folders(options.runs)
     left_out: list[str] = []
-    runs = _find(options.runs, left_out.append)
+    runs = find_runs(folders, left_out.append)
+    untrained = find_untrained(folders, left_out.append)
     for why in left_out:
         say(f"left out: {why}")
     finished = sum(run.result is not None for run in runs)
     sections = [_section(artefact, runs) for artefact in ARTEFACTS]
     sections += _benchmarks(options.benchmarks)
-    page = write_page(out, runs, sections, left_out)
+    page = write_page(out, runs, sections, untrained, left_out)
     show(f"report on {len(runs)} runs, {finished} of them finished: {page}")
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser to be found; open {page} yourself")
@@ -61,11 +63,11 @@ def _benchmarks(folder: Path | None) -> list[Section]:
     return [Section("benchmarks", "Benchmarks: deepres against its peers", shown)] if shown else []
 
 
-def _find(folders: list[Path] | None, left_out: Callable[[str], None]) -> list[Run]:
-    """Return the runs in ``folders``, or in those that are usual; say which cannot be read."""
+def _folders(folders: list[Path] | None) -> list[Path]:
+    """Return the folders that hold runs: those given, or those that are usual."""
     for folder in folders or []:
         if (folder / "recipe.json").exists():
             raise UserError(f"{folder} is itself a run; give the folder it is in: {folder.parent}")
         if not folder.is_dir():
             raise UserError(f"--runs {folder}: no such folder")
-    return find_runs(folders or [RUNS, results_folder()], left_out)
+    return folders or [RUNS, results_folder()]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_training
+from deepres.cli.options.weights import NAMED_HELP
 from deepres.recipes.detection import DATASETS
 
 EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
@@ -45,8 +46,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--weights",
         type=Path,
-        help="of the classifier that it starts from: a run's folder or a .safetensors file of "
-        "deepres train or import (default: random weights)",
+        help=f"of the classifier that it starts from: {NAMED_HELP} (default: random weights)",
     )
     parser.add_argument(
         "--schedule",
