@@ -23,7 +23,8 @@ from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import read_results
 from deepres.models import Classifier, create_model, load_model, save_weights
 from deepres.recipes import Recipe, recipe_from_dict
-from deepres.report.claims import CLAIMS, judge
+from deepres.report.claim import judge
+from deepres.report.claims import CLAIMS
 from deepres.report.comparison import recipe_differences, result_differences
 from deepres.report.page import render_page
 from deepres.report.pictures import svg_text

@@ -9,15 +9,18 @@ from deepres.json_shape import COUNT, NUMBER, PERCENT, Number, Shape, misfit
 LEVELS = 20
 """No file of a run is nested as deeply."""
 
+SOME = Number(1, 2**53, whole=True)
 PROVENANCE = {
     **dict.fromkeys(("deepres", "commit", "torch", "hardware"), str),
     "precision?": str,
-    "runs_at_once?": Number(1, 1e6, whole=True),
+    "runs_at_once?": SOME,
+    "processes?": SOME,
 }
 META = {
     "recipe": {
         **{"kind": str, "model": str, "steps": COUNT, "scaled_from": (COUNT, None)},
         **{"lr_drops": [COUNT], "phase_starts?": [COUNT]},
+        **{"batch_size": SOME, "accumulate?": SOME, "sync_batch_norm?": bool},
         **{"shortcut?": (str, None), "precision?": str},
     },
     "deviations": dict,

@@ -29,7 +29,8 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("scaled_from", [None, 64_000])
 def test_learning_curves(tmp_path: Path, texts: list[str], scaled_from: int | None) -> None:
     run = RunFolder(tmp_path)
-    recipe = {"kind": "cifar10", "model": "resnet20", "steps": 100, "lr_drops": [50, 75]}
+    recipe = {"kind": "cifar10", "model": "resnet20", "steps": 100, "batch_size": 128}
+    recipe["lr_drops"] = [50, 75]
     recipe["scaled_from"] = scaled_from
     run.write_meta(whole_meta(recipe, deviations={"lr": 0.05}))
     for step in (50, 100):
