@@ -65,7 +65,8 @@ def test_the_lowest_test_error_is_of_the_whole_training(tmp_path: Path) -> None:
 
 def test_errors_by_views_are_the_latest_on_all_images(tmp_path: Path) -> None:
     def found(views: str, error: float, images: int = 50_000) -> dict[str, object]:
-        return {"views": views, "images": images, "data": "val", "top1_error_pct": error}
+        errors = {"top1_error_pct": error, "top5_error_pct": error / 2}
+        return {"views": views, "images": images, "data": "val", "provenance": {}, **errors}
 
     tests = [found("10-crop", 26.0), found("10-crop", 25.0), found("1-crop", 27.0)]
     tests.append(found("10-crop", 3.0, images=250))
