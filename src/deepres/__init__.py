@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deepres.models import list_models
     from deepres.pretrained import create_model, load_model
     from deepres.recipes import detection_recipe, get_recipe, localization_recipe
-    from deepres.training import resume, train
+    from deepres.training.api import resume, train
 
     __version__: str
 
@@ -47,8 +47,8 @@ _HOMES = {
     "load_sample": "data.cifar10",
     "localization_recipe": "recipes",
     "open_image_folder": "data.folder",
-    "resume": "training",
-    "train": "training",
+    "resume": "training.api",
+    "train": "training.api",
 }
 """Where each name is imported from when it is first used: not all of them at ``import deepres``."""
 

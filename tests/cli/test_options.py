@@ -51,14 +51,45 @@ sys.exit(", ".join(slow) or None)
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_list_of_networks_imports_no_compiler() -> None:
-    """PyTorch's meta device imports it for some operators, which takes longer than PyTorch."""
-    program = """
+SLOW = {
+    *("matplotlib", "torchvision", "pycocotools", "scipy.io", "onnx", "onnxruntime", "triton"),
+    # PyTorch's compiler, which its meta device imports for some operators.
+    *("torch._dynamo", "torch._inductor", "sympy"),
+}
+"""What takes longer to import than a command may be silent, and only some need."""
+TRAINING = {"deepres.training.run", "deepres.training.step"}
+
+
+@pytest.mark.parametrize(
+    ("commands", "unwanted"),
+    [
+        ([["models"], ["models", "resnet50"]], SLOW | TRAINING),
+        ([["reproduce", "--list"]], SLOW),
+    ],
+)
+def test_a_list_imports_what_it_needs(commands: list[list[str]], unwanted: set[str]) -> None:
+    program = f"""
 import sys
 from deepres.cli.main import main
-main(["models"])
-slow = sys.modules.keys() & {"torch._dynamo", "sympy", "matplotlib"}
-sys.exit(", ".join(slow) or None)
+if "reproduce" in {commands[0]!r}:
+    from deepres.reproduction import cost
+    cost.training_rate = lambda kind, device: 1e9
+for command in {commands!r}:
+    main(command)
+sys.exit(", ".join(sys.modules.keys() & {unwanted!r}) or None)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_no_command_waits_for_what_it_may_not_need() -> None:
+    """Matplotlib is imported when something is drawn, detection's packages when detecting."""
+    program = f"""
+import importlib, pkgutil, sys
+import deepres.cli
+for module in pkgutil.iter_modules(deepres.cli.__path__, "deepres.cli."):
+    importlib.import_module(module.name)
+sys.exit(", ".join(sys.modules.keys() & {SLOW!r}) or None)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
