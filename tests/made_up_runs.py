@@ -19,6 +19,16 @@ PROVENANCE = {
 SAMPLE = "the embedded sample of CIFAR-10"
 
 
+def whole_meta(recipe: Recipe | dict[str, Any], **more: Any) -> dict[str, Any]:
+    """What recipe.json holds of a run of ``recipe``, and ``more``."""
+    fields = recipe if isinstance(recipe, dict) else recipe.to_dict()
+    meta = {
+        **{"recipe": fields, "deviations": {}, "seed": 0, "provenance": PROVENANCE},
+        "data": {"source": "CIFAR-10", "location": "data", "fingerprint": "CIFAR-10"},
+    }
+    return json.loads(json.dumps(meta | more))
+
+
 def make_run(
     folder: Path,
     model: str = "resnet20",
@@ -54,11 +64,9 @@ def make_run(
     length, wobble = steps or papers.steps, 1 + seed / 4
     recipe = (papers.scaled_to(steps) if steps else papers).to_dict() | (deviations or {})
     source = source or ("CIFAR-10" if papers.kind == "cifar10" else "imagenet (1000 classes)")
-    meta = {
-        **{"recipe": recipe, "deviations": deviations or {}, "seed": seed},
-        "data": {"source": source, "location": "data", "fingerprint": fingerprint or source},
-        "provenance": PROVENANCE | (provenance or {}),
-    }
+    data = {"source": source, "location": "data", "fingerprint": fingerprint or source}
+    meta = whole_meta(recipe, deviations=deviations or {}, seed=seed, data=data)
+    meta["provenance"] = PROVENANCE | (provenance or {})
     run = RunFolder(folder)
     run.write_meta(meta)
     events = []
@@ -179,7 +187,9 @@ def make_localization_run(
         class_views: what the classifier sees of an image.
     """
     recipe = localization_recipe("resnet101")
-    run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, {})
+    network = {"architecture": {"name": "resnet101"}, "mean": [0.5] * 3, "std": [1.0] * 3}
+    more = {"initial_weights": {"file": "weights.safetensors"}, "network": network}
+    run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, more)
     run.append_event({"step": recipe.steps, "split": "train", "error_pct": 11.0})
     _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})
     entries = [
@@ -206,13 +216,7 @@ def _begin(
 ) -> RunFolder:
     run = RunFolder(folder)
     data = {"source": source, "location": "data", "fingerprint": source} | data
-    run.write_meta(
-        {
-            **{"recipe": recipe.to_dict(), "deviations": deviations, "seed": seed},
-            **{"data": data, "provenance": PROVENANCE},
-            **more,
-        }
-    )
+    run.write_meta(whole_meta(recipe, deviations=deviations, seed=seed, data=data, **more))
     return run
 
 

@@ -4,16 +4,24 @@ import sys
 from pathlib import Path
 
 import pytest
+from made_up_runs import PROVENANCE, whole_meta
 
 from deepres.errors import UserError
+from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder, length_in_words
+
+META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
+RESULT = {
+    **{"steps": 20, "test_error_pct": 82.5, "train_error_pct": 82.0},
+    **{"training_s": 1.0, "provenance": PROVENANCE},
+}
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.check_absent()
-    folder.write_meta({"seed": 0})
-    assert folder.read_meta() == {"seed": 0}
+    folder.write_meta(META)
+    assert folder.read_meta() == META
     with pytest.raises(UserError, match="already holds a run; go on with it by --resume"):
         folder.check_absent()
 
@@ -26,7 +34,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
 def test_rewinding_drops_what_will_be_logged_again(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for step in (10, 20, 20, 30):
-        folder.append_event({"step": step})
+        folder.append_event({"step": step, "split": "train"})
     with folder.metrics.open("a") as file:
         file.write('{"step": 4')  # cut by a kill
     assert [event["step"] for event in folder.read_events()] == [10, 20, 20, 30]
@@ -34,15 +42,26 @@ def test_rewinding_drops_what_will_be_logged_again(tmp_path: Path) -> None:
     assert count == 4
     folder.check_events(count, digest)
     folder.rewind_events(3)
-    assert folder.metrics.read_text() == '{"step": 10}\n{"step": 20}\n{"step": 20}\n'
+    assert [event["step"] for event in folder.read_events()] == [10, 20, 20]
     with pytest.raises(UserError, match="has 3 events, but the run had logged 5 when it was saved"):
         folder.check_events(5, None)
 
 
+def test_what_json_cannot_say_is_null(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.append_event({"step": 1, "split": "test", "loss": float("inf")})
+    assert folder.metrics.read_text() == '{"step": 1, "split": "test", "loss": null}\n'
+    with folder.metrics.open("a") as file:
+        file.write('{"step": 2, "split": "test", "loss": NaN}\n')  # as it was once written
+    assert [event["loss"] for event in folder.read_events()] == [None, None]
+    folder.write_meta({**META, "deviations": {"lr": float("nan")}})
+    assert folder.read_meta()["deviations"] == {"lr": None}  # and no edit
+
+
 def test_damaged_metrics_are_named(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.metrics.write_text('{"step": 10}\nrubbish\n{"step": 20}\n')
-    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged"):
+    folder.metrics.write_text('{"step": 10, "split": "test"}\nrubbish\n{"step": 20}\n')
+    with pytest.raises(UserError, match=r"line 2 of .*metrics\.jsonl is not valid JSON"):
         folder.read_events()
 
 
@@ -61,10 +80,10 @@ def test_no_run_begins_among_what_is_left_of_another(tmp_path: Path, left: str) 
 
 def finished(path: Path) -> RunFolder:
     folder = RunFolder(path)
-    folder.write_meta({"recipe": {"steps": 20, "lr": 0.1}, "seed": 0})
+    folder.write_meta(META)
     for step in (10, 20):
         folder.append_event({"step": step, "split": "test", "error_pct": 82.5})
-    folder.finish(lambda: folder.weights.write_text("weights"), {"steps": 20, "error_pct": 82.5})
+    folder.finish(lambda: folder.weights.write_text("weights"), RESULT)
     return folder
 
 
@@ -72,7 +91,7 @@ def test_files_are_as_they_were_written(tmp_path: Path) -> None:
     folder = finished(tmp_path)
     assert folder.altered() == []
     assert folder.read_meta()["recipe"]["lr"] == 0.1
-    assert folder.read_result() == {"steps": 20, "error_pct": 82.5}
+    assert folder.read_result() == RESULT
 
 
 @pytest.mark.parametrize(
@@ -114,15 +133,16 @@ def test_the_length_is_said_beside_the_recipes_own() -> None:
 
 def test_keys_of_before_are_still_read(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    recipe = {"steps": 3, "shortened_from": 64_000, "shorter_side": [32, 36]}
-    meta = {"recipe": recipe, "departures": {"lr": 0.05}}
+    recipe = {**META["recipe"], "steps": 3, "shortened_from": 64_000, "shorter_side": [32, 36]}
+    del recipe["scaled_from"]
+    meta = {**META, "recipe": recipe, "departures": {"lr": 0.05}}
+    del meta["deviations"]
     run.write_meta(meta)
-    run.write_result({"steps": 3, "departures": {"lr": 0.05}})
+    run.write_result({**RESULT, "departures": {"lr": 0.05}})
     assert run.altered() == []
     assert run.read_meta()["deviations"] == {"lr": 0.05}
-    assert run.read_meta()["recipe"] == {
-        **{"steps": 3, "scaled_from": 64_000, "short_side": [32, 36]},
-    }
+    read = run.read_meta()["recipe"]
+    assert read == {**META["recipe"], "steps": 3, "scaled_from": 64_000, "short_side": [32, 36]}
     assert (run.read_result() or {})["deviations"] == {"lr": 0.05}
 
 
@@ -142,7 +162,7 @@ def test_edited_events_are_not_gone_on_from(tmp_path: Path) -> None:
 def test_what_a_finished_run_has_stays_until_its_extension_is_finished(tmp_path: Path) -> None:
     folder = finished(tmp_path)
     (tmp_path / "evaluations.json").write_text("[]")
-    folder.write_meta({"recipe": {"steps": 40}})
+    folder.write_meta({**META, "recipe": {**META["recipe"], "steps": 40}})
     assert folder.read_result() is None
     assert folder.altered() == []
 
@@ -150,11 +170,11 @@ def test_what_a_finished_run_has_stays_until_its_extension_is_finished(tmp_path:
         raise UserError("No space left on device")
 
     with pytest.raises(UserError, match="No space left"):
-        folder.finish(full, {"steps": 40})
+        folder.finish(full, {**RESULT, "steps": 40})
     assert json.loads(folder.result.read_text())["steps"] == 20
     assert (tmp_path / "evaluations.json").exists()
-    folder.finish(lambda: None, {"steps": 40})
-    assert folder.read_result() == {"steps": 40}
+    folder.finish(lambda: None, {**RESULT, "steps": 40})
+    assert folder.read_result() == {**RESULT, "steps": 40}
     assert (tmp_path / "evaluations-20steps.json").exists()
     assert not (tmp_path / "evaluations.json").exists()
 

@@ -6,6 +6,7 @@ values, and a SHA-256 of all of them.
 
 import hashlib
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,44 @@ def load_checkpoint(path: Path) -> State:
 
     Raises:
         FileNotFoundError: there is none.
+        UserError: it is a pipe or a device.
         DamagedCheckpoint: the file is damaged.
         OSError: the system refused to read it; that says nothing about the file.
     """
-    content = io.BytesIO(path.read_bytes())
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise UserError(f"{path} is no regular file; put the checkpoint in its place")
+    content = path.read_bytes()
     try:
-        state: State = torch.load(content, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # on odd pickles
+            state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         checksum = state.pop("sha256")
+        check_size(state, len(content))
+        found = digest_of(state)
     except Exception as error:  # a damaged archive can fail anywhere in zip, pickle or torch
         raise DamagedCheckpoint(f"{path} is damaged and cannot be read") from error
-    if checksum != digest_of(state):
+    if checksum != found:
         raise DamagedCheckpoint(f"{path} is damaged: its content does not match its checksum")
     return state
+
+
+def check_size(value: Any, most: int) -> int:
+    """Return how many bytes the tensors in ``value`` hold, ``most`` at most.
+
+    A tensor of stride 0 takes a few bytes of a file, and all memory once it is copied.
+
+    Raises:
+        ValueError: they hold more.
+    """
+    if isinstance(value, Tensor):
+        size = value.numel() * value.element_size()
+    else:
+        within = value.values() if isinstance(value, dict) else value
+        size = 0
+        for each in within if isinstance(value, dict | list | tuple) else ():
+            size += check_size(each, most - size)
+    if size > most:
+        raise ValueError(f"tensors of more than {most:,} bytes")
+    return size
 
 
 def digest_of(state: State) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from deepres.errors import UserError, cannot_write
+
+MARK, MARKED_WITHIN = b"deepres", 4_000
+"""What pictures and pages hold in so many of their first bytes."""
 
 
 def not_through_links(path: str, flags: int) -> int:
@@ -44,10 +48,26 @@ def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]
             beside.unlink()
 
 
+def read_file(path: Path) -> bytes:
+    """Read a file; a pipe or a device, which might have no end, is none.
+
+    Raises:
+        UserError: it is missing, no regular file, or the system refused.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no regular file; put one in its place")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # a name may hold a null
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {path}: {reason}") from error
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as readable JSON, atomically."""
+    """Write ``value`` as readable JSON, atomically; NaN and infinity become null."""
     with atomic_write(path) as file:
-        file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+        text = json.dumps(strict(value), indent=2, ensure_ascii=False, allow_nan=False)
+        file.write(text.encode(errors="backslashreplace") + b"\n")
 
 
 def read_json(path: Path) -> Any:
@@ -56,12 +76,32 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: the file is missing or is not JSON.
     """
+    return parse_json(read_file(path), path)
+
+
+def parse_json(content: bytes, name: object) -> Any:
+    """Return what JSON says; ``name`` says where it is from.
+
+    Raises:
+        UserError: it is not JSON.
+    """
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
+        return json.loads(content)
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); restore it from a copy") from error
+        raise UserError(f"{name} is not valid JSON ({error}); restore it from a copy") from error
+    except RecursionError as error:
+        raise UserError(
+            f"{name} is no JSON that can be read: it is nested too deeply; restore it from a copy"
+        ) from error
+
+
+def strict(value: Any) -> Any:
+    """Return ``value`` as JSON can have it: None for NaN and infinity, which it cannot say."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: strict(each) for key, each in value.items()}
+    return [strict(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:
@@ -84,6 +124,21 @@ def check_free(paths: Iterable[Path]) -> None:
                 f"{path} is there already and would be replaced; choose another name by --out, or "
                 "replace it by --force"
             )
+
+
+def check_ours(path: Path) -> None:
+    """Make sure that a file under a name that the user did not give himself is one of ours.
+
+    Pictures and pages that deepres writes say so at their beginning.
+
+    Raises:
+        UserError: there is another.
+    """
+    if path.exists() and not (path.is_file() and MARK in read_file(path)[:MARKED_WITHIN]):
+        raise UserError(
+            f"{path} is there already, and was not written by deepres; move it away, or choose "
+            "another name by --out"
+        )
 
 
 def json_digest(value: Any) -> str:

@@ -31,7 +31,7 @@ class Progress:
         self._line_at = self._began
         self._line_done: float = start
         self._bar: RichProgress | None = None
-        if shown and sys.stderr.isatty():
+        if shown and sys.stderr and sys.stderr.isatty():
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=10),  # all of it fits into 80 columns

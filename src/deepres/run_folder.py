@@ -10,23 +10,29 @@ evaluations.json    errors by other views, where ``deepres evaluate`` has found 
 """
 
 import errno
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from deepres.errors import UserError, cannot_write
-from deepres.files import atomic_write, json_digest, not_through_links, read_json, write_json
+from deepres.event_log import Event as Event
+from deepres.event_log import EventLog, digest_of_lines
+from deepres.files import (
+    json_digest,
+    read_json,
+    strict,
+    write_json,
+)
+from deepres.json_shape import misfit
+from deepres.run_contents import checked, misfit_of_meta, misfit_of_result
 
 if sys.platform != "win32":
     import fcntl
-
-Event = dict[str, Any]
 
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
@@ -71,13 +77,13 @@ def comes_with_deepres(path: Path) -> bool:
     return path.resolve().is_relative_to(results_folder().resolve())
 
 
-class RunFolder:
+class RunFolder(EventLog):
     """Paths and JSON of the run at ``path``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.recipe = path / "recipe.json"
-        self.metrics = path / "metrics.jsonl"
+        super().__init__(path / "metrics.jsonl")
         self.checkpoint = path / "checkpoint.pt"
         self.weights = path / "model.safetensors"
         self.result = path / "result.json"
@@ -156,15 +162,17 @@ class RunFolder:
         if not self.recipe.exists():
             raise UserError(f"{self.path} is not a run folder: it has no recipe.json")
         try:
-            return _in_todays_words(_apart(read_json(self.recipe))[0])
+            meta = _in_todays_words(_read(self.recipe)[0])
+            checked(self.recipe, meta, misfit_of_meta)
         except UserError as error:
             raise UserError(
                 f"{error}. Without it a run cannot go on: start a new one in another folder"
             ) from error
+        return meta
 
     def write_meta(self, meta: dict[str, Any]) -> None:
         """Write recipe.json."""
-        write_json(self.recipe, {**meta, DIGEST: json_digest(meta)})
+        write_json(self.recipe, {**meta, DIGEST: json_digest(strict(meta))})
 
     def read_result(self) -> dict[str, Any] | None:
         """Return the content of result.json; None: the run is not finished.
@@ -173,27 +181,29 @@ class RunFolder:
         """
         if not self.result.exists():
             return None
-        result, _ = _apart(read_json(self.result))
-        steps = self.read_meta_as_it_is()["recipe"]["steps"]
-        return _in_todays_words(result) if result.get("steps", steps) >= steps else None
+        recipe = self.read_meta_as_it_is()["recipe"]
+        result = strict(_in_todays_words(_read(self.result)[0]))
+        checked(self.result, result, partial(misfit_of_result, kind=recipe["kind"]))
+        return result if result.get("steps", recipe["steps"]) >= recipe["steps"] else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Write result.json; the events are final."""
-        write_json(self.result, {**result, DIGEST: self._final_digests(result)})
+        write_json(self.result, {**result, DIGEST: self._final_digests(strict(result))})
 
     def altered(self) -> list[str]:
         """Return the names of the run's files that are not as they were written, of those known."""
-        meta, digest = _apart(read_json(self.recipe))
+        meta, digest = _read(self.recipe)
         names = [] if digest in (None, json_digest(meta)) else [self.recipe.name]
         if self.read_result() is not None:
-            result, digests = _apart(read_json(self.result))
+            result, digests = _read(self.result)
             now = self._final_digests(result)
-            names += [name for name in now if digests and digests.get(name) != now[name]]
+            then = digests if isinstance(digests, dict) else {}
+            names += [name for name in now if digests and then.get(name) != now[name]]
         return names
 
     def _final_digests(self, result: dict[str, Any]) -> dict[str, str]:
         return {
-            self.metrics.name: _digest_of_lines(self._lines()),
+            self.metrics.name: digest_of_lines(self.lines()),
             self.result.name: json_digest(result),
         }
 
@@ -215,72 +225,21 @@ class RunFolder:
         """
         if not self.result.exists() or self.read_result() is not None:
             return
-        old = read_json(self.result)["steps"]
+        old = _read(self.result)[0]["steps"]
         for name in (EVALUATIONS, DETECTIONS, PR_CURVES):
             path = self.path / name
             aside = path.with_stem(f"{path.stem}-{old}steps")
             if path.exists() and not aside.exists():  # else what is there is of the new weights
                 path.rename(aside)
 
-    def append_event(self, event: Event) -> None:
-        """Add a line to metrics.jsonl."""
-        try:
-            with open(self.metrics, "a", opener=not_through_links) as file:
-                file.write(json.dumps(event) + "\n")
-        except OSError as error:
-            raise cannot_write(self.metrics, error) from error
 
-    def read_events(self) -> list[Event]:
-        """Return the events so far; a last line that a kill or a full disk cut is left out."""
-        try:
-            return [json.loads(line) for line in self._lines()]
-        except ValueError as error:
-            raise UserError(f"{self.metrics} is damaged ({error}); restore it") from error
+def _read(path: Path) -> tuple[dict[str, Any], Any]:
+    """Return what a file says, and the digest of it; None: it is of before there were any.
 
-    def _lines(self) -> list[bytes]:
-        """Return the whole lines of metrics.jsonl."""
-        return self.metrics.read_bytes().split(b"\n")[:-1] if self.metrics.exists() else []
-
-    def sync_events(self) -> tuple[int, str]:
-        """Make the events so far survive a power cut; return how many there are, and a digest."""
-        if self.metrics.exists():
-            with self.metrics.open("rb+") as file:
-                os.fsync(file.fileno())
-        lines = self._lines()
-        return len(lines), _digest_of_lines(lines)
-
-    def check_events(self, count: int, digest: str | None) -> None:
-        """Make sure that the first ``count`` events are those that ``sync_events`` saw.
-
-        Args:
-            count: how many it returned.
-            digest: of them; None: it is of before there were any.
-
-        Raises:
-            UserError: there are fewer, or others.
-        """
-        lines = self._lines()
-        if len(lines) < count:
-            raise UserError(
-                f"{self.metrics} has {len(lines)} events, but the run had logged {count} when it "
-                "was saved; restore the file, or start a new run"
-            )
-        if digest not in (None, _digest_of_lines(lines[:count])):
-            raise UserError(
-                f"{self.metrics} is not as it was written: one of its first {count} lines was "
-                "edited, or is damaged. Restore the file, or start a new run in another folder"
-            )
-
-    def rewind_events(self, count: int) -> None:
-        """Keep the first ``count`` events; a resumed run will log the others again."""
-        if self.metrics.exists():
-            lines = self._lines()[:count]
-            with atomic_write(self.metrics) as file:
-                file.writelines(line + b"\n" for line in lines)
-
-
-def _apart(content: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return what a file says, and the digest of it; None: it is of before there were any."""
+    Raises:
+        UserError: it is missing, or holds no object.
+    """
+    content = checked(path, read_json(path), partial(misfit, shape={}))
     return {key: value for key, value in content.items() if key != DIGEST}, content.get(DIGEST)
 
 
@@ -289,8 +248,8 @@ def _in_todays_words(content: dict[str, Any]) -> dict[str, Any]:
     content = _renamed(content)
     content |= {key: _renamed(content[key]) for key in ("recipe", "deviations") if key in content}
     if isinstance(given := content.get("weights"), dict):  # a localization network's
-        content["initial_weights"] = {"file": given["path"], "sha256": given["sha256"]}
-        content["network"] = {key: given[key] for key in ("architecture", "mean", "std")}
+        content["initial_weights"] = {"file": given.get("path"), "sha256": given.get("sha256")}
+        content["network"] = {key: given.get(key) for key in ("architecture", "mean", "std")}
     return content
 
 
@@ -298,10 +257,3 @@ def _renamed(content: Any) -> Any:
     if not isinstance(content, dict):
         return content
     return {RENAMED.get(key, key): value for key, value in content.items()}
-
-
-def _digest_of_lines(lines: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line + b"\n")
-    return digest.hexdigest()

@@ -2,8 +2,12 @@ from pathlib import Path
 
 import pytest
 from made_up_runs import make_run
+from matplotlib.figure import Figure
 
 from deepres.cli.main import main
+from deepres.errors import UserError
+from deepres.files import check_ours
+from deepres.report.pictures import save_picture
 
 
 def test_compare_prints_and_draws(
@@ -46,3 +50,37 @@ def test_mistakes(
     assert main(arguments.split()) == 2
     assert capsys.readouterr().err == f"deepres: {message}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("compare a b", "compare.png"), ("report --runs .", "report.html")]
+)
+def test_what_others_have_written_is_not_replaced(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for run in "ab":
+        make_run(tmp_path / run, steps=300)
+    theirs = tmp_path / name
+    theirs.write_bytes(b"theirs")
+    assert main(command.split()) == 2
+    said = f"deepres: {name} is there already, and was not written by deepres; move it away"
+    assert capsys.readouterr().err.startswith(said)
+    assert theirs.read_bytes() == b"theirs"
+    assert main([*command.split(), "--out", name]) == 0  # they said so
+    assert theirs.read_bytes() != b"theirs"
+    assert main(command.split()) == 0  # it is ours now
+
+
+@pytest.mark.parametrize("ending", ["svg", "pdf", "png"])
+def test_pictures_say_who_has_drawn_them(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"theirs")
+    with pytest.raises(UserError, match="was not written by deepres"):
+        check_ours(path)
+    save_picture(Figure(), path)
+    check_ours(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from annotated_pictures import coco_folder, coco_test_dev, truth_as_found, voc_folder, voc_xml
+from made_up_runs import make_detection_run
 from PIL import Image
 from small_detection import TINY, narrow_networks, tiny_recipe, tiny_sets, tiny_voc
 
@@ -224,6 +225,32 @@ def test_predict_draws_and_writes(
         assert drawn.convert("L").getextrema()[1] > 100
 
 
+def test_predict_shrinks_what_would_take_all_memory(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[torch.Size] = []
+
+    def detect(detectors: object, images: list[torch.Tensor], improvements: object):
+        seen.append(images[0].shape)
+        mask = torch.zeros(1, *images[0].shape[1:], dtype=torch.bool)
+        mask[:, 5:10, 4:8] = True
+        boxes = torch.tensor([[4.0, 5, 8, 10]])
+        return [Detections(boxes, torch.tensor([0.9]), torch.ones(1).long(), mask)]
+
+    monkeypatch.setattr("deepres.detection.inference.detect", detect)
+    monkeypatch.setattr("deepres.cli.detect_predict.MOST_PIXELS", 60 * 40 // 4)
+    Image.new("RGB", (60, 40)).save(tmp_path / "large.png")
+    command = ["detect", "predict", str(place / "plain"), str(tmp_path / "large.png")]
+    assert main([*command, "--device", "cpu", "--out", str(tmp_path / "out")]) == 0
+    assert seen == [(3, 20, 30)]
+    assert "large.png is large: objects are found and drawn on 30×20" in capsys.readouterr().err
+    described = json.loads((tmp_path / "out/large.json").read_text())
+    assert (described["width"], described["height"]) == (60, 40)
+    (found,) = described["objects"]
+    assert found["box"] == [8.0, 10.0, 16.0, 20.0]
+    assert found["mask"]["size"] == [40, 60]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -387,6 +414,6 @@ def test_without_torchvision_it_says_what_to_install(tmp_path: Path) -> None:
 def test_an_unfinished_run_says_how_to_finish_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "recipe.json").write_text('{"recipe": {"kind": "detection"}}')
+    make_detection_run(tmp_path, stopped_at=0)
     assert main(["detect", "evaluate", str(tmp_path)]) == 2
     assert f"finish it: deepres detect train --resume {tmp_path}" in capsys.readouterr().err

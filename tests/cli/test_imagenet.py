@@ -22,6 +22,7 @@ def test_prepare_then_verify(
     shown = capsys.readouterr()
     assert shown.out == whole + "3 classes\n"
     assert "unpack train (classes) 3/3  ETA 0:00:00" in shown.err
+    assert "not compared with anything: --md5 compares" in shown.err
     listed = json.loads(Path("data/imagenet/ilsvrc2012.json").read_text())
     assert listed["n02000000"] == {"id": 2, "words": "thing 2, Res 2", "train_images": 4}
 

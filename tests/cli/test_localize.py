@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from made_up_runs import whole_meta
 from small_localization import SETTINGS, tiny_weights, two_classes
 
 from deepres.cli.main import main
+from deepres.recipes import get_recipe
 
 TRAIN = ["localize", "train"]
 
@@ -94,6 +96,6 @@ def test_mistakes_get_one_line(
 
 
 def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "recipe.json").write_text('{"recipe": {"kind": "imagenet"}}')
+    (tmp_path / "recipe.json").write_text(json.dumps(whole_meta(get_recipe("resnet18"))))
     assert evaluate(tmp_path) == 2
     assert "this run trains a classifier; use deepres train" in capsys.readouterr().err

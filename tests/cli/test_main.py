@@ -1,15 +1,18 @@
 import argparse
 import importlib.metadata
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from made_up_runs import make_run
 
 from deepres.cli.main import main
-from deepres.cli.terminal import print_table, visible
+from deepres.cli.terminal import print_table
 from deepres.errors import UserError
+from deepres.visible import visible
 
 
 @pytest.mark.parametrize(
@@ -176,6 +179,18 @@ def test_no_name_sends_commands_to_the_terminal(capsys: pytest.CaptureFixture[st
     assert "\x1b" not in shown.out + shown.err
     assert r"\x1b[31mcat" in shown.out
     assert r"deepres: \x1b[31m: no such file" in shown.err
+
+
+def test_commands_that_are_advised_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = "a b; $(touch c)"
+    make_run(tmp_path / folder, stopped_at=0)
+    for command in (["evaluate", folder], ["data", "cifar10", "--verify", "--dir", folder]):
+        assert main(command) == 2
+        *_, line = capsys.readouterr().err.splitlines()
+        assert folder in shlex.split(line.partition(": deepres ")[2])
 
 
 def test_processes_without_torchrun_are_named(

@@ -147,3 +147,12 @@ def test_a_refusal_is_final(server, tmp_path: Path) -> None:
 def test_an_absent_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="Connection refused"):
         download("http://127.0.0.1:9/file.bin", tmp_path / "file.bin", "sha256", SHA256)
+
+
+def test_no_link_is_followed(server, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_bytes(b"theirs")
+    (tmp_path / "file.bin.part").symlink_to(theirs)
+    with pytest.raises(UserError, match=r"file\.bin\.part"):
+        download(server.url, tmp_path / "file.bin", "sha256", SHA256)
+    assert theirs.read_bytes() == b"theirs"

@@ -210,3 +210,75 @@ def test_a_turned_photograph_is_upright(tmp_path: Path) -> None:
         (tmp_path / part / "a").mkdir(parents=True)
         picture(60, 40).save(tmp_path / part / "a/x.jpg", exif=exif)
     assert open_image_folder(tmp_path).train.image(0).size == (40, 60)
+
+
+def test_what_is_passed_over_is_said(cats_and_dogs: Path) -> None:
+    touch(cats_and_dogs, *(f"train/dog/{i}.jfif" for i in range(3)), "train/dog/noending")
+    os.mkfifo(cats_and_dogs / "train/dog/pipe.jpg")
+    (cats_and_dogs / "train/dog/gone.jpg").symlink_to("nowhere.jpg")
+    said: list[str] = []
+    data = open_image_folder(cats_and_dogs, said.append)
+    assert len(data.train) == 4
+    endings, irregular = said
+    assert f"{cats_and_dogs / 'train'}: 4 files are passed over, as their names do not" in endings
+    assert endings.endswith(": 3 with .jfif, 1 with no ending")
+    assert irregular.startswith(f"{cats_and_dogs / 'train'}: passed over, as they are no files: ")
+    assert "dog/pipe.jpg" in irregular
+    assert "dog/gone.jpg" in irregular
+    said.clear()
+    touch(cats_and_dogs, "flat/a.jpg", "flat/b.txt")
+    images, _ = open_test_images(cats_and_dogs / "flat", said.append)
+    assert images.names == ("a.jpg",)
+    assert said[0].endswith(": 1 with .txt")
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_class_without_images_is_said(cats_and_dogs: Path, part: str) -> None:
+    touch(cats_and_dogs, "train/fox/a.jpg", "val/fox/a.jpg")
+    (cats_and_dogs / part / "fox/a.jpg").rename(cats_and_dogs / part / "fox/a.jfif")
+    said: list[str] = []
+    data = open_image_folder(cats_and_dogs, said.append)
+    assert data.classes == ("cat", "dog", "fox")
+    assert f"{cats_and_dogs / part}: 1 of 3 classes have no images: fox" in said
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [
+        ("train/dog/all", ".."),
+        ("train/dog/deep/all", "../.."),
+        ("train/dog/self", "."),
+        ("train/cat/top", "../.."),
+        ("train/all", "."),
+        ("val/dog/all", ".."),
+    ],
+)
+def test_a_link_to_a_folder_above_lists_nothing_twice(
+    cats_and_dogs: Path, link: str, target: str
+) -> None:
+    (cats_and_dogs / link).symlink_to(target)
+    with pytest.raises(UserError, match=rf"{link} links to a folder that it lies in"):
+        open_image_folder(cats_and_dogs)
+
+
+def test_links_in_a_circle_end(
+    cats_and_dogs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
+    (one / "to").symlink_to(two)
+    (two / "to").symlink_to(one)
+    (cats_and_dogs / "train/dog/away").symlink_to(one)
+    with pytest.raises(UserError, match=r"away/to/to links to a folder that it lies in"):
+        open_image_folder(cats_and_dogs)
+
+
+def test_folders_and_images_may_be_links(
+    cats_and_dogs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = open_image_folder(cats_and_dogs)
+    away = tmp_path_factory.mktemp("away")
+    (cats_and_dogs / "train/dog").rename(away / "dog")
+    (cats_and_dogs / "train/dog").symlink_to(away / "dog")
+    (away / "dog/b.jpg").rename(away / "b.jpg")
+    (away / "dog/b.jpg").symlink_to(away / "b.jpg")
+    assert open_image_folder(cats_and_dogs) == before

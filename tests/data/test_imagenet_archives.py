@@ -1,5 +1,7 @@
 import gzip
 import io
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,13 +247,61 @@ def test_checksums_are_compared_on_request(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_one_error(ilsvrc2012: Ilsvrc2012, tmp_path: Path) -> None:
     full = tmp_path / "imagenet/train/.n01000000.part/n01000000_0.JPEG"
-    full.parent.mkdir(parents=True)
-    full.symlink_to("/dev/full")
-    with pytest.raises(UserError, match=f"cannot write {full}: No space left on device"):
-        prepare(ilsvrc2012, tmp_path / "imagenet")
-    full.unlink()
+
+    def on_a_full_disk(path: str, flags: int) -> int:
+        return os.open("/dev/full" if Path(path) == full else path, flags, 0o666)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(imagenet_archives, "not_through_links", on_a_full_disk)
+        with pytest.raises(UserError, match=f"cannot write {full}: No space left on device"):
+            prepare(ilsvrc2012, tmp_path / "imagenet")
     prepare(ilsvrc2012, tmp_path / "imagenet")
     assert files_in(tmp_path / "imagenet") == ilsvrc2012.tree()
+
+
+def test_no_link_is_followed_as_archives_are_unpacked(
+    ilsvrc2012: Ilsvrc2012, tmp_path: Path
+) -> None:
+    theirs, folder = tmp_path / "theirs", tmp_path / "imagenet"
+    theirs.mkdir()
+    (theirs / "a").write_text("theirs")
+    part = folder / "train/.n01000000.part"
+    part.mkdir(parents=True)
+    (part / "n01000000_0.JPEG").symlink_to(theirs / "a")
+    with pytest.raises(UserError, match=r"cannot write .*n01000000_0\.JPEG"):
+        prepare(ilsvrc2012, folder)
+    shutil.rmtree(part)
+    part.symlink_to(theirs)
+    with pytest.raises(UserError, match=r"\.n01000000\.part is a link, and nothing of ours"):
+        prepare(ilsvrc2012, folder)
+    assert [(path.name, path.read_text()) for path in theirs.iterdir()] == [("a", "theirs")]
+
+
+@pytest.mark.parametrize("place", ["beginning", "behind"])
+def test_what_can_be_seen_of_flipped_bits_is_said(
+    ilsvrc2012: Ilsvrc2012, tmp_path: Path, place: str
+) -> None:
+    content = bytearray(ilsvrc2012.path("train").read_bytes())
+    name = b"n01000000_14.JPEG"
+    first = content.index(name) + 512
+    size = len(ilsvrc2012.train["n01000000"][name.decode()])
+    content[first + (1 if place == "beginning" else size)] ^= 4
+    ilsvrc2012.write("train", bytes(content))
+    said = prepare(ilsvrc2012, tmp_path / "imagenet")
+    assert said == ["n01000000_14.JPEG looks damaged; compare the archives by --md5"]
+
+
+def test_a_development_kit_that_is_a_bomb(ilsvrc2012: Ilsvrc2012, tmp_path: Path) -> None:
+    path = ilsvrc2012.folder / "ILSVRC2012_devkit_t12.tar.gz"
+    member = tarfile.TarInfo("data/meta.mat")
+    member.size = 10**12
+    header = member.tobuf()
+    path.write_bytes(gzip.compress(header + bytes(10**6)))
+    with pytest.raises(UserError, match=r"devkit_t12\.tar\.gz .*: it unpacks to more than 64 MB"):
+        prepare(ilsvrc2012, tmp_path / "imagenet")
+    path.write_bytes(gzip.compress(tar_of({str(i): bytes(10**6) for i in range(70)}), 1))
+    with pytest.raises(UserError, match="it unpacks to more than 64 MB"):
+        prepare(ilsvrc2012, tmp_path / "imagenet")
 
 
 def test_a_folder_that_cannot_be_made_is_named(ilsvrc2012: Ilsvrc2012) -> None:

@@ -1,13 +1,16 @@
 import errno
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from deepres.data.images import modification_times, open_image
+from deepres.data.images import BadImage, modification_times, open_image
 from deepres.data.views import one_crop
 from deepres.errors import UserError
 
@@ -57,6 +60,70 @@ def test_pixels_without_a_range_are_refused(tmp_path: Path) -> None:
     Image.new("F", (40, 50), 0.5).save(tmp_path / "a.tif")
     with pytest.raises(UserError, match="floating-point pixels have no fixed range"):
         read_image(tmp_path / "a.tif", 32)
+
+
+def save_levels(path: Path, levels: list[int], mode: str, **more: object) -> None:
+    kind = np.int32 if mode == "I" else np.uint16
+    Image.fromarray(np.array([levels * 16] * 32, kind)).save(path, **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "levels", "expected"),
+    [
+        ("bytes.tif", "I", [0, 128, 255], [0, 128, 255]),
+        ("words.tif", "I", [0, 128, 65535], [0, 0, 255]),
+        ("dark.png", "I;16", [0, 128, 255], [0, 0, 1]),
+        ("dark.tif", "I;16", [0, 128, 255], [0, 0, 1]),
+        ("dark.pgm", "I;16", [0, 257, 255], [0, 1, 1]),
+    ],
+)
+def test_greyscale_of_many_bits_keeps_its_levels(
+    tmp_path: Path, name: str, mode: str, levels: list[int], expected: list[int]
+) -> None:
+    save_levels(tmp_path / name, levels, mode)
+    pixels = np.asarray(open_image(tmp_path / name))
+    assert pixels[0, :3, 1].tolist() == expected
+
+
+@pytest.mark.parametrize("levels", [[-1, 5], [0, 65536], [0, 2**31 - 1]])
+def test_levels_without_a_range_are_refused(tmp_path: Path, levels: list[int]) -> None:
+    save_levels(tmp_path / "a.tif", levels, "I")
+    with pytest.raises(UserError, match=rf"a\.tif.*pixels from .* to {levels[1]} have no fixed"):
+        open_image(tmp_path / "a.tif")
+
+
+def test_clear_pixels_of_sixteen_bit_grey_lie_on_white(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    save_levels(path, [1000, 1001, 0], "I;16", transparency=1000)
+    assert np.asarray(open_image(path))[0, :3, 1].tolist() == [255, 4, 0]
+
+
+def test_images_that_are_too_large_are_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (50, 40)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_500)
+    assert open_image(tmp_path / "a.png").size == (50, 40)  # Pillow only warns
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    said = r"a\.png: too large: 2,000 pixels are more than the 1,000 that are read; .*DEEPRES_MAX_P"
+    with pytest.raises(BadImage, match=said):
+        open_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("pixels", "limit"), [("5000", 2500), ("", None), ("many", None)])
+def test_the_limit_can_be_raised(pixels: str, limit: int | None) -> None:
+    program = "from PIL import Image; import deepres.data.images; print(Image.MAX_IMAGE_PIXELS)"
+    environment = {**os.environ, "DEEPRES_MAX_PIXELS": pixels}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == (limit or Image.MAX_IMAGE_PIXELS)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(BadImage, match=r"a\.jpg: damaged .* \(it is no regular file\)"):
+        open_image(tmp_path / "a.jpg")
 
 
 def test_transparency_lies_on_white(tmp_path: Path) -> None:

@@ -98,6 +98,28 @@ def test_images_in_memory_are_viewed_as_one_by_one(crop: int, short_side: int) -
     assert torch.equal(views, torch.from_numpy(np.stack(expected)))
 
 
+def test_test_images_that_are_left_out_are_named_once(
+    files: ImageFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil(files, 3, 7)
+    images = crops(files, skip_bad=True)
+    for _ in range(2):
+        assert sum(len(labels) for _, labels in images.batches(4)) == 9
+    named = capsys.readouterr().err.splitlines()
+    assert len(named) == 2
+    for line, i in zip(named, (3, 7), strict=True):
+        assert line.startswith(f"left out: {files.root / files.names[i]}: not an image")
+    list(crops(files, skip_bad=True).batches(4, name_bad=False))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_strip_is_named_where_it_cannot_be_seen_whole(files: ImageFiles) -> None:
+    Image.new("RGB", (1, 20_000)).save(files.root / files.names[3], "PNG")
+    _, views, bad = ViewedImages(files, [range(3, 4)], multi_scale, 224, 256)[0]
+    assert (views, len(bad)) == ([], 1)
+    assert bad[0].startswith(f"{files.names[3]}: too long to be seen whole: 1×20000 pixels")
+
+
 def test_parts_cover_all_places_in_order() -> None:
     assert in_parts(range(1, 11, 3), 3) == [range(1, 10, 3), range(10, 11, 3)]
     assert in_parts(range(0), 3) == []

@@ -9,6 +9,7 @@ from pictures import picture
 from PIL import Image
 from torchvision import transforms as reference
 
+from deepres.data.images import BadImage
 from deepres.data.views import SCALES, VIEWS, multi_scale, one_crop, ten_crop
 
 SIZES = st.tuples(st.integers(20, 500), st.integers(20, 500))
@@ -86,3 +87,33 @@ def test_every_size_of_image_gives_whole_views(
         assert pixels.ndim == 4
         assert pixels.shape[3] == 3
         assert min(pixels.shape[1:3]) >= 56
+
+
+def test_of_a_strip_only_the_crops_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scaled, it would have 82 million pixels; whole, it cannot be seen."""
+    made: list[tuple[int, int]] = []
+    resize = Image.Image.resize
+
+    def noted(image: Image.Image, size: tuple[int, int], *arguments: object, **more: object):
+        made.append(size)
+        return resize(image, size, *arguments, **more)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    for strip in (Image.new("RGB", (1, 20_000)), Image.new("RGB", (20_000, 1))):
+        assert one_crop(strip, 56, 64)[0].shape == (1, 56, 56, 3)
+        assert ten_crop(strip, 56, 64)[0].shape == (10, 56, 56, 3)
+        with pytest.raises(BadImage, match=r"too long to be seen whole: .* scaled to a shorter"):
+            multi_scale(strip, 224, 256)
+    assert set(made) == {(56, 56)}
+
+
+@pytest.mark.parametrize("size", [(40, 900), (900, 41), (123, 77)])
+def test_crops_of_strips_are_those_of_others(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture(*size)
+    expected = one_crop(image, 56, 65) + ten_crop(image, 56, 65)
+    monkeypatch.setattr("deepres.data.crops.MOST_SCALED", 0)
+    found = one_crop(image, 56, 65) + ten_crop(image, 56, 65)
+    for cut, whole in zip(found, expected, strict=True):
+        assert np.abs(cut.astype(int) - whole).max() <= 2  # Pillow rounds twice

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_up_runs import whole_meta
 from small_localization import tiny_recipe, tiny_weights
 
 from deepres.detection.localizer_file import build_localizer, load_localizer, save_localizer
@@ -48,7 +49,9 @@ def test_a_classifier_is_no_localizer_and_a_localizer_no_classifier(
 
 
 def test_a_run_without_weights_yet_is_to_be_finished(tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": tiny_recipe(5).to_dict()}))
+    given = {"path": "a", "sha256": "", "architecture": {"name": "resnet8"}}  # of before
+    meta = whole_meta(tiny_recipe(5), weights={**given, "mean": [0.5] * 3, "std": [1.0] * 3})
+    (tmp_path / "recipe.json").write_text(json.dumps(meta))
     with pytest.raises(UserError, match="finish it: deepres localize train --resume"):
         load_localizer(tmp_path)
 

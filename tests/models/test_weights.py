@@ -3,12 +3,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_up_runs import whole_meta
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.recipes import get_recipe
 from deepres.run_folder import results_folder
 
 CLASSES = tuple("abcdefghij")
@@ -80,7 +82,7 @@ def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match=r"run is no run: it has neither recipe.json nor model\."):
         load_model(tmp_path / "run")
-    (tmp_path / "run/recipe.json").write_text("{}")
+    (tmp_path / "run/recipe.json").write_text(json.dumps(whole_meta(get_recipe("resnet20"))))
     with pytest.raises(UserError, match="finish it: deepres train --resume"):
         load_model(tmp_path / "run")
     weights.write_bytes(weights.read_bytes()[:1000])

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_up_runs import whole_meta
 from safetensors.torch import load_file, save_file
 
 from deepres import load_model
@@ -31,7 +32,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         network = create_model(recipe.model)
         classifier = Classifier(network, torch.rand(3, 32, 32), tuple("abcdefghij"))
         save_weights(tmp_path / name / "model.safetensors", classifier, {})
-        meta = {"recipe": recipe.to_dict(), "seed": int(name[-1])}
+        meta = whole_meta(recipe, seed=int(name[-1]))
         write_json(tmp_path / name / "recipe.json", meta)
     return tmp_path
 
@@ -52,7 +53,9 @@ def test_a_run_of_another_recipe_comes_after_the_papers(results: Path) -> None:
 
 def test_a_detectors_run_is_no_network(results: Path) -> None:
     meta = RunFolder(results / "resnet8-s0").read_meta()
-    meta["recipe"]["kind"] = "detection"
+    meta["recipe"] |= {"kind": "detection", "dataset": "coco", "global_context": False}
+    meta["data"]["images"] = 1
+    meta |= {"initial_weights": None, "network": {"architecture": {"num_classes": 10}}}
     RunFolder(results / "resnet8-s0").write_meta(meta)
     assert bundled_run("resnet8") == results / "resnet8-s1"
 

@@ -2,11 +2,13 @@ import re
 from pathlib import Path
 
 import pytest
+from made_up_runs import whole_meta
 from matplotlib.figure import Figure
 from PIL import Image
 
 from deepres.report.figures import confusion_matrix, learning_curves
 from deepres.run_folder import RunFolder
+from deepres.visible import visible
 
 
 @pytest.fixture
@@ -27,9 +29,10 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("scaled_from", [None, 64_000])
 def test_learning_curves(tmp_path: Path, texts: list[str], scaled_from: int | None) -> None:
     run = RunFolder(tmp_path)
-    recipe = {"model": "resnet20", "steps": 100, "lr_drops": [50, 75]}
+    recipe = {"kind": "cifar10", "model": "resnet20", "steps": 100, "batch_size": 128}
+    recipe["lr_drops"] = [50, 75]
     recipe["scaled_from"] = scaled_from
-    run.write_meta({"recipe": recipe, "deviations": {"lr": 0.05}, "data": {"source": "CIFAR-10"}})
+    run.write_meta(whole_meta(recipe, deviations={"lr": 0.05}))
     for step in (50, 100):
         run.append_event({"step": step, "split": "train", "error_pct": 90 - step / 2})
         run.append_event({"step": step, "split": "test", "error_pct": 95 - step / 2})
@@ -48,3 +51,14 @@ def test_confusion_matrix(tmp_path: Path, texts: list[str]) -> None:
     picture = confusion_matrix(counts, ["cat", "dog"], "2 % error", tmp_path / "confusion.png")
     assert picture.stat().st_size > 5_000
     assert {"7", "1", "0", "42", "cat", "dog", "2 % error"} <= set(texts)
+
+
+@pytest.mark.parametrize(
+    "name", [r"$\frac$", "$", "a$b$c", "\u732b", "\u202ecat", "\ud800", "\x00"]
+)
+def test_any_name_can_be_drawn(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "confusion.svg"
+    confusion_matrix([[7, 1], [0, 42]], [name, "dog"], f"{name}: 2 % error", path)
+    drawn = path.read_text()
+    assert visible(name) in drawn
+    assert "\u202e" not in drawn

@@ -1,4 +1,3 @@
-import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +65,8 @@ def test_the_lowest_test_error_is_of_the_whole_training(tmp_path: Path) -> None:
 
 def test_errors_by_views_are_the_latest_on_all_images(tmp_path: Path) -> None:
     def found(views: str, error: float, images: int = 50_000) -> dict[str, object]:
-        return {"views": views, "images": images, "data": "val", "top1_error_pct": error}
+        errors = {"top1_error_pct": error, "top5_error_pct": error / 2}
+        return {"views": views, "images": images, "data": "val", "provenance": {}, **errors}
 
     tests = [found("10-crop", 26.0), found("10-crop", 25.0), found("1-crop", 27.0)]
     tests.append(found("10-crop", 3.0, images=250))
@@ -106,11 +106,15 @@ def test_nothing_from_unfinished_runs_or_before_they_were_extended(tmp_path: Pat
     assert response(make_run(tmp_path / "extended", **side_files)) is None
 
 
-@pytest.mark.parametrize("content", [{"layers": []}, {"std": 3}, {"std": ["x"]}, [1.0]])
-def test_a_damaged_side_file_is_named(tmp_path: Path, content: object) -> None:
-    run = make_run(tmp_path)
-    (tmp_path / "responses.json").write_text(json.dumps(content))
-    with pytest.raises(
-        UserError, match=r"responses\.json does not hold a list of numbers as 'std'"
-    ):
-        response(run)
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ({"layers": []}, "std is missing"),
+        ({"std": 3}, "std is 3, expected a list"),
+        ({"std": ["x"]}, r"std\[0\] is 'x', expected a number or null"),
+        ([1.0], "it is a list, expected an object"),
+    ],
+)
+def test_a_damaged_side_file_is_named(tmp_path: Path, content: object, wrong: str) -> None:
+    with pytest.raises(UserError, match=rf"responses\.json is not as deepres writes it: {wrong};"):
+        make_run(tmp_path, responses=content)

@@ -1,7 +1,7 @@
-import json
 from pathlib import Path
 
 import pytest
+from made_up_runs import PROVENANCE, whole_meta
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
@@ -56,10 +56,11 @@ def test_how_far_a_run_has_come(tmp_path: Path) -> None:
     (run, _) = plan(FIGURE1, tmp_path, steps=40)
     folder = RunFolder(run.folder)
     folder.path.mkdir()
-    folder.write_meta({"recipe": run.recipe.to_dict(), "seed": 0})
+    folder.write_meta(whole_meta(run.recipe))
     folder.append_event({"step": 7, "split": "train"})
     assert (run.state(), run.steps_done()) == ("cut off", 7)
-    folder.write_result({"steps": 40})
+    numbers = {"test_error_pct": 50.0, "train_error_pct": 50.0, "training_s": 1.0}
+    folder.write_result({"steps": 40, "provenance": PROVENANCE, **numbers})
     assert run.state() == "finished"
 
 
@@ -72,7 +73,7 @@ def test_another_run_in_its_place_is_named(
     recipe = get_recipe("plain20").changed(change)
     folder = RunFolder(tmp_path / "plain20-s0")
     folder.path.mkdir()
-    folder.write_meta(json.loads(json.dumps({"recipe": recipe.to_dict(), "seed": seed})))
+    folder.write_meta(whole_meta(recipe, seed=seed))
     (run, _) = plan(FIGURE1, tmp_path)
     with pytest.raises(UserError, match=rf"plain20-s0 holds a run with {named}, but .* --runs"):
         run.state()

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor
 
 from deepres.cli.runs import open_run
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
@@ -59,10 +59,12 @@ def call(options: argparse.Namespace) -> int:
             "provenance": provenance(execution.device),
         },
     }
-    save_weights(out, classifier, result)
-    print(
-        f"test error {before:.2f} % before, {after.error_pct:.2f} % with BN averages over "
-        f"{seen:,} images"
-    )
-    print(f"weights: {out}")
+    try:
+        save_weights(out, classifier, result)
+    finally:
+        show(
+            f"test error {before:.2f} % before, {after.error_pct:.2f} % with BN averages over "
+            f"{seen:,} images"
+        )
+    show(f"weights: {out}")
     return 0

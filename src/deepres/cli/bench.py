@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 
 from deepres.cli.options.bench import PHOTOGRAPHS_ON_CPU, PROFILES
-from deepres.cli.terminal import print_table, say
+from deepres.cli.terminal import print_table, say, show
 from deepres.errors import UserError
 from deepres.evaluation.scores import VIEWS_AT_ONCE
 from deepres.files import write_json
@@ -41,18 +41,26 @@ def call(options: argparse.Namespace) -> int:
     timing = Timing(options.device, options.threads, options.turns, options.turn_seconds)
     speeds = []
     for work in works:
-        trace = PROFILES / f"{work.network}-{work.kind}.json" if options.profile else None
+        trace = _trace(work) if options.profile else None
         speeds.append(measure_alone(work, timing, trace))
-        if trace:
-            _print_costs(work, speeds[-1], trace)
-    _print_speeds(works, speeds, device, options)
+    try:
+        if options.json:
+            entries = [_entry(work, speed) for work, speed in zip(works, speeds, strict=True)]
+            by = limited_by(device, DTYPES[options.precision])
+            about = {"provenance": provenance(device), "limited_by": by}
+            write_json(options.json, {**about, "measured": entries})
+    finally:
+        for work, speed in zip(works, speeds, strict=True):
+            if options.profile:
+                _print_costs(work, speed)
+        _print_speeds(works, speeds, device, options)
     if options.json:
-        entries = [_entry(work, speed) for work, speed in zip(works, speeds, strict=True)]
-        by = limited_by(device, DTYPES[options.precision])
-        about = {"provenance": provenance(device), "limited_by": by}
-        write_json(options.json, {**about, "measured": entries})
-        print(f"numbers: {options.json}")
+        show(f"numbers: {options.json}")
     return 0
+
+
+def _trace(work: Work) -> Path:
+    return PROFILES / f"{work.network}-{work.kind}.json"
 
 
 def _works(name: str, options: argparse.Namespace, device: torch.device) -> list[Work]:
@@ -111,14 +119,14 @@ def _print_speeds(
     )
 
 
-def _print_costs(work: Work, speed: Speed, trace: Path) -> None:
+def _print_costs(work: Work, speed: Speed) -> None:
     rows = [
         [cost.name, f"{cost.calls:,.0f}", f"{1e3 * cost.seconds:,.2f}", f"{100 * cost.share:.1f} %"]
         for cost in speed.costs
     ]
     title = f"{work.network}, {work.kind}, a batch of {work.batch}"
     print_table(title, ["costliest", "times", "ms", "share"], rows)
-    print(f"trace: {trace}\n")
+    show(f"trace: {_trace(work)}\n")
 
 
 def _middle_and_ends(numbers: list[float], digits: int) -> tuple[str, str]:

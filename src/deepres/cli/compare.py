@@ -1,8 +1,11 @@
 """deepres compare: runs against each other."""
 
 import argparse
+from pathlib import Path
 
+from deepres.cli.terminal import show
 from deepres.errors import UserError
+from deepres.files import check_ours
 from deepres.report.comparison import comparison, recipe_differences, result_differences
 from deepres.report.pictures import PICTURES, save_picture
 from deepres.report.render import as_text
@@ -13,10 +16,17 @@ def call(options: argparse.Namespace) -> int:
     """Print the differences in recipe and result, and draw the curves."""
     if len(options.runs) < 2:
         raise UserError(f"compare takes two runs or more, got only {options.runs[0]}")
-    if options.out.suffix.lower() not in PICTURES:
-        raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {options.out}")
+    out = options.out or Path("compare.png")
+    if out.suffix.lower() not in PICTURES:
+        raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {out}")
+    if not options.out:
+        check_ours(out)
     runs = [read_run(path) for path in options.runs]
-    for table in (recipe_differences(runs), result_differences(runs)):
-        print(as_text(table))
-    print(f"curves: {save_picture(comparison(runs), options.out)}")
+    figure, picture = comparison(runs), None
+    try:
+        picture = save_picture(figure, out)
+    finally:
+        for table in (recipe_differences(runs), result_differences(runs)):
+            show(as_text(table))
+    show(f"curves: {picture}")
     return 0

@@ -12,7 +12,7 @@ from deepres.cli.detection import (
     read_run,
     scales_for,
 )
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
@@ -62,19 +62,26 @@ def call(options: argparse.Namespace) -> int:
             "the files to the benchmark's server"
         )
     tests = Tests(options.runs, detectors, data, execution)
+    improvements, found = improvements_of(options, detectors[0]), None
     if options.ablation:
         rows = tests.ablation(scales_for(detectors[0]))
     else:
-        improvements = improvements_of(options, detectors[0])
         title, found, scores = tests.run(list(range(len(detectors))), improvements)
         rows = [(title, scores)]
-        if leader:
-            if options.save_results:
-                print(f"results: {found.write(options.save_results, official_split(name))}")
-            if data.annotated:
-                _leave_evidence(options.runs[0], found, detectors, improvements)
-    if leader and data.annotated:
-        print_precisions(f"{len(data):,} images of {data.name}", rows)
+    if not leader:
+        return 0
+    written: list[str] = []
+    try:
+        if found and options.save_results:
+            results = found.write(options.save_results, official_split(name))
+            written.append(f"results: {results}")
+        if found and data.annotated:
+            written += _leave_evidence(options.runs[0], found, detectors, improvements)
+    finally:  # whether it can be written or not: the numbers are what took the time
+        if data.annotated:
+            print_precisions(f"{len(data):,} images of {data.name}", rows)
+        for line in written:
+            show(line)
     return 0
 
 
@@ -155,19 +162,19 @@ class Tests:
 
 def _leave_evidence(
     run: Path, found: "DetectionResults", detectors: "list[Detector]", improvements: "Improvements"
-) -> None:
-    """Write the curves and pictures of a test beside the run, if it is one."""
+) -> list[str]:
+    """Write the curves and pictures of a test beside the run, if it is one; return what to say."""
     from deepres.evaluation.detection.artifacts import write_curves, write_pictures
     from deepres.evaluation.detection.average_precision import AveragePrecision
 
     folder = weights_file(run).parent
     if read_run(run) is None or not os.access(folder, os.W_OK):
-        return
+        return []
     # COCO's program takes minutes, and leaves no curve at one overlap.
     result = None if found.rule == "coco" else found.result()
     if isinstance(result, AveragePrecision):
         write_curves(folder, result)
-    print(f"pictures: {write_pictures(folder, detectors, found.data, improvements)}")
+    return [f"pictures: {write_pictures(folder, detectors, found.data, improvements)}"]
 
 
 def _score_file(options: argparse.Namespace) -> int:

@@ -1,11 +1,17 @@
 """deepres detect predict: what a trained detector finds in image files."""
 
 import argparse
+import dataclasses
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from PIL import Image
+
 from deepres.cli.detection import improvements_of
-from deepres.cli.terminal import print_table, say
+from deepres.cli.terminal import print_table, say, show
 from deepres.data.images import open_image
 from deepres.errors import UserError
 from deepres.files import atomic_write
@@ -13,6 +19,9 @@ from deepres.runtime import make_repeatable, resolve_device
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.data.detection.records import Detections
+
+MOST_PIXELS = 25_000_000
+"""Of an image that a detector is given."""
 
 
 def call(options: argparse.Namespace) -> int:
@@ -40,6 +49,7 @@ def call(options: argparse.Namespace) -> int:
             say(f"deepres: {error}")
             unreadable += 1
             continue
+        size, image = image.size, shrunk(image)
         (found,) = detect([detector], [as_tensor(image)], improvements)
         found = at_least(found, options.min_score)
         names = [detector.classes[label - 1] for label in found.labels.tolist()]
@@ -47,14 +57,17 @@ def call(options: argparse.Namespace) -> int:
         picture = draw_detections(
             image, found.boxes, names, found.scores, found.masks, detector.classes
         )
+        if size != image.size:
+            say(f"{path} is large: objects are found and drawn on {image.width}×{image.height}")
+            found = in_pixels_of(size, image.size, found)
         with atomic_write(place.with_name(f"{place.name}.png")) as file:
             picture.save(file, "PNG")
         described = {
             "image": str(path),
-            "width": image.width,
-            "height": image.height,
+            "width": size[0],
+            "height": size[1],
             "detector": str(options.weights),
-            "objects": as_json(found, names),
+            "objects": as_json(found, names, size),
         }
         with atomic_write(place.with_name(f"{place.name}.json")) as file:
             file.write(json.dumps(described, indent=1).encode() + b"\n")
@@ -64,12 +77,31 @@ def call(options: argparse.Namespace) -> int:
                 names, found.scores.tolist(), found.boxes.tolist(), strict=True
             )
         ]
-        print(f"{path}: {len(rows)} found, drawn in {place}.png")
+        show(f"{path}: {len(rows)} found, drawn in {place}.png")
         if rows:
             print_table("", ["class", "score", "x1", "y1", "x2", "y2"], rows)
     if unreadable:
         raise UserError(f"{unreadable} of {len(options.images)} files could not be read")
     return 0
+
+
+def shrunk(image: Image.Image) -> Image.Image:
+    """Return an image of ``MOST_PIXELS`` at most, each the mean of a square of the image's own.
+
+    Detectors scale to 600 pixels or so; the pixels of a photograph of 200 million as floating-point
+    numbers would take gigabytes before.
+    """
+    factor = math.ceil(math.sqrt(image.width * image.height / MOST_PIXELS))
+    return image.reduce(factor) if factor > 1 else image
+
+
+def in_pixels_of(
+    size: tuple[int, int], shrunk_to: tuple[int, int], found: "Detections"
+) -> "Detections":
+    """Return what was found on an image that was shrunk with boxes in the pixels of the whole."""
+    across, down = size[0] / shrunk_to[0], size[1] / shrunk_to[1]
+    scales = torch.tensor([across, down, across, down])
+    return dataclasses.replace(found, boxes=found.boxes * scales)
 
 
 def at_least(found: "Detections", score: float) -> "Detections":
@@ -81,8 +113,11 @@ def at_least(found: "Detections", score: float) -> "Detections":
     return Detections(found.boxes[kept], found.scores[kept], found.labels[kept], masks)
 
 
-def as_json(found: "Detections", names: list[str]) -> list[dict[str, Any]]:
-    """Return detections as JSON has them: boxes in pixels, masks as COCO's run lengths."""
+def as_json(found: "Detections", names: list[str], size: tuple[int, int]) -> list[dict[str, Any]]:
+    """Return detections as JSON has them: boxes in pixels, masks as COCO's run lengths.
+
+    Masks are those of an image of ``size``, (width, height), or of a shrunk one.
+    """
     objects: list[dict[str, Any]] = [
         {"class": name, "score": score, "box": box}
         for name, score, box in zip(names, found.scores.tolist(), found.boxes.tolist(), strict=True)
@@ -91,6 +126,9 @@ def as_json(found: "Detections", names: list[str]) -> list[dict[str, Any]]:
         from deepres.evaluation.detection.coco import compressed
 
         for each, mask in zip(objects, found.masks, strict=True):
+            if mask.shape != (size[1], size[0]):
+                large = Image.fromarray(mask.numpy()).resize(size, Image.Resampling.NEAREST)
+                mask = torch.from_numpy(np.array(large))
             each["mask"] = compressed(mask)
     return objects
 

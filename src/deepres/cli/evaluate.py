@@ -3,9 +3,12 @@
 import argparse
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say
+import torch
+
+from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say, show
 from deepres.cli.training import execution_of
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
@@ -14,6 +17,7 @@ from deepres.errors import UserError
 from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.score_files import save_scores, submission_ids, write_submission
 from deepres.evaluation.scores import Scores, average
+from deepres.files import check_ours
 from deepres.models import Classifier, load_model
 from deepres.models.weights import WEIGHTS, weights_file
 from deepres.pretrained import find_weights
@@ -22,6 +26,8 @@ from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder, comes_with_deepres
 
+CONFUSION = "confusion.png"
+"""In a run's folder, where the name is ours."""
 CLASSES_SHOWN = 20
 """With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
 
@@ -37,6 +43,9 @@ def call(options: argparse.Namespace) -> int:
     members, errors, ids = [], [], []
     named: dict[tuple[str, ...], Path] = {}
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]
+    beside = options.picture or _default_picture(paths)
+    if beside and not options.picture and beside.name != CONFUSION:
+        check_ours(beside)
     for weights, subject in zip(paths, options.subjects, strict=True):
         classifier = load_model(weights, execution.device)
         named.setdefault(classifier.classes, subject)
@@ -70,21 +79,15 @@ def call(options: argparse.Namespace) -> int:
         say(f"classes are matched in order: {which} have other names for them")
     if len(members) > 1:
         errors.append([f"ensemble of {len(members)}", *_errors(scores)])
-    path = options.picture or _default_picture(paths)
-    _report(options, path, classifier.classes, scores, errors, source)
-    if options.save_scores:
-        save_scores(
-            options.save_scores,
-            scores,
-            classes=list(classifier.classes),
-            views=options.views,
-            weights=[file_digest(weights_file(path), "sha256") for path in paths],
-            provenance=json.dumps(provenance(execution.device)),
-        )
-        print(f"scores: {options.save_scores}")
-    if options.submission:
-        write_submission(options.submission, scores, ids)
-        print(f"submission: {options.submission}")
+    written: list[str] = []
+    found = (classifier.classes, scores, errors[-1][1], source, ids)
+    try:
+        for line in _write(options, paths, *found, execution.device):
+            written.append(line)
+    finally:  # whether it can be written or not: the numbers are what took the time
+        _print(options.views, classifier.classes, scores, errors, source)
+        for line in written:
+            show(line)
     return 0
 
 
@@ -106,7 +109,7 @@ def _test_images(
             "give --data"
         )
     data = data or str(IMAGENET_FOLDER)
-    images, classes = open_test_images(Path(data))
+    images, classes = open_test_images(Path(data), say)
     if len(classes) not in (0, len(classifier.classes)):
         raise UserError(
             f"{data} has {len(classes)} classes, but {weights} has {len(classifier.classes)}"
@@ -127,35 +130,60 @@ def _errors(scores: Scores) -> list[str]:
     return [f"{scores.error_pct(1):.2f}", f"{scores.error_pct(5):.2f}"]
 
 
-def _report(
+def _write(
     options: argparse.Namespace,
-    path: Path | None,
+    paths: list[Path],
+    classes: tuple[str, ...],
+    scores: Scores,
+    error_pct: str,
+    source: str,
+    ids: list[int],
+    device: torch.device,
+) -> Iterator[str]:
+    """Write what was asked for and draw the confusion matrix; yield a line on each."""
+    path = options.picture or _default_picture(paths)
+    if scores.known and path and len(classes) <= CLASSES_SHOWN:
+        counts, title = scores.confusion().tolist(), f"{source}: {error_pct} % error"
+        yield f"confusion matrix: {confusion_matrix(counts, classes, title, path)}"
+    elif options.picture:
+        why = "without known classes there is no confusion matrix"
+        if scores.known:
+            why = f"of more than {CLASSES_SHOWN} classes no matrix is drawn"
+        say(f"no {path}: {why}")
+    if options.save_scores:
+        save_scores(
+            options.save_scores,
+            scores,
+            classes=list(classes),
+            views=options.views,
+            weights=[file_digest(weights_file(path), "sha256") for path in paths],
+            provenance=json.dumps(provenance(device)),
+        )
+        yield f"scores: {options.save_scores}"
+    if options.submission:
+        write_submission(options.submission, scores, ids)
+        yield f"submission: {options.submission}"
+
+
+def _print(
+    views: str,
     classes: tuple[str, ...],
     scores: Scores,
     errors: list[list[str]],
     source: str,
 ) -> None:
-    """Print and draw what was found."""
-    print_table("", [f"{options.views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
+    """Print what was found."""
+    print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
     if not scores.known:
-        if options.picture:
-            say(f"no {options.picture}: without known classes there is no confusion matrix")
-    else:
-        confusion = scores.confusion()
-        own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
-        order = list(range(len(own_errors)))
-        if len(order) > CLASSES_SHOWN:
-            order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
-        rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
-        worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
-        print_table(worst, ["class", "error (%)"], rows)
-        if len(classes) <= CLASSES_SHOWN and path:
-            picture = confusion_matrix(
-                confusion.tolist(), classes, f"{source}: {errors[-1][1]} % error", path
-            )
-            print(f"confusion matrix: {picture}")
-        elif options.picture:
-            say(f"no {options.picture}: of more than {CLASSES_SHOWN} classes no matrix is drawn")
+        return
+    confusion = scores.confusion()
+    own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
+    order = list(range(len(own_errors)))
+    if len(order) > CLASSES_SHOWN:
+        order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
+    rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
+    worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
+    print_table(worst, ["class", "error (%)"], rows)
 
 
 def _default_picture(weights: list[Path]) -> Path | None:
@@ -167,5 +195,5 @@ def _default_picture(weights: list[Path]) -> Path | None:
         return Path(f"{file.parent.name}.confusion.png")
     folder = file.parent if os.access(file.parent, os.W_OK) else Path()
     if file.name == WEIGHTS and folder == file.parent:
-        return folder / "confusion.png"
-    return folder / f"{file.stem}.confusion.png"
+        return folder / CONFUSION
+    return folder / f"{file.stem}.{CONFUSION}"

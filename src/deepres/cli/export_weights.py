@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.errors import UserError, unknown_name
 from deepres.models.exchange import TARGETS, export_weights
 from deepres.models.exchange.exporting import SUFFIXES, Target
@@ -17,7 +17,7 @@ def call(options: argparse.Namespace) -> int:
     if out is None and weights != Path(subject):  # not beside what is kept for everybody's use
         out = Path(f"{Path(subject).name}{SUFFIXES.get(target, '')}")
     for file in export_weights(weights, target, out, say, force=options.force):
-        print(file)
+        show(str(file))
     return 0
 
 

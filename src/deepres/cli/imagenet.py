@@ -2,8 +2,9 @@
 
 import argparse
 from pathlib import Path
+from shlex import quote
 
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.data.decoding import undecodable
 from deepres.data.imagenet import ILSVRC2012, SUFFIX, image_folders, verify_imagenet
 from deepres.data.imagenet_archives import prepare_imagenet
@@ -19,6 +20,11 @@ def call_prepare(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("deepres: stopped; the same command goes on from here")
         return 130
+    if not options.md5:
+        say(
+            "what the images hold was not compared with anything: --md5 compares the archives with "
+            "their official checksums, and verify --decode decodes every image"
+        )
     return _report(options.dir, decode=False)
 
 
@@ -38,10 +44,10 @@ def _report(folder: Path, decode: bool) -> int:
         raise UserError(
             f"{folder} is not ImageNet as it should be, for the {reasons} above; delete the "
             "folders of classes that are damaged or incomplete, then run: "
-            f"deepres data imagenet prepare SOURCE --dir {folder}"
+            f"deepres data imagenet prepare SOURCE --dir {quote(str(folder))}"
         )
     test = f", {ILSVRC2012.test:,} test" if (folder / "test").is_dir() else ""
-    print(
+    show(
         f"ImageNet is complete in {folder}: {ILSVRC2012.train:,} training, {ILSVRC2012.val:,} "
         f"validation{test} images, {ILSVRC2012.classes:,} classes"
         + ("; all can be decoded" if decode else "")

@@ -2,8 +2,9 @@
 
 import argparse
 from pathlib import Path
+from shlex import quote
 
-from deepres.cli.terminal import say
+from deepres.cli.terminal import say, show
 from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.files import check_free
@@ -37,5 +38,5 @@ def call(options: argparse.Namespace) -> int:
     origin = {"source": options.source, "file": file.name, "sha256": checksum}
     save_weights(out, classifier, {"imported": origin})
     load_model(out)
-    print(f"{options.model} in {out}; classify by: deepres predict {out} IMAGE")
+    show(f"{options.model} in {out}; classify by: deepres predict {quote(str(out))} IMAGE")
     return 0

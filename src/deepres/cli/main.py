@@ -23,12 +23,15 @@ from deepres.cli.options import (
     signals,
     train,
 )
+from deepres.cli.streams import OutputLost, drop_output, prepare_streams
 from deepres.errors import UserError
 from deepres.provenance import installed_version
 
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130, 143 or 129 stopped by
-Ctrl-C, SIGTERM or SIGHUP (a run's state is saved)"""
+Ctrl-C, SIGTERM or SIGHUP (a run's state is saved); 141 nobody reads what is printed any more"""
+PIPE_CLOSED = 141
+"""As a shell reports SIGPIPE."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,6 +44,21 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
+    prepare_streams()
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be told
+    except OutputLost as lost:
+        drop_output()
+        if isinstance(lost.__cause__, BrokenPipeError):  # as by ``deepres … | head -1``
+            return PIPE_CLOSED
+        print(f"deepres: cannot write standard output: {lost}", file=sys.stderr)
+        return UserError.exit_status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = Parser(
         prog="deepres",
         description="The networks, training and results of the ResNet paper (He et al. 2015).",

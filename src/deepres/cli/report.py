@@ -2,9 +2,12 @@
 
 import argparse
 import webbrowser
+from html import escape
 from pathlib import Path
 
+from deepres.cli.terminal import say, show
 from deepres.errors import UserError
+from deepres.files import check_ours
 from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
 from deepres.report.pictures import svg_text
@@ -20,15 +23,22 @@ RUNS = Path("runs")
 
 def call(options: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
-    if options.out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"--out is the page's name and must end in .html, got {options.out}")
+    out = options.out or Path("report.html")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--out is the page's name and must end in .html, got {out}")
+    if not options.out:
+        check_ours(out)
     folders = _folders(options.runs)
-    runs = find_runs(folders)
+    left_out: list[str] = []
+    runs = find_runs(folders, left_out.append)
+    untrained = find_untrained(folders, left_out.append)
+    for why in left_out:
+        say(f"left out: {why}")
     finished = sum(run.result is not None for run in runs)
     sections = [_section(artefact, runs) for artefact in ARTEFACTS]
     sections += _benchmarks(options.benchmarks)
-    page = write_page(options.out, runs, sections, find_untrained(folders))
-    print(f"report on {len(runs)} runs, {finished} of them finished: {page}")
+    page = write_page(out, runs, sections, untrained, left_out)
+    show(f"report on {len(runs)} runs, {finished} of them finished: {page}")
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser to be found; open {page} yourself")
     return 0
@@ -36,8 +46,12 @@ def call(options: argparse.Namespace) -> int:
 
 def _section(artefact: Artefact, runs: list[Run]) -> Section:
     """Draw a table or figure of the paper, from all runs that have a part in it."""
-    drawn = draw(artefact.name, runs)
-    html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+    try:
+        drawn = draw(artefact.name, runs)
+        html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+    except UserError as error:  # the others need not wait
+        say(f"{artefact.title} is left out: {error}")
+        html = f"<p>{escape(str(error))}</p>"
     return Section(artefact.name, f"{artefact.title}: {artefact.shows}", html)
 
 

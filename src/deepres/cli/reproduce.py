@@ -6,7 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepres.cli.terminal import open_data, say
+from deepres.cli.terminal import open_data, say, show
 from deepres.cli.training import execution_of
 from deepres.distributed import is_leader
 from deepres.errors import UserError
@@ -47,7 +47,7 @@ def call(options: argparse.Namespace) -> int:
     label = artefacts[0].name if len(artefacts) == 1 else "reproduce"
     runs = planned(artefacts)
     if is_leader() and (left := [run for run in runs if run.state() != "finished"]):
-        seconds = time_left(left, find_runs([options.runs]), execution.device)
+        seconds = time_left(left, find_runs([options.runs], say), execution.device)
         say(f"to train: {len(left)} of {len(runs)} runs, about {in_words(sum(seconds.values()))}")
     try:
         execute_plan(label, runs, data, execution)
@@ -59,7 +59,7 @@ def call(options: argparse.Namespace) -> int:
     for artefact in artefacts:
         ensembles = []
         if artefact.by_hand:
-            own = find_runs([options.runs])
+            own = find_runs([options.runs], say)
         else:
             own = [read_run(run.folder) for run in planned([artefact])]
         if artefact.name == "table5":
@@ -101,7 +101,9 @@ def possible(
 
 
 def _save(artefact: Artefact, drawn: "Table | Figure", folder: Path) -> None:
-    if isinstance(drawn, Table):
-        print(as_text(drawn))
-    files = save(drawn, artefact.name, folder)
-    print(f"{artefact.name}: {' '.join(map(str, files))}")
+    try:
+        files = save(drawn, artefact.name, folder)
+    finally:
+        if isinstance(drawn, Table):
+            show(as_text(drawn))
+    show(f"{artefact.name}: {' '.join(map(str, files))}")

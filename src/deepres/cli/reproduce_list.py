@@ -65,7 +65,7 @@ def show_times(
 
     how = "by some steps of each network" if measure else "by multiply-adds"
     say(f"estimating {how} how long the rest would take here")
-    seconds = time_left(unfinished.values(), find_runs([folder]), device, measure)
+    seconds = time_left(unfinished.values(), find_runs([folder], say), device, measure)
     rows = []
     for artefact, needed in planned.items():
         if rest := [seconds[run.folder] for run in needed if run.folder in seconds]:

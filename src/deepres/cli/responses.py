@@ -8,7 +8,9 @@ from deepres.cli.terminal import print_table, say
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.report.runs import RESPONSES
-from deepres.reproduction.measure import measure_responses
+from deepres.reproduction.measure import measure_responses, note_responses
+
+COLUMNS = ["std of responses", "3×3 layers", "first", "last", "mean", "smallest", "largest"]
 
 
 def call(options: argparse.Namespace) -> int:
@@ -17,14 +19,17 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--images must be at least 1, got {options.images}")
     execution = execution_of(options).alone()
     rows = []
-    for path in options.runs:
-        run = open_run(path, options.data, execution.device)
-        say(f"measuring {path} on test images of {run.data.source}")
-        found = measure_responses(run, execution, images=options.images)
-        std = found.std
-        numbers = (std[0], std[-1], mean(std), min(std), max(std))
-        cells = [str(len(std)), *(f"{number:.3f}" for number in numbers)]
-        rows.append([str(path / RESPONSES), *cells])
-    columns = ["std of responses", "3×3 layers", "first", "last", "mean", "smallest", "largest"]
-    print_table("", columns, rows)
+    try:
+        for path in options.runs:
+            run = open_run(path, options.data, execution.device)
+            say(f"measuring {path} on test images of {run.data.source}")
+            found = measure_responses(run, execution, images=options.images)
+            std = found.std
+            numbers = (std[0], std[-1], mean(std), min(std), max(std))
+            cells = [str(len(std)), *(f"{number:.3f}" for number in numbers)]
+            rows.append([str(path / RESPONSES), *cells])
+            note_responses(run, found, execution.device)
+    finally:  # whether it can be written or not: the numbers are what took the time
+        if rows:
+            print_table("", COLUMNS, rows)
     return 0

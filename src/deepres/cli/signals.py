@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from deepres.cli.runs import open_run
-from deepres.cli.terminal import open_data, print_table, say
+from deepres.cli.terminal import open_data, print_table, say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.signals import RULE, Signals, measure_signals
@@ -17,6 +18,8 @@ from deepres.run_folder import RunFolder
 from deepres.training.data_source import make_data_source
 from deepres.training.step import initial_network
 
+COLUMNS = ["", "file", "3×3 layers", "smallest std", "largest", "smallest gradient", "largest"]
+
 
 def call(options: argparse.Namespace) -> int:
     """Measure each network, write a file about it, and print a table and the verdicts."""
@@ -24,22 +27,29 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--images must be at least 2 for BN, got {options.images}")
     execution = execution_of(options).alone()
     rows, verdicts = [], []
-    for subject in options.subjects:
-        signals, file = measure(subject, options, execution)
-        passed = (signals.forward_std, signals.gradient_norm)
-        numbers = [f"{number:.3g}" for way in passed for number in (min(way), max(way))]
-        rows.append([subject, str(file), str(len(signals.layers)), *numbers])
-        verdicts.append(f"{subject}: {signals.verdict}")
-    columns = ["", "file", "3×3 layers", "smallest std", "largest", "smallest gradient", "largest"]
-    print_table("", columns, rows, text_columns=2)
-    print("\n".join([*verdicts, f"({RULE})"]))
+    try:
+        for subject in options.subjects:
+            signals, file, content = measure(subject, options, execution)
+            passed = (signals.forward_std, signals.gradient_norm)
+            numbers = [f"{number:.3g}" for way in passed for number in (min(way), max(way))]
+            rows.append([subject, str(file), str(len(signals.layers)), *numbers])
+            verdicts.append(f"{subject}: {signals.verdict}")
+            write_json(file, content)
+    finally:  # whether it can be written or not: the numbers are what took the time
+        if rows:
+            print_table("", COLUMNS, rows, text_columns=2)
+            show("\n".join([*verdicts, f"({RULE})"]))
     return 0
 
 
 def measure(
     subject: str, options: argparse.Namespace, execution: Execution
-) -> tuple[Signals, Path]:
-    """Measure one network on the first batch of its training; return the file written, too."""
+) -> tuple[Signals, Path, dict[str, Any]]:
+    """Measure one network on the first batch of its training.
+
+    Returns:
+        What was found, and a file to write with its content.
+    """
     path = Path(subject)
     of_run = RunFolder(path).recipe.exists() or len(path.parts) > 1
     run = open_run(path, options.data, execution.device) if of_run else None
@@ -60,22 +70,19 @@ def measure(
     name = f"signals-{path.name}.json" if of_run else f"signals-{subject}-s{options.seed}.json"
     beside = path / SIGNALS if of_run else Path("runs") / name
     file = options.out / name if options.out else beside
-    write_json(
-        file,
-        {
-            "model": recipe.model,
-            "steps": recipe.steps if of_run else 0,
-            "seed": seed,
-            "layers": signals.layers,
-            "forward_std": signals.forward_std,
-            "gradient_norm": signals.gradient_norm,
-            "vanish": signals.vanish,
-            "explode": signals.explode,
-            "verdict": signals.verdict,
-            "rule": RULE,
-            "images": len(images),
-            "data": f"{len(images):,} training images of {data.source}",
-            "provenance": provenance(execution.device),
-        },
-    )
-    return signals, file
+    content = {
+        "model": recipe.model,
+        "steps": recipe.steps if of_run else 0,
+        "seed": seed,
+        "layers": signals.layers,
+        "forward_std": signals.forward_std,
+        "gradient_norm": signals.gradient_norm,
+        "vanish": signals.vanish,
+        "explode": signals.explode,
+        "verdict": signals.verdict,
+        "rule": RULE,
+        "images": len(images),
+        "data": f"{len(images):,} training images of {data.source}",
+        "provenance": provenance(execution.device),
+    }
+    return signals, file, content

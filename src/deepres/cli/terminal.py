@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe
 from deepres.run_folder import length_in_words
+from deepres.visible import in_a_line, visible
 
 if TYPE_CHECKING:
     from deepres.data.cifar10 import Cifar10
@@ -29,15 +30,12 @@ def say(line: str) -> None:
     from deepres.distributed import is_leader
 
     if is_leader():
-        print(visible(line), file=sys.stderr, flush=True)
+        print(in_a_line(line), file=sys.stderr, flush=True)
 
 
-def visible(text: str) -> str:
-    """Return ``text`` with its control characters written out, as repr does; lines stay lines.
-
-    A file's or class's name may hold sequences that a terminal would obey.
-    """
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+def show(text: str) -> None:
+    """Print a result, to standard output."""
+    print(visible(text))
 
 
 def print_table(
@@ -45,15 +43,15 @@ def print_table(
 ) -> None:
     """Print a table to standard output: the first ``text_columns`` hold text, the rest numbers.
 
-    In a narrow terminal text folds; numbers never lose a digit.
+    In a narrow terminal text folds; numbers never lose a digit. In a pipe a row is a line.
     """
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    rows = [[visible(cell) for cell in row] for row in rows]
-    title = visible(title)
+    columns, title = [in_a_line(column) for column in columns], visible(title)
+    rows = [[in_a_line(cell) for cell in row] for row in rows]
     table = Table(
         title=Text(title),
         title_justify="left",
@@ -61,16 +59,17 @@ def print_table(
         pad_edge=False,
         padding=(0, 2, 0, 0),
     )
-    for i, column in enumerate(columns):
-        width = max(cell_len(text) for text in (column, *(row[i] for row in rows)))
+    widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
+    for i, (column, width) in enumerate(zip(columns, widths, strict=True)):
         if i < text_columns:
             table.add_column(column, overflow="fold", min_width=min(width, LEAST_TEXT))
         else:
             table.add_column(column, justify="right", no_wrap=True, min_width=width)
     for row in rows:
         table.add_row(*map(Text, row))
-    # In a pipe there is no width to fit into.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    whole = max(sum(widths) + 2 * len(widths), cell_len(title))
+    shown = sys.stdout.isatty()  # FORCE_COLOR, too, leaves a pipe plain text
+    console = Console(highlight=False, force_terminal=shown, width=None if shown else whole)
     console.print(table, crop=False)
 
 
@@ -94,7 +93,7 @@ def open_data(name: str | None, kind: str = CifarRecipe.kind) -> "Cifar10 | Imag
     from deepres.data.folder import open_image_folder
 
     if kind != CifarRecipe.kind:
-        return open_image_folder(Path(name) if name else IMAGENET_FOLDER)
+        return open_image_folder(Path(name) if name else IMAGENET_FOLDER, say)
     if name == "sample":
         return load_sample()
     if name is None and not all((DATA_FOLDER / file).exists() for file in MD5):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deepres.cli.terminal import length, say
+from deepres.cli.terminal import length, say, show
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.execution import Execution
@@ -89,9 +89,9 @@ def say_outcomes(
     if not is_leader():
         return 0
     for folder, result in zip(folders, results, strict=True):
-        print(f"{summary(result)}, {length(result)}, {result['data']}, seed {result['seed']}")
+        show(f"{summary(result)}, {length(result)}, {result['data']}, seed {result['seed']}")
         print("".join(f"{remark}\n" for remark in remarks(result)), end="")
         if result["deviations"]:
-            print(f"not the paper's: {describe(result['deviations'])}")
-        print(f"curves: {learning_curves(RunFolder(folder))}")
+            show(f"not the paper's: {describe(result['deviations'])}")
+        show(f"curves: {learning_curves(RunFolder(folder))}")
     return 0

@@ -1,10 +1,14 @@
 """§3.4 on single images: scaling by the shorter side, crops, and the colour augmentation."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from deepres.data.images import BadImage
 
 # The principal components of ImageNet's RGB pixels in [0, 1]: eigenvalues, and eigenvectors as
 # columns. Krizhevsky et al. (2012, §4.1) print no numbers; these are fb.resnet.torch's.
@@ -23,9 +27,22 @@ def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return width, height
 
 
+MOST_SCALED = 1 << 24
+"""Pixels of a scaled image, 640×26,214 of one: more of a strip would take all memory."""
+
+
 def scale(image: Image.Image, short_side: int) -> Image.Image:
-    """Scale ``image`` so that its shorter side has so many pixels."""
+    """Scale ``image`` so that its shorter side has so many pixels.
+
+    Raises:
+        BadImage: it is so long that it would have more than ``MOST_SCALED`` pixels.
+    """
     size = scaled_size(image.size, short_side)
+    if size[0] * size[1] > MOST_SCALED:
+        raise BadImage(
+            f"too long to be seen whole: {image.width}×{image.height} pixels, scaled to a shorter "
+            f"side of {short_side} {size[0]:,}×{size[1]:,}; cut it"
+        )
     return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
 
 
@@ -59,14 +76,37 @@ def crop_of_scaled(
     Returns:
         (crop, crop, 3).
     """
-    width, height = scaled_size(image.size, short_side)
-    x, y = crop_corner((width, height), top, left, crop)
-    across, down = image.width / width, image.height / height
-    box = (x * across, y * down, (x + crop) * across, (y + crop) * down)
-    square = image.resize((crop, crop), Image.Resampling.BILINEAR, box=box)
+    size = scaled_size(image.size, short_side)
+    square = _square(image, size, *crop_corner(size, top, left, crop), crop)
     if mirror:  # here and not by numpy, which takes five times as long over 3-byte pixels
         square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(square)
+
+
+def crops_of_scaled(
+    image: Image.Image, short_side: int, corners: Sequence[tuple[int, int]], crop: int
+) -> NDArray[np.uint8]:
+    """Scale an image and cut squares out of it, whose corners (x, y) are given in pixels.
+
+    Of a strip, which scaled would be huge, only the squares' pixels are computed.
+
+    Returns:
+        (len(corners), crop, crop, 3).
+    """
+    size = scaled_size(image.size, short_side)
+    if size[0] * size[1] > MOST_SCALED:
+        squares = [np.asarray(_square(image, size, x, y, crop)) for x, y in corners]
+    else:
+        pixels = np.asarray(scale(image, short_side))
+        squares = [pixels[y : y + crop, x : x + crop] for x, y in corners]
+    return np.stack(squares)
+
+
+def _square(image: Image.Image, size: tuple[int, int], x: int, y: int, crop: int) -> Image.Image:
+    """Return the square at (x, y) of an image scaled to ``size``, and compute nothing else."""
+    across, down = image.width / size[0], image.height / size[1]
+    box = (x * across, y * down, (x + crop) * across, (y + crop) * down)
+    return image.resize((crop, crop), Image.Resampling.BILINEAR, box=box)
 
 
 def colour_shifts(draws: Tensor, std: float) -> Tensor:

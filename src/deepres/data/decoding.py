@@ -78,9 +78,11 @@ def _failures(folder: Path, names: list[str]) -> tuple[int, list[str]]:
 
 
 def _problem(path: Path) -> str | None:
+    if not path.is_file():
+        return f"{path} is no regular file"
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")  # some official files have odd EXIF data
+        # Some official files have odd EXIF data.
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             image.load()
     except UnidentifiedImageError:
         return f"{path} is not an image that can be read"

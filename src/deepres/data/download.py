@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from deepres.errors import UserError, cannot_write
+from deepres.files import not_through_links
 from deepres.progress import Progress
 
 ATTEMPTS = 4
@@ -92,7 +93,7 @@ def _fetch_rest(url: str, part: Path) -> None:
 
 def _open(path: Path, mode: Literal["ab", "wb"]) -> BinaryIO:
     try:
-        return path.open(mode, buffering=0)
+        return open(path, mode, buffering=0, opener=not_through_links)
     except OSError as error:
         raise cannot_write(path, error) from error
 

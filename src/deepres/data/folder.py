@@ -1,17 +1,19 @@
 """Images in folders: ImageNet, Tiny-ImageNet, or a user's own classes."""
 
 import hashlib
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from deepres.data.images import modification_times, open_image
+from deepres.data.listing import ENDINGS as ENDINGS
+from deepres.data.listing import Listing, check_no_loop, some
 from deepres.data.text_lists import check_unique_lines, read_lines
 from deepres.errors import UserError
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+Say = Callable[[str], None]
 UNKNOWN = -1
 """The label of an image whose class is not known."""
 
@@ -84,11 +86,15 @@ class ImageFolder:
         return {"image_files": modification_times([*self.train.paths(), *self.test.paths()])}
 
 
-def open_image_folder(folder: Path) -> ImageFolder:
+def open_image_folder(folder: Path, say: Say = print) -> ImageFolder:
     """List the images of ``folder``: ``train/<class>/…`` and ``val/<class>/…``.
 
     Images may lie at any depth below their class. Tiny-ImageNet's own layout of ``val`` is
     understood too: ``images/``, with the classes in ``val_annotations.txt``.
+
+    Args:
+        folder: holds both.
+        say: receives a line on what is passed over, and on classes without images.
 
     Raises:
         UserError: a folder is missing or empty, or the two do not have the same classes.
@@ -102,11 +108,11 @@ def open_image_folder(folder: Path) -> ImageFolder:
     classes = _folders(folder / "train")
     if not classes:
         raise UserError(f"{folder / 'train'} has no folders; expected one for each class")
-    train = _classified(folder / "train", classes)
-    return ImageFolder(train, _val(folder / "val", classes), classes, str(folder.resolve()))
+    train = _classified(folder / "train", classes, say)
+    return ImageFolder(train, _val(folder / "val", classes, say), classes, str(folder.resolve()))
 
 
-def open_test_images(folder: Path) -> tuple[ImageFiles, tuple[str, ...]]:
+def open_test_images(folder: Path, say: Say = print) -> tuple[ImageFiles, tuple[str, ...]]:
     """List the images to test on, and their classes: those in ``val`` if there is one.
 
     Without folders for classes, all images are of unknown class, and no classes are returned.
@@ -119,17 +125,19 @@ def open_test_images(folder: Path) -> tuple[ImageFiles, tuple[str, ...]]:
     if (folder / "val").is_dir():
         if (folder / "train").is_dir():
             classes = _folders(folder / "train")
-            return _val(folder / "val", classes), classes
+            return _val(folder / "val", classes, say), classes
         folder = folder / "val"
     if classes := _folders(folder):
-        return _classified(folder, classes), classes
-    names = _images_below(folder)
+        return _classified(folder, classes, say), classes
+    listing = Listing()
+    names = listing.images_below(folder)
+    listing.tell(folder, say)
     if not names:
         raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)})")
     return ImageFiles(folder, names, (UNKNOWN,) * len(names)), ()
 
 
-def _val(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
+def _val(folder: Path, classes: tuple[str, ...], say: Say) -> ImageFiles:
     annotations = folder / "val_annotations.txt"
     if annotations.is_file():
         return _tiny_imagenet_val(annotations, classes)
@@ -140,36 +148,32 @@ def _val(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
             f"{folder.parent}: train and val must have the same classes, but {odd[0]} is only in "
             f"{where} ({len(odd)} such classes)"
         )
-    return _classified(folder, classes)
+    return _classified(folder, classes, say)
 
 
 def _folders(folder: Path) -> tuple[str, ...]:
     entries = (entry.name for entry in folder.iterdir() if entry.is_dir())
-    return tuple(sorted(name for name in entries if not name.startswith(".")))
+    names = tuple(sorted(name for name in entries if not name.startswith(".")))
+    for name in names:
+        check_no_loop(folder / name, ())
+    return names
 
 
-def _classified(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
+def _classified(folder: Path, classes: tuple[str, ...], say: Say) -> ImageFiles:
+    listing = Listing()
     names: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = [f"{name}/{below}" for below in _images_below(folder / name)]
+        found = [f"{name}/{below}" for below in listing.images_below(folder / name)]
         names += found
         labels += [label] * len(found)
+    listing.tell(folder, say)
     if not names:
         raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)})")
+    there = set(labels)
+    if empty := [name for label, name in enumerate(classes) if label not in there]:
+        say(f"{folder}: {len(empty):,} of {len(classes):,} classes have no images: {some(empty)}")
     return ImageFiles(folder, tuple(names), tuple(labels))
-
-
-def _images_below(folder: Path) -> tuple[str, ...]:
-    """Paths of all image files at any depth, sorted; what they hold is not looked at."""
-    found = []
-    for path, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(path).relative_to(folder)
-        for file in files:
-            if file.lower().endswith(ENDINGS) and not file.startswith("."):
-                found.append((below / file).as_posix())
-    return tuple(sorted(found))
 
 
 def _tiny_imagenet_val(annotations: Path, classes: tuple[str, ...]) -> ImageFiles:

@@ -12,11 +12,13 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import IO
 
 from deepres.data.imagenet import ILSVRC2012, Counts, save_classes
 from deepres.data.imagenet_devkit import DEVKIT_ARCHIVE, Devkit, read_devkit
 from deepres.errors import UserError, cannot_write
+from deepres.files import not_through_links
 from deepres.progress import Progress
 
 TRAIN_ARCHIVE = "ILSVRC2012_img_train.tar"
@@ -28,6 +30,8 @@ MD5 = {
     DEVKIT_ARCHIVE: "fa75699e90414af021442c21a62c3abf",
 }
 VAL_NAME = re.compile(r"ILSVRC2012_val_([0-9]{8})\.JPEG")
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG")
+"""Of JPEGs; one official file is a PNG."""
 TEST_NAME = re.compile(r"ILSVRC2012_test_[0-9]{8}\.JPEG")
 
 Say = Callable[[str], None]
@@ -87,7 +91,7 @@ def _check_sources(source: Path, folder: Path, say: Say) -> None:
         if (source / part).is_dir():
             raise UserError(
                 f"{source} has no {name} but a folder {part}; images that are unpacked already "
-                f"are prepared where they are, by --dir {source}"
+                f"are prepared where they are, by --dir {quote(str(source))}"
             )
         missing.append(name)
     if len(missing) == 2:
@@ -139,7 +143,7 @@ def _unpack_val(archive: Path, val: Path, devkit: Devkit, say: Say) -> None:
         for i, (name, member) in enumerate(_images(tar, VAL_NAME, archive, say), start=1):
             place = devkit.val_wnid(int(name[1]))
             if place in missing:
-                _copy(tar, member, _part(val, place) / name[0])
+                _copy(tar, member, _part(val, place) / name[0], say)
             bar.update(i)
     _finish(val, missing)
 
@@ -151,7 +155,7 @@ def _unpack_test(archive: Path, folder: Path, total: int, say: Say) -> None:
     _make(part)
     with _opened(archive) as tar, Progress("unpack test", total) as bar:
         for i, (name, member) in enumerate(_images(tar, TEST_NAME, archive, say), start=1):
-            _copy(tar, member, part / name[0])
+            _copy(tar, member, part / name[0], say)
             bar.update(i)
     _finish(folder, ["test"])
 
@@ -186,7 +190,7 @@ def _unpack_class(
     with file, tarfile.open(fileobj=file, mode="r:") as images:
         image_name = re.compile(rf"{wnid}_[0-9]+\.JPEG")
         for name, image in _images(images, image_name, Path(member.name), say):
-            _copy(images, image, part / name[0])
+            _copy(images, image, part / name[0], say)
         # Its end is known from outside, so that it may lack the mark.
         _check_end(images, file, mark_required=False)
     _finish(train, [wnid])
@@ -237,17 +241,32 @@ def _images(
         )
 
 
-def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Write a member's content to ``path``, unless an earlier call did."""
+def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path, say: Say) -> None:
+    """Write a member's content to ``path``, unless an earlier call did; say if it looks damaged.
+
+    A tar has no checksum of what its members hold. What can be seen is how an image begins, and
+    what lies behind it: zeros, up to the next block.
+    """
     if path.exists() and path.stat().st_size == member.size:
         return
     content = tar.extractfile(member)
     assert content is not None  # a regular file
     image = content.read()
+    behind = -member.size % tarfile.BLOCKSIZE
+    if not image.startswith(BEGINNINGS) or _behind(tar, member, behind).strip(b"\0"):
+        say(f"{member.name} looks damaged; compare the archives by --md5")
     try:
-        path.write_bytes(image)
+        with open(path, "wb", opener=not_through_links) as file:
+            file.write(image)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _behind(tar: tarfile.TarFile, member: tarfile.TarInfo, count: int) -> bytes:
+    """Return the ``count`` bytes behind a member's content."""
+    assert tar.fileobj is not None  # it is open
+    tar.fileobj.seek(member.offset_data + member.size)
+    return tar.fileobj.read(count)
 
 
 def _part(folder: Path, name: str) -> Path:
@@ -255,6 +274,9 @@ def _part(folder: Path, name: str) -> Path:
 
 
 def _make(folder: Path) -> None:
+    """Make a folder to unpack into; what an earlier call has made is gone on with."""
+    if folder.is_symlink():
+        raise UserError(f"{folder} is a link, and nothing of ours; remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,6 +15,8 @@ from deepres.errors import UserError
 
 DEVKIT_ARCHIVE = "ILSVRC2012_devkit_t12.tar.gz"
 META = "data/meta.mat"
+MOST_UNPACKED = 64_000_000
+"""Bytes; the official kit has a tenth of that."""
 GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 
 
@@ -64,6 +66,9 @@ def _read_files(archive: Path) -> dict[str, bytes]:
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
+                if member.offset_data + member.size > MOST_UNPACKED:  # before it is unpacked
+                    size = f"it unpacks to more than {MOST_UNPACKED / 1e6:.0f} MB"
+                    raise _not_official(archive, size)
                 name = "/".join(PurePosixPath(member.name).parts[-2:])
                 if name in (META, GROUND_TRUTH) and member.isreg():
                     content = tar.extractfile(member)

@@ -2,19 +2,27 @@
 
 import errno
 import hashlib
+import os
+import re
 import time
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from deepres.errors import UserError
 
 OF_THE_SYSTEM = (errno.EIO, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE)
 """Errors of a file system, which say nothing about a file."""
+LIMIT = "DEEPRES_MAX_PIXELS"
+"""The environment variable that sets the most pixels of an image; Pillow's limit is 179 million."""
+if os.environ.get(LIMIT, "").isdecimal():
+    Image.MAX_IMAGE_PIXELS = max(1, int(os.environ[LIMIT]) // 2)  # twice that is an error
 
 
 class BadImage(UserError):
@@ -31,7 +39,8 @@ def open_image(path: Path | str, content: BinaryIO | None = None) -> Image.Image
         content: what to read instead, where ``path`` is but a name.
 
     Raises:
-        BadImage: the file is missing, cut, or no image of whole-numbered pixels.
+        BadImage: the file is missing, cut, of too many pixels, or no image of
+            whole-numbered pixels.
         OSError: the system refused to read it; that says nothing about the image.
     """
     with naming_bad_files(path), Image.open(content or path) as image:
@@ -49,12 +58,23 @@ def open_image(path: Path | str, content: BinaryIO | None = None) -> Image.Image
 def naming_bad_files(path: Path | str) -> Iterator[None]:
     """Turn whatever Pillow raises on a bad file into one line that names it.
 
+    What it only warns of, as of EXIF data, is nobody's concern.
+
     Raises:
-        BadImage: the file is missing, damaged or no image.
+        BadImage: the file is missing, damaged, too large or no image.
         OSError: the system refused to read it; that says nothing about the image.
     """
+    if isinstance(path, Path) and not path.is_file() and path.exists():  # a pipe may never end
+        raise BadImage(f"{path}: damaged or unreadable image (it is no regular file)")
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except Image.DecompressionBombError as error:
+        raise BadImage(
+            f"{path}: too large: {_pixels(error)} are more than the "
+            f"{2 * (Image.MAX_IMAGE_PIXELS or 0):,} that are read; shrink it, or raise the limit "
+            f"by the environment variable {LIMIT}"
+        ) from error
     except FileNotFoundError as error:
         raise BadImage(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
@@ -67,14 +87,35 @@ def naming_bad_files(path: Path | str) -> Iterator[None]:
         raise BadImage(f"{path}: damaged or unreadable image ({error})") from error
 
 
+def _pixels(error: Image.DecompressionBombError) -> str:
+    """Return how many pixels Pillow found too many; it says so in words alone."""
+    count = re.search(r"\d+", str(error))
+    return f"{int(count[0]):,} pixels" if count else "its pixels"
+
+
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Bring 16-bit greyscale to 8 bits; Pillow's own conversion would cut all values above 255."""
+    """Bring greyscale of more bits to 8; Pillow's own conversion would cut all values above 255."""
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
-    if image.mode.startswith("I"):
-        levels = np.clip(np.asarray(image) / 257, 0, 255).round()
-        return Image.fromarray(levels.astype(np.uint8))
-    return image
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    levels = values if _holds_bytes(image, values) else (values / 257).round()
+    grey = Image.fromarray(levels.astype(np.uint8))
+    if (clear := image.info.get("transparency")) is not None:
+        alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+        return Image.merge("LA", (grey, alpha))
+    return grey
+
+
+def _holds_bytes(image: Image.Image, values: NDArray[np.integer[Any]]) -> bool:
+    """Tell whether greyscale in 32 bits, which does not say its range, goes to 255 or to 65535."""
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise ValueError(
+            f"pixels from {low} to {high} have no fixed range; save it in 8 or 16 bits"
+        )
+    return image.mode == "I" and image.format != "PPM" and high <= 255
 
 
 def modification_times(paths: Iterable[Path]) -> str:

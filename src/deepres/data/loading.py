@@ -1,5 +1,6 @@
 """Images decoded side by side in worker processes, in an order that is known beforehand."""
 
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -16,6 +17,7 @@ from deepres.data.views import View, one_crop
 from deepres.data.workers import start_worker, worker_context
 from deepres.distributed import ALONE, World
 from deepres.execution import Execution
+from deepres.visible import visible
 
 T = TypeVar("T")
 
@@ -138,7 +140,11 @@ class ViewedImages(Dataset[Viewed]):
             except BadImage as error:
                 bad.append(str(error))
                 continue
-            rows.append(self._view(image, self._crop, self._short_side))
+            try:
+                rows.append(self._view(image, self._crop, self._short_side))
+            except BadImage as error:
+                bad.append(f"{self._images.names[i]}: {error}")
+                continue
             indices.append(i)
         views = [torch.from_numpy(np.stack(sizes)) for sizes in zip(*rows, strict=True)]
         return Viewed(torch.tensor(indices, dtype=torch.int64), views, bad)
@@ -152,7 +158,7 @@ class CentreCrops:
         crop: the crop's side in pixels.
         short_side: of the scaled image, in pixels.
         execution: where batches are wanted, and by how many processes they are decoded.
-        skip_bad: leave images out that cannot be decoded, instead of stopping there.
+        skip_bad: leave images out that cannot be decoded, and name them, instead of stopping there.
     """
 
     def __init__(
@@ -166,12 +172,20 @@ class CentreCrops:
     ) -> None:
         self._images, self._crop, self._short_side = images, crop, short_side
         self._execution, self._skip_bad = execution, skip_bad
+        self._named: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def batches(self, batch_size: int, world: World = ALONE) -> Generator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, batch_size: int, world: World = ALONE, *, name_bad: bool = True
+    ) -> Generator[tuple[Tensor, Tensor]]:
         """Yield this process's images (B, 3, crop, crop) uint8 and labels (B,); each goes to one.
+
+        Args:
+            batch_size: how many images at a time.
+            world: the processes that share them.
+            name_bad: say, once, which are left out.
 
         Raises:
             BadImage: a file cannot be decoded, and such are not to be skipped.
@@ -183,6 +197,10 @@ class CentreCrops:
             for indices, views, bad in stream:
                 if bad and not self._skip_bad:
                     raise BadImage(bad[0])
+                for line in bad if name_bad else ():
+                    if line not in self._named:  # they are tested many times
+                        self._named.add(line)
+                        print(visible(f"left out: {line}"), file=sys.stderr, flush=True)
                 if views:
                     images = views[0][:, 0].to(device, non_blocking=True)  # (B, H, W, 3)
                     labels = torch.tensor([int(self._images.labels[i]) for i in indices])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepres.data.crops import scale
+from deepres.data.crops import crops_of_scaled, scale, scaled_size
 
 Pixels = NDArray[np.uint8]
 View = Callable[[Image.Image, int, int], list[Pixels]]
@@ -19,7 +19,8 @@ SCALES = (224, 256, 384, 480, 640)
 
 def one_crop(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     """Cut the centre out: one view."""
-    return [_centre(np.asarray(scale(image, short_side)), crop)[None]]
+    centre = _centre(scaled_size(image.size, short_side), crop)
+    return [crops_of_scaled(image, short_side, [centre], crop)]
 
 
 def ten_crop(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
@@ -28,9 +29,15 @@ def ten_crop(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     The shorter side is at least 256 for crops of 224, and in proportion, so that there is a border
     to crop from: crops of 288 come from 329 pixels where 303 are given, and from 352 where 352 are.
     """
-    pixels = np.asarray(scale(image, max(short_side, _in_proportion(256, crop))))
+    short_side = max(short_side, _in_proportion(256, crop))
+    width, height = scaled_size(image.size, short_side)
+    ends = [(x, y) for y in (0, height - crop) for x in (0, width - crop)]
+    five = [*ends, _centre((width, height), crop)]
     # The mirror image's centre is not the mirrored centre where the border is odd.
-    return [np.stack([*_five(pixels, crop), *_five(pixels[:, ::-1], crop)])]
+    mirrored = [(width - crop - x, y) for x, y in five]
+    views = crops_of_scaled(image, short_side, five + mirrored, crop)
+    views[5:] = views[5:, :, ::-1]
+    return [views]
 
 
 def multi_scale(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
@@ -46,15 +53,10 @@ def _in_proportion(side: int, crop: int) -> int:
     return round(side * crop / 224)
 
 
-def _centre(pixels: Pixels, crop: int) -> Pixels:
-    top, left = (round((side - crop) / 2) for side in pixels.shape[:2])
-    return pixels[top : top + crop, left : left + crop]
-
-
-def _five(pixels: Pixels, crop: int) -> list[Pixels]:
-    ends = slice(None, crop), slice(-crop, None)
-    corners = [pixels[rows, columns] for rows in ends for columns in ends]
-    return [*corners, _centre(pixels, crop)]
+def _centre(size: tuple[int, int], crop: int) -> tuple[int, int]:
+    """Return where (x, y) the square in the middle of an image of ``size`` begins."""
+    width, height = size
+    return round((width - crop) / 2), round((height - crop) / 2)
 
 
 def _mirrored(pixels: Pixels) -> Pixels:

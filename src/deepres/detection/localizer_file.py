@@ -8,17 +8,20 @@ import torch
 from deepres.detection.localization import Localizer, PerClassRPN
 from deepres.errors import UserError
 from deepres.models.create import create_model
-from deepres.models.weights import (
+from deepres.models.weight_checks import (
+    ARCHITECTURE,
     INPUT_MEAN,
     INPUT_STD,
-    LOCALIZER,
+    building_from,
     check_fit,
-    read_weights,
+    check_notes,
     take_preparation,
-    weights_file,
-    write_weights,
 )
+from deepres.models.weights import LOCALIZER, read_weights, weights_file, write_weights
 from deepres.recipes.localization import LocalizationRecipe
+
+NOTED = {"architecture": ARCHITECTURE, "recipe": dict, "classes": [str]}
+"""Of a localizer's tensors."""
 
 
 def build_localizer(
@@ -97,14 +100,16 @@ def load_localizer(
     if LOCALIZER not in meta:
         raise UserError(f"{file} is no localization network; train one: deepres localize train")
     described = meta[LOCALIZER]
+    check_notes(described, NOTED, file)
     mean, std = take_preparation(tensors, file)
-    localizer = build_localizer(
-        described["architecture"],
-        LocalizationRecipe.from_dict(described["recipe"]),
-        tuple(described["classes"]),
-        mean,
-        std,
-    )
+    with building_from(file):
+        localizer = build_localizer(
+            described["architecture"],
+            LocalizationRecipe.from_dict(described["recipe"]),
+            tuple(described["classes"]),
+            mean,
+            std,
+        )
     check_fit(localizer.network.state_dict(), tensors, file)
     localizer.network.load_state_dict(tensors)
     return localizer.eval().to(device).to(memory_format=torch.channels_last), meta

@@ -10,17 +10,20 @@ from torch import Tensor
 from deepres.detection.faster_rcnn import Detector
 from deepres.errors import UserError
 from deepres.models import create_model
-from deepres.models.weights import (
-    DETECTOR,
+from deepres.models.weight_checks import (
+    ARCHITECTURE,
     INPUT_MEAN,
     INPUT_STD,
+    building_from,
     check_fit,
-    read_weights,
+    check_notes,
     take_preparation,
-    weights_file,
-    write_weights,
 )
+from deepres.models.weights import DETECTOR, read_weights, weights_file, write_weights
 from deepres.recipes.detector import DetectorSettings
+
+NOTED = {"architecture": ARCHITECTURE, "settings": dict, "classes": [str]}
+"""Of a detector's tensors."""
 
 
 def save_detector(path: Path, detector: Detector, meta: dict[str, Any]) -> None:
@@ -72,14 +75,13 @@ def restored(tensors: dict[str, Tensor], meta: dict[str, Any], file: Path) -> De
         UserError: they do not fit each other.
     """
     described = meta[DETECTOR]
+    check_notes(described, NOTED, file)
     mean, std = take_preparation(tensors, file)
-    settings = DetectorSettings.from_dict(described["settings"])
-    try:
+    with building_from(file):
+        settings = DetectorSettings.from_dict(described["settings"])
         with torch.device("meta"):
             network = create_model(**described["architecture"])
-    except TypeError as error:
-        raise UserError(f"{file} was written by another version of deepres: {error}") from error
-    detector = Detector(network, mean, std, described["classes"], settings)
+        detector = Detector(network, mean, std, described["classes"], settings)
     check_fit(detector.state_dict(), tensors, file)
     detector.load_state_dict(tensors, assign=True)
     return detector

@@ -23,6 +23,8 @@ NAMES = (
     *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
     *("highway19", "highway32"),
 )
+MOST_LAYERS = 10_000
+"""Eight times the paper's deepest; more are built for minutes, and trained by nobody."""
 DRAWING = {"kaiming_uniform_", "normal_", "uniform_", "fill_", "zero_"}
 """What sets weights, of ``torch.nn.init`` and of tensors."""
 
@@ -63,9 +65,11 @@ def create_model(
     """
     if num_classes is not None and num_classes < 1:
         raise UserError(f"num_classes must be at least 1, got {num_classes}")
-    match = re.fullmatch(r"(plain|resnet|vgg|highway)([1-9]\d*)(-cifar|-bottleneck)?", name)
+    match = re.fullmatch(r"(plain|resnet|vgg|highway)([1-9][0-9]{0,6})(-cifar|-bottleneck)?", name)
     if not match:
         raise unknown_name("network", name, NAMES)
+    if int(match[2]) > MOST_LAYERS:
+        raise UserError(f"{name} is too deep: networks have {MOST_LAYERS:,} layers at most")
     kind, depth, suffix = match[1], int(match[2]), match[3]
     _check_option("shortcut", shortcut, ("A", "B", "C"))
     _check_option("stride_on", stride_on, get_args(StrideOn))

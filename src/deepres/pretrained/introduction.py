@@ -7,7 +7,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from deepres.errors import UserError
-from deepres.models.weights import INPUT_MEAN, INPUT_STD, METADATA, weights_file
+from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD
+from deepres.models.weights import METADATA, weights_file
 from deepres.run_folder import RunFolder, length_in_words
 
 STRIDES = {

@@ -1,6 +1,7 @@
 """The commands that bring about the runs and measurements that a claim of the paper needs."""
 
 from collections.abc import Sequence
+from shlex import quote
 
 from deepres.report.claim import Claim
 from deepres.report.detection_tables import UNTESTED, detection_command
@@ -38,7 +39,7 @@ def commands_for(claim: Claim, runs: Sequence[Run]) -> list[str]:
     ]
     commands += _train([network for network in missing if network not in detectors])
     folders = [
-        f"{papers[name].path.parent.name}/{papers[name].name}"
+        quote(f"{papers[name].path.parent.name}/{papers[name].name}")
         if name in papers
         else f"runs/{name}-s*"
         for name in claim.networks

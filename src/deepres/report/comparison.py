@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from deepres.errors import UserError
 from deepres.report.curves import BOLD, THIN, Curve, Styles, curve_label, draw_curve, set_axes
-from deepres.report.pictures import new_figure, nth_look
+from deepres.report.pictures import as_label, new_figure, nth_look
 from deepres.report.render import Table
 from deepres.report.runs import OUTCOMES, Run
+from deepres.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ def comparison(runs: Sequence[Run]) -> "Figure":
         return _detectors(runs)
     figure = new_figure(7, 4.8 + 0.2 * len(runs))
     axes = figure.add_subplot()
-    for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
+    for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         name = label if run.model in label else f"{label}, {run.model}"
         curve = Curve(name, nth_look(i), [run])
         styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
@@ -51,7 +52,7 @@ def comparison(runs: Sequence[Run]) -> "Figure":
 def _detectors(runs: Sequence[Run]) -> "Figure":
     figure = new_figure(7, 6.5 + 0.2 * len(runs))
     losses, precisions = figure.subplots(2, 1, sharex=True)
-    for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
+    for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         color, marker = nth_look(i)
         losses.plot(*run.curve("train", "loss"), color=color, **THIN)
         line = BOLD | {"color": color, "marker": marker}
@@ -99,8 +100,8 @@ def _number(run: Run, key: str, form: Callable[[Any], str]) -> str:
 
 def labels(runs: Sequence[Run]) -> list[str]:
     """Return the names of the runs' folders, or their paths where names are not enough."""
-    names = [run.path.resolve().name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    names = [visible(run.path.resolve().name) for run in runs]
+    return names if len(set(names)) == len(names) else [visible(str(run.path)) for run in runs]
 
 
 def _differing(fields: Sequence[Mapping[str, Any]]) -> list[list[str]]:

@@ -20,16 +20,27 @@ WIDTH = 1600
 
 
 def evidence(run: Run) -> str:
-    """Return the tests of a run as a table, its curves and its pictures, as HTML; or nothing."""
+    """Return the tests of a run as a table, its curves and its pictures, as HTML; or nothing.
+
+    Of a picture or curves that are damaged it says so.
+    """
     parts = []
     if tests := run.side_file(EVALUATIONS):
         parts.append(as_html(_tests(tests)))
     if curves := run.side_file(PR_CURVES):
-        caption = "Precision against recall, and the average precision in %, of each class."
-        parts.append(figure_html(svg_text(precision_recall(curves)), caption))
-    if (run.path / DETECTIONS).exists():
-        picture = _picture(run, f"Objects found by {run.label}")
-        parts.append(figure_html(picture, "Test images: what was annotated, and what was found."))
+        if any(len(each["recall"]) != len(each["precision"]) for each in curves.values()):
+            parts.append(f"<p>{PR_CURVES} is damaged: test the detector again.</p>")
+        else:
+            caption = "Precision against recall, and the average precision in %, of each class."
+            parts.append(figure_html(svg_text(precision_recall(curves)), caption))
+    if (run.path / DETECTIONS).is_file():
+        try:
+            picture = _picture(run, f"Objects found by {run.label}")
+        except Exception:  # a damaged file can fail anywhere in a decoder
+            parts.append(f"<p>{DETECTIONS} is damaged: test the detector again.</p>")
+        else:
+            caption = "Test images: what was annotated, and what was found."
+            parts.append(figure_html(picture, caption))
     return "\n".join(parts)
 
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepres.report.pictures import BLACK, BLUE, LOOKS, ORANGE, SKY, VERMILLION, new_figure
+from deepres.report.pictures import (
+    BLACK,
+    BLUE,
+    LOOKS,
+    ORANGE,
+    SKY,
+    VERMILLION,
+    as_label,
+    new_figure,
+)
 from deepres.report.runs import PRECISIONS, Run
 
 if TYPE_CHECKING:
@@ -74,7 +83,7 @@ def precision_recall(curves: Mapping[str, Curve]) -> "Figure":
         recall, precision = (_thinned(curve[key]) for key in ("recall", "precision"))
         axes.plot(recall, precision, color=BLUE, linewidth=1.2)
         axes.fill_between(recall, precision, color=BLUE, alpha=0.12, linewidth=0)
-        axes.set_title(f"{name}  {curve['ap_pct']:.1f}", fontsize=8)
+        axes.set_title(f"{as_label(name)}  {curve['ap_pct']:.1f}", fontsize=8)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         axes.set_xticks([0, 0.5, 1], ["0", ".5", "1"], fontsize=7)

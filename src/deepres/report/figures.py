@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepres.report.detection_figures import detection_curves
-from deepres.report.pictures import BLUE, VERMILLION, new_figure, save_picture
+from deepres.report.pictures import BLUE, VERMILLION, as_label, new_figure, save_picture
 from deepres.report.runs import Run, read_run
 from deepres.run_folder import RunFolder, length_in_words
 
@@ -31,7 +31,7 @@ def learning_curves(folder: RunFolder) -> Path:
     length = length_in_words(run.steps, run.meta["recipe"]["scaled_from"])
     if deviations := run.meta["deviations"]:
         length += "\n" + textwrap.fill(f"not the paper's: {describe(deviations)}", 76)
-    title = f"{run.model} on {run.meta['data']['source']}\n{length}"
+    title = as_label(f"{run.model} on {run.meta['data']['source']}\n{length}")
     figure.axes[0].set_title(title, fontsize=11)
     return save_picture(figure, run.path / "curves.png")
 
@@ -75,11 +75,12 @@ def confusion_matrix(
     figure = new_figure(size, size)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
+    names = [as_label(name) for name in classes]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(as_label(title), fontsize=11)
     for (row, column), count in np.ndenumerate(matrix):
         color = "white" if share[row, column] > 0.5 else "black"
         axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from deepres.errors import UserError
 from deepres.report.comparisons import SMALLEST, Measure
 from deepres.report.detection_runs import tests_of
 from deepres.report.published import VALIDATION_IMAGES
@@ -81,7 +80,7 @@ def early_training_error(run: Run) -> float | None:
 def response(run: Run) -> float | None:
     """Return the mean over layers of the standard deviation of their responses."""
     stds = _layers(run, RESPONSES, "std")
-    return statistics.fmean(stds) if stds else None
+    return statistics.fmean(stds) if stds and all(map(math.isfinite, stds)) else None
 
 
 def forward_signal(run: Run) -> float | None:
@@ -145,13 +144,6 @@ def _share(extreme: Callable[[list[float]], float], of: list[float], reference: 
 def _layers(run: Run, file: str, key: str) -> list[float]:
     """Return a finished run's numbers by layer from a side file; none if it has no such file."""
     content: Any = run.side_file(file) if run.result else None
-    if content is None:
-        return []
-    try:
-        if content.get("steps", run.steps) != run.steps:  # measured before the run was extended
-            return []
-        return [float(value) for value in content[key]]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{run.path / file} does not hold a list of numbers as {key!r}; measure it again"
-        ) from error
+    if content is None or content.get("steps", run.steps) != run.steps:
+        return []  # not measured, or before the run was extended
+    return [math.nan if value is None else value for value in content[key]]

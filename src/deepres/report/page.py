@@ -23,6 +23,7 @@ from deepres.report.render import as_html
 from deepres.report.runs import Run, computed, title
 from deepres.report.summary import STANDINGS, JudgedClaim, described, summary_line
 from deepres.report.tables import table6_in_short
+from deepres.visible import visible
 
 SIGNS: dict[Verdict, str] = {
     **{"holds": "✓", "does not hold": "✗", "undecided": "≈", "no run yet": "–"}
@@ -44,16 +45,20 @@ def write_page(
     runs: Iterable[Run],
     sections: Sequence[Section] = (),
     untrained: Iterable[Run] = (),
+    left_out: Sequence[str] = (),
 ) -> Path:
     """Write the report on ``runs`` into ``path``, whole or not at all."""
-    page = render_page(runs, sections, untrained)
+    page = render_page(runs, sections, untrained, left_out)
     with atomic_write(path) as file:
         file.write(page.encode())
     return path
 
 
 def render_page(
-    runs: Iterable[Run], sections: Sequence[Section] = (), untrained: Iterable[Run] = ()
+    runs: Iterable[Run],
+    sections: Sequence[Section] = (),
+    untrained: Iterable[Run] = (),
+    left_out: Sequence[str] = (),
 ) -> str:
     """Return the report on ``runs`` as HTML; the same runs give the same page.
 
@@ -61,6 +66,7 @@ def render_page(
         runs: finished or not. What lies in two folders is shown once.
         sections: tables and figures, in the order of the page.
         untrained: networks whose signals were measured at initialisation.
+        left_out: why runs that there are could not be read, a line each.
     """
     given = list(runs)
     groups = comparable(given)
@@ -84,8 +90,9 @@ def render_page(
         "p_value": _p_value,
     }
     environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
-    return environment.get_template("page.html.jinja").render(
+    page = environment.get_template("page.html.jinja").render(
         runs=shown,
+        left_out=left_out,
         copies=len(given) - len(shown),
         finished=[run for run in shown if run.result],
         papers=[run for run in shown if run.is_papers],
@@ -100,6 +107,7 @@ def render_page(
         evidence=[_evidence(run, f"evidence-{i}") for i, run in enumerate(shown, start=1)],
         recipes=[_recipe(run) for run in shown],
     )
+    return visible(page)
 
 
 def _place(run: Run) -> tuple[str, str, int, str, bool, str, int]:

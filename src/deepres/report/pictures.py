@@ -7,11 +7,13 @@ picture printed in grey can be read as well.
 import bisect
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from deepres.errors import UserError
-from deepres.files import atomic_write
+from deepres.files import MARK, atomic_write
+from deepres.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,6 +45,11 @@ def look_of(network: str) -> Look:
     """Return how a network's lines look: the same in all pictures, plain or residual."""
     depth = int(re.sub(r"\D", "", network) or 0)
     return LOOKS[bisect.bisect_left(DEPTHS, depth)]
+
+
+def as_label(text: str) -> str:
+    """Return a name from a file or of one as Matplotlib draws it as it is: no formula, no mark."""
+    return visible(text).replace("$", r"\$")
 
 
 def new_figure(
@@ -80,9 +87,15 @@ def _rendered(figure: "Figure", form: str) -> bytes:
     import matplotlib as mpl
 
     picture = io.BytesIO()
+    made_by = {"png": "Software", "svg": "Creator", "pdf": "Creator"}
     # Without these an SVG would hold random names and the time of day.
     dated = {"svg": "Date", "pdf": "CreationDate"}
-    metadata = {dated[form]: None} if form in dated else None
-    with mpl.rc_context({"svg.hashsalt": "deepres", "svg.fonttype": "none"}):
+    metadata: dict[str, str | None] = {made_by[form]: MARK.decode()}
+    metadata |= {dated[form]: None} if form in dated else {}
+    with (
+        mpl.rc_context({"svg.hashsalt": "deepres", "svg.fonttype": "none"}),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another alphabet
         figure.savefig(picture, format=form, dpi=150, metadata=metadata)
     return picture.getvalue()

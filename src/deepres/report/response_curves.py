@@ -67,9 +67,10 @@ def mean_std(runs: Sequence[Run]) -> Any:
     """
     measured = [run.side_file(RESPONSES) for run in runs]
     for run, each in zip(runs, measured, strict=True):
-        if each["layers"] != measured[0]["layers"] or len(each["std"]) != len(each["layers"]):
+        layers = each.get("layers", [])
+        if layers != measured[0].get("layers", []) or len(each["std"]) != len(layers):
             raise UserError(
                 f"{run.path / RESPONSES} does not name the layers that {runs[0].name} has; "
                 "measure both again"
             )
-    return np.mean([each["std"] for each in measured], 0)
+    return np.mean([np.array(each["std"], float) for each in measured], 0)

@@ -1,13 +1,18 @@
 """Runs as reports see them: read from run folders, whole or still under way."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deepres.files import read_json
-from deepres.run_folder import Event, RunFolder
+from deepres.errors import UserError
+from deepres.files import read_json, strict
+from deepres.json_shape import misfit
+from deepres.run_contents import SIDE_FILES, checked, misfit_of_evaluations
+from deepres.run_folder import EVALUATIONS, Event, RunFolder
+from deepres.visible import visible, visible_json
 
 PAPERS_DATA = {
     **{"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"},
@@ -30,6 +35,8 @@ ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resne
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {"detection": "detector", "localization": "localizer"}
 """What a network becomes part of, by kind of recipe."""
+KINDS = ("cifar10", "imagenet", *PARTS)
+"""Of recipes."""
 PRECISIONS = {
     **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
     **{"mask_map_50_pct": "masks' mAP@.5", "mask_map_pct": "masks' mAP@[.5, .95]"},
@@ -41,6 +48,8 @@ OUTCOMES = {
 }
 """The final numbers that result.json may hold, in words."""
 RESPONSES, SIGNALS = "responses.json", "signals.json"
+NETWORK = re.compile(r"[a-z]+\d{1,6}[\w-]{0,40}", re.ASCII)
+"""How networks are called."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +64,13 @@ class Run:
     """The content of result.json; None: the run is not finished."""
     altered: tuple[str, ...] = ()
     """The names of its files that are not as the training wrote them."""
+    side_files: Mapping[str, Any] = field(default_factory=dict)
+    """The contents of the JSON files that studies left beside it, by name."""
 
     @property
     def name(self) -> str:
         """Its folder's name."""
-        return self.path.name
+        return visible(self.path.name)
 
     @property
     def model(self) -> str:
@@ -188,31 +199,59 @@ class Run:
 
     def curve(self, split: str, key: str = "error_pct") -> tuple[list[int], list[float]]:
         """Return steps and values of what was logged of ``split`` (train, val or test)."""
-        points = [(e["step"], e[key]) for e in self.events if e["split"] == split and key in e]
+        events = [each for each in self.events if each["split"] == split]
+        points = [(e["step"], e[key]) for e in events if e.get(key) is not None]  # once infinite
         return [step for step, _ in points], [value for _, value in points]
 
     def side_file(self, name: str) -> Any:
         """Return the content of a JSON file that a study left beside the run, or None."""
-        path = self.path / name
-        return read_json(path) if path.exists() else None
+        return self.side_files.get(name)
 
 
 def read_run(path: Path) -> Run:
     """Read the run in the folder ``path``.
 
     Raises:
-        UserError: there is none, or a file of it is damaged.
+        UserError: there is none, or a file of it is damaged; it is named.
     """
     folder = RunFolder(path)
-    meta, altered = folder.read_meta_as_it_is(), tuple(folder.altered())
-    return Run(path, meta, folder.read_events(), folder.read_result(), altered)
+    meta, altered = visible_json(folder.read_meta_as_it_is()), tuple(folder.altered())
+    if not NETWORK.fullmatch(meta["recipe"]["model"]):
+        raise UserError(f"{folder.recipe} is of no network: {meta['recipe']['model']!r}")
+    if (kind := meta["recipe"]["kind"]) not in KINDS:
+        raise UserError(f"{folder.recipe} is of another version of deepres: its kind is {kind!r}")
+    events, result = visible_json(folder.read_events()), visible_json(folder.read_result())
+    shapes = {name: partial(misfit, shape=shape) for name, shape in SIDE_FILES.items()}
+    shapes[EVALUATIONS] = partial(misfit_of_evaluations, kind=kind)
+    side_files = {
+        name: visible_json(checked(path / name, strict(read_json(path / name)), shape))
+        for name, shape in shapes.items()
+        if (path / name).exists()
+    }
+    return Run(path, meta, events, result, altered, side_files)
 
 
-def find_runs(folders: Iterable[Path]) -> list[Run]:
-    """Read all runs that lie in ``folders``, sorted by name, then in the order of the folders."""
+def find_runs(folders: Iterable[Path], left_out: Callable[[str], None] | None = None) -> list[Run]:
+    """Read all runs that lie in ``folders``, sorted by name, then in the order of the folders.
+
+    Args:
+        folders: which hold run folders.
+        left_out: is told of each run that cannot be read, which is then left out; None: the first
+            such run ends the reading.
+
+    Raises:
+        UserError: as in ``read_run``, if nobody is to be told.
+    """
     recipes = (path for folder in folders for path in folder.glob("*/recipe.json"))
-    found = dict.fromkeys(path.parent.resolve() for path in recipes)
-    return sorted(map(read_run, found), key=lambda run: run.name)
+    runs = []
+    for path in dict.fromkeys(path.parent.resolve() for path in recipes):
+        try:
+            runs.append(read_run(path))
+        except UserError as error:
+            if left_out is None:
+                raise
+            left_out(str(error))
+    return sorted(runs, key=lambda run: run.name)
 
 
 def on_data(run: Run) -> str:

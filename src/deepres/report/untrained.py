@@ -1,15 +1,23 @@
 """Signals of networks at initialisation, which ``deepres signals`` measures without a run."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from deepres.errors import UserError
-from deepres.files import read_json
+from deepres.files import read_json, strict
+from deepres.json_shape import misfit
 from deepres.report.published import MULTIPLY_ADDS_G
 from deepres.report.runs import SIGNALS, Run
+from deepres.run_contents import META, SIDE_FILES
+from deepres.visible import visible_json
 
 AT_INITIALISATION = "at initialisation"
+UNTRAINED = {
+    **SIDE_FILES[SIGNALS],
+    **{"model": str, "steps": META["seed"], "seed": META["seed"]},
+    **{"data": str, "provenance": META["provenance"]},
+}
+"""What ``deepres signals`` writes, whether trained or not."""
 
 
 class Untrained(Run):
@@ -20,36 +28,47 @@ class Untrained(Run):
         """What sets it apart from the paper's, in words: other data."""
         return self.meta["data"]["source"] if self.has_foreign_data else ""
 
-    def side_file(self, name: str) -> Any:
-        """Return what was measured, which is the file that it is read from."""
-        return read_json(self.path) if name == SIGNALS else None
 
-
-def find_untrained(folders: Iterable[Path]) -> list[Run]:
+def find_untrained(
+    folders: Iterable[Path], left_out: Callable[[str], None] | None = None
+) -> list[Run]:
     """Read what lies in ``folders`` of networks at initialisation, sorted by name.
 
+    Args:
+        folders: which hold run folders.
+        left_out: is told of each file that is damaged, which is then left out; None: the first
+            such file ends the reading.
+
     Raises:
-        UserError: a file is damaged.
+        UserError: a file is damaged, and nobody is to be told.
     """
     files = {path.resolve() for folder in folders for path in folder.glob("signals-*.json")}
-    found = (_read(path) for path in sorted(files, key=lambda path: (path.name, path)))
-    return [run for run in found if run is not None]
+    runs = []
+    for path in sorted(files, key=lambda path: (path.name, path)):
+        try:
+            runs.append(_read(path))
+        except UserError as error:
+            if left_out is None:
+                raise
+            left_out(str(error))
+    return [run for run in runs if run is not None]
 
 
 def _read(path: Path) -> Run | None:
     """Return a file's network; None: it is of a trained one."""
-    content = read_json(path)
-    try:
-        if content["steps"]:
-            return None
-        kind = "imagenet" if content["model"] in MULTIPLY_ADDS_G else "cifar10"
-        recipe = {"model": content["model"], "kind": kind, "steps": 0, "scaled_from": None}
-        source = content["data"].split(" training images of ")[-1]
-        meta = {
-            **{"recipe": recipe, "deviations": {}, "seed": content["seed"]},
-            "data": {"source": source, "fingerprint": source},
-            "provenance": content["provenance"],
-        }
-    except (AttributeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} does not hold what deepres signals writes; remove it") from error
-    return Untrained(path, meta, [], {"steps": 0, "provenance": content["provenance"]})
+    content = strict(read_json(path))
+    if wrong := misfit(content, UNTRAINED):
+        raise UserError(f"{path} does not hold what deepres signals writes ({wrong}); remove it")
+    if content["steps"]:
+        return None
+    content = visible_json(content)
+    kind = "imagenet" if content["model"] in MULTIPLY_ADDS_G else "cifar10"
+    recipe = {"model": content["model"], "kind": kind, "steps": 0, "scaled_from": None}
+    source = content["data"].split(" training images of ")[-1]
+    meta = {
+        **{"recipe": recipe, "deviations": {}, "seed": content["seed"]},
+        "data": {"source": source, "fingerprint": source},
+        "provenance": content["provenance"],
+    }
+    result = {"steps": 0, "provenance": content["provenance"]}
+    return Untrained(path, meta, [], result, side_files={SIGNALS: content})

@@ -13,7 +13,7 @@ from deepres.models.create import build_empty
 from deepres.progress import Part, Progress
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe
 from deepres.report.runs import RESPONSES
-from deepres.reproduction.measure import measure_responses, score_run
+from deepres.reproduction.measure import measure_responses, note_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
 from deepres.training.classification import Classification
@@ -107,7 +107,7 @@ def _measure(run: PlannedRun, state: State, data: Data, execution: Execution) ->
     if run.responses and not measured and execution.world.leader:
         execution.say(f"measuring the responses of {run.folder}")
         finished = trained_run(run.folder, data, execution.device)
-        measure_responses(finished, execution)
+        note_responses(finished, measure_responses(finished, execution), execution.device)
 
 
 def work(recipe: ClassificationRecipe) -> float:

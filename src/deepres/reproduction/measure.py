@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
@@ -26,7 +28,7 @@ BATCH = 50  # every layer's responses to it are in memory at once
 def measure_responses(
     run: TrainedRun, execution: Execution, *, images: int = RESPONSE_IMAGES
 ) -> Responses:
-    """Measure how strongly a run's layers respond, and write it into its responses.json.
+    """Measure how strongly a run's layers respond.
 
     Args:
         run: it is not changed.
@@ -37,7 +39,11 @@ def measure_responses(
     source = run.data_source(execution, data=data)
     batches = (batch for batch, _ in source.test.batches(BATCH, ALONE))
     with execution.progress(run.recipe.model, len(data.test)) as bar:
-        found = layer_responses(run.classifier, batches, bar.update)
+        return layer_responses(run.classifier, batches, bar.update)
+
+
+def note_responses(run: TrainedRun, found: Responses, device: torch.device) -> None:
+    """Write what was ``found`` of a run on ``device`` into its responses.json."""
     write_json(
         run.path / RESPONSES,
         {
@@ -47,11 +53,10 @@ def measure_responses(
             "layers": found.layers,
             "std": found.std,
             "images": found.images,
-            "data": f"{found.images:,} test images of {data.source}",
-            "provenance": provenance(execution.device),
+            "data": f"{found.images:,} test images of {run.data.source}",
+            "provenance": provenance(device),
         },
     )
-    return found
 
 
 def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> Scores:

@@ -22,6 +22,7 @@ from deepres.training.data_source import make_data_source
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.step import initial_network, kernels, make_step, precision
 from deepres.training.task import Task, described, last_whole_window, of_split
+from deepres.visible import visible
 
 Data = Cifar10 | ImageFolder
 
@@ -130,7 +131,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         for line in dict.fromkeys(bad):
             if line not in self._named:
                 self._named.add(line)
-                print(f"left out: {line}", file=sys.stderr, flush=True)
+                print(visible(f"left out: {line}"), file=sys.stderr, flush=True)
 
     def log(self, step: int, window: Tensor) -> Event:
         """Return the window's loss and error, and end the warm-up if it is time (§4.2)."""

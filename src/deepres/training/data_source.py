@@ -135,7 +135,7 @@ def _folder_source(
 def _mean_image(images: CentreCrops, crop: int, world: World) -> Tensor:
     total = torch.zeros(3, crop, crop, dtype=torch.int64)
     count = torch.zeros((), dtype=torch.int64)
-    with closing(images.batches(100, world)) as batches:
+    with closing(images.batches(100, world, name_bad=False)) as batches:
         for batch, labels in batches:
             total += batch.sum(0, dtype=torch.int64).cpu()  # exact
             count += len(labels)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
+from made_up_runs import PROVENANCE, whole_meta
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from weight_layouts import to_transformers, trained_like
@@ -188,9 +189,10 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
 def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> None:
     classifier = Classifier(create_model("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
     run = RunFolder(tmp_path)
-    data = {"source": "CIFAR-10", "location": "/home/somebody"}
-    run.write_meta({"recipe": get_recipe("resnet8").to_dict(), "seed": 3, "data": data})
-    run.write_result({"steps": 64_000, "test_error_pct": 12.34})
+    data = {"source": "CIFAR-10", "location": "/home/somebody", "fingerprint": ""}
+    run.write_meta(whole_meta(get_recipe("resnet8"), seed=3, data=data))
+    numbers = {"test_error_pct": 12.34, "train_error_pct": 1.0, "training_s": 1.0}
+    run.write_result({"steps": 64_000, "provenance": PROVENANCE, **numbers})
     file = tmp_path / "model.batchnorm.safetensors"
     save_weights(file, classifier, {"test_error_pct": 11.11})
     export_weights(file, "huggingface", tmp_path / "out")

@@ -15,7 +15,6 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        default=Path("compare.png"),
-        help="where to draw the curves: .png, .svg or .pdf (default: %(default)s)",
+        help="where to draw the curves: .png, .svg or .pdf (default: compare.png)",
     )
     parser.set_defaults(call="compare.call")

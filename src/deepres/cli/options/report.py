@@ -25,8 +25,6 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="DIR",
         help="folder with results of benchmarks (default: benchmarks/results, if it is there)",
     )
-    parser.add_argument(
-        "--out", type=Path, default=Path("report.html"), help="file to write (default: %(default)s)"
-    )
+    parser.add_argument("--out", type=Path, help="file to write (default: report.html)")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.set_defaults(call="report.call")

@@ -70,7 +70,7 @@ def open_localization_data(
     Raises:
         UserError: there are no boxes, or bad ones that are not to be dropped.
     """
-    images = open_image_folder(folder)
+    images = open_image_folder(folder, say)
     return LocalizationData(
         train=_read(folder, "train", images, bad_boxes, say),
         test=_read(folder, "val", images, bad_boxes, say),
@@ -81,7 +81,7 @@ def open_localization_test(
     folder: Path, bad_boxes: BadBoxes = "fail", *, say: Say = print
 ) -> DetectionSet:
     """Read the boxes of the test images alone, as ``open_localization_data`` does."""
-    return _read(folder, "val", open_image_folder(folder), bad_boxes, say)
+    return _read(folder, "val", open_image_folder(folder, say), bad_boxes, say)
 
 
 def _read(

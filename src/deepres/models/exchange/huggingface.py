@@ -21,7 +21,8 @@ from deepres.models.exchange.preparation import (
 )
 from deepres.models.exchange.released_state import COUNTER
 from deepres.models.exchange.transformers_resnet import network_of, our_names
-from deepres.models.weights import INPUT_MEAN, INPUT_STD, check_fit, check_numbers, load_model
+from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
+from deepres.models.weights import load_model
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"

@@ -24,7 +24,7 @@ from deepres.models.exchange.released import PROGRAMS, pooling_in_words, read_re
 from deepres.models.exchange.released_state import COUNTER, MERGED, has_merged_statistics
 from deepres.models.resnet import Pool
 from deepres.models.stages import StagedNetwork
-from deepres.models.weights import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
+from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
 
 Source = Literal["torchvision", "timm", "caffe", "openmmlab", "detectron", "keras"]
 SOURCES: tuple[str, ...] = get_args(Source)

@@ -11,7 +11,7 @@ from torch import Tensor
 from deepres.errors import UserError
 from deepres.models.create import build_empty
 from deepres.models.exchange.caffe_layers import DEPTHS, RELEASED, convolutions
-from deepres.models.weights import check_fit
+from deepres.models.weight_checks import check_fit
 
 BN_EPSILON = 1e-5
 COUNTER = "num_batches_tracked"

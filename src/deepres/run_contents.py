@@ -1,0 +1,123 @@
+"""What the JSON files of a run's folder must hold, so that whoever reads them can rely on it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from deepres.errors import UserError
+from deepres.json_shape import COUNT, NUMBER, PERCENT, Number, Shape, misfit
+
+LEVELS = 20
+"""No file of a run is nested as deeply."""
+
+SOME = Number(1, 2**53, whole=True)
+PROVENANCE = {
+    **dict.fromkeys(("deepres", "commit", "torch", "hardware"), str),
+    "precision?": str,
+    "runs_at_once?": SOME,
+    "processes?": SOME,
+}
+META = {
+    "recipe": {
+        **{"kind": str, "model": str, "steps": COUNT, "scaled_from": (COUNT, None)},
+        **{"lr_drops": [COUNT], "phase_starts?": [COUNT]},
+        **{"batch_size": SOME, "accumulate?": SOME, "sync_batch_norm?": bool},
+        **{"shortcut?": (str, None), "precision?": str},
+    },
+    "deviations": dict,
+    "seed": Number(-(2**63), 2**63, whole=True),
+    "data": {"source": str, "location": (str, None), "fingerprint": str},
+    "provenance": PROVENANCE,
+    "resumed?": [{"step": COUNT, **PROVENANCE}],
+}
+META_OF = {
+    "detection": {
+        "recipe": {"dataset": str, "global_context": bool},
+        "data": {"images": COUNT},
+        "initial_weights": (dict, None),
+        "network": {"architecture": {"num_classes": COUNT}},
+    },
+    "localization": {
+        "initial_weights": {"file": str},
+        "network": {"architecture": {"name": str}, "mean": [NUMBER], "std": [NUMBER]},
+    },
+}
+"""What recipe.json holds besides, by kind of recipe."""
+
+EVENT = {
+    **{"step": COUNT, "split": str, "*_pct": PERCENT, "loss*": (NUMBER, None)},
+    **{"images_per_s?": (NUMBER, None), "skipped_images?": COUNT},
+}
+
+RESULT = {
+    **{"steps?": COUNT, "provenance": PROVENANCE, "training_s": Number(0, 1e12)},
+    **{"*_pct": PERCENT, "*_loss": (NUMBER, None)},
+}
+ERRORS = dict.fromkeys(("test_error_pct", "train_error_pct"), PERCENT)
+"""What result.json holds of all runs but detectors'."""
+
+TEST = {
+    **{"images": COUNT, "provenance": dict},  # a server's answer is noted by hand
+    **dict.fromkeys(("*_error_pct", "*map_pct", "*map_50_pct"), PERCENT),
+    **{"improvements?": [str], "members?": [str], "class_views?": str},
+}
+TOP_5 = dict.fromkeys(("top1_error_pct", "top5_error_pct"), PERCENT)
+TEST_OF = {
+    "detection": {"set": str, "rule": str, "map_50_pct": PERCENT},
+    "localization": {"set": str, "views": str, "classes": str, **TOP_5},
+    "": {"data": str, "views": str, **TOP_5},
+}
+"""What an entry of evaluations.json holds besides, by kind of recipe, or of a classifier."""
+
+LAYERS = [(NUMBER, None)]
+SIDE_FILES: dict[str, Shape] = {
+    "responses.json": {"steps?": COUNT, "layers?": [str], "std": LAYERS},
+    "signals.json": {"steps?": COUNT, "forward_std": LAYERS, "gradient_norm": LAYERS},
+    "pr_curves.json": {"*": {"recall": [PERCENT], "precision": [PERCENT], "ap_pct": PERCENT}},
+}
+"""What studies leave beside a run."""
+
+
+def checked(name: object, content: Any, misfit_of: Callable[[Any], str]) -> Any:
+    """Return the ``content`` of a file if it is what it should be.
+
+    Args:
+        name: of the file, or of what is in it.
+        content: what it says.
+        misfit_of: says where that is not what it should be.
+
+    Raises:
+        UserError: it is not.
+    """
+    deep = f"it is nested more than {LEVELS} deep" if _deeper_than(LEVELS, content) else ""
+    if wrong := deep or misfit_of(content):
+        raise UserError(f"{name} is not as deepres writes it: {wrong}; restore it from a copy")
+    return content
+
+
+def _deeper_than(levels: int, content: Any) -> bool:
+    if not isinstance(content, dict | list):
+        return False
+    within = content.values() if isinstance(content, dict) else content
+    return levels == 0 or any(_deeper_than(levels - 1, each) for each in within)
+
+
+def misfit_of_meta(meta: Any) -> str:
+    """Say where the content of a recipe.json is not what it should be; nothing: nowhere."""
+    if wrong := misfit(meta, META):
+        return wrong
+    return misfit(meta, META_OF.get(meta["recipe"]["kind"], {}))
+
+
+def misfit_of_event(event: Any) -> str:
+    """Say where a line of metrics.jsonl is not what it should be."""
+    return misfit(event, EVENT)
+
+
+def misfit_of_result(result: Any, kind: str) -> str:
+    """Say where the content of a result.json is not what it should be, by kind of recipe."""
+    return misfit(result, RESULT if kind == "detection" else RESULT | ERRORS)
+
+
+def misfit_of_evaluations(tests: Any, kind: str) -> str:
+    """Say where the content of an evaluations.json is not what it should be, by kind of recipe."""
+    return misfit(tests, [TEST | TEST_OF.get(kind, TEST_OF[""])])
