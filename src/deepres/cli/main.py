@@ -12,6 +12,7 @@ from deepres.cli.options import (
     data,
     detect,
     evaluate,
+    explain,
     export_weights,
     import_weights,
     localize,
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in (
-        *(models, data, train, evaluate, predict, detect, localize, batchnorm, compare),
+        *(models, data, train, evaluate, predict, explain, detect, localize, batchnorm, compare),
         *(reproduce, report, import_weights, export_weights, responses, signals, bench),
     ):
         command.add_to(commands)
