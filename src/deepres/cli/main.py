@@ -14,6 +14,7 @@ from deepres.cli.options import (
     evaluate,
     explain,
     export_weights,
+    features,
     import_weights,
     localize,
     models,
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for command in (
-        *(models, data, train, evaluate, predict, explain, detect, localize, batchnorm, compare),
-        *(reproduce, report, import_weights, export_weights, responses, signals, bench),
+        *(models, data, train, evaluate, predict, explain, features, detect, localize, batchnorm),
+        *(compare, reproduce, report, import_weights, export_weights, responses, signals, bench),
     ):
         command.add_to(commands)
 

@@ -123,10 +123,21 @@ def open_test_images(folder: Path) -> tuple[ImageFiles, tuple[str, ...]]:
         folder = folder / "val"
     if classes := _folders(folder):
         return _classified(folder, classes), classes
+    return open_images(folder), ()
+
+
+def open_images(folder: Path) -> ImageFiles:
+    """List the images of ``folder``, at any depth; nobody asks for their classes.
+
+    Raises:
+        UserError: there are no images.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
     names = _images_below(folder)
     if not names:
         raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)})")
-    return ImageFiles(folder, names, (UNKNOWN,) * len(names)), ()
+    return ImageFiles(folder, names, (UNKNOWN,) * len(names))
 
 
 def _val(folder: Path, classes: tuple[str, ...]) -> ImageFiles:
