@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from deepres.data.imagenet import Counts
 
@@ -75,7 +75,6 @@ class Ilsvrc2012:
         self.write("train", tar_of({f"{wnid}.tar": tar_of(train[wnid]) for wnid in train}))
 
     def write_devkit(self, wnids: list[str], truth: list[int], encoding: str = "utf-8") -> None:
-        matlab = pytest.importorskip("scipy.io", reason="deepres[imagenet] brings it")
         fields = ["ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children"]
         fields += ["wordnet_height", "num_train_images"]
         rows = [
@@ -86,7 +85,7 @@ class Ilsvrc2012:
         rows.append((above, "n00001740", "entity", "all", len(wnids), [1, 2], 19, 0))
         synsets = np.array(rows, dtype=[(field, object) for field in fields])[:, None]
         meta = io.BytesIO()
-        matlab.savemat(meta, {"synsets": synsets})
+        savemat(meta, {"synsets": synsets})
         data = "ILSVRC2012_devkit_t12/data"
         with tarfile.open(self.folder / "ILSVRC2012_devkit_t12.tar.gz", "w:gz") as tar:
             add(tar, f"{data}/meta.mat", meta.getvalue())

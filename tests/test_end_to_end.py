@@ -144,7 +144,7 @@ def test_a_full_disk_is_one_line_and_the_state_before_it_is_whole(
     train, resume = " ".join([*DEEPRES, *RUN]), " ".join([*DEEPRES, "train", "--resume", "run"])
     script = f"""
         mount -t tmpfs -o size=5m tmpfs {disk} && cd {disk}
-        (while [ ! -e run/checkpoint.pt ]; do sleep 0.02; done
+        (while [ ! -e run/checkpoint.previous.pt ]; do sleep 0.02; done
          head -c 5m /dev/zero > ballast) 2> /dev/null &
         {train}; echo "status $?"
         ls -A run; cp -r run {tmp_path}/after

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deepres.errors import UserError
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, length_in_words
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -106,13 +106,23 @@ def test_files_of_before_there_were_digests_are_taken_as_they_are(tmp_path: Path
     assert folder.read_meta()["seed"] == 0
 
 
+def test_the_length_is_said_beside_the_recipes_own() -> None:
+    assert length_in_words(64_000, None) == "64,000 steps"
+    assert length_in_words(1_000, 64_000) == "1,000 steps, shortened from 64,000"
+    assert length_in_words(192_000, 64_000) == "192,000 steps, lengthened from 64,000"
+
+
 def test_keys_of_before_are_still_read(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    meta = {"recipe": {"steps": 3}, "departures": {"lr": 0.05}}
+    recipe = {"steps": 3, "shortened_from": 64_000, "shorter_side": [32, 36]}
+    meta = {"recipe": recipe, "departures": {"lr": 0.05}}
     run.write_meta(meta)
     run.write_result({"steps": 3, "departures": {"lr": 0.05}})
     assert run.altered() == []
     assert run.read_meta()["deviations"] == {"lr": 0.05}
+    assert run.read_meta()["recipe"] == {
+        **{"steps": 3, "scaled_from": 64_000, "short_side": [32, 36]},
+    }
     assert (run.read_result() or {})["deviations"] == {"lr": 0.05}
 
 

@@ -19,7 +19,7 @@ def bundled_run(name: str) -> Path:
         return runs[name]
     for run in sorted(runs):
         recipe = RunFolder(runs[run]).read_meta()["recipe"]
-        if recipe["model"] == name and not recipe["shortened_from"]:
+        if recipe["model"] == name and not recipe["scaled_from"]:
             return runs[run]
     raise UserError(
         f"deepres has no weights of a paper-length {name}; it has "

@@ -32,18 +32,31 @@ EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 """What a detector's test leaves: pictures, and each class's precision against recall."""
-RENAMED = {"departures": "deviations", "detector": "network"}
+RENAMED = {
+    "departures": "deviations",
+    "detector": "network",
+    "shortened_from": "scaled_from",
+    "shorter_side": "short_side",
+}
 """Keys of before, and what they are called now."""
 DIGEST = "sha256"
 """In a JSON file: the digest of the rest of it. Files of before have none."""
 
 
 def run_name(
-    recipe: str, steps: int, shortened_from: int | None, seed: int, settings: Iterable[str] = ()
+    recipe: str, steps: int, scaled_from: int | None, seed: int, settings: Iterable[str] = ()
 ) -> str:
     """Return what the folder of a run is called, if nobody says: ``resnet20-2000steps-s0``."""
-    length = [f"{steps}steps"] if shortened_from else []
+    length = [f"{steps}steps"] if scaled_from else []
     return "-".join([recipe, *settings, *length, f"s{seed}"])
+
+
+def length_in_words(steps: int, scaled_from: int | None) -> str:
+    """Return how long a run is, and of which length its recipe is made: ``scaled_from``."""
+    words = f"{steps:,} steps"
+    if scaled_from is None:
+        return words
+    return f"{words}, {'shortened' if steps < scaled_from else 'lengthened'} from {scaled_from:,}"
 
 
 def results_folder() -> Path:
@@ -268,11 +281,18 @@ def _apart(content: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 
 def _in_todays_words(content: dict[str, Any]) -> dict[str, Any]:
     """Return what a file says, with the keys that earlier versions called otherwise."""
-    content = {RENAMED.get(key, key): value for key, value in content.items()}
+    content = _renamed(content)
+    content |= {key: _renamed(content[key]) for key in ("recipe", "deviations") if key in content}
     if isinstance(given := content.get("weights"), dict):  # a localization network's
         content["initial_weights"] = {"file": given["path"], "sha256": given["sha256"]}
         content["network"] = {key: given[key] for key in ("architecture", "mean", "std")}
     return content
+
+
+def _renamed(content: Any) -> Any:
+    if not isinstance(content, dict):
+        return content
+    return {RENAMED.get(key, key): value for key, value in content.items()}
 
 
 def _digest_of_lines(lines: Iterable[bytes]) -> str:

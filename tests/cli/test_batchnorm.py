@@ -73,7 +73,7 @@ def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
 
     other = image_folder(tmp_path / "other", train=5, val=2)
     assert main(["batchnorm", str(tmp_path / "run"), *asked[2:4], "--data", str(other)]) == 2
-    assert "run was trained on data (2 classes)" in capsys.readouterr().err
+    assert "run began with data (2 classes)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.imagenet import ImageNetClass, save_classes
-from deepres.evaluation import evaluate, protocol
+from deepres.evaluation import protocol
+from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import class_scores
 from deepres.models import load_model, save_weights
 from deepres.provenance import provenance
@@ -82,7 +83,7 @@ def computed(err: str) -> bool:
 def test_a_run_is_tested_on_its_own_data(
     runs: list[Path], evaluated: Evaluated, sample: Cifar10
 ) -> None:
-    found = evaluate(load_model(runs[0]), sample.test)
+    found = validate(load_model(runs[0]).eval(), sample.test)
     out, _ = evaluated(runs[0])
     assert errors_of(runs[0], out) == (f"{found.error_pct:.2f}", f"{found.top5_error_pct:.2f}")
     for name, error in zip(sample.classes, found.class_error_pct, strict=True):

@@ -54,7 +54,7 @@ def test_errors_are_printed_beside_trivial_boxes_and_noted(
         "set": "Tiny-ImageNet val",
         "images": 5,
         "classes": "ground truth",
-        "views": "dense",
+        "views": "single-scale",
         "top1_error_pct": result["test_error_pct"],
         "top5_error_pct": result["test_error_pct"],
     }

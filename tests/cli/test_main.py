@@ -24,7 +24,7 @@ from deepres.errors import UserError
         ("train resnet21", "no recipe 'resnet21': there are plain18"),
         ("train resnet20 --seeds 0", "--seeds is how many runs to train at once, 1 or more, got 0"),
         ("train resnet20 --data sample --set lr=-1", "lr must be above 0, got -1.0"),
-        ("train resnet20 --data sample --steps 0", "a shortened run has 1 to 63999 steps, got 0"),
+        ("train resnet20 --data sample --steps 0", "a run has 1 step or more, got 0"),
         ("train resnet20 --data sample --device warp", "device 'warp' is not available here"),
         ("train resnet20 --data sample --set holdout=5000", "leaves nothing to train on"),
         ("train resnet20 --data nowhere", "data_batch_1.bin is missing; run: deepres data cifar10"),

@@ -47,6 +47,18 @@ def test_detection_and_localization_stand_beside_classification(folder: Path) ->
     assert '<td class="number">14.56</td>' in page
 
 
+def test_signals_at_initialisation_are_found_beside_the_runs(folder: Path) -> None:
+    signals = {"forward_std": [1.0, 1.0], "gradient_norm": [25.0, 1.0], "provenance": PROVENANCE}
+    signals |= {"model": "plain20", "steps": 0, "seed": 0}
+    signals["data"] = "128 training images of CIFAR-10"
+    (folder / "runs").mkdir()
+    (folder / "runs/signals-plain20-s0.json").write_text(json.dumps(signals))
+    assert main(["report"]) == 0
+    page = Path("report.html").read_text()
+    assert "At initialisation: " in page
+    assert "25 (n = 1)" in page
+
+
 def test_of_two_copies_the_one_in_the_folder_named_first_is_shown(folder: Path) -> None:
     make_run(folder / "results/plain20-s0", "plain20", test_error_pct=2.22)
     make_run(folder / "runs/plain20-s0", "plain20", test_error_pct=1.11)

@@ -104,6 +104,17 @@ def test_detection_is_drawn_from_the_runs_there_are(
     assert re.search(r"^table7 .* by hand +–$", capsys.readouterr().out, re.MULTILINE)
 
 
+def test_the_cost_of_shortcuts_and_what_is_published_only_need_no_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reproduce", "shortcuts", "table10", "table11", "table14"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^bottleneck of conv2_x .* 69,632 +135,168 +1\.94 ", shown, re.MULTILINE)
+    assert re.search(r"^OverFeat \(ILSVRC'13\) +30\.0 +29\.9$", shown, re.MULTILINE)
+    assert re.search(r"^tvmonitor +72\.6 +– +72\.0 +– +86\.8 +–$", shown, re.MULTILINE)
+    assert len(list((folder / "reproduced").iterdir())) == 4 * len(FORMS)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 s"), (119, "119 s"), (120, "2.0 minutes"), (3_600 * 30, "30 hours"), (6e8, "19 years")],

@@ -20,7 +20,7 @@ def test_networks_at_initialisation(
     shown = capsys.readouterr().out
     for name in ("plain8", "resnet8"):
         assert f"{name}: neither forward nor backward signals vanish" in shown
-        written = json.loads((tmp_path / f"runs/signals-{name}.json").read_text())
+        written = json.loads((tmp_path / f"runs/signals-{name}-s0.json").read_text())
         assert (written["model"], written["steps"], written["seed"]) == (name, 0, 0)
         assert written["data"] == "16 training images of the embedded sample of CIFAR-10"
         assert len(written["layers"]) == len(written["forward_std"]) == 7
@@ -28,7 +28,7 @@ def test_networks_at_initialisation(
         assert (written["vanish"], written["explode"]) == ([], [])
         assert "1/1000" in written["rule"]
     assert main(["signals", "plain8", *ASKED, "--seed", "1", "--out", "elsewhere"]) == 0
-    other = json.loads((tmp_path / "elsewhere/signals-plain8.json").read_text())
+    other = json.loads((tmp_path / "elsewhere/signals-plain8-s1.json").read_text())
     assert other["seed"] == 1
 
 
@@ -40,7 +40,7 @@ def test_a_run(tmp_path: Path, sample: Cifar10, capsys: pytest.CaptureFixture[st
     assert main(["signals", str(run), *ASKED[2:]]) == 0
     assert main(["signals", "resnet8", *ASKED, "--seed", "3", "--out", str(tmp_path)]) == 0
     trained = json.loads((run / "signals.json").read_text())
-    initial = json.loads((tmp_path / "signals-resnet8.json").read_text())
+    initial = json.loads((tmp_path / "signals-resnet8-s3.json").read_text())
     assert (trained["steps"], trained["seed"]) == (1, 3)
     assert trained["gradient_norm"] == pytest.approx(initial["gradient_norm"], rel=1e-4)
 

@@ -259,14 +259,6 @@ def test_a_folder_that_cannot_be_made_is_named(ilsvrc2012: Ilsvrc2012) -> None:
         prepare(ilsvrc2012, Path("/proc/nowhere"))
 
 
-def test_scipy_is_asked_for_where_it_is_needed(
-    ilsvrc2012: Ilsvrc2012, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(UserError, match=r"run: pip install 'deepres\[imagenet\]'"):
-        prepare(ilsvrc2012, tmp_path / "imagenet")
-
-
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_development_kit_may_have_been_saved_anew(
     ilsvrc2012: Ilsvrc2012, tmp_path: Path, encoding: str

@@ -8,10 +8,10 @@ SAME = ("kind", "views")
 
 def test_the_later_of_two_entries_of_a_test_is_kept(tmp_path: Path) -> None:
     entries = [
-        {"kind": "a", "views": "dense", "error": 1},
+        {"kind": "a", "views": "single-scale", "error": 1},
         {"kind": "a", "error": 2},  # without views, which is another test
-        {"kind": "b", "views": "dense", "error": 3},
-        {"kind": "a", "views": "dense", "error": 4},
+        {"kind": "b", "views": "single-scale", "error": 3},
+        {"kind": "a", "views": "single-scale", "error": 4},
     ]
     for entry in entries:
         note(tmp_path, entry, SAME)

@@ -5,7 +5,13 @@ import torch
 
 from deepres.errors import UserError
 from deepres.models import create_model, list_models
-from deepres.models.complexity import Traffic, least_traffic, stage_costs, total_cost
+from deepres.models.complexity import (
+    Traffic,
+    block_cost,
+    least_traffic,
+    stage_costs,
+    total_cost,
+)
 from deepres.models.create import build_empty
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
 
@@ -88,3 +94,19 @@ def test_the_least_traffic_of_a_small_network_is_as_counted_by_hand() -> None:
     weights = 9 * (3 * 16 + 2 * 16 * 16 + 16 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 64 * 10
     assert least_traffic(network, 32) == Traffic(sum(inputs) + sum(outputs), weights)
     assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_projections_double_a_bottleneck() -> None:
+    identity, projected = (build_empty("resnet50", shortcut=option) for option in "AC")
+    assert block_cost(identity, "layer1.1", 224) == (69_632, 69_632 * 56 * 56)
+    assert block_cost(projected, "layer1.1", 224) == (135_168, 135_168 * 56 * 56)
+
+
+def test_the_whole_network_is_a_block_too() -> None:
+    network = build_empty("resnet18")
+    weights, multiply_adds = block_cost(network, "", 224)
+    assert multiply_adds == total_cost(network, 224).multiply_adds
+    convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert weights == sum(m.weight.numel() for m in convolutions) + 512 * 1000
+    with pytest.raises(UserError, match="a side of at least 1 pixel, got 0"):
+        block_cost(network, "", 0)

@@ -12,7 +12,7 @@ def test_the_papers_numbers(name: str) -> None:
     assert (recipe.steps, recipe.batch_size) == (64_000, 128)
     assert (recipe.lr, recipe.lr_drops, recipe.lr_divisor) == (0.1, (32_000, 48_000), 10)
     assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
-    assert (recipe.pad, recipe.flip, recipe.shortened_from) == (4, True, None)
+    assert (recipe.pad, recipe.flip, recipe.scaled_from) == (4, True, None)
     warm_up = 0.01 if name in ("resnet110", "resnet1202") else None
     assert (recipe.warm_up_lr, recipe.warm_up_until_error_pct) == (warm_up, 80.0)
 

@@ -12,7 +12,7 @@ PAPER = get_recipe("resnet110")
 
 def test_shortening_scales_every_milestone() -> None:
     short = PAPER.scaled_to(1_000)
-    assert (short.steps, short.lr_drops, short.shortened_from) == (1_000, (500, 750), 64_000)
+    assert (short.steps, short.lr_drops, short.scaled_from) == (1_000, (500, 750), 64_000)
     assert (short.log_every, short.eval_every) == (25, 125)
     assert short.warm_up_until_error_pct == 80.0
 
@@ -20,7 +20,7 @@ def test_shortening_scales_every_milestone() -> None:
 @given(st.integers(1, 63_999))
 def test_any_length_can_be_shortened_to(steps: int) -> None:
     short = PAPER.scaled_to(steps)
-    assert short.shortened_from == 64_000
+    assert short.scaled_from == 64_000
     assert all(0 < drop < steps for drop in short.lr_drops)
     assert steps / short.log_every <= 640
 
@@ -47,7 +47,7 @@ def test_a_longer_recipe_is_the_papers_in_proportion() -> None:
 
 def test_extending_moves_the_end_alone() -> None:
     longer = PAPER.scaled_to(1_000).extended(2_000)
-    assert (longer.steps, longer.lr_drops, longer.shortened_from) == (2_000, (500, 750), 64_000)
+    assert (longer.steps, longer.lr_drops, longer.scaled_from) == (2_000, (500, 750), 64_000)
     assert PAPER.extended(64_000) == PAPER  # the same command again, after an interruption
     with pytest.raises(UserError, match="the run has 64000 steps; to extend it give more"):
         PAPER.extended(63_999)

@@ -1,4 +1,4 @@
-from deepres.report.architecture import cifar_architecture, table1
+from deepres.report.architecture import cifar_architecture, shortcut_costs, table1
 
 
 def test_table1_has_a_column_for_each_network_and_the_costs_below() -> None:
@@ -25,3 +25,9 @@ def test_the_cifar_networks_beside_the_papers_rule() -> None:
         ["layers of ResNet-20", "7", "6", "6"],
         ["filters of ResNet-20", "16", "32", "64"],
     ]
+
+
+def test_shortcuts_have_their_costs_side_by_side() -> None:
+    table = shortcut_costs([("bottleneck", 69_632, 135_168, 218_365_952, 423_886_848)])
+    assert table.rows == [["bottleneck", "69,632", "135,168", "1.94", "218.4", "423.9", "1.94"]]
+    assert table.columns[1:3] == ["weights, identity", "weights, projection"]

@@ -1,3 +1,4 @@
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -5,7 +6,14 @@ from typing import Any
 import pytest
 from made_up_runs import make_detection_run, make_localization_run, make_run
 
-from deepres.report.detection_tables import table7, table8, table9, table12, table13
+from deepres.report.class_precision_tables import table10, table11
+from deepres.report.detection_tables import table7, table8, table9, table12, table13, table14
+from deepres.report.published_detection import (
+    TABLE_10,
+    TABLE_11,
+    VOC_CLASSES,
+    ClassPrecisions,
+)
 from deepres.report.render import Table
 from deepres.report.runs import find_runs
 
@@ -31,17 +39,52 @@ def test_published_numbers_are_the_papers() -> None:
     ]
     improvements = [(cells[2], cells[5]) for cells in table9([]).rows]
     assert improvements == [
-        *(("48.4", "27.2"), ("49.9", "29.9"), ("51.1", "30.0"), ("53.8", "32.5")),
-        *(("55.7", "34.9"), ("59.0", "37.4")),
+        *(("41.5", "21.2"), ("48.4", "27.2"), ("49.9", "29.9"), ("51.1", "30.0")),
+        *(("53.8", "32.5"), ("53.3", "32.2"), ("55.7", "34.9"), ("59.0", "37.4")),
     ]
-    assert [cells[2] for cells in table12([]).rows] == ["58.8", "62.1"]
-    assert row(table13([]), "RPN, ResNet-101", "multi-scale", "predicted")["published"] == "14.4"
+    assert [cells[1:3] for cells in table12([]).rows] == [
+        *(["ImageNet DET test", "43.9"], ["ImageNet DET val2", "60.5"]),
+        *(["ImageNet DET test", "58.8"], ["ImageNet DET val2", "63.6"]),
+        ["ImageNet DET test", "62.1"],
+    ]
+    localized = [(*cells[:3], cells[3]) for cells in table13([]).rows]
+    assert ("RPN, ResNet-101", "multi-scale", "predicted", "14.4") in localized
+    assert [cells[1:] for cells in table14().rows] == [
+        *(["30.0", "29.9"], ["–", "26.7"], ["26.9", "25.3"], ["8.9", "9.0"]),
+    ]
+
+
+@pytest.mark.parametrize("entry", [*TABLE_10, *TABLE_11], ids=lambda e: f"{e.label}, {e.map_pct}")
+def test_the_classes_of_each_published_row_average_to_its_map(entry: ClassPrecisions) -> None:
+    assert len(entry.of_classes_pct) == len(VOC_CLASSES) == 20
+    assert statistics.fmean(entry.of_classes_pct) == pytest.approx(entry.map_pct, abs=0.06)
+
+
+def test_class_by_class_ours_are_those_of_the_papers_test(tmp_path: Path) -> None:
+    def curves(*pcts: float) -> dict[str, Any]:
+        return {
+            name: {"recall": [], "precision": [], "ap_pct": pcts[i % len(pcts)]}
+            for i, name in enumerate(VOC_CLASSES)
+        }
+
+    for seed in range(2):
+        found = {"map_50_pct": 75.0 + seed, "pr_curves": curves(70.0 + seed, 80.0 + seed)}
+        make_detection_run(tmp_path / str(seed), seed=seed, **found)
+    refined = curves(99.0)  # of another test, by its mean
+    make_detection_run(tmp_path / "2", seed=2, map_50_pct=75.0, pr_curves=refined)
+    table = table10(find_runs([tmp_path]))
+    n, mean, first, *_ = table.rows
+    assert n[:5] == ["n", "", "no run yet", "", "2"]
+    assert mean[:5] == ["mAP", "73.2", "–", "76.4", "75.5"]
+    assert first[:5] == ["aeroplane", "76.5", "–", "79.8", "70.5"]
+    assert "published only" in n
+    assert table11(find_runs([tmp_path])) == table11([])
 
 
 def test_without_runs_there_are_gaps() -> None:
     found = row(table8([]), "VGG-16")
     assert (found["mAP@.5 ours"], found["mAP@[.5, .95] ours"]) == ("no run yet", "no run yet")
-    assert row(table12([]), "ensemble of three")["ours"] == "published only"
+    assert row(table12([]), "ensemble of three", "ImageNet DET test")["ours"] == "published only"
     assert not any(others(table([])) for table in (table7, table8, table9, table12, table13))
 
 
@@ -139,7 +182,7 @@ def test_improvements_stand_on_their_rows(tmp_path: Path) -> None:
         tests=(WITH_CONTEXT, ALL, ALL | {"members": ["b", "c", "d"], "map_50_pct": 55.0}),
     )
     runs = find_runs([tmp_path])
-    ours = [(cells[3], cells[6]) for cells in table9(runs).rows[:4]]
+    ours = [(cells[3], cells[6]) for cells in table9(runs).rows[1:5]]
     assert ours == [("48.00", "27.00"), ("50.00", "30.00"), ("51.00", "31.00"), ("53.00", "32.00")]
     (label,) = others(table9(runs))
     assert label.startswith("ensemble of 3, COCO 2014 train, box refinement, global context, multi")
@@ -206,7 +249,8 @@ def test_below_the_table_is_what_fills_its_gaps(tmp_path: Path) -> None:
         "Missing: ResNet-101, VOC07 test: deepres detect train resnet101 --on voc07+12 "
         "--weights WEIGHTS"
     )
-    make_detection_run(tmp_path / "c", "resnet101", "coco", map_50_pct=48, map_pct=27)
+    for model in ("resnet101", "vgg16"):
+        make_detection_run(tmp_path / f"coco-{model}", model, "coco", map_50_pct=48, map_pct=27)
     missing = [note for note in table9(find_runs([tmp_path])).notes if "Missing" in note]
     assert [note.split(":")[1].strip() for note in missing] == [
         *("+ box refinement, COCO val", "+ global context, COCO val"),

@@ -24,11 +24,11 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("shortened_from", [None, 64_000])
-def test_learning_curves(tmp_path: Path, texts: list[str], shortened_from: int | None) -> None:
+@pytest.mark.parametrize("scaled_from", [None, 64_000])
+def test_learning_curves(tmp_path: Path, texts: list[str], scaled_from: int | None) -> None:
     run = RunFolder(tmp_path)
     recipe = {"model": "resnet20", "steps": 100, "lr_drops": [50, 75]}
-    recipe["shortened_from"] = shortened_from
+    recipe["scaled_from"] = scaled_from
     run.write_meta({"recipe": recipe, "deviations": {"lr": 0.05}, "data": {"source": "CIFAR-10"}})
     for step in (50, 100):
         run.append_event({"step": step, "split": "train", "error_pct": 90 - step / 2})
@@ -38,7 +38,7 @@ def test_learning_curves(tmp_path: Path, texts: list[str], shortened_from: int |
         assert image.size == (1050, 675)
         assert len(image.getcolors(1 << 20)) > 50
     title = next(text for text in texts if text.startswith("resnet20"))
-    assert ("shortened from the paper's 64,000" in title) == (shortened_from is not None)
+    assert ("shortened from 64,000" in title) == (scaled_from is not None)
     assert "not the paper's: lr 0.05" in title
     assert {"training", "test"} <= set(texts)
 

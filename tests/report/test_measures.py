@@ -1,69 +1,100 @@
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up_runs import SAMPLE, make_run
+from made_up_runs import make_run
 
 from deepres.errors import UserError
 from deepres.report.measures import (
-    backward_signal,
     early_training_error,
+    error_by,
     forward_signal,
+    lowest_test_error,
     response,
+    strongest_gradient,
     training_error,
+    weakest_gradient,
 )
 from deepres.report.measures import (
     test_error as error_in_test,
 )
 
 
-@pytest.mark.parametrize(
-    ("source", "uncertainty"),
-    [(None, 0.3), (SAMPLE, 0.9487), ("flowers (5 classes)", None)],  # √(0.1·0.9/n)
-)
-def test_a_test_errors_uncertainty_is_binomial(
-    tmp_path: Path, source: str | None, uncertainty: float | None
-) -> None:
-    value = error_in_test(make_run(tmp_path, test_error_pct=10.0, source=source))
-    assert value is not None
-    assert value.value == 10.0
-    assert value.uncertainty == (uncertainty and pytest.approx(uncertainty, abs=1e-4))
+def test_a_training_error_is_the_mean_of_the_last_twentieth(tmp_path: Path) -> None:
+    run = make_run(tmp_path, train_error_pct=2.0)  # 40 windows
+    errors = run.curve("train")[1]
+    assert training_error(run) == pytest.approx(statistics.fmean(errors[-2:]))
+    assert training_error(run, at=0.5) == pytest.approx(statistics.fmean(errors[18:20]))
+    assert training_error(run, at=0.01) is None  # nothing is logged yet
 
 
-def test_a_training_errors_uncertainty_is_the_spread_of_its_last_windows(tmp_path: Path) -> None:
-    run = make_run(tmp_path, train_error_pct=2.0)
-    value = training_error(run)
-    assert value is not None
-    assert value.value == 2.0
-    assert value.uncertainty == pytest.approx(statistics.stdev(run.curve("train")[1][-10:]))
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_thinned_logs_give_the_same_training_error(tmp_path: Path, every: int) -> None:
+    run = make_run(tmp_path)
+    events = [{"step": 100 * i, "split": "train", "error_pct": 7.0} for i in range(1, 641)]
+    events[-1]["error_pct"] = 1.0  # a single window is chance
+    kept = replace(run, events=events[::-1][::every][::-1])
+    left = 32 // every + bool(32 % every)
+    assert training_error(kept) == pytest.approx(7 - 6 / left)
+
+
+def test_where_logs_are_rare_the_latest_counts(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "resnet18", steps=800)
+    rare = replace(run, events=[e for e in run.events if e["step"] in (100, 400, 700)])
+    steps, errors = rare.curve("train")
+    assert steps == [100, 400, 700]
+    assert [training_error(rare, at) for at in (0.25, 0.75, 1.0)] == errors
 
 
 def test_early_is_half_way_to_the_first_drop(tmp_path: Path) -> None:
     run = make_run(tmp_path, "resnet18", steps=800)  # drops at 200, logs every 20 steps
-    value = early_training_error(run)
     steps, errors = run.curve("train")
-    assert value is not None
-    assert value.value == pytest.approx(statistics.fmean(errors[: steps.index(100) + 1]))
+    end = steps.index(100)
+    expected = statistics.fmean(errors[end - 1 : end + 1])
+    assert early_training_error(run) == pytest.approx(expected)
     no_drops = make_run(tmp_path / "flat", "resnet18", steps=400, deviations={"lr_drops": []})
     assert early_training_error(no_drops) is None
 
 
+def test_the_lowest_test_error_is_of_the_whole_training(tmp_path: Path) -> None:
+    run = make_run(tmp_path, test_error_pct=9.0)
+    low = replace(run, events=[*run.events, {"step": 9, "split": "test", "error_pct": 3.0}])
+    assert lowest_test_error(low) == 3.0
+
+
+def test_errors_by_views_are_the_latest_on_all_images(tmp_path: Path) -> None:
+    def found(views: str, error: float, images: int = 50_000) -> dict[str, object]:
+        return {"views": views, "images": images, "data": "val", "top1_error_pct": error}
+
+    tests = [found("10-crop", 26.0), found("10-crop", 25.0), found("1-crop", 27.0)]
+    tests.append(found("10-crop", 3.0, images=250))
+    run = make_run(tmp_path / "papers", "resnet34", evaluations=tests)
+    assert error_by(run, "10-crop", "top1_error_pct") == 25.0
+    assert error_by(run, "multi-scale", "top1_error_pct") is None
+    other = make_run(tmp_path / "tiny", "resnet34", source="tiny (200 classes)", evaluations=tests)
+    assert error_by(other, "10-crop", "top1_error_pct") == 3.0
+
+
 def test_layers(tmp_path: Path) -> None:
     signals = {"layers": ["a", "b", "c"], "forward_std": [2.0, 1.0, 3.0]}
-    signals["gradient_norm"] = [9.0, 5.0, 10.0]
+    signals["gradient_norm"] = [30.0, 5.0, 10.0]
     run = make_run(tmp_path, responses={"layers": ["a", "b"], "std": [1, 3]}, signals=signals)
-    mean = response(run)
-    assert mean is not None
-    assert mean == (2.0, pytest.approx(1.0))  # std √2 over √2
-    assert forward_signal(run) == (0.5, 0.0)
-    assert backward_signal(run) == (0.5, 0.0)
+    assert response(run) == 2.0
+    assert forward_signal(run) == 0.5
+    assert (weakest_gradient(run), strongest_gradient(run)) == (0.5, 3.0)
 
 
 @pytest.mark.parametrize("norms", [[0.0, 1.0], [1.0, 0.0], [float("nan"), 1.0]])
 def test_what_is_zero_or_not_a_number_has_vanished(tmp_path: Path, norms: list[float]) -> None:
     run = make_run(tmp_path, signals={"forward_std": [1.0, 1.0], "gradient_norm": norms})
-    assert backward_signal(run) == (0.0, 0.0)
+    assert weakest_gradient(run) == 0.0
+
+
+def test_what_is_not_a_number_has_exploded_too(tmp_path: Path) -> None:
+    signals = {"forward_std": [1.0, 1.0], "gradient_norm": [float("inf"), 1.0]}
+    assert strongest_gradient(make_run(tmp_path, signals=signals)) == pytest.approx(1e9)
 
 
 def test_nothing_from_unfinished_runs_or_before_they_were_extended(tmp_path: Path) -> None:

@@ -1,18 +1,27 @@
 import base64
 import io
+import json
 import re
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
-from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
+from made_up_runs import (
+    PROVENANCE,
+    SAMPLE,
+    make_detection_run,
+    make_localization_run,
+    make_run,
+)
 from PIL import Image
 
 from deepres.errors import UserError
 from deepres.report.claims import CLAIMS
 from deepres.report.page import Section, render_page, write_page
 from deepres.report.runs import Run
+from deepres.report.untrained import find_untrained
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -126,7 +135,7 @@ def test_shortened_runs_alone_are_not_the_papers(tmp_path: Path) -> None:
 def test_the_summary_stands_first_and_groups_the_claims(runs: list[Run]) -> None:
     page = render_page(runs)
     text = text_of(page)
-    assert "0 hold 0 against the paper 1 undecided 0 in small only 17 without a run" in text
+    assert "0 hold 0 against the paper 1 undecided 0 in small only" in text
     assert "plain-56 13.10 ± 0.10 (n = 3)" in text
     order = ["Figure 6 at the paper's length", "Undecided at the paper's length"]
     order += ["Table 6, published", "Contents", "How a claim is judged"]
@@ -184,3 +193,49 @@ def test_a_network_and_a_detector_on_it_are_never_compared(tmp_path: Path) -> No
     runs.append(make_detection_run(tmp_path / "b", "resnet101"))
     rows = re.findall(r'<tr><th scope="row">paper-length</th><td>(.*?)</td>', render_page(runs))
     assert rows == ["ResNet-101", "ResNet-101 detector on VOC 07+12"]
+
+
+def test_short_runs_say_so_before_their_verdict(tmp_path: Path) -> None:
+    runs = []
+    for seed in range(3):
+        for model, error in (("plain20", 40.0 + seed), ("plain56", 60.0 + seed)):
+            errors = {"test_error_pct": error, "train_error_pct": error}
+            path = tmp_path / f"{model}-{seed}"
+            runs.append(make_run(path, model, seed, steps=2_000, **errors))
+    text = text_of(render_page(runs))
+    assert "Shortened: 2,000 of 64,000 steps; ✓ holds: Plain nets degrade with depth" in text
+
+
+def test_evidence_has_a_question_an_interval_and_a_p_value(tmp_path: Path) -> None:
+    runs = []
+    for seed in range(3):
+        for model, error in (("highway32", 8.7 + seed / 10), ("resnet32", 7.4 + seed / 10)):
+            runs.append(make_run(tmp_path / f"{model}-{seed}", model, seed, test_error_pct=error))
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", render_page(runs))
+    at = cells.index("Highway-32 &gt; ResNet-32")
+    assert cells[at + 1 : at + 3] == ["+1.30 (+1.07 to +1.53)", "&lt; 0.001"]
+
+
+def test_signals_at_initialisation_are_judged_without_a_run(tmp_path: Path) -> None:
+    for seed, growth in enumerate((3_779, 6_630, 5_700)):
+        write_signals(tmp_path, "plain56", seed, growth)
+        write_signals(tmp_path, "plain20", seed, 25 + seed)
+    untrained = find_untrained([tmp_path])
+    assert [run.model for run in untrained] == ["plain20"] * 3 + ["plain56"] * 3
+    text = text_of(render_page([], untrained=untrained))
+    assert "At initialisation: ✗ does not hold" in text
+    assert "plain-56 5370 ± 1454 (n = 3)" in text
+    write_signals(tmp_path, "plain20", 3, 25, data="128 training images of the sample")
+    assert find_untrained([tmp_path])[3].condition == "the sample"
+    (tmp_path / "signals-plain20-s9.json").write_text("[]")
+    with pytest.raises(UserError, match="does not hold what deepres signals writes"):
+        find_untrained([tmp_path])
+
+
+def write_signals(folder: Path, model: str, seed: int, growth: float, **others: Any) -> None:
+    content = {
+        **{"model": model, "steps": 0, "seed": seed, "provenance": PROVENANCE},
+        **{"forward_std": [1.0, 0.9 + seed / 20], "gradient_norm": [growth, 1.0 + seed / 20, 1.0]},
+        "data": "128 training images of CIFAR-10",
+    }
+    (folder / f"signals-{model}-s{seed}.json").write_text(json.dumps(content | others))

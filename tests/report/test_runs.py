@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
 
-from deepres.report.runs import alike, computed, find_runs, read_run, title
+from deepres.report.grouping import poolable
+from deepres.report.runs import computed, find_runs, read_run, title
 from deepres.run_folder import RunFolder
 
 
@@ -46,9 +47,11 @@ def test_the_papers_runs_come_first_and_seeds_once(tmp_path: Path) -> None:
     make_run(tmp_path / "b", seed=1)
     make_run(tmp_path / "a", seed=0)
     make_run(tmp_path / "again", seed=0, stopped_at=1_600)
-    groups = alike(find_runs([tmp_path]))
-    assert list(groups) == ["", "2,000 of 64,000 steps", "300 of 64,000 steps", "sample"]
-    assert [run.name for run in groups[""]] == ["a", "b"]
+    make_run(tmp_path / "two", seed=2, provenance={"processes": 2})  # BN sees 64 images
+    groups = poolable(find_runs([tmp_path]))
+    assert [[run.name for run in group] for group in groups] == [
+        *(["a", "b"], ["two"], ["longer"], ["short"], ["sample"])
+    ]
 
 
 def test_a_run_under_way_has_a_last_step(tmp_path: Path) -> None:

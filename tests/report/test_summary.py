@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from made_up_runs import make_detection_run, make_run
 
-from deepres.report.claims import CLAIMS, judge
+from deepres.report.claim import judge
+from deepres.report.claims import CLAIMS
 from deepres.report.commands import commands_for
 from deepres.report.runs import Run
 from deepres.report.summary import JudgedClaim, Line, summary_line
@@ -19,7 +20,11 @@ def line(claim: str, runs: list[Run]) -> Line:
 def made(folder: Path, model: str, *errors: float, **others: Any) -> list[Run]:
     start = sum(1 for _ in folder.iterdir())
     return [
-        make_run(folder / str(start + seed), model, seed, test_error_pct=error, **others)
+        make_run(
+            folder / str(start + seed),
+            *(model, seed),
+            **{"test_error_pct": error, "train_error_pct": error / 2} | others,
+        )
         for seed, error in enumerate(errors)
     ]
 
@@ -27,20 +32,20 @@ def made(folder: Path, model: str, *errors: float, **others: Any) -> list[Run]:
 @pytest.mark.parametrize(
     ("deep", "steps", "standing"),
     [
-        ((13.0, 13.1), None, "holds"),
-        ((5.0, 5.1), None, "does not hold"),
-        ((9.0, 9.1), None, "undecided"),
-        ((13.0, 13.1), 2_000, "in small"),
-        ((5.0, 5.1), 2_000, "in small"),
+        ((13.0, 13.1, 13.2), None, "holds"),
+        ((5.0, 5.1, 5.2), None, "does not hold"),
+        ((9.0, 9.1, 9.2), None, "undecided"),
+        ((13.0, 13.1), None, "undecided"),
+        ((13.0, 13.1, 13.2), 2_000, "in small"),
+        ((5.0, 5.1, 5.2), 2_000, "in small"),
         ((), None, "no run yet"),
     ],
 )
 def test_where_a_claim_stands(
     tmp_path: Path, deep: tuple[float, ...], steps: int | None, standing: str
 ) -> None:
-    runs = made(tmp_path, "plain20", 9.0, 9.1, steps=steps, train_error_pct=5.0)
-    train = deep[0] - 4 if deep else 0.0
-    runs += made(tmp_path, "plain56", *deep, steps=steps, train_error_pct=train)
+    runs = made(tmp_path, "plain20", 9.0, 9.1, 9.2, steps=steps)
+    runs += made(tmp_path, "plain56", *deep, steps=steps)
     found = line("degradation", runs)
     assert found.judged.standing == standing
     assert bool(found.contrary) == (5.0 in deep)
@@ -60,8 +65,8 @@ def test_published_and_ours_with_all_seeds(tmp_path: Path) -> None:
 
 
 def test_numbers_of_imagenet_and_detection_are_the_tables() -> None:
-    options = line("options-beat-plain", []).published["test error (%)"]
-    assert [each.split(" (")[0] for each in options] == [
+    options = line("options-beat-plain", []).published["top-1 error, 10-crop (%)"]
+    assert options == [
         *("plain-34 28.54", "ResNet-34 25.03", "ResNet-34 B 24.52", "ResNet-34 C 24.19"),
     ]
     coco = line("depth-transfers-to-coco", []).published
@@ -70,11 +75,11 @@ def test_numbers_of_imagenet_and_detection_are_the_tables() -> None:
 
 
 def test_what_comes_out_against_the_paper_is_a_sentence(tmp_path: Path) -> None:
-    runs = made(tmp_path, "resnet1202", 7.9, 8.0, train_error_pct=3.0)
-    runs += made(tmp_path, "resnet110", 9.0, 9.1)
+    runs = made(tmp_path, "resnet1202", 7.9, 8.0, 8.1)
+    runs += made(tmp_path, "resnet110", 9.0, 9.1, 9.2)
     assert line("1202-overfits", runs).contrary == [
-        "Training error (%): ResNet-1202's 3.00 is above 0.1; the paper has it below.",
-        "Test error (%): ResNet-1202's 7.95 is below ResNet-110's 9.05; the paper has it above.",
+        "Training error (%): 0.1, ResNet-1202 4.00; expected: 0.1 > ResNet-1202.",
+        "Test error (%): ResNet-1202 8.00, ResNet-110 9.10; expected: ResNet-1202 > ResNet-110.",
     ]
 
 
@@ -85,10 +90,22 @@ def test_what_comes_out_against_the_paper_is_a_sentence(tmp_path: Path) -> None:
         (
             "options-beat-plain",
             [
-                "deepres train plain34 resnet34 --data IMAGENET",
-                "deepres train resnet34 --set shortcut=B --data IMAGENET",
-                "deepres train resnet34 --set shortcut=C --data IMAGENET",
+                "deepres train plain34 resnet34 --seeds 3 --data IMAGENET",
+                "deepres train resnet34 --seeds 3 --set shortcut=B --data IMAGENET",
+                "deepres train resnet34 --seeds 3 --set shortcut=C --data IMAGENET",
+                "deepres evaluate RUN --views 10-crop",
             ],
+        ),
+        (
+            "one-layer-brings-nothing",
+            [
+                "deepres train plain20 --seeds 3",
+                "deepres train resnet20 --seeds 3 --set residual_layers=1",
+            ],
+        ),
+        (
+            "signals-are-healthy-at-first",
+            [f"deepres signals plain20 plain56 plain34 --seed {seed}" for seed in range(3)],
         ),
         (
             "depth-transfers-to-voc07",
@@ -105,8 +122,10 @@ def test_commands_for_what_is_missing(claim: str, commands: list[str]) -> None:
 
 def test_of_trained_networks_only_the_measurement_is_missing(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "runs" / f"{net}-s0", net) for net in ("plain20", "plain56")]
-    signals = commands_for(BY_ID["signals-do-not-vanish"], runs)
-    assert signals == ["deepres signals runs/plain20-s0 runs/plain56-s0"]
+    assert commands_for(BY_ID["signals-do-not-vanish"], runs) == [
+        "deepres train plain34 --seeds 3 --data IMAGENET",
+        "deepres signals runs/plain20-s0 runs/plain56-s0 runs/plain34-s*",
+    ]
     train, responses = commands_for(BY_ID["residual-responses-are-smaller"], runs)
     assert train == "deepres train resnet20 resnet56 --seeds 3"
     assert responses.startswith("deepres responses runs/plain20-s0 runs/resnet20-s*")

@@ -6,7 +6,7 @@ from made_up_runs import PROVENANCE, SAMPLE, make_detection_run, make_run
 from deepres.report.render import Table
 from deepres.report.rows import spread
 from deepres.report.runs import find_runs
-from deepres.report.tables import table2, table3, table4, table5, table6
+from deepres.report.tables import released, table2, table3, table4, table5, table6
 
 VAL = "50,000 images of data/imagenet/val"
 
@@ -138,6 +138,25 @@ def test_a_trained_network_without_its_test_says_so(tmp_path: Path) -> None:
 
 def test_published_numbers_keep_the_papers_digits() -> None:
     assert row(table4([]), "VGG (v5)")["top-1 published"] == "24.4"
+    assert row(table4([]), "VGG (ILSVRC'14), test images")["top-5 published"] == "8.43"
+    assert row(table4([]), "GoogLeNet (ILSVRC'14)")["top-5 published"] == "7.89"
+    vgg = row(released([]), "VGG-16, its authors'")
+    assert (vgg["top-1 published"], vgg["top-5 published"]) == ("28.5", "9.9")
+    assert vgg["top-1 ours"] == "published only"
+
+
+def test_released_models_stand_beside_ours_by_one_crop(tmp_path: Path) -> None:
+    tests = [evaluation("1-crop", 24.9, 7.9), evaluation("10-crop", 22.9, 6.8)]
+    make_run(tmp_path / "r", "resnet50", evaluations=tests)
+    found = row(released(find_runs([tmp_path])), "ResNet-50")
+    assert (found["top-1 ours"], found["top-5 difference"]) == ("24.90", "+0.10")
+
+
+def test_seeds_whose_bn_saw_other_numbers_of_images_are_told(tmp_path: Path) -> None:
+    make_run(tmp_path / "one", seed=0)
+    make_run(tmp_path / "two", seed=1, provenance={"processes": 2})
+    found = row(table6(find_runs([tmp_path])), "ResNet-20")
+    assert (found["n"], found["provenance"][-26:]) == ("2", "; BN over 64 or 128 images")
     assert row(table4([]), "ResNet-101")["top-5 published"] == "4.60"
     assert row(table3([]), "GoogLeNet")["top-1 published"] == "–"
 

@@ -40,7 +40,7 @@ def test_a_run_leaves_its_folder(tmp_path: Path, data: LocalizationData, weights
     folder = RunFolder(run)
     assert folder.read_result() == json.loads(json.dumps(result))
     assert result["steps"] == 6
-    assert result["shortened_from"] == 60_000
+    assert result["scaled_from"] == 60_000
     events = folder.read_events()
     assert [(event["step"], event["split"]) for event in events] == [
         *((2, "train"), (4, "train"), (4, "test"), (6, "train"), (6, "test")),

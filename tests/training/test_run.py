@@ -60,7 +60,7 @@ def test_a_run_leaves_its_folder(tmp_path: Path, data: Cifar10) -> None:
 
     result = json.loads(folder.result.read_text())
     assert result["steps"] == 24
-    assert result["shortened_from"] == 64_000
+    assert result["scaled_from"] == 64_000
     classifier = deepres.load_model(folder.path)
     evaluation = deepres.evaluate(classifier, data.test)
     assert evaluation.error_pct() == result["test_error_pct"] == events[-1]["error_pct"]

@@ -64,7 +64,7 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
         weights_file(options.weights)
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
-    made = run_name(recipe.model, recipe.steps, recipe.shortened_from, seed, settings)
+    made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
     folder = options.out or Path("runs") / made
     RunFolder(folder).check_absent()
     data = _open(recipe, place)

@@ -52,7 +52,7 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     # What is quickly found wrong comes before many annotations are read.
     resolve_device(options.device)
     weights_file(options.weights)
-    name = run_name(recipe.model, recipe.steps, recipe.shortened_from, seed, ["localization"])
+    name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["localization"])
     folder = options.out or Path("runs") / name
     RunFolder(folder).check_absent()
     data = _open(options.data or IMAGENET_FOLDER, recipe)

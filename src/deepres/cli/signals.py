@@ -57,8 +57,9 @@ def measure(
     images, labels = source.batches(0)
     signals = measure_signals(network, images, labels)
 
-    beside = path / SIGNALS if of_run else Path("runs") / f"signals-{subject}.json"
-    file = options.out / f"signals-{path.name}.json" if options.out else beside
+    name = f"signals-{path.name}.json" if of_run else f"signals-{subject}-s{options.seed}.json"
+    beside = path / SIGNALS if of_run else Path("runs") / name
+    file = options.out / name if options.out else beside
     write_json(
         file,
         {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe
+from deepres.run_folder import length_in_words
 
 if TYPE_CHECKING:
     from deepres.data.cifar10 import Cifar10
@@ -75,9 +76,7 @@ def print_table(
 
 def length(result: dict[str, Any]) -> str:
     """Return in words how long a run was, from its result.json."""
-    steps = f"{result['steps']:,} steps"
-    shortened = result["shortened_from"]
-    return f"{steps}, shortened from {shortened:,}" if shortened else steps
+    return length_in_words(result["steps"], result["scaled_from"])
 
 
 def open_data(name: str | None, kind: str = CifarRecipe.kind) -> "Cifar10 | ImageFolder":

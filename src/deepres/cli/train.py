@@ -64,7 +64,7 @@ def _new_runs(options: argparse.Namespace) -> list[NewRun]:
     for name in dict.fromkeys(options.networks):
         recipe = as_asked(get_recipe(name).changed(given), options)
         for seed in range(first, first + count):
-            folder = Path("runs") / run_name(name, recipe.steps, recipe.shortened_from, seed)
+            folder = Path("runs") / run_name(name, recipe.steps, recipe.scaled_from, seed)
             runs.append(NewRun(recipe, seed, folder))
     if options.out is not None:
         alone = len(runs) == 1

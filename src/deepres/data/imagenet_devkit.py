@@ -81,12 +81,8 @@ def _read_files(archive: Path) -> dict[str, bytes]:
 
 def _parse_meta(archive: Path, content: bytes, expected: int) -> dict[str, ImageNetClass]:
     """Read meta.mat; its synsets with children are groups of classes, and left out."""
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise UserError(
-            "reading the development kit takes SciPy; run: pip install 'deepres[imagenet]'"
-        ) from error
+    from scipy.io import loadmat  # it takes long to import
+
     try:
         synsets = np.atleast_1d(loadmat(io.BytesIO(content), squeeze_me=True)["synsets"])
         classes = {

@@ -35,21 +35,9 @@ def stage_costs(model: StagedNetwork, input_size: int) -> list[StageCost]:
     Raises:
         UserError: the image is too small for the network.
     """
-    if input_size < 1:
-        raise UserError(f"images have a side of at least 1 pixel, got {input_size}")
-    layers = {n: m for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    layers = _layers(model)
     ends = {modules[-1] for modules in model.stages.values()}
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()  # one image may leave one pixel, of which training-mode BN has no variance
-    try:
-        image = torch.empty(1, 3, input_size, input_size, device=device)
-        with _ShapesAlone():
-            outputs = record_outputs(model, image, {*layers, *ends})
-    except RuntimeError as error:
-        raise UserError(f"the network cannot take {input_size}×{input_size} images") from error
-    finally:
-        model.train(training)
+    outputs = _outputs(model, {*layers, *ends}, input_size)
 
     def cost(stage: str, modules: tuple[str, ...]) -> StageCost:
         inside = [n for n in layers if any(n == m or n.startswith(f"{m}.") for m in modules)]
@@ -74,6 +62,25 @@ def total_cost(model: StagedNetwork, input_size: int) -> StageCost:
         parameters=sum(stage.parameters for stage in stages),
         multiply_adds=sum(stage.multiply_adds for stage in stages),
     )
+
+
+def block_cost(model: StagedNetwork, block: str, input_size: int) -> tuple[int, int]:
+    """Return the weights and multiply-adds of a part of the network, for one image.
+
+    Weights are those of convolutions and fully connected layers, projections included.
+
+    Args:
+        model: it may be on the meta device.
+        block: the part's name in the state dict, "layer1.1"; nothing: the whole network.
+        input_size: the side of the image, in pixels.
+
+    Raises:
+        UserError: the image is too small for the network.
+    """
+    layers = _layers(model, block)
+    outputs = _outputs(model, set(layers), input_size)
+    weights = sum(layer.weight.numel() for layer in layers.values())
+    return weights, sum(_multiply_adds(layers[name], outputs[name]) for name in layers)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,29 @@ def least_traffic(model: StagedNetwork, input_size: int) -> Traffic:
     for handle in handles:
         handle.remove()
     return Traffic(sum(moved), sum(layer.weight.numel() for layer in layers))
+
+
+def _layers(model: StagedNetwork, part: str = "") -> dict[str, nn.Conv2d | nn.Linear]:
+    """Return the layers that count, of a part of the network or of all of it."""
+    modules = model.get_submodule(part).named_modules(prefix=part)
+    return {name: layer for name, layer in modules if isinstance(layer, nn.Conv2d | nn.Linear)}
+
+
+def _outputs(model: StagedNetwork, names: set[str], input_size: int) -> dict[str, Tensor]:
+    """Return the outputs of the modules called ``names``, of which the shapes alone are right."""
+    if input_size < 1:
+        raise UserError(f"images have a side of at least 1 pixel, got {input_size}")
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()  # one image may leave one pixel, of which training-mode BN has no variance
+    try:
+        image = torch.empty(1, 3, input_size, input_size, device=device)
+        with _ShapesAlone():
+            return record_outputs(model, image, names)
+    except RuntimeError as error:
+        raise UserError(f"the network cannot take {input_size}×{input_size} images") from error
+    finally:
+        model.train(training)
 
 
 class _ShapesAlone(TorchFunctionMode):

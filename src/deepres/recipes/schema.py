@@ -12,7 +12,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
 """The fields that say how numbers are computed, and not which: no run departs by them."""
-RENAMED = {"shorter_side": "short_side"}
+RENAMED = {"shorter_side": "short_side", "shortened_from": "scaled_from"}
 """Fields of before, and what they are called now."""
 MOST_IMAGES = 1 << 20
 """In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
@@ -37,7 +37,7 @@ class Recipe:
 
     kind: ClassVar[str]
     """Which of the paper's recipes this is, in recipe.json."""
-    identity: ClassVar[frozenset[str]] = frozenset({"model", "shortened_from"})
+    identity: ClassVar[frozenset[str]] = frozenset({"model", "scaled_from"})
     """Fields that make the recipe what it is, and cannot be changed."""
     bound: ClassVar[dict[str, str]] = {"steps": "use --steps"}
     """Fields that others depend on, and what sets all of these."""
@@ -58,7 +58,7 @@ class Recipe:
     log_every: int = 100
     """Steps per log window: training loss and error are means over it."""
     eval_every: int = 1_000
-    shortened_from: int | None = None
+    scaled_from: int | None = None
     """The length in steps of the recipe that this one shortens; None: it is whole."""
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class Recipe:
 
         In a shorter one the windows of logging and evaluation shrink less, so that curves keep
         enough points and evaluation does not outweigh training. The result is marked by
-        ``shortened_from``.
+        ``scaled_from``.
         """
         if steps < 1:
             raise UserError(f"a run has 1 step or more, got {steps}")
@@ -112,7 +112,7 @@ class Recipe:
             **self._milestones(steps),
             log_every=min(self.log_every, max(1, steps // 40)),
             eval_every=min(self.eval_every, max(1, steps // 8)),
-            shortened_from=self.shortened_from or self.steps,
+            scaled_from=self.scaled_from or self.steps,
         )
 
     def _milestones(self, steps: int) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Recipe:
         How numbers are computed, in which precision, is no deviation; a run's provenance tells it.
         """
         paper = self.paper()
-        if self.steps < paper.steps or self.shortened_from:
+        if self.steps < paper.steps or self.scaled_from:
             paper = paper.scaled_to(self.steps)
         papers = paper.to_dict()
         return {

@@ -8,6 +8,8 @@ from deepres.report.runs import title
 
 Stage = tuple[str, str, str, int]
 """A stage's name, output ("56×56"), composition ("[3×3, 64; 3×3, 64]×2") and multiply-adds."""
+BlockCost = tuple[str, int, int, int, int]
+"""A block or network; weights and multiply-adds with identity shortcuts, and with projections."""
 MapSize = tuple[str, int, int]
 """The size of an output map ("32×32"), the number of layers with it, and that of their filters."""
 
@@ -45,3 +47,24 @@ def cifar_architecture(networks: Mapping[str, Sequence[MapSize]]) -> Table:
     name = "Architecture for CIFAR-10 (§4.2)"
     note = "The fully connected layer at the end is the last of 6n+2."
     return Table(name, columns, body, [note], frozenset({1, 2, 3}))
+
+
+def shortcut_costs(costs: Sequence[BlockCost]) -> Table:
+    """Return what projections cost in place of identity shortcuts (§3.3, §4.1)."""
+    body = [
+        [
+            *(name, f"{weights:,}", f"{projected:,}", f"{projected / weights:.2f}"),
+            *(f"{adds / 1e6:,.1f}", f"{with_more / 1e6:,.1f}", f"{with_more / adds:.2f}"),
+        ]
+        for name, weights, projected, adds, with_more in costs
+    ]
+    sides = ("identity", "projection", "ratio")
+    columns = ["", *(f"{what}, {side}" for what in ("weights", "10⁶ mult.-adds") for side in sides)]
+    notes = [
+        "Weights of convolutions and fully connected layers, without BN. Blocks keep their "
+        "dimensions; of networks, identity is option A and projection option C.",
+        "§4.1: with projections in place of identities the cost and size of a bottleneck are "
+        "doubled.",
+    ]
+    name = "The cost of shortcuts: identity against projection"
+    return Table(name, columns, body, notes, frozenset(range(1, len(columns))))

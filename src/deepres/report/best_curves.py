@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from deepres.report.claims import comparable
+from deepres.report.comparisons import Runs
 from deepres.report.curves import BOLD, THIN, Styles, choose, curve_label, draw_curve, set_axes
-from deepres.report.judging import Runs
+from deepres.report.grouping import comparable
 from deepres.report.runs import Run, computed
 
 DEPTHS = (20, 32, 44, 56, 110, 1202)

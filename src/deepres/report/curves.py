@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 
+from deepres.report.grouping import poolable
 from deepres.report.pictures import COLORS, Look, look_of
-from deepres.report.runs import Run, alike, title
+from deepres.report.runs import Run, title
 
 Split = Literal["train", "test"]
 Styles = dict[Split, dict[str, Any]]
@@ -116,10 +117,9 @@ def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
     curves = []
     classifiers = [run for run in runs if run.is_classifier and run.events]
     for network in networks:
-        groups = alike(run for run in classifiers if run.model == network)
+        groups = poolable(run for run in classifiers if run.model == network)
         if groups:
-            nearest = next(iter(groups.values()))
-            curves.append(Curve(title(network), look_of(network), nearest))
+            curves.append(Curve(title(network), look_of(network), groups[0]))
     return curves
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from deepres.report.detection_figures import detection_curves
 from deepres.report.pictures import BLUE, VERMILLION, save_picture
 from deepres.report.runs import Run, read_run
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, length_in_words
 
 HELD_OUT = {"test": "test", "val": "validation"}
 
@@ -20,14 +20,12 @@ HELD_OUT = {"test": "test", "val": "validation"}
 def learning_curves(folder: RunFolder) -> Path:
     """Draw a run's errors, or a detector's losses and precision, against steps into curves.png.
 
-    As in Figure 6. A run shorter than the paper's says so in its title.
+    As in Figure 6. A run of another length than the paper's says so in its title.
     """
     run = read_run(folder.path)
     figure = curves_figure(run)
     figure.set_size_inches(7, 7 if run.kind == "detection" else 4.5)
-    length = f"{run.steps:,} steps"
-    if run.meta["recipe"]["shortened_from"]:
-        length += f", shortened from the paper's {run.papers_steps:,}"
+    length = length_in_words(run.steps, run.meta["recipe"]["scaled_from"])
     if deviations := run.meta["deviations"]:
         length += "\n" + textwrap.fill(f"not the paper's: {describe(deviations)}", 76)
     title = f"{run.model} on {run.meta['data']['source']}\n{length}"

@@ -1,175 +1,124 @@
-"""How runs are compared: by one rule, on runs that are alike in all but network and seed."""
+"""The rule by which a claim's comparisons are judged."""
 
-import math
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from deepres.report.runs import Run, title
+from deepres.report.comparisons import SMALLEST, Comparison, Finding, Runs, Sample
+from deepres.report.significance import LEVEL, holm
 
 Verdict = Literal["holds", "does not hold", "undecided", "no run yet"]
+SEEDS = 3
+"""So many on a side tell how much seeds differ."""
 
 RULE = (
-    "Only runs of one length, one recipe and one data set are compared, each seed once. Shortened "
-    "runs are judged separately, and say nothing about the paper's.",
-    "A comparison counts when the difference of the means exceeds the margin. Anything smaller is "
-    "undecided.",
-    "With several seeds on each side, the margin is two standard errors of the difference, from "
-    "the spread over seeds. Of twenty comparisons of equals, about one exceeds that by chance.",
-    "Where a side is a single run, the margin is twice the single runs' own uncertainty, and the "
-    "verdict says so. That is, for a test error, the binomial standard error for so many test "
-    "images; for a training error, the standard deviation over the last ten log windows; for "
-    "responses, the standard error of the mean over layers. None of these knows how much seeds "
-    "differ.",
-    "Two seeds can agree by chance: with two, a difference must exceed both margins.",
-    "A claim holds when all of its comparisons hold, and does not hold when one of them does not.",
+    "Only runs of one length, one recipe, one data set and one number of images that BN sees at "
+    "once are compared, each seed once. Shortened runs are judged apart, and say nothing of the "
+    "paper's. Runs of several precisions are judged together, and it is said.",
+    f"With fewer than {SEEDS} seeds on a side a comparison is undecided. One exception: two single "
+    "runs whose answers to the same test images are kept (deepres evaluate) are compared image by "
+    "image, by McNemar's test. The verdict then says so, for it is one on these two trained "
+    "networks.",
+    "Means are compared by Welch's t-test, trends along several networks by the test of Jonckheere "
+    "and Terpstra. That a difference lies inside a margin (that networks are alike) holds when the "
+    "95 % interval of the difference does, and does not hold when that lies outside. A training "
+    "error is the mean over a twentieth of the training.",
+    "All tests are two-sided, at 5 % for a claim as a whole: p is adjusted for its comparisons by "
+    "Holm's rule. So of a hundred claims about equals at most about five get a verdict by "
+    "chance, of those on three seeds each three or four.",
+    "A claim holds when all of its comparisons hold, and does not hold when one of them does not. "
+    "The single steps of a trend can contradict it, but need not be significant themselves.",
 )
 """What the page says of all that follows."""
-
-
-class Value(NamedTuple):
-    """A number that one run gives."""
-
-    value: float
-    uncertainty: float | None
-    """One standard error, without other seeds; None: unknown."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What is compared."""
-
-    name: str
-    """With its unit, for people."""
-    of: Callable[[Run], Value | None]
-    """Return it for a finished run; None: it was not measured."""
-    decimals: int = 2
-    """How many are worth printing."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One side of a comparison: a network's values over seeds, or a constant."""
-
-    label: str
-    values: tuple[Value, ...]
-    exact: bool = False
-    """Whether it is a constant."""
-    runs: tuple[Run, ...] = ()
-    """Which gave the values."""
-
-    @property
-    def n(self) -> int:
-        """How many runs."""
-        return len(self.values)
-
-    @property
-    def mean(self) -> float:
-        """Over the runs."""
-        return statistics.fmean(value for value, _ in self.values)
-
-    @property
-    def std(self) -> float | None:
-        """The sample standard deviation over the runs; None: there is but one."""
-        return statistics.stdev(value for value, _ in self.values) if self.n > 1 else None
-
-
-Runs = Mapping[str, Sequence[Run]]
-"""Runs that are alike in all but network and seed, by network."""
-
-
-@dataclass(frozen=True)
-class Above:
-    """The comparison that ``measure`` is larger for ``higher`` than for ``lower``.
-
-    Each side is a network's name or a constant.
-    """
-
-    measure: Measure
-    higher: str | float
-    lower: str | float
-
-    @property
-    def sides(self) -> tuple[str | float, str | float]:
-        """Both of them, the higher first."""
-        return self.higher, self.lower
-
-    @property
-    def networks(self) -> list[str]:
-        """Whose runs it needs."""
-        return [side for side in self.sides if isinstance(side, str)]
-
-    def judge(self, runs: Runs) -> "Evidence":
-        """Judge it on ``runs``."""
-        higher, lower = (self._sample(side, runs) for side in self.sides)
-        missing = [sample.label for sample in (higher, lower) if not sample.n]
-        if missing:
-            return Evidence(self, higher, lower, None, None, "no run yet", missing)
-        difference, margin = higher.mean - lower.mean, margin_of(higher, lower)
-        verdict: Verdict = "undecided"
-        if margin is not None and abs(difference) > margin:
-            verdict = "holds" if difference > 0 else "does not hold"
-        return Evidence(self, higher, lower, difference, margin, verdict, [])
-
-    def _sample(self, side: str | float, runs: Runs) -> Sample:
-        if not isinstance(side, str):
-            return Sample(f"{side:g}", (Value(side, 0.0),), exact=True)
-        values = [(run, self.measure.of(run)) for run in runs.get(side, ())]
-        found = [(run, v) for run, v in values if v is not None and math.isfinite(v.value)]
-        return Sample(title(side), tuple(v for _, v in found), runs=tuple(run for run, _ in found))
 
 
 @dataclass(frozen=True)
 class Evidence:
     """A comparison's numbers and its verdict."""
 
-    comparison: Above
-    higher: Sample
-    lower: Sample
-    difference: float | None
-    margin: float | None
-    """What the difference has to exceed; None: the runs are too few to say."""
+    comparison: Comparison
+    samples: tuple[Sample, ...]
+    """Of its sides."""
+    finding: Finding | None
+    """None: nothing could be tested."""
+    p: float | None
+    """Two-sided, adjusted for the claim's other comparisons."""
     verdict: Verdict
-    missing: list[str]
-    """The networks without a number."""
+    remark: str
+    """What is missing, or what the verdict rests on."""
 
     @property
-    def remark(self) -> str:
-        """Whether the verdict rests on single runs, and what is missing."""
-        if self.missing:
-            return f"no {self.comparison.measure.name} of {' and '.join(self.missing)}"
-        sides = [side for side in (self.higher, self.lower) if not side.exact]
-        single = [side.label for side in sides if side.n == 1]
-        few = "" if self.margin is not None else "; too few to know the uncertainty"
-        if not single:
-            return few.removeprefix("; ")
-        if len(sides) == 1:
-            return "one run" + few
-        each = "each" if len(single) == len(sides) else f"of {single[0]}"
-        return f"one run {each}{few}"
+    def is_missing(self) -> bool:
+        """Whether a side has no number."""
+        return self.verdict == "no run yet"
 
+    @property
+    def has_runs(self) -> bool:
+        """Whether any side has a run."""
+        return any(sample.runs for sample in self.samples)
 
-def margin_of(higher: Sample, lower: Sample) -> float | None:
-    """Return what the difference of two means has to exceed; None: too few runs to say."""
-    samples = [sample for sample in (higher, lower) if not sample.exact]
-    fewest = min(sample.n for sample in samples)
-    seeds = single = 0.0
-    if fewest > 1:
-        seeds = 2 * math.hypot(*((s.std or 0.0) / math.sqrt(s.n) for s in samples))
-    if fewest < 3:
-        known = [[u for _, u in s.values if u is not None] for s in samples]
-        if not all(known):
+    @property
+    def difference(self) -> float | None:
+        """Of the first side and the last, if they have numbers."""
+        if self.is_missing:
             return None
-        single = 2 * math.hypot(*(statistics.fmean(each) for each in known))
-    return max(seeds, single)
+        if self.finding is not None:
+            return self.finding.difference
+        first, last = self.samples[0].mean, self.samples[-1].mean
+        return first / max(last, SMALLEST) if self.comparison.measure.ratio else first - last
 
 
-def combined(verdicts: Iterable[Verdict]) -> Verdict:
+def judge_all(comparisons: Sequence[Comparison], runs: Runs) -> tuple[Evidence, ...]:
+    """Judge a claim's comparisons together on ``runs``."""
+    samples = [comparison.samples(runs) for comparison in comparisons]
+    findings = [
+        comparison.test_paired(sides) if too_few(sides) else comparison.test(sides)
+        for comparison, sides in zip(comparisons, samples, strict=True)
+    ]
+    adjusted = iter(holm([finding.p for finding in findings if finding]))
+    return tuple(
+        _evidence(comparison, sides, finding, next(adjusted) if finding else None)
+        for comparison, sides, finding in zip(comparisons, samples, findings, strict=True)
+    )
+
+
+def _evidence(
+    comparison: Comparison, samples: tuple[Sample, ...], finding: Finding | None, p: float | None
+) -> Evidence:
+    few = too_few(samples)
+    if missing := [sample.label for sample in samples if not sample.n]:
+        remark = f"no {comparison.measure.name} of {' and '.join(missing)}"
+        return Evidence(comparison, samples, None, None, "no run yet", remark)
+    if finding is None or p is None:
+        remark = f"{few}; {SEEDS} would decide"
+        return Evidence(comparison, samples, None, None, "undecided", remark)
+    verdict: Verdict = "undecided"
+    if p < LEVEL:
+        verdict = "holds" if finding.p_for < finding.p_against else "does not hold"
+    remark = ", ".join(filter(None, [few, finding.test]))
+    return Evidence(comparison, samples, finding, p, verdict, remark)
+
+
+def too_few(samples: Sequence[Sample]) -> str:
+    """Say how many seeds there are where they are too few; nothing: there are enough."""
+    sides = [sample for sample in samples if not sample.exact]
+    few = [sample for sample in sides if sample.n < SEEDS]
+    counts = {sample.n for sample in sides}
+    if few and len(counts) == 1:
+        return _seeds(counts.pop()) + (" each" if len(sides) > 1 else "")
+    return ", ".join(f"{_seeds(sample.n)} of {sample.label}" for sample in few)
+
+
+def _seeds(count: int) -> str:
+    return {0: "no seed", 1: "one seed"}.get(count, f"{count} seeds")
+
+
+def combined(evidence: Iterable[Evidence]) -> Verdict:
     """Return the verdict on a claim from those on its comparisons."""
-    found = set(verdicts)
-    if "does not hold" in found:
+    found = list(evidence)
+    verdicts = {each.verdict for each in found}
+    if "does not hold" in verdicts:
         return "does not hold"
-    if len(found) == 1:
-        return found.pop()
-    return "undecided"
+    if {each.verdict for each in found if not each.comparison.supporting} == {"holds"}:
+        return "holds"
+    return "no run yet" if verdicts == {"no run yet"} else "undecided"

@@ -1,112 +1,145 @@
-"""What claims compare: numbers of one finished run, each with the uncertainty that it has alone."""
+"""What claims compare: numbers of one finished run."""
 
 import math
 import statistics
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from deepres.errors import UserError
+from deepres.report.comparisons import SMALLEST, Measure
 from deepres.report.detection_runs import tests_of
-from deepres.report.judging import Measure, Value
 from deepres.report.published import VALIDATION_IMAGES
 from deepres.report.published_detection import TABLE_7, TABLE_8
-from deepres.report.runs import PAPERS_DATA, RESPONSES, SIGNALS, Run
+from deepres.report.runs import RESPONSES, SIGNALS, Run
+from deepres.run_folder import EVALUATIONS
 
-TEST_IMAGES = {
-    PAPERS_DATA["cifar10"]: 10_000,
-    "the embedded sample of CIFAR-10": 1_000,
-    PAPERS_DATA["imagenet"]: VALIDATION_IMAGES,
-}
-"""How many images test a run, by what recipe.json calls its data."""
-WINDOWS = 10
-"""How many log windows tell the spread of a training error."""
+STRETCH = 0.05
+"""A training error is the mean over so much of the training."""
+QUARTERS = (0.25, 0.5, 0.75, 1.0)
 
 
-def test_error(run: Run) -> Value | None:
+def test_error(run: Run) -> float | None:
     """Return the final test error in %."""
-    if run.result is None:
+    return None if run.result is None else float(run.result["test_error_pct"])
+
+
+def lowest_test_error(run: Run) -> float | None:
+    """Return the lowest test error in % that the training has seen."""
+    return min(run.curve("test")[1], default=None) if run.result else None
+
+
+def error_by(run: Run, views: str, key: str) -> float | None:
+    """Return the error in % that ``deepres evaluate`` has found by ``views``, the latest.
+
+    On the paper's data it is that on all of ImageNet's validation images.
+    """
+    if run.result is None or not run.is_classifier:
         return None
-    error_pct = float(run.result["test_error_pct"])
-    images = TEST_IMAGES.get(run.meta["data"]["source"])
-    share = error_pct / 100
-    return Value(error_pct, 100 * math.sqrt(share * (1 - share) / images) if images else None)
+    for found in reversed(run.side_file(EVALUATIONS) or []):
+        whole = run.has_foreign_data or found["images"] == VALIDATION_IMAGES
+        if found["views"] == views and whole:
+            return float(found[key])
+    return None
 
 
-def precision(run: Run, key: str) -> Value | None:
+def precision(run: Run, key: str) -> float | None:
     """Return the mean average precision in % on the benchmark that the paper has for the data.
 
-    Without the improvements of appendix B. Nothing is known of a single run's uncertainty.
+    Without the improvements of appendix B.
     """
     for entry in (*TABLE_7, *TABLE_8):
         if run.kind == "detection" and run.meta["recipe"]["dataset"] == entry.test.dataset:
             for test in tests_of([run]):
                 how = test.found["set"], test.found["images"], test.improvements, test.members
                 if how == (entry.test.set, entry.test.images, (), ()) and key in test.found:
-                    return Value(float(test.found[key]), None)
+                    return float(test.found[key])
     return None
 
 
-def training_error(run: Run) -> Value | None:
-    """Return the training error in % of the last log window, over augmented images."""
+def training_error(run: Run, at: float = 1.0) -> float | None:
+    """Return the training error in %, over augmented images, when a share of the steps is done.
+
+    It is the mean over what was logged in the twentieth of the training that ends there, or else
+    what was logged last before that: the same for a run whose logs are thinned.
+    """
     if run.result is None:
         return None
-    _, windows = run.curve("train")
-    return Value(float(run.result["train_error_pct"]), _spread(windows[-WINDOWS:]))
+    end = at * run.steps
+    windows = [(s, error) for s, error in zip(*run.curve("train"), strict=True) if s <= end]
+    stretch = [error for step, error in windows if step > end - STRETCH * run.steps]
+    return statistics.fmean(stretch or [windows[-1][1]]) if windows else None
 
 
-def early_training_error(run: Run) -> Value | None:
-    """Return the training error in % half-way to the first drop of the learning rate.
-
-    It is the mean over the ten log windows that end there.
-    """
+def early_training_error(run: Run) -> float | None:
+    """Return the training error in % half-way to the first drop of the learning rate."""
     drops = run.meta["recipe"]["lr_drops"]
-    if run.result is None or not drops:
-        return None
-    points = zip(*run.curve("train"), strict=True)
-    windows = [error for step, error in points if step <= drops[0] / 2][-WINDOWS:]
-    return Value(statistics.fmean(windows), _spread(windows)) if windows else None
+    return training_error(run, drops[0] / 2 / run.steps) if drops else None
 
 
-def response(run: Run) -> Value | None:
+def response(run: Run) -> float | None:
     """Return the mean over layers of the standard deviation of their responses."""
     stds = _layers(run, RESPONSES, "std")
-    if not stds:
-        return None
-    spread = _spread(stds)
-    error = None if spread is None else spread / math.sqrt(len(stds))
-    return Value(statistics.fmean(stds), error)
+    return statistics.fmean(stds) if stds else None
 
 
-def forward_signal(run: Run) -> Value | None:
+def forward_signal(run: Run) -> float | None:
     """Return the weakest layer's forward standard deviation as a share of the first layer's."""
     stds = _layers(run, SIGNALS, "forward_std")
-    return _weakest(stds, stds[0]) if stds else None
+    return _share(min, stds, stds[0]) if stds else None
 
 
-def backward_signal(run: Run) -> Value | None:
+def weakest_gradient(run: Run) -> float | None:
     """Return the weakest layer's gradient norm as a share of the last layer's."""
     norms = _layers(run, SIGNALS, "gradient_norm")
-    return _weakest(norms, norms[-1]) if norms else None
+    return _share(min, norms, norms[-1]) if norms else None
 
 
-TEST = Measure("test error (%)", test_error)
+def strongest_gradient(run: Run) -> float | None:
+    """Return the strongest layer's gradient norm as a multiple of the last layer's."""
+    norms = _layers(run, SIGNALS, "gradient_norm")
+    return _share(max, norms, norms[-1]) if norms else None
+
+
+TEST = Measure("test error (%)", test_error, views="1-crop")
+LOWEST_TEST = Measure("lowest test error (%)", lowest_test_error)
 TRAINING = Measure("training error (%)", training_error)
 EARLY_TRAINING = Measure("training error half-way to the first drop (%)", early_training_error)
+TRAINING_AT = tuple(
+    Measure(f"training error after {at:.0%} of the steps (%)", partial(training_error, at=at))
+    for at in QUARTERS
+)
+TOP1_10_CROP = Measure(
+    "top-1 error, 10-crop (%)",
+    partial(error_by, views="10-crop", key="top1_error_pct"),
+    views="10-crop",
+)
+TOP5_MULTI_SCALE = Measure(
+    "top-5 error, multi-scale (%)",
+    partial(error_by, views="multi-scale", key="top5_error_pct"),
+    views="multi-scale",
+    top=5,
+)
 MAP_50 = Measure("mAP@.5 (%)", partial(precision, key="map_50_pct"), decimals=1)
 MAP = Measure("mAP@[.5, .95] (%)", partial(precision, key="map_pct"), decimals=1)
+MAP_RATIO = replace(MAP, name="mAP@[.5, .95], as a ratio", decimals=2, ratio=True)
 RESPONSE = Measure("mean response (std)", response, decimals=3)
-FORWARD = Measure("forward signal, weakest layer to first", forward_signal, decimals=4)
-BACKWARD = Measure("gradient norm, weakest layer to last", backward_signal, decimals=4)
+FORWARD = Measure("forward signal, weakest layer to first", forward_signal, 3, ratio=True)
+WEAKEST_GRADIENT = Measure("gradient norm, weakest layer to last", weakest_gradient, 3, ratio=True)
+STRONGEST_GRADIENT = Measure(
+    "gradient norm, strongest layer to last", strongest_gradient, decimals=0, ratio=True
+)
 
 
-def _weakest(values: list[float], reference: float) -> Value:
-    """A signal that is zero or not finite anywhere has vanished; one measurement is exact."""
-    sound = all(math.isfinite(value) for value in values) and reference > 0
-    return Value(min(values) / reference if sound else 0.0, 0.0)
+def _share(extreme: Callable[[list[float]], float], of: list[float], reference: float) -> float:
+    """Return the smallest or largest of numbers as a share of ``reference``.
 
-
-def _spread(values: list[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None
+    What is zero or not finite anywhere has vanished, or exploded.
+    """
+    if reference > 0 and all(map(math.isfinite, of)):
+        return extreme(of) / reference
+    return 0.0 if extreme is min else 1 / SMALLEST
 
 
 def _layers(run: Run, file: str, key: str) -> list[float]:

@@ -11,15 +11,17 @@ from markupsafe import Markup
 
 from deepres.files import atomic_write
 from deepres.report.best_curves import best_curves
-from deepres.report.claims import CLAIMS, comparable, judge, what_it_is
+from deepres.report.claim import judge
+from deepres.report.claims import CLAIMS
 from deepres.report.detection_artifacts import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
-from deepres.report.judging import RULE, Sample, Verdict
+from deepres.report.grouping import comparable, what_it_is
+from deepres.report.judging import RULE, Evidence, Verdict
 from deepres.report.pictures import svg_text
 from deepres.report.render import as_html
 from deepres.report.runs import Run, computed, title
-from deepres.report.summary import STANDINGS, JudgedClaim, summary_line
+from deepres.report.summary import STANDINGS, JudgedClaim, described, summary_line
 from deepres.report.tables import table6_in_short
 
 SIGNS: dict[Verdict, str] = {
@@ -37,25 +39,34 @@ class Section:
     """With headings from <h3> on; pictures as <svg>. It is trusted."""
 
 
-def write_page(path: Path, runs: Iterable[Run], sections: Sequence[Section] = ()) -> Path:
+def write_page(
+    path: Path,
+    runs: Iterable[Run],
+    sections: Sequence[Section] = (),
+    untrained: Iterable[Run] = (),
+) -> Path:
     """Write the report on ``runs`` into ``path``, whole or not at all."""
-    page = render_page(runs, sections)
+    page = render_page(runs, sections, untrained)
     with atomic_write(path) as file:
         file.write(page.encode())
     return path
 
 
-def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
+def render_page(
+    runs: Iterable[Run], sections: Sequence[Section] = (), untrained: Iterable[Run] = ()
+) -> str:
     """Return the report on ``runs`` as HTML; the same runs give the same page.
 
     Args:
         runs: finished or not. What lies in two folders is shown once.
         sections: tables and figures, in the order of the page.
+        untrained: networks whose signals were measured at initialisation.
     """
     given = list(runs)
     groups = comparable(given)
     shown = sorted((r for group in groups for same in group.values() for r in same), key=_place)
-    judged = [JudgedClaim(claim, judge(claim, shown)) for claim in CLAIMS]
+    evidence_of_claims = [*shown, *untrained]
+    judged = [JudgedClaim(claim, judge(claim, evidence_of_claims)) for claim in CLAIMS]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "page_template"),
         autoescape=True,
@@ -63,12 +74,14 @@ def render_page(runs: Iterable[Run], sections: Sequence[Section] = ()) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": _count, "number": _number, "side": _side}
+    environment.filters |= {"count": _count, "number": _number, "described": described}
     environment.filters |= {
         "sentence": _sentence,
         "listed": _listed,
         "title_of": title,
         "computed": computed,
+        "difference": _difference,
+        "p_value": _p_value,
     }
     environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
     return environment.get_template("page.html.jinja").render(
@@ -152,7 +165,7 @@ def _recipe(run: Run) -> list[tuple[str, Any, str]]:
     """Return field, value and remark of a run's recipe, the differences from the paper's first."""
     recipe = run.meta["recipe"]
     remarks = dict.fromkeys(run.meta["deviations"], "not the paper's")
-    if recipe["shortened_from"]:
+    if recipe["scaled_from"]:
         remarks |= {"steps": f"the paper's: {run.papers_steps:,}"}
         remarks |= {"lr_drops": "scaled with the length"}
     fields = [*remarks, *(field for field in recipe if field not in remarks)]
@@ -177,11 +190,21 @@ def _listed(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _side(sample: Sample, decimals: int) -> str:
-    """Return one side of a comparison: mean ± std (n)."""
-    if sample.exact:
-        return sample.label
-    if not sample.n:
+def _difference(evidence: Evidence) -> str:
+    """Return the difference of the first side and the last, of ratios their quotient."""
+    measure, finding = evidence.comparison.measure, evidence.finding
+    if evidence.difference is None:
         return "–"
-    spread = "" if sample.std is None else f" ± {sample.std:.{decimals}f}"
-    return f"{sample.mean:.{decimals}f}{spread} (n = {sample.n})"
+
+    def number(value: float) -> str:
+        if measure.ratio:
+            return f"×{value:,.0f}" if value >= 100 else f"×{value:.3g}"
+        return _number(value, measure.decimals, "+")
+
+    interval = finding.interval if finding else None
+    ends = f" ({' to '.join(map(number, interval))})" if interval else ""
+    return number(evidence.difference) + ends
+
+
+def _p_value(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -58,6 +58,8 @@ TABLE_3 = (
 """§4.1: errors on ImageNet's validation images, 10-crop."""
 
 TABLE_4 = (
+    ImageNetResult("VGG (ILSVRC'14), test images", None, 8.43),
+    ImageNetResult("GoogLeNet (ILSVRC'14)", None, 7.89),
     ImageNetResult("VGG (v5)", 24.4, 7.1, decimals=1),
     ImageNetResult("PReLU-net", 21.59, 5.71),
     ImageNetResult("BN-inception", 21.99, 5.81),
@@ -67,7 +69,8 @@ TABLE_4 = (
     ImageNetResult("ResNet-101", 19.87, 4.60, "resnet101", "B"),
     ImageNetResult("ResNet-152", 19.38, 4.49, "resnet152", "B"),
 )
-"""§4.1: errors of single networks on ImageNet's validation images, multi-scale."""
+"""§4.1: errors of single networks on ImageNet's validation images, multi-scale; the first row's is
+on the test images."""
 
 TABLE_5 = (
     ImageNetResult("VGG (ILSVRC'14)", None, 7.32),
@@ -81,14 +84,18 @@ TABLE_5 = (
 depths, two of them with 152 layers."""
 
 RELEASED_1_CROP = (
+    ImageNetResult("VGG-16, its authors'", 28.5, 9.9, decimals=1),
     ImageNetResult("ResNet-50", 24.7, 7.8, "resnet50", "B", decimals=1),
     ImageNetResult("ResNet-101", 23.6, 7.1, "resnet101", "B", decimals=1),
     ImageNetResult("ResNet-152", 23.0, 6.7, "resnet152", "B", decimals=1),
 )
-"""The authors' released models, on the centre crop of ImageNet's validation images."""
+"""Released models, on the centre crop of ImageNet's validation images, as the paper's authors list
+them beside theirs."""
 
 VALIDATION_IMAGES, TEST_IMAGES = 50_000, 100_000
 """How many images of ImageNet Tables 2 to 4, and Table 5, count."""
+CIFAR_TEST_IMAGES = 10_000
+"""How many images of CIFAR-10 Table 6 counts."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ CIFAR_STEPS, IMAGENET_STEPS = 64_000, 600_000
 """How many steps training takes (§4.2), at most takes (§3.4)."""
 
 PLAIN_110_ERROR_ABOVE_PCT = 60.0
-"""Figure 6 leaves plain-110 out: its error stays above this."""
+"""§4.2, Figure 6: plain-110 is not drawn, for its error stays above this."""
 WARM_UP_STEPS = 400
 """About how long ResNet-110 warms up (§4.2)."""
 RESNET_1202_TRAINING_ERROR_BELOW_PCT = 0.1

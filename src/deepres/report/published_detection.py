@@ -15,7 +15,8 @@ class Benchmark:
     """As the paper has it."""
     set: str
     """As evaluations.json has it."""
-    images: int
+    images: int | None
+    """How many; None: no test of ours is of these."""
     rule: str
     """How average precision is computed: "11-point", "area", "imagenet-det" or "coco"."""
     dataset: str
@@ -26,6 +27,7 @@ VOC07_TEST = Benchmark("VOC07 test", "VOC 2007 test", 4_952, "11-point", "voc07+
 VOC12_TEST = Benchmark("VOC12 test", "VOC 2012 test", 10_991, "area", "voc07++12")
 COCO_VAL = Benchmark("COCO val", "COCO 2014 val", 40_504, "coco", "coco")
 COCO_TEST_DEV = Benchmark("COCO test-dev", "COCO 2015 test-dev", 20_288, "coco", "coco")
+DET_VAL2 = Benchmark("ImageNet DET val2", "ImageNet DET val2", None, "imagenet-det", "imagenet-det")
 DET_TEST = Benchmark(
     "ImageNet DET test", "ImageNet DET test", 51_294, "imagenet-det", "imagenet-det"
 )
@@ -56,11 +58,80 @@ TABLE_7 = (
 )
 """§4.3: PASCAL VOC, trained on 07+12 and on 07++12."""
 
-TABLES_10_11 = (
-    DetectionResult("ResNet-101, all improvements, COCO too", VOC07_TEST, 85.6),
-    DetectionResult("ResNet-101, all improvements, COCO too", VOC12_TEST, 83.8),
+VOC_CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
 )
-"""Appendix B: PASCAL VOC with all of Table 9's improvements, from the detector trained on COCO."""
+"""PASCAL VOC's, in the order of Tables 10 and 11."""
+
+
+@dataclass(frozen=True)
+class ClassPrecisions:
+    """A row of Tables 10 and 11: average precision at an overlap of 0.5."""
+
+    label: str
+    test: Benchmark
+    map_pct: float
+    of_classes_pct: tuple[float, ...]
+    """In the order of ``VOC_CLASSES``."""
+    network: str | None = None
+
+
+TABLE_10 = (
+    ClassPrecisions(
+        *("VGG-16", VOC07_TEST, 73.2),
+        (
+            *(76.5, 79.0, 70.9, 65.5, 52.1, 83.1, 84.7, 86.4, 52.0, 81.9),
+            *(65.7, 84.8, 84.6, 77.5, 76.7, 38.8, 73.6, 73.9, 83.0, 72.6),
+        ),
+        "vgg16",
+    ),
+    ClassPrecisions(
+        *("ResNet-101", VOC07_TEST, 76.4),
+        (
+            *(79.8, 80.7, 76.2, 68.3, 55.9, 85.1, 85.3, 89.8, 56.7, 87.8),
+            *(69.4, 88.3, 88.9, 80.9, 78.4, 41.7, 78.6, 79.8, 85.3, 72.0),
+        ),
+        "resnet101",
+    ),
+    ClassPrecisions(
+        *("ResNet-101, all improvements, COCO too", VOC07_TEST, 85.6),
+        (
+            *(90.0, 89.6, 87.8, 80.8, 76.1, 89.9, 89.9, 89.6, 75.5, 90.0),
+            *(80.7, 89.6, 90.3, 89.1, 88.7, 65.4, 88.1, 85.6, 89.0, 86.8),
+        ),
+    ),
+)
+"""Appendix B: PASCAL VOC 2007's test images, class by class. All improvements are Table 9's, and
+the detector starts from COCO's."""
+
+TABLE_11 = (
+    ClassPrecisions(
+        *("VGG-16", VOC12_TEST, 70.4),
+        (
+            *(84.9, 79.8, 74.3, 53.9, 49.8, 77.5, 75.9, 88.5, 45.6, 77.1),
+            *(55.3, 86.9, 81.7, 80.9, 79.6, 40.1, 72.6, 60.9, 81.2, 61.5),
+        ),
+        "vgg16",
+    ),
+    ClassPrecisions(
+        *("ResNet-101", VOC12_TEST, 73.8),
+        (
+            *(86.5, 81.6, 77.2, 58.0, 51.0, 78.6, 76.6, 93.2, 48.6, 80.4),
+            *(59.0, 92.1, 85.3, 84.8, 80.7, 48.1, 77.3, 66.5, 84.7, 65.6),
+        ),
+        "resnet101",
+    ),
+    ClassPrecisions(
+        *("ResNet-101, all improvements, COCO too", VOC12_TEST, 83.8),
+        (
+            *(92.1, 88.4, 84.8, 75.9, 71.4, 86.3, 87.8, 94.2, 66.8, 89.4),
+            *(69.2, 93.9, 91.9, 90.9, 89.6, 67.9, 88.2, 76.8, 90.3, 80.0),
+        ),
+    ),
+)
+"""The same of PASCAL VOC 2012's."""
 
 TABLE_8 = (
     DetectionResult("VGG-16", COCO_VAL, 41.5, 21.2, "vgg16"),
@@ -69,6 +140,7 @@ TABLE_8 = (
 """§4.3: COCO, trained on the 80k images of train."""
 
 TABLE_9 = (
+    DetectionResult("VGG-16", COCO_VAL, 41.5, 21.2, "vgg16"),
     DetectionResult("ResNet-101", COCO_VAL, 48.4, 27.2, "resnet101"),
     DetectionResult("+ box refinement", COCO_VAL, 49.9, 29.9, "resnet101", (REFINEMENT,)),
     DetectionResult("+ global context", COCO_VAL, 51.1, 30.0, "resnet101", (REFINEMENT, CONTEXT)),
@@ -76,13 +148,17 @@ TABLE_9 = (
         *("+ multi-scale testing", COCO_VAL, 53.8, 32.5, "resnet101"),
         (REFINEMENT, CONTEXT, MULTI_SCALE),
     ),
+    DetectionResult("with context, trained on train and val", COCO_TEST_DEV, 53.3, 32.2),
     DetectionResult("all of these, trained on train and val", COCO_TEST_DEV, 55.7, 34.9),
     DetectionResult("ensemble of three", COCO_TEST_DEV, 59.0, 37.4),
 )
 """Appendix B: improvements, each on top of those above it."""
 
 TABLE_12 = (
+    DetectionResult("GoogLeNet (ILSVRC'14)", DET_TEST, 43.9),
+    DetectionResult("ResNet-101, all improvements", DET_VAL2, 60.5),
     DetectionResult("ResNet-101, all improvements", DET_TEST, 58.8),
+    DetectionResult("ensemble of three", DET_VAL2, 63.6),
     DetectionResult("ensemble of three", DET_TEST, 62.1),
 )
 """Appendix B: ImageNet DET's 200 classes."""
@@ -108,7 +184,15 @@ TABLE_13 = (
     LocalizationResult("RPN, ResNet-101", "multi-scale", "predicted", 14.4, "resnet101"),
     LocalizationResult("RPN + R-CNN, ResNet-101", "multi-scale", "predicted", 10.6),
     LocalizationResult("RPN + R-CNN, ensemble", "multi-scale", "predicted", 8.9),
-    LocalizationResult("RPN + R-CNN, ensemble, test images", "multi-scale", "predicted", 9.0),
 )
-"""Appendix C: errors on ImageNet's validation images; the last, of Table 14, on its test images.
-The predicted classes are those of a network tested at several scales."""
+"""Appendix C: errors on ImageNet's validation images. The predicted classes are those of a network
+tested at several scales. What is "multi-scale" here, and in Table 4, is the appendix's "dense"."""
+
+TABLE_14 = (
+    ("OverFeat (ILSVRC'13)", 30.0, 29.9),
+    ("GoogLeNet (ILSVRC'14)", None, 26.7),
+    ("VGG (ILSVRC'14)", 26.9, 25.3),
+    ("ResNet (ILSVRC'15), RPN + R-CNN, ensemble", 8.9, 9.0),
+)
+"""Appendix C: top-5 errors of localization of competing methods, on the validation and on the test
+images."""

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deepres.report.grouping import poolable
 from deepres.report.render import Table
-from deepres.report.runs import Run, alike
+from deepres.report.runs import Run
 
 _PROVENANCE = (("commit ", "commit"), ("torch ", "torch"), ("", "precision"), ("", "hardware"))
 NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
@@ -34,7 +35,7 @@ class Measurement:
 
 def one_a_seed(runs: Iterable[Run]) -> list[Run]:
     """Leave out repetitions of a run: they are no evidence of their own."""
-    return list(itertools.chain.from_iterable(alike(runs).values()))
+    return list(itertools.chain.from_iterable(poolable(runs)))
 
 
 def state_of(runs: Sequence[Run], finished: str = NO_RUN) -> str:
@@ -131,6 +132,9 @@ def describe_provenance(measurements: Sequence[Measurement]) -> str:
     for name, key in _PROVENANCE:
         if values := dict.fromkeys(str(each[key]) for each in provenances if key in each):
             parts.append(name + ", ".join(values))
+    seen = {str(each["bn_images"]) for each in provenances if "bn_images" in each}
+    if len(seen) > 1:
+        parts.append(f"BN over {' or '.join(sorted(seen, key=int))} images")
     return "; ".join(parts)
 
 

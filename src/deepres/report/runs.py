@@ -19,7 +19,7 @@ PAPERS_DATA = {
 IMAGENET_CLASSES = 1_000
 TRAINING_IMAGES = {"VOC 07+12": 16_551, "VOC 07++12": 21_503, "COCO 2014 train": 82_783}
 """How many images detectors are trained on, whole."""
-NO_MATTER = frozenset({"shortened_from", "bad_boxes", "precision"})
+NO_MATTER = frozenset({"scaled_from", "bad_boxes", "precision"})
 """Fields that set no run apart: the first is told as steps; the second the published annotations
 demand, for COCO has boxes of zero size; the third the provenance tells."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
@@ -85,7 +85,7 @@ class Run:
     @property
     def papers_steps(self) -> int:
         """The length of the paper's run."""
-        return int(self.meta["recipe"]["shortened_from"] or self.steps)
+        return int(self.meta["recipe"]["scaled_from"] or self.steps)
 
     @property
     def shortcut(self) -> str | None:
@@ -101,14 +101,18 @@ class Run:
 
         Length, recipe and data count, and whether a file was edited.
         """
+        return self.condition_but(frozenset())
+
+    def condition_but(self, fields: frozenset[str]) -> str:
+        """Return the condition without what some fields of the recipe add to it."""
         recipe, source = self.meta["recipe"], self.meta["data"]["source"]
         parts = []
-        if recipe["shortened_from"]:
+        if recipe["scaled_from"]:
             parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
         parts += [
             f"{field} {value}"
             for field, value in self.meta["deviations"].items()
-            if field not in NO_MATTER and (field, self.model) not in ALSO_THE_PAPERS
+            if field not in NO_MATTER | fields and (field, self.model) not in ALSO_THE_PAPERS
         ]
         parts += self._unlike_papers_start()
         if self.has_foreign_data:
@@ -150,7 +154,18 @@ class Run:
         precision = self.meta["recipe"].get("precision")
         asked = {"precision": precision} if precision in ("fp32", "bf16") else {}
         found: dict[str, Any] = (self.result or self.meta)["provenance"]
-        return asked | found  # older ones hold no precision
+        seen = {"bn_images": self.bn_images} if self.bn_images else {}
+        return asked | found | seen  # older ones hold no precision
+
+    @property
+    def bn_images(self) -> int | None:
+        """Over how many images BN takes its statistics in training; None: it is frozen."""
+        recipe = self.meta["recipe"]
+        if not self.is_classifier or "batch_size" not in recipe:
+            return None
+        processes = self.meta["provenance"].get("processes", 1)
+        shared = 1 if recipe.get("sync_batch_norm") else processes
+        return int(recipe["batch_size"] // (shared * recipe.get("accumulate", 1)))
 
     @property
     def last_step(self) -> int:
@@ -211,30 +226,3 @@ def title(model: str) -> str:
     kinds = {"plain": "plain", "resnet": "ResNet", "vgg": "VGG", "highway": "Highway"}
     match = re.fullmatch(r"([a-z]+)(\d+)(.*)", model)
     return f"{kinds[match[1]]}-{match[2]}{match[3]}" if match and match[1] in kinds else model
-
-
-def alike(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Group runs of one network and option by their condition, one run for each seed.
-
-    The paper's are first, then whole recipes on the paper's data, then the longest.
-    """
-    groups: dict[str, dict[int, Run]] = {}
-    for run in sorted(runs, key=_distance_from_paper):
-        groups.setdefault(run.condition, {}).setdefault(run.meta["seed"], run)
-    return {
-        condition: sorted(by_seed.values(), key=lambda run: int(run.meta["seed"]))
-        for condition, by_seed in groups.items()
-    }
-
-
-def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, int]:
-    """A key to sort by; of two runs alike, the one that is finished or further comes first."""
-    unfinished = run.result is None
-    return (
-        not run.is_papers,
-        run.has_foreign_data,
-        -run.steps,
-        run.condition,
-        unfinished,
-        -run.last_step,
-    )

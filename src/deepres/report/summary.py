@@ -4,15 +4,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from deepres.report.claims import Claim, Judgement
+from deepres.report.claim import Claim, Judgement
 from deepres.report.commands import commands_for
-from deepres.report.judging import Evidence, Measure, Sample
-from deepres.report.measures import MAP, MAP_50, TEST, TRAINING
+from deepres.report.comparisons import Measure, Sample
+from deepres.report.judging import Evidence
+from deepres.report.measures import (
+    LOWEST_TEST,
+    MAP,
+    MAP_50,
+    MAP_RATIO,
+    TEST,
+    TOP1_10_CROP,
+    TOP5_MULTI_SCALE,
+    TRAINING,
+)
 from deepres.report.published import (
+    PLAIN_110_ERROR_ABOVE_PCT,
     RESNET_1202_TRAINING_ERROR_BELOW_PCT,
     TABLE_2,
     TABLE_3,
+    TABLE_4,
     TABLE_6,
+    ImageNetResult,
 )
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import PAPERS_DATA, Run, title
@@ -20,7 +33,7 @@ from deepres.report.runs import PAPERS_DATA, Run, title
 Standing = Literal["holds", "does not hold", "undecided", "in small", "no run yet"]
 STANDINGS: dict[Standing, tuple[str, str]] = {
     "holds": ("hold", "Hold at the paper's length"),
-    "does not hold": ("against the paper", "Come out against the paper, at its length"),
+    "does not hold": ("against the paper", "Come out against the paper"),
     "undecided": ("undecided", "Undecided at the paper's length"),
     "in small": ("in small only", "Judged in small only: such runs say nothing of the paper's"),
     "no run yet": ("without a run", "Without a run"),
@@ -86,7 +99,7 @@ def summary_line(judged: JudgedClaim, runs: Sequence[Run]) -> Line:
     for measure, network, sample in _sides(judgement):
         if number := _printed(measure, network):
             published.setdefault(measure.name, []).append(f"{title(network)} {number}")
-        number = _measured(sample, measure.decimals)
+        number = described(sample, measure.decimals)
         ours.setdefault(measure.name, []).append(f"{sample.label} {number}")
     contrary = [_contrary(each) for each in judgement.evidence if each.verdict == "does not hold"]
     return Line(judged, judgement, published, ours, contrary, commands_for(judged.claim, runs))
@@ -94,54 +107,73 @@ def summary_line(judged: JudgedClaim, runs: Sequence[Run]) -> Line:
 
 def _sides(judgement: Judgement) -> list[tuple[Measure, str, Sample]]:
     """Return each network's sample of each measure once, those expected to be larger first."""
-    sides = {}
-    for higher in (True, False):
-        for each in judgement.evidence:
-            network = each.comparison.sides[not higher]
-            sample = each.higher if higher else each.lower
-            if isinstance(network, str):
-                sides[each.comparison.measure.name, network] = each.comparison.measure, sample
+    sides: dict[tuple[str, str], tuple[Measure, Sample]] = {}
+    trends_first = sorted(judgement.evidence, key=lambda each: -len(each.samples))
+    for last in (False, True):
+        for each in trends_first:
+            measure, networks = each.comparison.measure, each.comparison.sides
+            for i, (network, sample) in enumerate(zip(networks, each.samples, strict=True)):
+                if isinstance(network, str) and (i == len(networks) - 1) == last:
+                    sides.setdefault((measure.name, network), (measure, sample))
     return [(measure, network, sample) for (_, network), (measure, sample) in sides.items()]
 
 
-def _measured(sample: Sample, decimals: int) -> str:
-    """Return mean ± std (n)."""
+def described(sample: Sample, decimals: int) -> str:
+    """Return mean ± std (n); of a constant nothing."""
+    if sample.exact:
+        return ""
     if not sample.n:
         return "–"
     spread = "" if sample.std is None else f" ± {sample.std:.{decimals}f}"
     return f"{sample.mean:.{decimals}f}{spread} (n = {sample.n})"
 
 
+def published_number(measure: Measure, network: str) -> float | None:
+    """Return the paper's number for a network, of several runs the mean; None: it has none."""
+    found: dict[str | None, float | None]
+    if measure is TEST:
+        found = {row.network: row.mean_pct or row.error_pct for row in TABLE_6}
+    elif measure is TOP1_10_CROP:
+        found = {_name(row): row.top1_pct for row in (*TABLE_2, *TABLE_3)}
+    elif measure is TOP5_MULTI_SCALE:
+        found = {_name(row): row.top5_pct for row in TABLE_4}
+    else:
+        key = {MAP_50: "map_50_pct", MAP: "map_pct", MAP_RATIO: "map_pct"}.get(measure)
+        found = {
+            f"{row.network} detector on {PAPERS_DATA[row.test.dataset]}": getattr(row, key)
+            for row in (*TABLE_7, *TABLE_8)
+            if key
+        }
+    return found.get(network)
+
+
+def _name(row: ImageNetResult) -> str | None:
+    """Return what runs of a row's network are grouped as."""
+    several = row.network == "resnet34" and row.shortcut != "A"
+    return f"{row.network} {row.shortcut}" if several else row.network
+
+
 def _printed(measure: Measure, network: str) -> str | None:
-    """Return the paper's number, as it prints it: of several runs the mean."""
+    """Return the paper's number, as it prints it."""
     if measure is TRAINING and network == "resnet1202":
         return f"< {RESNET_1202_TRAINING_ERROR_BELOW_PCT}"
-    if measure is TEST:
-        for entry in TABLE_6:
-            if entry.network == network and entry.mean_pct is not None:
-                return f"{entry.mean_pct:.2f} ± {entry.std_pct:.2f}"
-            if entry.network == network:
-                return f"{entry.error_pct:.2f}"
-        for row in (*TABLE_3, *TABLE_2):
-            several = row.network == "resnet34" and row.shortcut != "A"
-            if network == (f"{row.network} {row.shortcut}" if several else row.network):
-                return f"{row.top1_pct:.2f} (10-crop)"
-    if measure in (MAP, MAP_50):
-        for each in (*TABLE_7, *TABLE_8):
-            if network == f"{each.network} detector on {PAPERS_DATA[each.test.dataset]}":
-                found = each.map_50_pct if measure is MAP_50 else each.map_pct
-                return None if found is None else f"{found:.1f}"
-    return None
+    if measure is LOWEST_TEST and network == "plain110":
+        return f"> {PLAIN_110_ERROR_ABOVE_PCT:g}"
+    number = published_number(measure, network)
+    if number is None:
+        return None
+    spreads = {row.network: row.std_pct for row in TABLE_6} if measure is TEST else {}
+    spread = spreads.get(network)
+    decimals = 1 if measure in (MAP, MAP_50, MAP_RATIO) else 2
+    return f"{number:.{decimals}f}" + (f" ± {spread:.2f}" if spread else "")
 
 
 def _contrary(evidence: Evidence) -> str:
     """Say how a comparison comes out against the paper."""
-    measure, higher, lower = evidence.comparison.measure, evidence.higher, evidence.lower
-    digits = measure.decimals
-    subject = lower if higher.exact else higher
-    other = higher if higher.exact else lower
-    than = other.label if other.exact else f"{other.label}'s {other.mean:.{digits}f}"
-    side, papers = ("above", "below") if higher.exact else ("below", "above")
+    measure = evidence.comparison.measure
+    numbers = [
+        sample.label if sample.exact else f"{sample.label} {sample.mean:.{measure.decimals}f}"
+        for sample in evidence.samples
+    ]
     what = measure.name[:1].upper() + measure.name[1:]
-    number = f"{subject.label}'s {subject.mean:.{digits}f}"
-    return f"{what}: {number} is {side} {than}; the paper has it {papers}."
+    return f"{what}: {', '.join(numbers)}; expected: {evidence.comparison.question}."

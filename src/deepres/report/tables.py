@@ -1,4 +1,4 @@
-"""Tables 2 to 6 with our numbers beside the published ones.
+"""Tables 2 to 6, and the released models, with our numbers beside the published ones.
 
 Only the paper's runs count as ours: of full length, by its recipe, on its data. What others have
 found stands in a column of its own, on rows that say what they are.
@@ -82,6 +82,12 @@ def table5(runs: Iterable[Run], ensembles: Iterable[Mapping[str, Any]] = ()) -> 
     return result_table(
         "Table 5: ensembles, top-5 error, ImageNet test", ["ensemble"], [""], rows, NOTES
     )
+
+
+def released(runs: Iterable[Run]) -> Table:
+    """Return what the authors' released models reach by one crop, beside ours."""
+    name = "Released models: ImageNet val, 1-crop"
+    return _imagenet(name, published.RELEASED_1_CROP, "1-crop", runs)
 
 
 def table6(runs: Iterable[Run]) -> Table:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from deepres.errors import unknown_name
 
-Views = Literal["10-crop", "multi-scale"]
+Views = Literal["1-crop", "10-crop", "multi-scale"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Study:
     settings: tuple[str, ...] = ()
     """Fields of the recipe that differ, each ``field=value``."""
     views: Views | None = None
-    """How it is tested besides the one view of training (§3.4)."""
+    """How it is tested after training (§3.4)."""
     responses: bool = False
     """Whether its layers' responses are measured (Figure 7)."""
     first_seed: int = 0
@@ -91,6 +91,11 @@ ARTEFACTS = (
         ),
     ),
     Artefact(
+        "released",
+        "1-crop errors on ImageNet: the authors' released models",
+        _studies(*_DEEP, views="1-crop"),
+    ),
+    Artefact(
         "table6",
         "test errors on CIFAR-10",
         _studies(
@@ -101,8 +106,12 @@ ARTEFACTS = (
     Artefact("table7", "Faster R-CNN on PASCAL VOC: VGG-16 against ResNet-101", by_hand=True),
     Artefact("table8", "Faster R-CNN on COCO: VGG-16 against ResNet-101", by_hand=True),
     Artefact("table9", "Faster R-CNN on COCO: improvements", by_hand=True),
+    Artefact("table10", "PASCAL VOC 2007, class by class", by_hand=True),
+    Artefact("table11", "PASCAL VOC 2012, class by class", by_hand=True),
     Artefact("table12", "detection on ImageNet DET", by_hand=True),
     Artefact("table13", "localization on ImageNet", by_hand=True),
+    Artefact("table14", "localization on ImageNet: competing methods"),
+    Artefact("shortcuts", "what projections cost in place of identity shortcuts"),
     Artefact("architecture", "CIFAR-10's networks (§4.2), stage by stage"),
     Artefact("figure1", "degradation: plain-20 and plain-56", _studies("plain20", "plain56")),
     Artefact("figure3", "VGG-19, plain-34 and ResNet-34, layer by layer"),

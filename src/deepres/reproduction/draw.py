@@ -7,34 +7,52 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from deepres.models.complexity import stage_costs
+from deepres.models.complexity import block_cost, stage_costs
 from deepres.models.composition import describe
 from deepres.models.create import build_empty
 from deepres.models.diagram import diagram
-from deepres.report.architecture import MapSize, Stage, cifar_architecture, table1
+from deepres.report.architecture import (
+    BlockCost,
+    MapSize,
+    Stage,
+    cifar_architecture,
+    shortcut_costs,
+    table1,
+)
+from deepres.report.class_precision_tables import table10, table11
 from deepres.report.curves import figure1, figure4, figure6
-from deepres.report.detection_tables import table7, table8, table9, table12, table13
+from deepres.report.detection_tables import table7, table8, table9, table12, table13, table14
 from deepres.report.diagrams import figure3, figure5
 from deepres.report.pictures import save_picture
 from deepres.report.render import FORMS, Table, save_table
 from deepres.report.response_curves import figure7
-from deepres.report.runs import Run
-from deepres.report.tables import table2, table3, table4, table5, table6
+from deepres.report.runs import Run, title
+from deepres.report.tables import released, table2, table3, table4, table5, table6
 
 TABLE_1 = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 FIGURE_3 = ("vgg19", "plain34", "resnet34")
 FIGURE_5 = ("resnet34", "resnet50")
 CIFAR = ("resnet20", "resnet56", "resnet110")
+BLOCKS = {
+    "basic block of conv2_x (ResNet-34)": ("resnet34", "layer1.1"),
+    "bottleneck of conv2_x (ResNet-50)": ("resnet50", "layer1.1"),
+    "bottleneck of conv5_x (ResNet-50)": ("resnet50", "layer4.1"),
+    **{title(name): (name, "") for name in TABLE_1[1:]},
+}
+"""Whose shortcuts are counted: a network and the name of a block; nothing: all of it."""
 
 FROM_RUNS: dict[str, Callable[[Sequence[Run]], Table | Figure]] = {
     **{"table2": table2, "table3": table3, "table4": table4, "table6": table6},
+    "released": released,
     **{"table7": table7, "table8": table8, "table9": table9},
-    **{"table12": table12, "table13": table13},
+    **{"table10": table10, "table11": table11, "table12": table12, "table13": table13},
     **{"figure1": figure1, "figure4": figure4, "figure6": figure6, "figure7": figure7},
 }
 FROM_NETWORKS: dict[str, Callable[[], Table | Figure]] = {
     "table1": lambda: table1({name: stages(name) for name in TABLE_1}),
     "architecture": lambda: cifar_architecture({name: map_sizes(name) for name in CIFAR}),
+    "shortcuts": lambda: shortcut_costs([cost_of_shortcuts(block) for block in BLOCKS]),
+    "table14": table14,
     "figure3": lambda: figure3(diagrams(FIGURE_3)),
     "figure5": lambda: figure5(diagrams(FIGURE_5)),
 }
@@ -81,6 +99,15 @@ def stages(name: str) -> list[Stage]:
         )
         for cost in stage_costs(network, network.input_size)
     ]
+
+
+def cost_of_shortcuts(block: str) -> BlockCost:
+    """Return what one of ``BLOCKS`` costs with identity shortcuts, and with projections."""
+    name, part = BLOCKS[block]
+    networks = [build_empty(name, shortcut=option) for option in ("A", "C")]
+    costs = [block_cost(network, part, network.input_size) for network in networks]
+    (weights, adds), (projected, with_more) = costs
+    return block, weights, projected, adds, with_more
 
 
 def map_sizes(name: str) -> list[MapSize]:

@@ -78,7 +78,7 @@ def plan(
         recipe = _recipe(study, steps, scale)
         for seed in range(study.first_seed, study.first_seed + seeds):
             folder = runs / run_name(
-                study.recipe, recipe.steps, recipe.shortened_from, seed, study.settings
+                study.recipe, recipe.steps, recipe.scaled_from, seed, study.settings
             )
             views = frozenset({study.views} if study.views else ())
             new = PlannedRun(recipe, seed, folder, views, study.responses)

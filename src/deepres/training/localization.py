@@ -143,7 +143,7 @@ class Localization(Task[LocalizationRecipe, LocalizationData]):
         dataset = self.data.test if last else self.data.test.spread(self.recipe.eval_images)
         images = BoxedImages.of(dataset)
         classes = images.classes[:, None]
-        boxes = locate(self.localizer, images, classes, "dense", self.execution.quietly())
+        boxes = locate(self.localizer, images, classes, "single-scale", self.execution.quietly())
         right = right_guesses(classes + 1, boxes, [image.objects for image in dataset.images])
         error_pct = localization_error_pct(right, 1)
         return [{"split": "test", "error_pct": error_pct, "images": len(images)}]

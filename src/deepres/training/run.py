@@ -206,7 +206,7 @@ def _result(run: Run) -> dict[str, Any]:
     return {
         "model": recipe.model,
         "steps": run.state.step,
-        "shortened_from": recipe.shortened_from,
+        "scaled_from": recipe.scaled_from,
         "deviations": meta["deviations"],
         "seed": meta["seed"],
         "data": meta["data"]["source"],

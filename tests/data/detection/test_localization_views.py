@@ -28,7 +28,7 @@ def boxed(paths: list[Path], sizes: list[tuple[int, int]]) -> BoxedImages:
 
 def test_the_tests_of_a_network_for_crops_of_224() -> None:
     assert views_called("1-crop", 224, 256) == (View(256, 224),)
-    assert views_called("dense", 224, 256) == (View(256, None),)
+    assert views_called("single-scale", 224, 256) == (View(256, None),)
     sides = [view.short_side for view in views_called("multi-scale", 224, 256)]
     assert sides == [224, 256, 384, 480, 640]
     assert [view.short_side for view in views_called("multi-scale", 56, 64)][:2] == [56, 64]
@@ -70,9 +70,11 @@ def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
 def test_batches_have_images_of_one_size() -> None:
     sizes = [(64, 64)] * 3 + [(80, 64)] + [(64, 64)] * 2
     images = boxed([Path(f"{i}") for i in range(6)], sizes)
-    views = views_called("dense", 56, 64)
+    views = views_called("single-scale", 56, 64)
     assert batches_of_one_size(images, range(6), views) == [[0, 1, 2, 4, 5], [3]]
     assert batches_of_one_size(images, [0, 2, 4], views) == [[0, 2, 4]]
     large = boxed([Path(f"{i}") for i in range(300)], [(500, 500)] * 300)
-    lengths = map(len, batches_of_one_size(large, range(300), views_called("dense", 224, 256)))
+    lengths = map(
+        len, batches_of_one_size(large, range(300), views_called("single-scale", 224, 256))
+    )
     assert list(lengths) == [128, 128, 44]

@@ -62,8 +62,8 @@ def test_boxes_are_found_for_each_class_on_the_whole_image(images: BoxedImages) 
         [[20, 24, 36, 56], [20, 24, 28, 56]],
         [[0, 0, 64, 32], [0, 0, 32, 32]],
     ]
-    assert found(images, "dense").tolist() == expected
-    assert found(images, "dense", workers=1).tolist() == expected
+    assert found(images, "single-scale").tolist() == expected
+    assert found(images, "single-scale", workers=1).tolist() == expected
 
 
 def test_in_the_centre_they_have_their_place_in_the_image(images: BoxedImages) -> None:
@@ -85,7 +85,7 @@ def test_of_several_scales_the_surest_box_is_taken(images: BoxedImages) -> None:
 def test_images_that_cannot_be_decoded_are_named(images: BoxedImages) -> None:
     images.paths[1].unlink()
     with pytest.raises(BadImage, match=r"val_1.JPEG: no such file"):
-        found(images, "dense")
+        found(images, "single-scale")
 
 
 def test_one_box_for_all(images: BoxedImages) -> None:

@@ -34,10 +34,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--views",
-        choices=["1-crop", "dense", "multi-scale"],
-        default="dense",
+        choices=["1-crop", "single-scale", "multi-scale"],
+        default="single-scale",
         help="what the localization network sees: the image's centre, the whole image (default), "
-        "or that at five scales",
+        "or that at five scales, which the paper calls dense",
     )
     parser.add_argument(
         "--data", type=Path, help="as for train (default: where the run's data are)"

@@ -29,7 +29,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="where to write signals-<name>.json (default: signals.json in a run's folder, runs/ "
-        "for a network at initialisation)",
+        help="where to write signals-<run>.json or signals-<network>-s<seed>.json (default: "
+        "signals.json in a run's folder, runs/ for a network at initialisation)",
     )
     parser.set_defaults(call="signals.call")

@@ -49,14 +49,14 @@ class View(NamedTuple):
         )
 
 
-LOCALIZATION_VIEWS = ("1-crop", "dense", "multi-scale")
+LOCALIZATION_VIEWS = ("1-crop", "single-scale", "multi-scale")
 
 
 def views_called(name: str, crop: int, short_side: int) -> tuple[View, ...]:
     """Return the views of a test by that name.
 
     Args:
-        name: ``1-crop``, the centre; ``dense``, the whole image, fully convolutionally; or
+        name: ``1-crop``, the centre; ``single-scale``, the whole image, fully convolutionally; or
             ``multi-scale``, that at the five scales of the classification test (§3.4).
         crop: the side of the square that the network was trained on.
         short_side: what the shorter side is scaled to for the first two.
@@ -66,7 +66,7 @@ def views_called(name: str, crop: int, short_side: int) -> tuple[View, ...]:
     """
     if name == "1-crop":
         return (View(short_side, crop),)
-    if name == "dense":
+    if name == "single-scale":
         return (View(short_side, None),)
     if name == "multi-scale":
         return tuple(View(round(side * crop / 224), None) for side in SCALES)

@@ -49,7 +49,7 @@ def evaluate_localizer(
     Args:
         run: the folder of a finished run.
         test: the images and their boxes.
-        views: ``1-crop``, ``dense`` or ``multi-scale``.
+        views: ``1-crop``, ``single-scale`` or ``multi-scale``.
         execution: where, and which processes share the images.
         classifier: weights that predict five classes for each image; None: the true class is known,
             and there is one guess.

@@ -33,7 +33,7 @@ def locate(
         localizer: in evaluation mode, on the execution's device.
         images: N of them.
         classes: K for each image, (N, K) int64 from 0.
-        views: ``1-crop``, ``dense`` or ``multi-scale``.
+        views: ``1-crop``, ``single-scale`` or ``multi-scale``.
         execution: which processes decode, and which share the images; each gets all boxes.
 
     Raises:

@@ -1,0 +1,71 @@
+"""Tables 10 and 11: average precision on PASCAL VOC, class by class, published and ours."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from deepres.report.detection_runs import tests_of
+from deepres.report.published_detection import (
+    TABLE_10,
+    TABLE_11,
+    VOC_CLASSES,
+    ClassPrecisions,
+)
+from deepres.report.render import Table
+from deepres.report.rows import NO_RUN, NOTHING, PUBLISHED_ONLY, one_a_seed
+from deepres.report.runs import Run
+from deepres.run_folder import PR_CURVES
+
+NOTES = (
+    "Average precision at an overlap of 0.5, in %. Ours: the mean of n seeds of the paper's "
+    "recipe, from what the latest test of each has left in pr_curves.json.",
+)
+ROUNDING_PCT = 0.05
+"""By so much the classes' mean may differ from the mAP of the test that they are of."""
+
+
+def table10(runs: Iterable[Run]) -> Table:
+    """Return appendix B's detectors on PASCAL VOC 2007."""
+    return _table("Table 10: PASCAL VOC 2007 test, class by class", TABLE_10, runs)
+
+
+def table11(runs: Iterable[Run]) -> Table:
+    """Return appendix B's detectors on PASCAL VOC 2012."""
+    return _table("Table 11: PASCAL VOC 2012 test, class by class", TABLE_11, runs)
+
+
+def _table(name: str, entries: Sequence[ClassPrecisions], runs: Iterable[Run]) -> Table:
+    detectors = one_a_seed(run for run in runs if run.kind == "detection" and run.is_papers)
+    columns = ["class"]
+    rows = [["n"], ["mAP"], *([each] for each in VOC_CLASSES)]
+    for entry in entries:
+        columns += [f"{entry.label} published", f"{entry.label} ours"]
+        published = ["", *(f"{each:.1f}" for each in (entry.map_pct, *entry.of_classes_pct))]
+        found = [pcts for run in detectors if (pcts := _of_classes(run, entry))]
+        means = list(map(statistics.fmean, zip(*found, strict=True)))
+        if means:
+            ours = [str(len(found)), *(f"{each:.1f}" for each in (statistics.fmean(means), *means))]
+        else:
+            state = NO_RUN if entry.network else PUBLISHED_ONLY
+            ours = [state, *[NOTHING] * (len(rows) - 1)]
+        for row, *numbers in zip(rows, published, ours, strict=True):
+            row += numbers
+    return Table(name, columns, rows, NOTES, frozenset(range(1, len(columns))))
+
+
+def _of_classes(run: Run, entry: ClassPrecisions) -> list[float] | None:
+    """Return a run's average precision of each class; None: there is none of such a test.
+
+    Curves do not say of which test they are, but their mean does.
+    """
+    curves: Mapping[str, Any] = run.side_file(PR_CURVES) or {}
+    network = run.model == entry.network and not run.meta["recipe"]["global_context"]
+    if not network or curves.keys() != set(VOC_CLASSES):
+        return None
+    pcts = [float(curves[name]["ap_pct"]) for name in VOC_CLASSES]
+    for test in tests_of([run]):
+        how = test.found["set"], test.found["images"], test.improvements, test.members
+        same = abs(test.found["map_50_pct"] - statistics.fmean(pcts)) < ROUNDING_PCT
+        if how == (entry.test.set, entry.test.images, (), ()) and same:
+            return pcts
+    return None

@@ -1,0 +1,223 @@
+"""The questions that claims are made of: is one network above another, alike, is there a trend?"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from deepres.report.predictions import paired_errors_of
+from deepres.report.runs import Run, title
+from deepres.report.significance import Difference, falling_trend, paired_errors, welch
+
+SMALLEST = 1e-9
+"""Stands for zero where quotients are compared."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is compared."""
+
+    name: str
+    """With its unit, for people."""
+    of: Callable[[Run], float | None]
+    """Return it for a run; None: it was not measured."""
+    decimals: int = 2
+    """How many are worth printing."""
+    ratio: bool = False
+    """Whether it is compared by quotients, on a logarithmic scale."""
+    views: str | None = None
+    """By which the answers are kept, if it is an error on test images."""
+    top: int = 1
+    """Among how many of the likeliest classes the true one must be."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One side of a comparison: a network's values over seeds, or a constant."""
+
+    label: str
+    values: tuple[float, ...]
+    exact: bool = False
+    """Whether it is a constant."""
+    runs: tuple[Run, ...] = ()
+    """Which gave the values."""
+
+    @property
+    def n(self) -> int:
+        """How many runs."""
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        """Over the runs."""
+        return statistics.fmean(self.values)
+
+    @property
+    def std(self) -> float | None:
+        """The sample standard deviation over the runs; None: there is but one."""
+        return statistics.stdev(self.values) if self.n > 1 else None
+
+
+Runs = Mapping[str, Sequence[Run]]
+"""Runs that are alike in all but network and seed, by network."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a significance test says."""
+
+    p_for: float
+    """One-sided: how likely so much in favour would be, if the comparison did not hold."""
+    p_against: float
+    """The same of so much against it."""
+    difference: float
+    """Of the first side's mean and the last one's; of ratios, their quotient."""
+    interval: tuple[float, float] | None = None
+    """That holds the difference with a confidence of 95 %."""
+    test: str = ""
+    """Which it is, in words; nothing: Welch's."""
+
+    @property
+    def p(self) -> float:
+        """Two-sided."""
+        return min(1.0, 2 * min(self.p_for, self.p_against))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A question about ``measure``."""
+
+    measure: Measure
+    sides: tuple[str | float, ...]
+    """Networks or constants, those expected to be larger first."""
+    supporting: bool = field(default=False, kw_only=True)
+    """Whether it can contradict its claim, but need not hold for it."""
+
+    @property
+    def question(self) -> str:
+        """It, in signs: "plain-56 > plain-20"."""
+        raise NotImplementedError
+
+    @property
+    def networks(self) -> list[str]:
+        """Whose runs it needs."""
+        return [side for side in self.sides if isinstance(side, str)]
+
+    def samples(self, runs: Runs) -> tuple[Sample, ...]:
+        """Return what ``runs`` say of each side."""
+        return tuple(self._sample(side, runs) for side in self.sides)
+
+    def _sample(self, side: str | float, runs: Runs) -> Sample:
+        if not isinstance(side, str):
+            return Sample(side_name(side), (side,), exact=True)
+        values = [(run, self.measure.of(run)) for run in runs.get(side, ())]
+        found = [(run, v) for run, v in values if v is not None and math.isfinite(v)]
+        return Sample(title(side), tuple(v for _, v in found), runs=tuple(run for run, _ in found))
+
+    def test(self, samples: Sequence[Sample]) -> Finding:
+        """Test it on samples of enough runs."""
+        raise NotImplementedError
+
+    def test_paired(self, samples: Sequence[Sample]) -> Finding | None:
+        """Test it on single runs, image by image; None: that cannot be done."""
+        return None
+
+    def _difference(self, samples: Sequence[Sample]) -> Difference:
+        """Return that of the first and the last sample; of ratios, that of the logarithms."""
+        first, last = ([self._scaled(v) for v in samples[i].values] for i in (0, -1))
+        return welch(first, last)
+
+    def _finding(
+        self, difference: Difference, p_for: float, p_against: float, test: str = ""
+    ) -> Finding:
+        """Return what a test says, the difference in the measure's own units."""
+        ends = [float(difference.mean), *map(float, difference.interval())]
+        mean, low, high = map(math.exp, ends) if self.measure.ratio else ends
+        return Finding(p_for, p_against, mean, (low, high), test)
+
+    def _scaled(self, value: float) -> float:
+        return math.log(max(value, SMALLEST)) if self.measure.ratio else value
+
+
+@dataclass(frozen=True)
+class Above(Comparison):
+    """That ``measure`` is larger for the first side than for the second."""
+
+    by: float = field(default=0.0, kw_only=True)
+    """By more than this; a negative number: smaller by less than that."""
+
+    @property
+    def question(self) -> str:
+        """It, in signs."""
+        first, second = map(side_name, self.sides)
+        if not self.by:
+            return f"{first} > {second}"
+        return f"{first} > {second} {'+' if self.by > 0 else '−'} {abs(self.by):g}"
+
+    def test(self, samples: Sequence[Sample]) -> Finding:
+        """Test it by Welch's t-test."""
+        difference = self._difference(samples)
+        above, below = difference.p_above(self.by), difference.p_below(self.by)
+        return self._finding(difference, float(above), float(below))
+
+    def test_paired(self, samples: Sequence[Sample]) -> Finding | None:
+        """Test it by McNemar's test, if both runs' answers on the same images are kept."""
+        if self.by or not self.measure.views or any(s.exact or s.n != 1 for s in samples):
+            return None
+        (first,), (second,) = (sample.runs for sample in samples)
+        pair = paired_errors_of(first, second, self.measure.views, self.measure.top)
+        if pair is None:
+            return None
+        p_values = paired_errors(pair.first_alone, pair.second_alone)
+        difference = 100 * (pair.first_alone - pair.second_alone) / pair.images
+        return Finding(*p_values, difference, test=f"compared on {pair.images:,} images (McNemar)")
+
+
+@dataclass(frozen=True)
+class Within(Comparison):
+    """That the difference of two sides, of ratios their quotient, lies between two limits."""
+
+    low: float = field(kw_only=True)
+    high: float = field(kw_only=True)
+
+    @property
+    def question(self) -> str:
+        """It, in signs."""
+        sign = "/" if self.measure.ratio else "−"
+        low, high = (f"{limit:g}".replace("-", "−") for limit in (self.low, self.high))
+        return f"{low} < {f' {sign} '.join(map(side_name, self.sides))} < {high}"
+
+    def test(self, samples: Sequence[Sample]) -> Finding:
+        """Test it by two one-sided tests (TOST), with Welch's standard error."""
+        difference = self._difference(samples)
+        low, high = self._scaled(self.low), self._scaled(self.high)
+        inside = max(difference.p_above(low), difference.p_below(high))
+        outside = min(difference.p_below(low), difference.p_above(high))
+        return self._finding(difference, float(inside), float(outside), "two one-sided tests")
+
+
+@dataclass(frozen=True)
+class Trend(Comparison):
+    """That ``measure`` falls along all sides, as a whole."""
+
+    @property
+    def question(self) -> str:
+        """It, in signs."""
+        return f"trend: {' > '.join(map(side_name, self.sides))}"
+
+    def test(self, samples: Sequence[Sample]) -> Finding:
+        """Test it by the test of Jonckheere and Terpstra."""
+        falling, rising = falling_trend([sample.values for sample in samples])
+        return self._finding(self._difference(samples), falling, rising, "trend test")
+
+
+def falling(measure: Measure, *networks: str) -> tuple[Comparison, ...]:
+    """Return the questions that ``measure`` falls along ``networks``, and does so at each step."""
+    steps = (Above(measure, pair, supporting=True) for pair in itertools.pairwise(networks))
+    return Trend(measure, networks), *steps
+
+
+def side_name(side: str | float) -> str:
+    """Return a network's name as the paper prints it, or a number."""
+    return title(side) if isinstance(side, str) else f"{side:g}"

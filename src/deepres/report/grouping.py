@@ -1,0 +1,95 @@
+"""Which runs may be pooled, and which compared: those that are alike in all but the seed, or in all
+but network and seed."""
+
+from collections.abc import Iterable
+
+from deepres.report.comparisons import Runs
+from deepres.report.runs import Run, on_data
+from deepres.report.untrained import AT_INITIALISATION, Untrained
+
+PAPER_LENGTH = "paper-length"
+ONE_LAYER = "one-layer"
+"""Sets residual networks apart whose residual functions have one layer."""
+COMPARED = frozenset({"residual_layers"})
+"""Fields of the recipe whose values make networks of their own."""
+
+
+def comparable(runs: Iterable[Run]) -> list[Runs]:
+    """Group ``runs`` by what must be the same in a comparison.
+
+    That is length, recipe, data, and how many images BN sees at once. In each group they lie by
+    network, one run for each seed; the paper's are first, and of these the largest group.
+    """
+    groups: dict[tuple[str, str, int | None], dict[str, list[Run]]] = {}
+    for run in sorted(runs, key=_distance_from_paper):
+        # Two data sets may have one name.
+        alike = run.condition_but(COMPARED), run.meta["data"]["fingerprint"], run.bn_images
+        groups.setdefault(alike, {}).setdefault(network_of(run), []).append(run)
+    found = [
+        {name: _once_a_seed(same) for name, same in group.items()} for group in groups.values()
+    ]
+    papers = [group for group in found if nearest(group).is_papers]
+    others = [group for group in found if not nearest(group).is_papers]
+    return [*sorted(papers, key=lambda group: -sum(map(len, group.values()))), *others]
+
+
+def poolable(runs: Iterable[Run]) -> list[list[Run]]:
+    """Group runs of one network and option by condition and BN's images, one run for each seed.
+
+    The paper's are first, then whole recipes on the paper's data, then the longest.
+    """
+    groups: dict[tuple[str, int | None], list[Run]] = {}
+    for run in sorted(runs, key=_distance_from_paper):
+        groups.setdefault((run.condition, run.bn_images), []).append(run)
+    return [_once_a_seed(same) for same in groups.values()]
+
+
+def _once_a_seed(runs: Iterable[Run]) -> list[Run]:
+    """Return the first run of each seed, in the order of seeds."""
+    by_seed: dict[int, Run] = {}
+    for run in runs:
+        by_seed.setdefault(int(run.meta["seed"]), run)
+    return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, int]:
+    """A key to sort by; of two runs alike, the one that is finished or further comes first."""
+    unfinished = run.result is None
+    return (
+        not run.is_papers,
+        run.has_foreign_data,
+        -run.steps,
+        run.condition,
+        unfinished,
+        -run.last_step,
+    )
+
+
+def nearest(group: Runs) -> Run:
+    """Return one of the runs that are nearest to the paper's."""
+    return next(iter(group.values()))[0]
+
+
+def network_of(run: Run) -> str:
+    """Return the run's network, with what tells several apart: the option, or the data."""
+    if not run.is_classifier:
+        return on_data(run)
+    several = run.model == "resnet34" and run.shortcut != "A"
+    option = [run.shortcut or ""] if several else []
+    if run.meta["recipe"].get("residual_layers") == 1:
+        option.append(ONE_LAYER)
+    return " ".join([run.model, *option])
+
+
+def what_it_is(run: Run) -> str:
+    """Say at which length a run stands, and what else sets it apart from the paper's."""
+    if isinstance(run, Untrained):
+        return ", ".join(filter(None, [AT_INITIALISATION, run.condition]))
+    if run.is_papers:
+        said = PAPER_LENGTH
+    elif run.steps < run.papers_steps:
+        said = f"shortened: {run.condition}"
+    else:
+        said = f"full length, but {run.condition}"
+    shared = run.bn_images not in (None, run.meta["recipe"]["batch_size"])
+    return f"{said}, BN over {run.bn_images} images" if shared else said

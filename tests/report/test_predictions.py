@@ -1,0 +1,118 @@
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from made_up_runs import SAMPLE, make_run
+from runs import train
+
+from deepres.cli.main import main
+from deepres.data.cifar10 import Cifar10
+from deepres.evaluation.score_files import save_scores
+from deepres.evaluation.scores import Scores
+from deepres.recipes import get_recipe
+from deepres.report.claim import judge
+from deepres.report.claims import CLAIMS
+from deepres.report.measures import error_by
+from deepres.report.predictions import PairedErrors, paired_errors_of
+from deepres.report.runs import Run, read_run
+
+BY_ID = {claim.id: claim for claim in CLAIMS}
+
+
+def keep_answers(run: Run, wrong: np.ndarray, images: str = "f00", **key: Any) -> Run:
+    """Keep scores as ``deepres evaluate`` does, of ten classes, wrong where ``wrong`` is."""
+    weights = run.path / "model.safetensors"
+    weights.write_bytes(run.path.name.encode())
+    labels = np.arange(len(wrong)) % 10
+    scores = np.full((len(wrong), 10), 0.05, dtype=np.float32)
+    scores[np.arange(len(wrong)), (labels + wrong) % 10] = 0.55
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    key = {"weights": digest, "views": "1-crop", "precision": "fp32"} | key
+    names = tuple(f"{i:05}" for i in range(len(wrong)))
+    kept = Scores(names, torch.from_numpy(labels), torch.from_numpy(scores))
+    save_scores(run.path / f"scores/model-1-crop-{images}.npz", kept, key=json.dumps(key))
+    return run
+
+
+def first(count: int, of: int = 10_000, skip: int = 0) -> np.ndarray:
+    """True in ``count`` places, from ``skip`` on."""
+    places = np.arange(of)
+    return (places >= skip) & (places < skip + count)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Run, Run]:
+    plain, residual = (make_run(tmp_path / name, name) for name in ("plain56", "resnet56"))
+    return keep_answers(plain, first(900)), keep_answers(residual, first(700, skip=400))
+
+
+def test_images_that_only_one_mistakes_are_counted(pair: tuple[Run, Run]) -> None:
+    assert paired_errors_of(*pair, "1-crop") == PairedErrors(10_000, 400, 200)
+    assert paired_errors_of(*pair, "1-crop", top=2) == PairedErrors(10_000, 0, 0)
+    assert paired_errors_of(*pair, "10-crop") is None
+
+
+@pytest.mark.parametrize(
+    "key", [{"weights": "of another training"}, {"precision": "bf16"}, {"views": "10-crop"}]
+)
+def test_other_answers_do_not_count(pair: tuple[Run, Run], key: dict[str, str]) -> None:
+    keep_answers(pair[0], first(900), **key)
+    assert paired_errors_of(*pair, "1-crop") is None
+
+
+def test_nor_do_damaged_ones_nor_those_on_some_images(pair: tuple[Run, Run]) -> None:
+    file = pair[0].path / "scores/model-1-crop-f00.npz"
+    file.write_bytes(file.read_bytes()[:1_000])
+    assert paired_errors_of(*pair, "1-crop") is None
+    for run in pair:
+        keep_answers(run, first(90, of=1_000))
+    assert paired_errors_of(*pair, "1-crop") is None
+
+
+def test_on_other_data_the_largest_set_in_common_counts(tmp_path: Path) -> None:
+    pair = [make_run(tmp_path / name, name, source=SAMPLE) for name in ("plain56", "resnet56")]
+    for run, wrong in zip(pair, (30, 20), strict=True):
+        keep_answers(run, first(wrong, of=1_000))
+        keep_answers(run, first(wrong, of=100), images="f01")
+    assert paired_errors_of(*pair, "1-crop") == PairedErrors(1_000, 10, 0)
+
+
+def test_single_runs_are_judged_by_their_answers_and_it_is_said(pair: tuple[Run, Run]) -> None:
+    judgement, *_ = judge(BY_ID["residual-beats-plain"], pair)
+    training, test = judgement.evidence
+    assert (training.verdict, test.verdict) == ("undecided", "holds")
+    assert test.difference == 2.0
+    assert test.remark == "one seed each, compared on 10,000 images (McNemar)"
+    assert judgement.remark == "too few seeds for some"
+
+
+def test_with_more_seeds_the_spread_over_seeds_decides(
+    tmp_path: Path, pair: tuple[Run, Run]
+) -> None:
+    second = make_run(tmp_path / "second", "plain56", 1)
+    judgement, *_ = judge(BY_ID["residual-beats-plain"], [*pair, second])
+    _, test = judgement.evidence
+    assert test.verdict == "undecided"
+    assert test.remark == "2 seeds of plain-56, one seed of ResNet-56; 3 would decide"
+
+
+def test_what_deepres_evaluate_keeps_is_found(tmp_path: Path, sample: Cifar10) -> None:
+    pair = []
+    for network in ("plain8", "resnet8"):
+        recipe = dataclasses.replace(get_recipe(network).scaled_to(2), batch_size=16)
+        train(recipe, tmp_path / network, sample, seed=0, device="cpu")
+        assert (
+            main(["evaluate", str(tmp_path / network), "--data", "sample", "--device", "cpu"]) == 0
+        )
+        pair.append(read_run(tmp_path / network))
+    compared = paired_errors_of(*pair, "1-crop")
+    assert compared is not None
+    first, second = (error_by(run, "1-crop", "top1_error_pct") or 0.0 for run in pair)
+    difference = 100 * (compared.first_alone - compared.second_alone) / compared.images
+    assert compared.images == 1_000
+    assert difference == pytest.approx(first - second)
