@@ -96,6 +96,7 @@ def make_detection_run(
     source: str | None = None,
     images: int | None = None,
     pretrained_on: int | None = 1_000,
+    begun_from: str = "classifier",
     settings: tuple[str, ...] = (),
     tests: tuple[dict[str, Any], ...] = ({},),
     **side_files: Any,
@@ -114,6 +115,7 @@ def make_detection_run(
         source: the name of its data; None: the paper's.
         images: how many; None: as the paper.
         pretrained_on: how many classes; None: it starts from random weights.
+        begun_from: what these weights are of.
         settings: fields of the recipe, each ``field=value``.
         tests: entries of evaluations.json, each by what differs from the paper's test.
         side_files: the contents of further JSON files beside it.
@@ -122,7 +124,9 @@ def make_detection_run(
     recipe = (recipe.scaled_to(steps) if steps else recipe).changed(list(settings))
     source = source or PAPERS_DATA[dataset]
     more = {
-        "initial_weights": {"file": "weights.safetensors"} if pretrained_on else None,
+        "initial_weights": {"file": "weights.safetensors", "source": begun_from}
+        if pretrained_on
+        else None,
         "network": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
     }
     data = {"images": images or TRAINING_IMAGES.get(source, 300)}

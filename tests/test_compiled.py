@@ -2,9 +2,12 @@
 
 import ctypes
 import os
+import shutil
+import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +18,7 @@ from deepres.compiled import compiled
 
 ANSWER = "int answer(void) { return 42; }\n"
 
-needs_compiler = pytest.mark.skipif(
-    subprocess.run(["sh", "-c", "command -v cc"], capture_output=True).returncode != 0,
-    reason="no C compiler",
-)
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
 
 @pytest.fixture
@@ -104,24 +104,147 @@ def compiler(folder: Path, script: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "seconds", "why"),
     [
-        (None, "no C compiler absent-cc (No such file or directory)"),
-        ("echo out of licences >&2; echo more >&2; exit 3", "odd-cc failed: out of licences"),
-        ("exit 3", "odd-cc failed: status 3"),
-        ("sleep 600 & wait", "odd-cc took more than 0.5 s"),
+        ("echo out of licences >&2; echo more >&2; exit 3", 60.0, "failed: out of licences"),
+        ("exit 3", 60.0, "failed: status 3"),
+        ("sleep 600 & wait", 0.1, "took more than 0.1 s"),
     ],
 )
-def test_a_compiler_that_is_not_there_fails_or_hangs(
-    script: str | None,
+def test_a_compiler_that_fails_or_hangs_is_left_alone_for_a_day(
+    script: str,
+    seconds: float,
     why: str,
     make: Callable[[], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "SECONDS", 0.5)
-    monkeypatch.setenv("CC", compiler(tmp_path, script) if script else "absent-cc")
+    monkeypatch.setenv("CC", compiler(tmp_path, script))
+    monkeypatch.setattr(module, "SECONDS", seconds)
+    commands: list[list[str]] = []
+    run = module._run
+    monkeypatch.setattr(module, "_run", lambda command: commands.append(command) or run(command))
+
+    def asked() -> int:
+        """How often the compiler was, since the last time."""
+        count = len(commands)
+        commands.clear()
+        return count
+
+    said = make()
+    (note,) = libraries(tmp_path)
+    assert said == f"odd-cc {why}; to try again before tomorrow remove {note}"
+    assert asked() == 1
+    assert make() == said
+    assert asked() == 0
+    day_old = time.time() - module.DAY
+    os.utime(note, (day_old, day_old))
+    assert make() == said
+    assert asked() == 1
+    note.unlink()
+    assert make() == said
+    assert asked() == 1
+    note.write_text("")  # cut
+    assert make() == said
+    assert asked() == 1
+    (tmp_path / "small.c").write_text(f"{ANSWER}\n")  # another source
+    assert make().startswith(f"odd-cc {why}")
+    assert asked() == 1
+    compiler(tmp_path, f"{script}  # mended")  # another compiler
+    assert make().startswith(f"odd-cc {why}")
+    assert asked() == 1
+
+
+@needs_compiler
+def test_a_mended_compiler_is_asked_at_once(
+    make: Callable[[], ctypes.CDLL], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", compiler(tmp_path, "exit 3"))
+    assert str(make()).startswith("odd-cc failed")
+    compiler(tmp_path, f'exec {shutil.which("cc")} "$@"')
+    assert make().answer() == 42
+
+
+def test_processes_that_start_together_wait_together_and_later_ones_not_at_all(
+    tmp_path: Path,
+) -> None:
+    """As torchrun's do, and then those of the next command."""
+    calls = tmp_path / "calls"
+    program = f"""
+from pathlib import Path
+from deepres import compiled
+compiled.SECONDS = 1.0
+print(compiled.compiled(Path({str(tmp_path / "small.c")!r})))
+"""
+    (tmp_path / "small.c").write_text(ANSWER)
+    calls.touch()
+    command = compiler(tmp_path, f"echo >> {calls}; sleep 600")
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CC": command}
+
+    def say(processes: int) -> set[str]:
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True
+            )
+            for _ in range(processes)
+        ]
+        return {process.communicate()[0] for process in started}
+
+    (said,) = say(3)
+    assert said.startswith("odd-cc took more than 1 s; ")
+    asked = calls.read_text()
+    assert say(2) == {said}
+    assert calls.read_text() == asked
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("absent-cc", "no C compiler absent-cc"),
+        ("'cc", """CC="'cc" is no command"""),
+        (" ", "CC=' ' is no command"),
+    ],
+)
+def test_without_a_compiler_nothing_is_noted(
+    given: str, why: str, make: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", given)
     assert make() == why
+    assert not (tmp_path / "deepres").exists()
+
+
+def test_what_cannot_be_started_is_said(
+    make: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = compiler(tmp_path, "")
+    Path(command).write_bytes(b"\x7fELF")
+    monkeypatch.setenv("CC", command)
+    assert make().startswith("odd-cc cannot be started (Exec format error); ")
+
+
+@needs_compiler
+def test_what_a_compiler_leaves_running_is_not_waited_for(
+    make: Callable[[], ctypes.CDLL], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiler's cache may start a server that holds its output open."""
+    pid = tmp_path / "pid"
+    server = f"test -e {pid} || {{ sleep 600 & echo $! > {pid}; }}"
+    monkeypatch.setattr(module, "SECONDS", 20.0)
+    monkeypatch.setenv("CC", compiler(tmp_path, f'{server}; exec {shutil.which("cc")} "$@"'))
+    try:
+        assert make().answer() == 42
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def test_a_user_without_a_home_folder(
+    make: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CC", compiler(tmp_path, "exit 3"))
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert make() == "there is no home folder; set XDG_CACHE_HOME"
 
 
 @needs_compiler

@@ -20,12 +20,11 @@ FOUNDATIONS = [
         "execution",
         "checkpoint",
         "run_folder",
-        "bundled_weights",
     ),
 ]
 # Training evaluates as it goes, by a function that never sees the trainer.
 FLOW = [
-    *("recipes", "data", "models", "detection", "evaluation"),
+    *("recipes", "data", "models", "pretrained", "detection", "evaluation"),
     *("training", "speed", "report", "reproduction", "cli"),
 ]
 ORDER = [*FOUNDATIONS, *FLOW]

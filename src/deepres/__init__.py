@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from deepres.data.folder import open_image_folder
     from deepres.evaluation import evaluate
     from deepres.execution import Execution
-    from deepres.models import create_model, list_models, load_model
+    from deepres.models import list_models
+    from deepres.pretrained import create_model, load_model
     from deepres.recipes import detection_recipe, get_recipe, localization_recipe
-    from deepres.training import resume, train
+    from deepres.training.api import resume, train
 
     __version__: str
 
@@ -36,18 +37,18 @@ __all__ = [
 
 _HOMES = {
     "Execution": "execution",
-    "create_model": "models",
+    "create_model": "pretrained",
     "detection_recipe": "recipes",
     "evaluate": "evaluation",
     "get_recipe": "recipes",
     "list_models": "models",
     "load_cifar10": "data.cifar10",
-    "load_model": "models",
+    "load_model": "pretrained",
     "load_sample": "data.cifar10",
     "localization_recipe": "recipes",
     "open_image_folder": "data.folder",
-    "resume": "training",
-    "train": "training",
+    "resume": "training.api",
+    "train": "training.api",
 }
 """Where each name is imported from when it is first used: not all of them at ``import deepres``."""
 

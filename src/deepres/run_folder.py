@@ -66,6 +66,11 @@ def results_folder() -> Path:
     return installed if installed.is_dir() else checkout
 
 
+def comes_with_deepres(path: Path) -> bool:
+    """Tell whether ``path`` is one of these results, which commands read but do not add to."""
+    return path.resolve().is_relative_to(results_folder().resolve())
+
+
 class RunFolder:
     """Paths and JSON of the run at ``path``."""
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from annotated_pictures import coco_folder, truth_as_found, voc_folder, voc_xml
+from annotated_pictures import coco_folder, coco_test_dev, truth_as_found, voc_folder, voc_xml
 from PIL import Image
 from small_detection import TINY, narrow_networks, tiny_recipe, tiny_sets, tiny_voc
 
@@ -75,6 +75,16 @@ def test_a_run_is_gone_on_with(place: Path, capsys: pytest.CaptureFixture[str]) 
     assert "resnet18 detector: mAP@.5" in said.out
     assert "not the paper's: schedule joint" in said.out
     assert (place / "plain/curves.png").stat().st_size > 10_000
+
+
+def test_a_detector_starts_from_another(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(place, "--weights", str(place / "context"), "--out", str(tmp_path / "run"))
+    said = capsys.readouterr().err
+    assert f"taken from the detector in {place / 'context/model.safetensors'}: all but" in said
+    assert "no --weights" not in said
+    assert RunFolder(tmp_path / "run").read_meta()["initial_weights"]["source"] == "detector"
 
 
 def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -229,7 +239,11 @@ def test_predict_draws_and_writes(
         ("train resnet20 --on cells", "no detector can be built on resnet20"),
         ("train resnet33 --on cells", "no network resnet33"),
         ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),
-        ("train resnet18 --on cells --weights plain", "holds a detector, and a classifier"),
+        ("train resnet34 --on cells --weights plain", "holds resnet18, but the recipe is for"),
+        (
+            "train resnet18 --on cells --weights plain --set bad_boxes=drop",
+            "to start from it, add --set anchor_sizes=16,32 --set rpn_channels=16",
+        ),
         ("train --resume nowhere", "nowhere is not a run folder"),
         ("train --resume plain --on cells", "--on is for new runs"),
         ("train resnet18 --on no/such", "no/such: no such folder"),
@@ -290,6 +304,67 @@ def test_images_that_are_not_public_are_for_the_server(
     assert main([*command, "--save-results", str(tmp_path / "results")]) == 0
     assert len(list((tmp_path / "results").glob("comp4_det_test_*.txt"))) == 20
     assert "mAP" not in capsys.readouterr().out
+
+
+def test_an_ensemble_trained_on_train_and_val_finds_what_cocos_server_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Table 9's test-dev in miniature."""
+    monkeypatch.chdir(tmp_path)
+    objects = [{"bbox": [10, 5, 20, 15], "category_id": 7}]
+    for split, image in (("train2014", 1), ("val2014", 2)):
+        coco_folder(tmp_path / "coco", split, {image: objects}, {7: "cat"})
+    coco_test_dev(tmp_path / "coco", [30, 40], {7: "cat"})
+    command = ["detect", "train", "resnet18", "--on", "coco-trainval", "--schedule", "joint"]
+    for seed in ("0", "1", "2"):
+        assert main([*command, "--steps", "1", "--seed", seed, *CPU, *SET]) == 0
+    assert "resnet18 detector: no test, 1 step" in capsys.readouterr().out
+    runs = [f"runs/resnet18-coco-trainval-joint-1steps-s{seed}" for seed in (0, 1, 2)]
+    meta = RunFolder(Path(runs[0])).read_meta()
+    assert (meta["data"]["source"], meta["data"]["images"]) == ("COCO 2014 trainval", 2)
+
+    on = ["--on", "coco-test-dev", *CPU]
+    assert main(["detect", "evaluate", *runs, *on]) == 2
+    assert "of COCO 2015 test-dev is not public; give --save-results" in capsys.readouterr().err
+    assert main(["detect", "evaluate", *runs, *on, "--refine", "--save-results", "out"]) == 0
+    said = capsys.readouterr()
+    assert "ensemble of 3 + box refinement" in said.err
+    assert "mAP" not in said.out
+    entries = read_json(tmp_path / "out/detections_test-dev2015_deepres_results.json")
+    assert {entry["image_id"] for entry in entries} == {30, 40}
+    assert {entry["category_id"] for entry in entries} == {7}
+    assert not (Path(runs[0]) / "evaluations.json").exists()
+
+
+def test_imagenet_det_is_trained_on_train_and_val1_and_tested_on_val2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zebra = voc_xml(60, 40, [("n02391049", (4, 5, 40, 34))])
+    lists = {"train_200": "t/a", "val1": "b", "val2": "c"}
+    for name, image in lists.items():
+        place = name.rstrip("012").rstrip("_")
+        for path, content in (
+            (f"ImageSets/DET/{name}.txt", f"{image} 1\n"),
+            (f"Annotations/DET/{place}/{image}.xml", zebra),
+        ):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / path).write_text(content)
+        picture = tmp_path / f"Data/DET/{place}/{image}.JPEG"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (60, 40)).save(picture)
+    command = ["detect", "train", "resnet18", "--on", "imagenet-det", "--data", str(tmp_path)]
+    run = ["--steps", "4", *CPU, *SET, "--out", str(tmp_path / "run")]
+    assert main([*command, *run]) == 0
+    assert "on ImageNet DET val2, 4 steps, shortened from 1,280,000" in capsys.readouterr().out
+    meta = RunFolder(tmp_path / "run").read_meta()
+    assert (meta["data"]["source"], meta["data"]["images"]) == ("ImageNet DET train + val1", 2)
+    (noted,) = read_json(tmp_path / "run/evaluations.json")
+    assert (noted["set"], noted["rule"]) == ("ImageNet DET val2", "imagenet-det")
+    assert len(meta["network"]["classes"]) == 200
+
+    (tmp_path / "ImageSets/DET/val2.txt").unlink()
+    assert main([*command, "--out", str(tmp_path / "other")]) == 2
+    assert "put val1.txt and val2.txt from R-CNN's code" in capsys.readouterr().err
 
 
 def test_without_torchvision_it_says_what_to_install(tmp_path: Path) -> None:

@@ -77,6 +77,9 @@ def test_another_view_is_kept(checkpoint: Path, capsys: pytest.CaptureFixture[st
             "--model resnet18 --from torchvision --classes nowhere",
             "cannot read nowhere: No su",
         ),
+        ("--model resnet18 --from timm --pool ceil", "the pooling of timm's networks is known"),
+        ("--model resnet18 --from openmmlab", "released models are known for resnet50, resnet101,"),
+        ("--model resnet50 --from openmmlab --pool ceil", "a.pth does not fit the network: "),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(

@@ -52,14 +52,45 @@ sys.exit(", ".join(slow) or None)
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_list_of_networks_imports_no_compiler() -> None:
-    """PyTorch's meta device imports it for some operators, which takes longer than PyTorch."""
-    program = """
+SLOW = {
+    *("matplotlib", "torchvision", "pycocotools", "scipy.io", "onnx", "onnxruntime", "triton"),
+    # PyTorch's compiler, which its meta device imports for some operators.
+    *("torch._dynamo", "torch._inductor", "sympy"),
+}
+"""What takes longer to import than a command may be silent, and only some need."""
+TRAINING = {"deepres.training.run", "deepres.training.step"}
+
+
+@pytest.mark.parametrize(
+    ("commands", "unwanted"),
+    [
+        ([["models"], ["models", "resnet50"]], SLOW | TRAINING),
+        ([["reproduce", "--list"]], SLOW),
+    ],
+)
+def test_a_list_imports_what_it_needs(commands: list[list[str]], unwanted: set[str]) -> None:
+    program = f"""
 import sys
 from deepres.cli.main import main
-main(["models"])
-slow = sys.modules.keys() & {"torch._dynamo", "sympy", "matplotlib"}
-sys.exit(", ".join(slow) or None)
+if "reproduce" in {commands[0]!r}:
+    from deepres.reproduction import cost
+    cost.training_rate = lambda kind, device: 1e9
+for command in {commands!r}:
+    main(command)
+sys.exit(", ".join(sys.modules.keys() & {unwanted!r}) or None)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_no_command_waits_for_what_it_may_not_need() -> None:
+    """Matplotlib is imported when something is drawn, detection's packages when detecting."""
+    program = f"""
+import importlib, pkgutil, sys
+import deepres.cli
+for module in pkgutil.iter_modules(deepres.cli.__path__, "deepres.cli."):
+    importlib.import_module(module.name)
+sys.exit(", ".join(sys.modules.keys() & {SLOW!r}) or None)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
@@ -86,6 +117,7 @@ def test_what_is_offered_is_what_there_is() -> None:
     from deepres.execution import Execution
     from deepres.models.exchange import SOURCES, TARGETS
     from deepres.models.exchange.preparation import CROP, SHORT_SIDE
+    from deepres.pretrained import SOURCES as WEIGHTS_SOURCES
     from deepres.reproduction.measure import RESPONSE_IMAGES
     from deepres.speed.measure import DTYPES
     from deepres.speed.profile import COSTLIEST
@@ -93,7 +125,9 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert option(evaluate, "--views").choices == list(VIEWS)
     assert option(localize_evaluate, "--class-views").choices == list(VIEWS)
     assert option(localize_evaluate, "--views").choices == list(LOCALIZATION_VIEWS)
-    assert option(export_weights, "--to").choices == list(TARGETS)
+    assert export_weights.TARGETS == TARGETS
+    assert ", ".join(TARGETS) in option(export_weights, "--to").help
+    assert option(evaluate, "--weights").choices == WEIGHTS_SOURCES
     assert option(import_weights, "--from").choices == list(SOURCES)
     assert option(import_weights, "--crop").default == CROP
     assert option(import_weights, "--short-side").default == SHORT_SIDE

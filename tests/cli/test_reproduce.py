@@ -6,7 +6,8 @@ from made_up_runs import make_detection_run, make_run
 from svg import texts_of
 
 from deepres.cli.main import main
-from deepres.cli.reproduce import in_words
+from deepres.reproduction import cost
+from deepres.reproduction.cost import in_words
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,9 @@ def test_runs_are_trained_and_drawn_and_then_left_alone(
     assert same[0].read_bytes() == same[1].read_bytes()
 
     assert main(["reproduce", "figure1", "--list", "--steps", "2"]) == 0
-    assert re.search(r"^figure1 +degradation: .* 2 of 2 +–$", capsys.readouterr().out, re.MULTILINE)
+    listed = capsys.readouterr()
+    assert re.search(r"^figure1 +degradation: .* 2 of 2$", listed.out, re.MULTILINE)
+    assert "would take" not in listed.out + listed.err
 
 
 def test_what_the_data_cannot_give_is_left_out_and_the_rest_is_drawn(
@@ -77,15 +80,32 @@ def test_if_the_data_can_give_nothing_nothing_is_begun(
     assert not list(folder.iterdir())
 
 
-def test_the_list_says_what_is_missing_and_what_it_would_take(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+def test_the_list_says_what_is_missing_and_then_what_it_would_take(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cost, "measured_speed", lambda recipe, device: 1000.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     for name in ("plain20", "plain56"):
         make_run(folder / f"runs/{name}-s0", name, stopped_at=32_000)
-    assert main(["reproduce", "figure1", "table1", "--list", "--device", "cpu"]) == 0
+    make_run(folder / "runs/resnet20-s0", "resnet20")
+    before: list[tuple[str, str]] = []
+    true_time_left = cost.time_left
+
+    def time_left(*arguments: object) -> dict[Path, float]:
+        before.append(capsys.readouterr())
+        return true_time_left(*arguments)
+
+    monkeypatch.setattr(cost, "time_left", time_left)
+    assert main(["reproduce", "figure1", "figure6", "table1", "--list", "--device", "cpu"]) == 0
+    ((listed, said),) = before  # at once
+    assert re.search(r"^table1 .* none needed$", listed, re.MULTILINE)
+    assert re.search(r"^figure1 .* 0 of 2$", listed, re.MULTILINE)
+    assert re.search(r"^all of them +1 of 10$", listed, re.MULTILINE)
+    assert said == "estimating by multiply-adds how long the rest would take here\n"
     shown = capsys.readouterr().out
-    assert re.search(r"^table1 .* none needed +–$", shown, re.MULTILINE)
-    assert re.search(r"^figure1 .* 0 of 2 +[\d.]+ (hours|days)$", shown, re.MULTILINE)
+    times = dict(re.findall(r"^(.*?)  +([\d.]+ (?:hours|days))$", shown, re.MULTILINE))
+    assert times.keys() == {"figure1", "figure6", "all of them"}
+    assert times["all of them"] == times["figure6"]  # each run counts once
 
 
 def test_detection_is_drawn_from_the_runs_there_are(
@@ -101,7 +121,7 @@ def test_detection_is_drawn_from_the_runs_there_are(
     )
     assert (folder / "reproduced/table7.tex").exists()
     assert main(["reproduce", "table7", "--list", "--device", "cpu"]) == 0
-    assert re.search(r"^table7 .* by hand +–$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^table7 .* by hand$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_the_cost_of_shortcuts_and_what_is_published_only_need_no_run(
@@ -129,6 +149,7 @@ def test_times_in_words(seconds: float, words: str) -> None:
         ("", "name a table or figure, e.g. deepres reproduce figure1, or ask: --list"),
         ("tabel6", "unknown table or figure 'tabel6'; did you mean table6"),
         ("figure1 --seeds 0", "--seeds must be at least 1, got 0"),
+        ("figure1 --measure", "--measure is for --list: give both"),
         ("figure1 --scale 2", "--scale must be above 0 and at most 1, got 2.0"),
     ],
 )

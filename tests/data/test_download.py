@@ -126,6 +126,17 @@ def test_wrong_content_is_discarded(server, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_beginning_of_a_checksum_is_checked_as_far_as_it_goes(server, tmp_path: Path) -> None:
+    download(server.url, tmp_path / "file.bin", "sha256", SHA256[:8])
+    download(server.url, tmp_path / "file.bin", "sha256", "")
+    assert (tmp_path / "file.bin").read_bytes() == CONTENT
+    assert server.requests == [None]
+    with pytest.raises(DownloadError, match="discarded"):
+        download(server.url, tmp_path / "b", "sha256", SHA256[1:8])
+    download(server.url, tmp_path / "b", "sha256", "")  # none is known
+    assert (tmp_path / "b").read_bytes() == CONTENT
+
+
 def test_a_refusal_is_final(server, tmp_path: Path) -> None:
     url = server.url.replace("file.bin", "missing")
     with pytest.raises(DownloadError, match="the server answers 404"):

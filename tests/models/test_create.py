@@ -12,7 +12,7 @@ from deepres.models.create import build_empty
 
 def test_patterns_select_names() -> None:
     assert list_models("vgg*") == ["vgg16", "vgg19"]
-    assert len(list_models()) == 22
+    assert len(list_models()) == 25
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -40,6 +40,18 @@ def test_defaults_are_the_papers_options() -> None:
     assert create_model("resnet50").get_submodule("layer2.0.conv1").stride == (2, 2)
 
 
+@pytest.mark.parametrize("depth", [50, 101, 152])
+def test_plain_bottlenecks_are_their_residual_twins_without_shortcuts(depth: int) -> None:
+    plain, residual = build_empty(f"plain{depth}-bottleneck"), build_empty(f"resnet{depth}")
+    kept = {key: t.shape for key, t in residual.state_dict().items() if "downsample" not in key}
+    assert {key: tensor.shape for key, tensor in plain.state_dict().items()} == kept
+    image = torch.empty(1, 3, 224, 224, device="meta")
+    of_plain, of_residual = (network.intermediates(image) for network in (plain, residual))
+    for ours, theirs in zip(of_plain[1:], of_residual[1:], strict=True):  # stages and responses
+        assert {key: t.shape for key, t in ours.items()} == {k: t.shape for k, t in theirs.items()}
+    assert total_cost(plain, 224) == total_cost(build_empty(f"resnet{depth}", shortcut="A"), 224)
+
+
 def test_residual_functions_of_one_layer_at_the_same_depth_and_cost() -> None:
     one, two = (create_model("resnet20", residual_layers=layers) for layers in (1, 2))
     assert [len(one.get_submodule(f"layer{i}")) for i in (1, 2, 3)] == [6, 6, 6]
@@ -60,6 +72,7 @@ def test_residual_functions_of_one_layer_at_the_same_depth_and_cost() -> None:
             {"num_classes": 7, "shortcut": "B", "stride_on": "1x1", "pool": "ceil"},
         ),
         ("plain34", {}, {"num_classes": 1000, "pool": "pad"}),
+        ("plain50-bottleneck", {}, {"num_classes": 1000, "stride_on": "1x1", "pool": "pad"}),
         ("vgg16", {}, {"num_classes": 1000}),
         ("resnet20", {}, {"num_classes": 10, "residual_layers": 2}),
         ("plain20", {}, {"num_classes": 10}),
@@ -92,9 +105,14 @@ def test_he_initialisation() -> None:
         ("resnet3", {}, "did you mean resnet8"),
         ("plain50x", {}, "unknown network 'plain50x'; did you mean plain56"),
         ("resnet020", {}, "unknown network 'resnet020'"),
+        ("plain101", {}, "no network plain101: .* did you mean plain101-bottleneck or plain98"),
+        ("plain34-bottleneck", {}, "unknown network 'plain34-bottleneck'; did you mean plain50-b"),
+        ("resnet50-bottleneck", {}, "unknown network 'resnet50-bottleneck'"),
+        ("plain20-bottleneck", {}, "unknown network 'plain20-bottleneck'"),
         ("vgg11", {}, "unknown network 'vgg11'; did you mean vgg1"),
         ("resnet20", {"shortcut": "B"}, "resnet20 cannot take the option 'B': §4.2"),
         ("plain34", {"shortcut": "A"}, "a plain network has no shortcuts"),
+        ("plain50-bottleneck", {"shortcut": "B"}, "a plain network has no shortcuts"),
         ("resnet34", {"stride_on": "3x3"}, "stride_on is for bottlenecks"),
         ("vgg16", {"stride_on": "1x1"}, "VGG has no shortcuts and no bottlenecks"),
         ("resnet18", {"shortcut": "D"}, "shortcut must be one of A, B, C, got 'D'"),

@@ -35,10 +35,13 @@ def test_figure_3s_34_layers() -> None:
     assert dotted == [Shortcut(start, start + 2, "zero-padded") for start in (7, 15, 27)]
 
 
-def test_plain_twins_differ_in_the_shortcuts_alone() -> None:
-    plain, residual = diagram(build_empty("plain34")), diagram(build_empty("resnet34"))
-    assert plain.rows == residual.rows
-    assert plain.shortcuts == ()
+@pytest.mark.parametrize(
+    ("plain", "residual"), [("plain34", "resnet34"), ("plain50-bottleneck", "resnet50")]
+)
+def test_plain_twins_differ_in_the_shortcuts_alone(plain: str, residual: str) -> None:
+    ours, twin = diagram(build_empty(plain)), diagram(build_empty(residual))
+    assert ours.rows == twin.rows
+    assert ours.shortcuts == ()
 
 
 def test_vgg19s_column() -> None:

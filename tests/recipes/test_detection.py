@@ -32,6 +32,23 @@ def test_coco_is_trained_by_the_papers_numbers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "train", "test"),
+    [
+        ("coco-trainval", "coco2014-trainval", None),
+        ("imagenet-det", "imagenet-det-train+val1", "imagenet-det-val2"),
+    ],
+)
+def test_others_are_trained_as_coco_is(name: str, train: str, test: str | None) -> None:
+    """Appendix B: test-dev's entries, and "our algorithm is the same" for ImageNet DET."""
+    recipe = detection_recipe(name, "resnet101")
+    assert (recipe.train_set, recipe.test_set) == (train, test)
+    ours, coco = recipe.to_dict(), COCO.to_dict()
+    sets = {"dataset", "train_set", "test_set"}
+    assert {field for field in ours if ours[field] != coco[field]} == sets
+    assert recipe.deviations() == {}
+
+
+@pytest.mark.parametrize(
     ("name", "test", "regions", "drops"),
     [
         ("voc07+12", "voc2007-test", 60_000, [30_000]),

@@ -76,6 +76,8 @@ def test_names_are_the_papers() -> None:
         ({"settings": ("masks=true",)}, "masks True"),
         ({"images": 60}, "60 images of VOC 07+12"),
         ({"pretrained_on": None}, "random initial weights"),
+        ({"begun_from": "detector"}, "begun from a detector"),
+        ({"dataset": "coco-trainval"}, ""),
         (
             {"pretrained_on": 200, "steps": 3_200},
             "3,200 of 280,000 steps, pre-trained on 200 classes",

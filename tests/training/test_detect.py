@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +14,9 @@ from torch import nn
 from deepres.checkpoint import load_checkpoint
 from deepres.data.detection.batches import DetectionBatches
 from deepres.data.detection.records import DetectionData, DetectionSet
+from deepres.detection.beginning import initial_detector
 from deepres.detection.faster_rcnn import PARTS, Detector
-from deepres.detection.weights import initial_detector, load_detector
+from deepres.detection.weights import load_detector
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
@@ -67,8 +69,8 @@ def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:
     events = whole.read_events()
     trained = [(e["step"], e["phase"][0], e["lr"]) for e in events if e["split"] == "train"]
     # Windows end with a phase, too.
-    assert trained == [(2, "1", 0.001), (3, "2", 0.001), (4, "2", 0.001), (6, "3", 0.001),
-                       (8, "4", 0.001)]  # fmt: skip
+    assert trained == [(2, "1", 0.001), (3, "2", 0.001), (4, "2", 0.0001), (6, "3", 0.001),
+                       (8, "4", 0.0001)]  # fmt: skip
     parts = [{key[5:] for key in e if key.startswith("loss_")} for e in events if "loss" in e]
     rpn, regions = {"objectness", "rpn_box_reg"}, {"classifier", "box_reg"}
     assert parts == [rpn, regions, regions, rpn, regions]
@@ -124,7 +126,7 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize("batch_norm", ["frozen", "trained"])
 def test_each_phase_trains_its_parts_alone(sets: Sets, batch_norm: str) -> None:
     recipe = tiny_recipe(8, "4-step", f"batch_norm={batch_norm}", "lr=0.01")
-    detector = initial_detector(recipe, sets[0].classes, None, seed=0)
+    detector = initial_detector(recipe, sets[0].classes, None, seed=0).detector
     initial = tensors_of(detector)
     state = Detection(recipe, DetectionData(*sets), detector, 0, on_cpu(workers=0))
     options = {"batch_size": 2, "flip": True, "masks": False, "steps": 1, "seed": 0}
@@ -174,7 +176,7 @@ class Two(World):
 def shared(sets: Sets) -> Detection:
     """The task of one of two processes."""
     recipe = tiny_recipe(8, "4-step", "batch_norm=trained", "log_every=4")
-    detector = initial_detector(recipe, sets[0].classes, None, seed=0)
+    detector = initial_detector(recipe, sets[0].classes, None, seed=0).detector
     execution = on_cpu(workers=0, world=Two(0, 2))
     return Detection(recipe, DetectionData(*sets), detector, 0, execution)
 
@@ -198,16 +200,17 @@ def test_a_phase_begins_with_the_leaders_statistics(shared: Detection) -> None:
 
 
 def test_biases_learn_at_twice_the_rate_through_every_drop(sets: Sets) -> None:
-    recipe = tiny_recipe(16, "4-step", "lr_divisor=10")
-    detector = initial_detector(recipe, sets[0].classes, None, seed=0)
+    recipe = tiny_recipe(28, "4-step")  # a step for 10,000 of the paper's
+    detector = initial_detector(recipe, sets[0].classes, None, seed=0).detector
     state = Detection(recipe, DetectionData(*sets), detector, 0, on_cpu(workers=0))
     rates = []
-    for step in range(16):
+    for step in range(28):
         if recipe.phase_of(step) != state.number:
             state.begin_phase(recipe.phase_of(step))
         set_learning_rate(state.optimizer, recipe.learning_rate(step))
         rates.append(tuple(group["rate"] for group in state.optimizer.param_groups))
-    assert rates == 4 * [*3 * [(0.001, 0.002)], (0.0001, 0.0002)]
+    first, dropped = [(0.001, 0.002)], [(0.0001, 0.0002)]
+    assert rates == 2 * [*6 * first, *2 * dropped, *3 * first, *3 * dropped]
     weights, biases = (group["params"] for group in state.optimizer.param_groups)
     assert all(weight.ndim > 1 for weight in weights)
     assert all(bias.ndim == 1 for bias in biases)
@@ -233,7 +236,35 @@ def test_weights_bring_their_preparation_along(tmp_path: Path, sets: Sets) -> No
     for name, tensor in classifier.items():
         if name.startswith(("conv1", "layer1", "layer2", "layer3")) and "num_batches" not in name:
             assert torch.equal(own[f"backbone.{name}"], tensor), name
-    assert folder.read_meta()["initial_weights"]["file"] == str(file)
+    noted = folder.read_meta()["initial_weights"]
+    assert (noted["file"], noted["source"]) == (str(file), "classifier")
+    assert {name.rpartition(".")[0] for name in noted["new"]} == {
+        *("rpn.head.conv.0", "rpn.head", "roi_heads.box_predictor")
+    }
+
+
+def test_a_detectors_weights_begin_another_ones_training(
+    tmp_path: Path, sets: Sets, interrupt_after
+) -> None:
+    """Appendix B's VOC from COCO's: all is kept but the layers of the classes."""
+    settings = ["batch_norm=trained", "lr=0.001"]
+    source = run(tmp_path / "source", sets, tiny_recipe(2, "joint", *settings))
+    two = DetectionSet("two", ("cat", "dog"), sets[0].images, sets[0].location)
+    said: list[str] = []
+    options = {"weights": source.path, "seed": 3, "save_every_s": 0.0}
+    whole = run(tmp_path / "run", (two, None), **options, say=said.append)
+    taken = f"taken from the detector in {source.weights}: all but the layers of its classes"
+    layers = ["roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred"]
+    assert f"{taken}; new, drawn by seed 3: {', '.join(layers)}" in said
+    noted = whole.read_meta()["initial_weights"]
+    assert (noted["file"], noted["source"]) == (str(source.weights), "detector")
+    assert noted["sha256"] == hashlib.sha256(source.weights.read_bytes()).hexdigest()
+    assert noted["new"] == layers
+    assert json.loads(whole.result.read_text())["initial_weights"] == noted
+    interrupt_after(5)  # steps 5 and 6 renew the RPN from what it began with
+    with pytest.raises(Interrupted):
+        run(tmp_path / "stopped", (two, None), **options)
+    assert_same_bits(whole, resumed(tmp_path / "stopped", (two, None)))
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path, sets: Sets) -> None:

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import train
+from runs import assert_same_bits, resume, train
 from safetensors.torch import load_file
-from small_detection import TINY, narrow_networks, tiny_voc
+from small_detection import TINY, narrow_networks, tiny_recipe, tiny_voc
 
 from deepres.cli.main import main
 from deepres.data.detection.records import AnnotatedImage, DetectionData
 from deepres.data.detection.splits import open_detection_set
+from deepres.data.detection.voc import VOC_CLASSES
+from deepres.detection.weights import load_detector
 from deepres.recipes import detection_recipe
 from deepres.run_folder import RunFolder
+from deepres.training.interrupt import Interrupted
 
 SMALL = [
     *("short_side=96", "long_side=160", "anchor_sizes=32,64,128", "rpn_channels=64"),
@@ -43,6 +46,33 @@ def test_a_small_backbone_fits_eight_images_of_voc(tmp_path: Path, voc2012_sampl
     with narrow_networks():
         result = train(recipe, tmp_path / "run", DetectionData(data, data), workers=0)
     assert result["test_map_50_pct"] > 90
+
+
+def test_a_detector_of_real_voc_images_starts_from_one_of_cocos(
+    tmp_path: Path, coco_sample: Path, voc2012_sample: Path, interrupt_after
+) -> None:
+    """Appendix B, in miniature: 80 classes become 20."""
+    coco = open_detection_set("coco2017-train", coco_sample)
+    voc = DetectionData(
+        *(open_detection_set(f"voc2012-{split}", voc2012_sample) for split in ("train", "val"))
+    )
+    with narrow_networks():
+        first = tiny_recipe(2, "joint", "eval_images=1")
+        train(first, tmp_path / "coco", DetectionData(coco, coco.spread(5)), workers=0)
+        options = {"weights": tmp_path / "coco", "workers": 0}
+        result = train(tiny_recipe(4, "4-step"), tmp_path / "voc", voc, **options)
+        assert 0 <= result["test_map_50_pct"] <= 100
+        assert result["initial_weights"]["source"] == "detector"
+        detectors = [load_detector(tmp_path / name) for name in ("coco", "voc")]
+        interrupt_after(3)
+        with pytest.raises(Interrupted):
+            train(tiny_recipe(4, "4-step"), tmp_path / "stopped", voc, **options)
+        resume(tmp_path / "stopped", voc, workers=0)
+    assert [len(detector.classes) for detector in detectors] == [80, 20]
+    assert detectors[1].classes == VOC_CLASSES
+    stem, theirs = (detector.backbone.conv1.weight for detector in detectors)
+    assert torch.equal(stem, theirs)  # frozen, and COCO's
+    assert_same_bits(RunFolder(tmp_path / "voc"), RunFolder(tmp_path / "stopped"))
 
 
 ALL_ARE_DRAWN = [

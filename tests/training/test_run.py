@@ -84,9 +84,10 @@ def test_it_leaves_the_callers_random_state_alone(tmp_path: Path, data: Cifar10)
 
 
 def test_training_learns(tmp_path: Path, sample: Cifar10) -> None:
-    recipe = dataclasses.replace(get_recipe("resnet8").scaled_to(100), batch_size=32)
+    recipe = dataclasses.replace(get_recipe("resnet8").scaled_to(150), batch_size=32)
     result = train(recipe, tmp_path / "run", sample, device="cpu")
-    assert result["test_error_pct"] < 75  # 90 is chance
+    # 90 is chance; three seeds gave 66.6 to 69.7, with the C kernels and without.
+    assert result["test_error_pct"] < 75
 
 
 def test_a_finished_run_can_be_extended(tmp_path: Path, data: Cifar10) -> None:
@@ -286,6 +287,22 @@ def test_a_run_without_a_compiler_is_plain_pytorchs_and_says_so(
     without = run(tmp_path / "without", data)
     assert without.read_meta()["provenance"]["kernels"] == "PyTorch: no C compiler cc"
     assert_same_bits(plain, without)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_with_the_c_kernels_resumes_to_the_bit(
+    tmp_path: Path, data: Cifar10, interrupt_after, precision: str
+) -> None:
+    if (kernels := fused_by(torch.device("cpu"))) != "C":
+        pytest.skip(kernels)
+    recipe = dataclasses.replace(SHORT, precision=precision)
+    whole = run(tmp_path / "whole", data, recipe)
+    assert whole.read_meta()["provenance"]["kernels"] == "C"
+    interrupt_after(12)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "cut", data, recipe)
+    resume(tmp_path / "cut", data, device="cpu")
+    assert_same_bits(whole, RunFolder(tmp_path / "cut"))
 
 
 @pytest.mark.filterwarnings("ignore:overflow")

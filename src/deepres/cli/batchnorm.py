@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 from torch import Tensor
 
@@ -11,19 +12,21 @@ from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
 from deepres.models import save_weights
+from deepres.pretrained import find_weights
 from deepres.provenance import provenance
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, comes_with_deepres
 from deepres.training.batchnorm import set_exact_statistics
 
 
 def call(options: argparse.Namespace) -> int:
     """Compute the statistics, print the error before and after, and write the new weights."""
-    folder = RunFolder(options.run)
-    out = options.out or options.run / "model.batchnorm.safetensors"
+    path = find_weights(options.run, say=say)
+    folder, name = RunFolder(path), "model.batchnorm.safetensors"
+    out = options.out or (Path(f"{path.name}.{name}") if comes_with_deepres(path) else path / name)
     if out.resolve() == folder.weights.resolve():
         raise UserError(f"{out} would replace the run's own weights; choose another by --out")
     execution = execution_of(options).alone()
-    run = open_run(options.run, options.data, execution.device)
+    run = open_run(path, options.data, execution.device)
     classifier, recipe, data = run.classifier, run.recipe, run.data
     result = folder.read_result() or {}
     steps = -(-options.images // recipe.batch_size)

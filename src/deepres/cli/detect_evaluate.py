@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from deepres.cli.detection import (
 from deepres.cli.terminal import say
 from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
+from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.weights import weights_file
@@ -177,9 +177,3 @@ def _score_file(options: argparse.Namespace) -> int:
     scores = read_results(options.results, data).scores()
     print_precisions(f"{len(data):,} images of {data.name}", [(str(options.results), scores)])
     return 0
-
-
-def official_split(name: str) -> str:
-    """Return what a benchmark calls a set in the names of result files: test, val2017."""
-    match = re.fullmatch(r"coco(\d{4})-(\w+)", name)
-    return f"{match[2]}{match[1]}" if match else name.rpartition("-")[2]

@@ -10,6 +10,7 @@ from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.models.weights import weights_file
+from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.run_folder import RunFolder, run_name
@@ -18,7 +19,11 @@ from deepres.runtime import resolve_device
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.execution import Execution
 
-DATA_FOLDERS = {"voc07+12": "VOCdevkit", "voc07++12": "VOCdevkit", "coco": "coco"}
+DATA_FOLDERS = {
+    **dict.fromkeys(("voc07+12", "voc07++12"), "VOCdevkit"),
+    **dict.fromkeys(("coco", "coco-trainval"), "coco"),
+    "imagenet-det": "ILSVRC",
+}
 
 
 def call(options: argparse.Namespace) -> int:
@@ -61,6 +66,7 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     # What is quickly found wrong comes before the annotations of a large data set.
     resolve_device(options.device)
     if options.weights is not None:
+        options.weights = weights_for(recipe.model, options.weights, say)
         weights_file(options.weights)
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
@@ -104,9 +110,10 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
 
 def _open(recipe: DetectionRecipe, folder: Path) -> DetectionData:
     """Return the images to train on, and those to test on."""
-    train_set, test_set = (
+    # The test set is the smaller one: what is missing of it is said before the other is read.
+    test_set, train_set = (
         name and open_detection_set(name, folder, recipe.bad_boxes, say)
-        for name in (recipe.train_set, recipe.test_set)
+        for name in (recipe.test_set, recipe.train_set)
     )
     assert train_set
     return DetectionData(train_set, test_set or None)

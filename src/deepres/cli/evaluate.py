@@ -16,10 +16,11 @@ from deepres.evaluation.score_files import save_scores, submission_ids, write_su
 from deepres.evaluation.scores import Scores, average
 from deepres.models import Classifier, load_model
 from deepres.models.weights import WEIGHTS, weights_file
+from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, comes_with_deepres
 
 CLASSES_SHOWN = 20
 """With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
@@ -35,15 +36,16 @@ def call(options: argparse.Namespace) -> int:
     leader = execution.world.leader
     members, errors, ids = [], [], []
     named: dict[tuple[str, ...], Path] = {}
-    for weights in options.weights:
+    paths = [find_weights(subject, options.source, say) for subject in options.subjects]
+    for weights, subject in zip(paths, options.subjects, strict=True):
         classifier = load_model(weights, execution.device)
-        named.setdefault(classifier.classes, weights)
+        named.setdefault(classifier.classes, subject)
         images, source = _test_images(options.data, weights, classifier)
         if options.submission:  # before the work of scoring
             if not isinstance(images, ImageFiles):
                 raise UserError(f"--submission is for ImageNet's test images, not for {source}")
             ids = submission_ids(images.root, classifier.classes)
-        say(f"evaluating {weights}, {options.views}, on {source}")
+        say(f"evaluating {subject}, {options.views}, on {source}")
         scores = score_weights(
             weights,
             classifier,
@@ -59,7 +61,7 @@ def call(options: argparse.Namespace) -> int:
             if options.submission and len(scores.names) < len(images):
                 raise UserError("a submission needs a line for every image; mend those left out")
             members.append(scores)
-            errors.append([str(weights), *_errors(scores)])
+            errors.append([str(subject), *_errors(scores)])
     if not leader:
         return 0
     scores = average(members)
@@ -68,14 +70,15 @@ def call(options: argparse.Namespace) -> int:
         say(f"classes are matched in order: {which} have other names for them")
     if len(members) > 1:
         errors.append([f"ensemble of {len(members)}", *_errors(scores)])
-    _report(options, classifier.classes, scores, errors, source)
+    path = options.picture or _default_picture(paths)
+    _report(options, path, classifier.classes, scores, errors, source)
     if options.save_scores:
         save_scores(
             options.save_scores,
             scores,
             classes=list(classifier.classes),
             views=options.views,
-            weights=[file_digest(weights_file(path), "sha256") for path in options.weights],
+            weights=[file_digest(weights_file(path), "sha256") for path in paths],
             provenance=json.dumps(provenance(execution.device)),
         )
         print(f"scores: {options.save_scores}")
@@ -126,6 +129,7 @@ def _errors(scores: Scores) -> list[str]:
 
 def _report(
     options: argparse.Namespace,
+    path: Path | None,
     classes: tuple[str, ...],
     scores: Scores,
     errors: list[list[str]],
@@ -145,7 +149,6 @@ def _report(
         rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
         worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
         print_table(worst, ["class", "error (%)"], rows)
-        path = options.picture or _default_picture(options.weights)
         if len(classes) <= CLASSES_SHOWN and path:
             picture = confusion_matrix(
                 confusion.tolist(), classes, f"{source}: {errors[-1][1]} % error", path
@@ -160,6 +163,8 @@ def _default_picture(weights: list[Path]) -> Path | None:
     if len(weights) > 1:
         return None
     file = weights_file(weights[0])
+    if comes_with_deepres(file):
+        return Path(f"{file.parent.name}.confusion.png")
     folder = file.parent if os.access(file.parent, os.W_OK) else Path()
     if file.name == WEIGHTS and folder == file.parent:
         return folder / "confusion.png"

@@ -16,6 +16,7 @@ from deepres.evaluation.contributions import Contribution, block_contributions
 from deepres.evaluation.grad_cam import grad_cam
 from deepres.evaluation.predict import predict
 from deepres.models import load_model
+from deepres.pretrained import find_weights
 from deepres.report.explanation import Bar, explanation
 from deepres.report.pictures import PICTURES, save_picture
 from deepres.runtime import make_repeatable, resolve_device
@@ -32,7 +33,7 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"{out} would replace the image that is read; choose another --out")
     device = resolve_device(options.device)
     make_repeatable(device)
-    classifier = load_model(options.weights, device)
+    classifier = load_model(find_weights(options.subject, options.source, say), device)
     if options.target and options.target not in classifier.classes:
         raise unknown_name("class", options.target, classifier.classes)
     image = open_image(options.image)
@@ -49,14 +50,14 @@ def call(options: argparse.Namespace) -> int:
         target,
         guesses,
         [Bar(block.stage, block.ratio) for block in blocks],
-        f"{options.image.name} by {classifier.network.architecture['name']} ({options.weights})",
+        f"{options.image.name} by {classifier.network.architecture['name']} ({options.subject})",
     )
     picture = save_picture(figure, out)
     if not blocks:
-        say(f"{options.weights} has no residual blocks: there is nothing that they add to show")
+        say(f"{options.subject} has no residual blocks: there is nothing that they add to show")
     if options.json:
         told = {
-            "weights": str(options.weights),
+            "weights": str(options.subject),
             "image": str(options.image),
             "classes": [{"class": g.name, "probability": g.probability} for g in guesses],
             "grad_cam": {"class": target, "map": heat.tolist()},

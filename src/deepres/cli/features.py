@@ -11,6 +11,7 @@ from deepres.errors import UserError
 from deepres.evaluation.features import pooled_features
 from deepres.models import load_model
 from deepres.models.weights import weights_file
+from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 
 
@@ -19,7 +20,8 @@ def call(options: argparse.Namespace) -> int:
     if options.out.suffix != ".npz":
         raise UserError(f"--out must end in .npz, got {options.out}")
     execution = execution_of(options).alone()
-    classifier = load_model(options.weights, execution.device, for_inference=True)
+    weights = find_weights(options.subject, options.source, say)
+    classifier = load_model(weights, execution.device, for_inference=True)
     *_, last, _ = classifier.network.stages
     layer = options.layer or last
     images = open_images(options.folder)
@@ -31,7 +33,7 @@ def call(options: argparse.Namespace) -> int:
     features.save(
         options.out,
         layer=layer,
-        weights=file_digest(weights_file(options.weights), "sha256"),
+        weights=file_digest(weights_file(weights), "sha256"),
         provenance=json.dumps(provenance(execution.device)),
     )
     count, channels = features.values.shape

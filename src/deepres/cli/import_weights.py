@@ -30,6 +30,7 @@ def call(options: argparse.Namespace) -> int:
         crop=options.crop,
         short_side=options.short_side,
         key=options.key,
+        pool=options.pool,
         say=say,
     )
     checksum = file_digest(file, "sha256")

@@ -8,6 +8,7 @@ from deepres.cli.terminal import IMAGENET_FOLDER, say
 from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
 from deepres.data.detection.localization import LocalizationData, open_localization_data
 from deepres.models.weights import weights_file
+from deepres.pretrained import weights_for
 from deepres.recipes import LocalizationRecipe, localization_recipe
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
@@ -51,6 +52,7 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     recipe = as_asked(localization_recipe(options.networks), options)
     # What is quickly found wrong comes before many annotations are read.
     resolve_device(options.device)
+    options.weights = weights_for(recipe.model, options.weights, say)
     weights_file(options.weights)
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["localization"])
     folder = options.out or Path("runs") / name

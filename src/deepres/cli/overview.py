@@ -43,8 +43,8 @@ GROUPS = {
     },
     "use": {
         models: "models resnet34",
-        predict: "predict runs/demo cat.jpg",
-        explain: "explain runs/demo cat.jpg",
+        predict: "predict resnet20 cat.jpg",
+        explain: "explain resnet20 cat.jpg",
         features: "features runs/demo pictures --out features.npz",
         import_weights: "import resnet50.pth --model resnet50 --from torchvision",
         export_weights: "export runs/demo --to onnx",

@@ -1,38 +1,89 @@
-"""deepres predict: what a trained network sees in image files."""
+"""deepres predict: what a trained network sees in images."""
 
 import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator
 
 import torch
 
 from deepres.cli.terminal import print_table, say
-from deepres.data.images import open_image
+from deepres.data.named_images import named_images, open_named_image
 from deepres.data.views import one_crop
 from deepres.errors import UserError
-from deepres.evaluation.predict import predict
-from deepres.models import load_model
+from deepres.evaluation.predict import Guess, predict
+from deepres.models import Classifier, load_model
+from deepres.pretrained import find_weights
 from deepres.runtime import make_repeatable, resolve_device
+
+AT_ONCE = 16
+"""Images in a batch."""
+
+Prediction = tuple[str, list[Guess]]
+"""An image's name, and its likeliest classes in order."""
 
 
 def call(options: argparse.Namespace) -> int:
-    """Print the likeliest classes of each image; unreadable files are named at the end."""
+    """Print the likeliest classes of each image; what cannot be read is named at the end."""
     if options.top < 1:
         raise UserError(f"--top must be at least 1, got {options.top}")
     device = resolve_device(options.device)
     make_repeatable(device)
-    classifier = load_model(options.weights, device)
-    unreadable = 0
-    for path in options.images:
-        try:
-            image = open_image(path)
-        except (UserError, OSError) as error:
-            say(f"deepres: {error}")
-            unreadable += 1
-            continue
-        (centre,) = one_crop(image, classifier.crop, classifier.short_side)
-        pixels = torch.tensor(centre).permute(0, 3, 1, 2)  # (1, 3, H, W)
-        (guesses,) = predict(classifier, pixels.to(device), options.top)
-        rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
-        print_table(str(path), ["class", "probability"], rows)
-    if unreadable:
-        raise UserError(f"{unreadable} of {len(options.images)} files could not be read")
+    classifier = load_model(find_weights(options.subject, options.source, say), device)
+    names = list(named_images(options.images))
+    predictions = _predictions(classifier, names, options.top, device)
+    if options.json:
+        read = _print_json(predictions, str(options.subject))
+    else:
+        read = _print_csv(predictions) if options.csv else _print_tables(predictions)
+    if read < len(names):
+        raise UserError(f"{len(names) - read} of {len(names)} images could not be read")
     return 0
+
+
+def _predictions(
+    classifier: Classifier, names: list[str], top: int, device: torch.device
+) -> Iterator[Prediction]:
+    for start in range(0, len(names), AT_ONCE):
+        read, crops = [], []
+        for name in names[start : start + AT_ONCE]:
+            try:
+                image = open_named_image(name)
+            except (UserError, OSError) as error:
+                say(f"deepres: {error}")
+                continue
+            (centre,) = one_crop(image, classifier.crop, classifier.short_side)
+            read.append(name)
+            crops.append(torch.tensor(centre).permute(0, 3, 1, 2))  # (1, 3, H, W)
+        if crops:
+            guesses = predict(classifier, torch.cat(crops).to(device), top)
+            yield from zip(read, guesses, strict=True)
+
+
+def _print_tables(predictions: Iterator[Prediction]) -> int:
+    read = 0
+    for name, guesses in predictions:
+        rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
+        print_table(name, ["class", "probability"], rows)
+        read += 1
+    return read
+
+
+def _print_json(predictions: Iterator[Prediction], weights: str) -> int:
+    images = [
+        {"image": name, "classes": [{"class": g.name, "probability": g.probability} for g in found]}
+        for name, found in predictions
+    ]
+    print(json.dumps({"weights": weights, "images": images}, indent=2, ensure_ascii=False))
+    return len(images)
+
+
+def _print_csv(predictions: Iterator[Prediction]) -> int:
+    read, writer = 0, csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["image", "rank", "class", "probability"])
+    for name, guesses in predictions:
+        rows = [(name, i, g.name, g.probability) for i, g in enumerate(guesses, start=1)]
+        writer.writerows(rows)
+        read += 1
+    return read

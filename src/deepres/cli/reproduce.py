@@ -4,42 +4,37 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from matplotlib.figure import Figure
-
-from deepres.cli.terminal import open_data, print_table, say
+from deepres.cli.terminal import open_data, say
 from deepres.cli.training import execution_of
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import ImageNetRecipe
 from deepres.report.render import Table, as_text
 from deepres.report.runs import find_runs, read_run
-from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
-from deepres.reproduction.cost import time_left
+from deepres.reproduction.artefacts import Artefact, find_artefacts
+from deepres.reproduction.cost import in_words, time_left
 from deepres.reproduction.draw import draw, save
 from deepres.reproduction.execute_plan import execute_plan
 from deepres.reproduction.measure import measure_ensemble
 from deepres.reproduction.plan import PlannedRun, plan
-from deepres.runtime import resolve_device
 from deepres.training.interrupt import Interrupted
 
-UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}
-"""Seconds in each."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def call(options: argparse.Namespace) -> int:
-    """Train what is missing, and draw; or list what there is."""
-    if not options.names and not options.list:
+    """Train what is missing, and draw."""
+    if options.measure:
+        raise UserError("--measure is for --list: give both")
+    if not options.names:
         raise UserError("name a table or figure, e.g. deepres reproduce figure1, or ask: --list")
-    artefacts = find_artefacts(options.names) if options.names else list(ARTEFACTS)
+    artefacts = find_artefacts(options.names)
     planned = partial(
         plan, runs=options.runs, steps=options.steps, scale=options.scale, seeds=options.seeds
     )
-    if options.list:
-        by_artefact = {artefact: planned([artefact]) for artefact in artefacts}
-        show_list(by_artefact, options.runs, resolve_device(options.device), options.measure)
-        return 0
     execution = execution_of(options)
     data = cache(partial(open_data, options.data))
     artefacts = possible({each: planned([each]) for each in artefacts}, data)
@@ -105,38 +100,8 @@ def possible(
     return [artefact for artefact in planned if not lacking[artefact]]
 
 
-def _save(artefact: Artefact, drawn: Table | Figure, folder: Path) -> None:
+def _save(artefact: Artefact, drawn: "Table | Figure", folder: Path) -> None:
     if isinstance(drawn, Table):
         print(as_text(drawn))
     files = save(drawn, artefact.name, folder)
     print(f"{artefact.name}: {' '.join(map(str, files))}")
-
-
-def show_list(
-    planned: dict[Artefact, list[PlannedRun]], folder: Path, device: torch.device, measure: bool
-) -> None:
-    """Print each artefact, how many of its runs are finished, and what the rest would take."""
-    runs = {run.folder: run for each in planned.values() for run in each}
-    unfinished = [run for run in runs.values() if run.state() != "finished"]
-    seconds = time_left(unfinished, find_runs([folder]), device, measure)
-    rows = []
-    for artefact, needed in planned.items():
-        missing = [run.folder for run in needed if run.folder in seconds]
-        done = f"{len(needed) - len(missing)} of {len(needed)}" if needed else "none needed"
-        if artefact.by_hand:
-            done = "by hand"
-        took = in_words(sum(map(seconds.__getitem__, missing))) if missing else "–"
-        rows.append([artefact.name, artefact.shows, done, took])
-    done = f"{len(runs) - len(unfinished)} of {len(runs)}"
-    rows.append(["all of them", "", done, in_words(sum(seconds.values()))])
-    columns = ["name", "shows", "runs finished", "the rest would take here"]
-    print_table("", columns, rows, text_columns=2)
-
-
-def in_words(seconds: float) -> str:
-    """Return a time as people say it."""
-    for unit, length in UNITS.items():
-        if seconds >= 2 * length:
-            count = seconds / length
-            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
-    return f"{seconds:.0f} s"

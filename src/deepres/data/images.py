@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -20,16 +21,20 @@ class BadImage(UserError):
     """A file that is no image, or a damaged one."""
 
 
-def open_image(path: Path) -> Image.Image:
+def open_image(path: Path | str, content: BinaryIO | None = None) -> Image.Image:
     """Decode any image file to 8-bit RGB, turned upright as its EXIF data say.
 
     Transparent pixels are laid on white.
+
+    Args:
+        path: the file, to read it and to name it in an error.
+        content: what to read instead, where ``path`` is but a name.
 
     Raises:
         BadImage: the file is missing, cut, or no image of whole-numbered pixels.
         OSError: the system refused to read it; that says nothing about the image.
     """
-    with naming_bad_files(path), Image.open(path) as image:
+    with naming_bad_files(path), Image.open(content or path) as image:
         ImageOps.exif_transpose(image, in_place=True)
         upright = _eight_bits(image)
         if upright.has_transparency_data:
@@ -41,7 +46,7 @@ def open_image(path: Path) -> Image.Image:
 
 
 @contextmanager
-def naming_bad_files(path: Path) -> Iterator[None]:
+def naming_bad_files(path: Path | str) -> Iterator[None]:
     """Turn whatever Pillow raises on a bad file into one line that names it.
 
     Raises:

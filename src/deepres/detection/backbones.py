@@ -81,7 +81,8 @@ def split(network: StagedNetwork) -> Halves:
         )
     raise UserError(
         f"no detector can be built on {network.architecture.get('name')}: "
-        "take a network for ImageNet, resnet18 … resnet152, plain18, plain34, vgg16 or vgg19"
+        "take a network for ImageNet, resnet18 … resnet152, plain18 … plain152-bottleneck, "
+        "vgg16 or vgg19"
     )
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import matplotlib as mpl
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
 from torch import Tensor
 
@@ -153,6 +152,8 @@ class LabelStyle:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans, which has the letters of most alphabets and comes with Matplotlib."""
+    import matplotlib as mpl  # takes half a second
+
     return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
 
 

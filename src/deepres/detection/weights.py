@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from deepres.detection.faster_rcnn import Detector, create_detector
+from deepres.detection.faster_rcnn import Detector
 from deepres.errors import UserError
-from deepres.models import Classifier, create_model, load_model
+from deepres.models import create_model
 from deepres.models.weights import (
     DETECTOR,
     INPUT_MEAN,
@@ -19,29 +20,7 @@ from deepres.models.weights import (
     weights_file,
     write_weights,
 )
-from deepres.recipes import DetectionRecipe
 from deepres.recipes.detector import DetectorSettings
-from deepres.runtime import initial_weights_of
-
-
-def initial_detector(
-    recipe: DetectionRecipe, classes: tuple[str, ...], weights: Path | None, seed: int
-) -> Detector:
-    """Build the recipe's detector on ``weights``; what is new has the initial weights of ``seed``.
-
-    Raises:
-        UserError: the weights are of another network than the recipe's.
-    """
-    backbone = load_model(weights) if weights else recipe.model
-    if isinstance(backbone, Classifier):
-        name = backbone.network.architecture["name"]
-        if name != recipe.model:
-            raise UserError(
-                f"{weights} holds {name}, but the recipe is for {recipe.model}; give that "
-                f"network's weights, or name {name}"
-            )
-    with initial_weights_of(seed):
-        return create_detector(backbone, classes, recipe.detector)
 
 
 def save_detector(path: Path, detector: Detector, meta: dict[str, Any]) -> None:
@@ -81,6 +60,17 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
             f"{file} holds no detector of deepres; give a run of deepres detect train, "
             "or train one on these weights"
         )
+    detector = restored(tensors, meta, file)
+    detector.eval().to(device)
+    return detector
+
+
+def restored(tensors: dict[str, Tensor], meta: dict[str, Any], file: Path) -> Detector:
+    """Build the detector of a weight file's tensors and notes, as ``read_weights`` gives them.
+
+    Raises:
+        UserError: they do not fit each other.
+    """
     described = meta[DETECTOR]
     mean, std = take_preparation(tensors, file)
     settings = DetectorSettings.from_dict(described["settings"])
@@ -92,5 +82,4 @@ def load_detector(path: str | Path, device: str | torch.device = "cpu") -> Detec
     detector = Detector(network, mean, std, described["classes"], settings)
     check_fit(detector.state_dict(), tensors, file)
     detector.load_state_dict(tensors, assign=True)
-    detector.eval().to(device)
     return detector

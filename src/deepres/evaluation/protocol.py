@@ -13,6 +13,7 @@ from deepres.models import Classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.models.weights import WEIGHTS, weights_file
 from deepres.provenance import provenance
+from deepres.run_folder import comes_with_deepres
 
 
 def evaluate(
@@ -58,7 +59,7 @@ def score_weights(
     """Return a network's scores: of an earlier time, where nothing has changed, or new ones.
 
     They are kept in ``scores/`` beside the weights. A run's errors in float32 are noted in its
-    ``evaluations.json``.
+    ``evaluations.json``. Beside weights that come with deepres nothing is written.
 
     Args:
         weights: a run's folder or a file of weights.
@@ -104,7 +105,8 @@ def score_weights(
         "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
-    scores = cached_scores(path, key, compute, execution.world)
+    keep = not comes_with_deepres(file)
+    scores = cached_scores(path, key, compute, execution.world) if keep else compute()
     scored = set(scores.names)
     if leader and (missing := [name for name in images.names if name not in scored]):
         for name in missing:
@@ -112,6 +114,7 @@ def score_weights(
         execution.say(
             f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
         )
-    if leader and file.name == WEIGHTS and scores.known and precision == "fp32":
+    of_run = file.name == WEIGHTS and keep
+    if leader and of_run and scores.known and precision == "fp32":
         log_evaluation_entry(file.parent, views, source, scores, now)
     return scores

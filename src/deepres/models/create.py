@@ -9,14 +9,15 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from deepres.errors import UserError, unknown_name
-from deepres.models.blocks import BasicBlock, Shortcut, StrideOn
+from deepres.models.blocks import BasicBlock, Bottleneck, Shortcut, StrideOn
 from deepres.models.highway import GATE_BIAS, LAYERS, HighwayLayer, HighwayNetwork
 from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
 from deepres.models.vgg import BLOCKS, VGG
 
 NAMES = (
-    *("plain18", "plain34", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    *("plain18", "plain34", "plain50-bottleneck", "plain101-bottleneck", "plain152-bottleneck"),
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     *("vgg16", "vgg19"),
     *("plain20", "plain32", "plain44", "plain56", "plain110"),
     *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
@@ -45,7 +46,8 @@ def create_model(
     Args:
         name: one of ``list_models()``, or ``plainD`` / ``resnetD`` with any depth D = 6n+2 for
             CIFAR-10. ``resnet50`` and ``resnet152`` are the ImageNet networks; the CIFAR-10
-            networks of these depths are ``resnet50-cifar`` and ``resnet152-cifar``.
+            networks of these depths are ``resnet50-cifar`` and ``resnet152-cifar``. The plain twin
+            of ``resnet50`` is ``plain50-bottleneck``, as ``plain50`` has 6n+2 layers.
         num_classes: classes to tell apart; by default 1000 for ImageNet networks, else 10.
         shortcut: "A", "B" or "C" (§4.1) for ImageNet's residual networks; by default A for 18 and
             34 layers, as in Table 2, and B for 50 and more. Those for CIFAR-10 always have A.
@@ -61,7 +63,7 @@ def create_model(
     """
     if num_classes is not None and num_classes < 1:
         raise UserError(f"num_classes must be at least 1, got {num_classes}")
-    match = re.fullmatch(r"(plain|resnet|vgg|highway)([1-9]\d*)(-cifar)?", name)
+    match = re.fullmatch(r"(plain|resnet|vgg|highway)([1-9]\d*)(-cifar|-bottleneck)?", name)
     if not match:
         raise unknown_name("network", name, NAMES)
     kind, depth, suffix = match[1], int(match[2]), match[3]
@@ -84,7 +86,7 @@ def create_model(
         model = HighwayNetwork(depth, num_classes)
     elif kind in ("vgg", "highway"):
         raise unknown_name("network", name, NAMES)
-    elif (kind == "resnet" or depth in (18, 34)) and depth in IMAGENET and not suffix:
+    elif depth in IMAGENET and suffix == _suffix_in_table_1(kind, depth):
         basic = IMAGENET[depth][0] is BasicBlock
         if kind == "plain":
             _refuse(name, "a plain network has no shortcuts", shortcut)
@@ -99,7 +101,7 @@ def create_model(
             options["shortcut"] = shortcut
         if not basic:
             options["stride_on"] = stride_on
-    elif depth >= 8 and depth % 6 == 2:
+    elif depth >= 8 and depth % 6 == 2 and suffix != "-bottleneck":
         _refuse(name, "§4.2 uses option A and basic blocks throughout", shortcut, stride_on, pool)
         if kind == "plain":
             _refuse(name, "a plain network has no residual functions", residual_layers)
@@ -153,10 +155,17 @@ class _NoValues(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
+def _suffix_in_table_1(kind: str, depth: int) -> str | None:
+    """Return what follows the depth in the name of a network of Table 1, or of its plain twin."""
+    return "-bottleneck" if kind == "plain" and IMAGENET[depth][0] is Bottleneck else None
+
+
 def _no_such_depth(kind: str, depth: int) -> UserError:
     below = max(8, depth - (depth - 2) % 6)
     depths = sorted({*IMAGENET, below, below + 6}, key=lambda known: abs(known - depth))
-    nearest = [f"{kind}{d}" for d in depths if kind == "resnet" or d not in (50, 101, 152)]
+    nearest = [
+        f"{kind}{d}{_suffix_in_table_1(kind, d) or '' if d in IMAGENET else ''}" for d in depths
+    ]
     return UserError(
         f"no network {kind}{depth}: depths are 18, 34, 50, 101, 152 for ImageNet and 6n+2 for "
         f"CIFAR-10; did you mean {' or '.join(nearest[:2])}?"

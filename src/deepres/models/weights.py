@@ -2,14 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from deepres.bundled_weights import bundled_run
 from deepres.checkpoint import digest_of
 from deepres.errors import UserError
 from deepres.files import atomic_write
@@ -51,23 +50,20 @@ def load_model(
     path: str | Path,
     device: str | torch.device = "cpu",
     *,
-    weights: Literal["deepres"] | None = None,
     for_inference: bool = False,
 ) -> Classifier:
     """Load a trained classifier, ready for evaluation.
 
     Args:
-        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote; with
-            ``weights="deepres"`` the name of a network or run whose weights come with deepres.
+        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote.
         device: where to put it.
-        weights: whose weights ``path`` names.
         for_inference: make it faster as ``deepres evaluate`` does: BN folded and, on a CPU, layers
             fused. The logits are the same to rounding, but it can be trained and saved no more.
 
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
-    file = weights_file(bundled_run(str(path)) if weights == "deepres" else Path(path))
+    file = weights_file(Path(path))
     tensors, meta = read_weights(file)
     for kind in (DETECTOR, LOCALIZER):
         if kind in meta:

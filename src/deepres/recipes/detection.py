@@ -166,21 +166,24 @@ _VOC: dict[str, Any] = {
     "detector": VOC,
     "eval_every": 10_000,
 }
+_COCO: dict[str, Any] = {
+    "rpn": Length((240_000,), 320_000),
+    "regions": Length((240_000,), 320_000),
+    "rpn_batch_size": 8,
+    "batch_size": 16,
+    "detector": COCO,
+    "eval_every": 40_000,
+}
 DATASETS = {
     "voc07+12": Benchmark("voc07+12", "voc2007-test", regions=Length((30_000,), 60_000), **_VOC),
     "voc07++12": Benchmark("voc07++12", None, regions=Length((40_000, 80_000), 100_000), **_VOC),
-    "coco": Benchmark(
-        train_set="coco2014-train",
-        test_set="coco2014-val",
-        rpn=Length((240_000,), 320_000),
-        regions=Length((240_000,), 320_000),
-        rpn_batch_size=8,
-        batch_size=16,
-        detector=COCO,
-        eval_every=40_000,
-    ),
+    "coco": Benchmark("coco2014-train", "coco2014-val", **_COCO),
+    "coco-trainval": Benchmark("coco2014-trainval", None, **_COCO),
+    # "The same as that for MS COCO" (appendix B), which prints no schedule of its own.
+    "imagenet-det": Benchmark("imagenet-det-train+val1", "imagenet-det-val2", **_COCO),
 }
-"""The paper's: VOC 2007 (Table 7, left), VOC 2012 (Table 7, right) and COCO (Table 8)."""
+"""The paper's: VOC 2007 (Table 7, left), VOC 2012 (Table 7, right), COCO (Table 8), its test-dev
+(Table 9) and ImageNet DET (Table 12)."""
 
 FOLDER = Benchmark("trainval", "test", regions=DATASETS["voc07+12"].regions, **_VOC)
 """For any other folder in VOC's layout: VOC 2007's recipe."""

@@ -4,15 +4,17 @@ import html
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from deepres.errors import UserError
 from deepres.files import read_json
 from deepres.report.embed import figure_html
-from deepres.report.pictures import BLUE, VERMILLION, svg_text
+from deepres.report.pictures import BLUE, VERMILLION, new_figure, svg_text
 from deepres.report.render import Table, as_html
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 RESULTS = Path("benchmarks/results")
 """Where the benchmarks keep their numbers, in a checkout."""
@@ -80,9 +82,9 @@ def summary_table(results: Mapping[str, Any]) -> Table:
     )
 
 
-def scaling_figure(scaling: list[Mapping[str, Any]]) -> Figure:
+def scaling_figure(scaling: list[Mapping[str, Any]]) -> "Figure":
     """Draw a step's time against sizes, such as a network's layers, and the line fitted to it."""
-    figure = Figure(figsize=(4.6 * len(scaling), 3.8), layout="constrained")
+    figure = new_figure(4.6 * len(scaling), 3.8)
     for axes, fit in zip(figure.subplots(1, len(scaling), squeeze=False)[0], scaling, strict=True):
         sizes, points = fit["sizes"], fit["step_s"]
         middle = [1e3 * at["median"] for at in points]

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from deepres.report.comparisons import Runs
 from deepres.report.curves import BOLD, THIN, Styles, choose, curve_label, draw_curve, set_axes
 from deepres.report.grouping import comparable
+from deepres.report.pictures import new_figure
 from deepres.report.runs import Run, computed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 DEPTHS = (20, 32, 44, 56, 110, 1202)
 FAMILIES = {
@@ -23,7 +27,7 @@ PAPERS_AXES = 6.4e4, 0, 20
 class BestCurves:
     """Pictures that stand side by side, by their headings."""
 
-    panels: dict[str, Figure]
+    panels: dict[str, "Figure"]
     caption: str
 
 
@@ -59,8 +63,8 @@ def _present(group: Runs) -> dict[str, list[str]]:
     return {what: networks for what, networks in found.items() if networks}
 
 
-def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> Figure:
-    figure = Figure(figsize=(5.4, 4.1), layout="constrained")
+def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> "Figure":
+    figure = new_figure(5.4, 4.1)
     axes = figure.add_subplot()
     for curve in choose(runs, networks):
         draw_curve(axes, curve, styles, curve_label(curve, condition_said=True))

@@ -3,20 +3,22 @@
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from deepres.errors import UserError
 from deepres.report.curves import BOLD, THIN, Curve, Styles, curve_label, draw_curve, set_axes
-from deepres.report.pictures import nth_look
+from deepres.report.pictures import new_figure, nth_look
 from deepres.report.render import Table
 from deepres.report.runs import OUTCOMES, Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 NOTHING = "–"
 
 
-def comparison(runs: Sequence[Run]) -> Figure:
+def comparison(runs: Sequence[Run]) -> "Figure":
     """Draw the training and test errors of ``runs`` over each other; of detectors, losses and mAP.
 
     Raises:
@@ -31,7 +33,7 @@ def comparison(runs: Sequence[Run]) -> Figure:
         )
     if detectors:
         return _detectors(runs)
-    figure = Figure(figsize=(7, 4.8 + 0.2 * len(runs)), layout="constrained")
+    figure = new_figure(7, 4.8 + 0.2 * len(runs))
     axes = figure.add_subplot()
     for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
         name = label if run.model in label else f"{label}, {run.model}"
@@ -46,8 +48,8 @@ def comparison(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def _detectors(runs: Sequence[Run]) -> Figure:
-    figure = Figure(figsize=(7, 6.5 + 0.2 * len(runs)), layout="constrained")
+def _detectors(runs: Sequence[Run]) -> "Figure":
+    figure = new_figure(7, 6.5 + 0.2 * len(runs))
     losses, precisions = figure.subplots(2, 1, sharex=True)
     for i, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
         color, marker = nth_look(i)

@@ -3,16 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
 
 from deepres.report.grouping import poolable
-from deepres.report.pictures import COLORS, Look, look_of
+from deepres.report.pictures import COLORS, Look, look_of, new_figure
 from deepres.report.runs import Run, title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 Split = Literal["train", "test"]
 Styles = dict[Split, dict[str, Any]]
@@ -39,7 +41,7 @@ class Curve:
     runs: list[Run]
 
 
-def figure1(runs: Sequence[Run]) -> Figure:
+def figure1(runs: Sequence[Run]) -> "Figure":
     """Draw degradation (§1): the deeper plain network has the higher error, in training too."""
     pair = ("plain20", "plain56")
     panels = [
@@ -49,7 +51,7 @@ def figure1(runs: Sequence[Run]) -> Figure:
     return _draw("Figure 1: plain networks on CIFAR-10", "", panels, runs, (6.4e4, 0, 20))
 
 
-def figure4(runs: Sequence[Run]) -> Figure:
+def figure4(runs: Sequence[Run]) -> "Figure":
     """Draw training on ImageNet (§4.1): plain networks left, residual ones of option A right."""
     styles: Styles = {"train": THIN, "test": BOLD}
     panels = [
@@ -61,7 +63,7 @@ def figure4(runs: Sequence[Run]) -> Figure:
     return _draw("Figure 4: ImageNet", lines, panels, shown, (50e4, 20, 60))
 
 
-def figure6(runs: Sequence[Run]) -> Figure:
+def figure6(runs: Sequence[Run]) -> "Figure":
     """Draw training on CIFAR-10 (§4.2): plain networks, residual ones, and 110 against 1202."""
     styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
     plain, residual = (
@@ -82,7 +84,7 @@ def _draw(
     panels: Sequence[Panel],
     runs: Sequence[Run],
     papers_axes: tuple[float, float, float],
-) -> Figure:
+) -> "Figure":
     """Draw ``panels`` side by side.
 
     Args:
@@ -96,7 +98,7 @@ def _draw(
     chosen = [choose(runs, panel.networks) for panel in panels]
     drawn = [run for curves in chosen for curve in curves for run in curve.runs]
     common = common_condition(drawn)
-    figure = Figure(figsize=(4.6 * len(panels), 4.9), layout="constrained")
+    figure = new_figure(4.6 * len(panels), 4.9)
     figure.suptitle("\n".join(filter(None, [name, lines, common])), fontsize=11)
     for panel, curves, axes in zip(
         panels, chosen, figure.subplots(1, len(panels), squeeze=False)[0], strict=True
@@ -123,7 +125,7 @@ def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
     return curves
 
 
-def draw_curve(axes: Axes, curve: Curve, styles: Styles, label: str) -> None:
+def draw_curve(axes: "Axes", curve: Curve, styles: Styles, label: str) -> None:
     """Draw the mean over a curve's runs, and a light band from the lowest to the highest.
 
     The last of the lines that there are stands in the legend.
@@ -163,8 +165,10 @@ def seeds_curve(runs: Sequence[Run], split: Split) -> tuple[Any, Any]:
     return steps, np.array(values)
 
 
-def set_axes(axes: Axes, runs: Sequence[Run], papers_axes: tuple[float, float, float]) -> None:
+def set_axes(axes: "Axes", runs: Sequence[Run], papers_axes: tuple[float, float, float]) -> None:
     """Set the paper's axes if all ``runs`` are the paper's, else such as they need."""
+    from matplotlib.ticker import MultipleLocator
+
     papers_end, low, high = papers_axes
     end = papers_end
     if runs:

@@ -3,14 +3,17 @@
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from deepres.report.pictures import BLACK, BLUE, LOOKS, ORANGE, SKY, VERMILLION
+from deepres.report.pictures import BLACK, BLUE, LOOKS, ORANGE, SKY, VERMILLION, new_figure
 from deepres.report.runs import PRECISIONS, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 LOSSES = {
     "loss_objectness": "object or not (RPN)",
@@ -28,9 +31,9 @@ Curve = Mapping[str, Any]
 """``recall`` and ``precision``, each a list of equal length, and ``ap_pct``."""
 
 
-def detection_curves(run: Run) -> Figure:
+def detection_curves(run: Run) -> "Figure":
     """Draw a detector's training losses, and its precision on watched images, against steps."""
-    figure = Figure(figsize=(5, 5), layout="constrained")
+    figure = new_figure(5, 5)
     losses, precisions = figure.subplots(2, 1, sharex=True)
     recipe = run.meta["recipe"]
     phases = recipe.get("phase_starts", [])
@@ -57,11 +60,11 @@ def detection_curves(run: Run) -> Figure:
     return figure
 
 
-def precision_recall(curves: Mapping[str, Curve]) -> Figure:
+def precision_recall(curves: Mapping[str, Curve]) -> "Figure":
     """Draw precision against recall, a small panel for each class, all on the same axes."""
     rows = math.ceil(len(curves) / COLUMNS)
     across = min(COLUMNS, len(curves))
-    figure = Figure(figsize=(1.6 * across + 0.6, 1.6 * rows + 0.5), layout="constrained")
+    figure = new_figure(1.6 * across + 0.6, 1.6 * rows + 0.5)
     panels = figure.subplots(rows, across, sharex=True, sharey=True, squeeze=False)
     for axes, drawn in itertools.zip_longest(panels.flat, curves.items()):
         if drawn is None:
@@ -82,7 +85,9 @@ def precision_recall(curves: Mapping[str, Curve]) -> Figure:
     return figure
 
 
-def _line(axes: Axes, run: Run, split: str, key: str, phases: Sequence[int], **style: Any) -> None:
+def _line(
+    axes: "Axes", run: Run, split: str, key: str, phases: Sequence[int], **style: Any
+) -> None:
     """Draw what was logged as ``key``, broken where a phase begins."""
     steps, values = run.curve(split, key)
     if not steps:

@@ -1,14 +1,14 @@
 """Figures 3 and 5: networks drawn layer by layer, from plain rows that describe them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from matplotlib.path import Path
-
+from deepres.report.pictures import new_figure
 from deepres.report.runs import title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class Layer(TypedDict):
@@ -57,13 +57,13 @@ BOX: dict[str, Any] = {
 NOTE: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 6.5, "color": "0.35"}
 
 
-def figure3(networks: Mapping[str, Diagram]) -> Figure:
+def figure3(networks: Mapping[str, Diagram]) -> "Figure":
     """Draw whole networks side by side (§3.3); dotted shortcuts change the dimensions."""
     heading = "Figure 3: network architectures\ndotted shortcuts increase dimensions"
     return _draw(heading, {title(name): diagram for name, diagram in networks.items()})
 
 
-def figure5(networks: Mapping[str, Diagram]) -> Figure:
+def figure5(networks: Mapping[str, Diagram]) -> "Figure":
     """Draw a building block of each network (§4.1): the first that keeps the dimensions.
 
     The paper shows those of ResNet-34 (basic) and ResNet-50 (bottleneck).
@@ -85,11 +85,11 @@ def first_block(diagram: Diagram) -> tuple[int, Diagram]:
     }
 
 
-def _draw(heading: str, networks: Mapping[str, Diagram]) -> Figure:
+def _draw(heading: str, networks: Mapping[str, Diagram]) -> "Figure":
     deepest = max((len(diagram["rows"]) for diagram in networks.values()), default=1)
     width, height = COLUMN * max(1, len(networks)), HEAD + (deepest + 0.5) * (HEIGHT + GAP)
     inches = height * UNIT_INCHES + HEADING_INCHES
-    figure = Figure(figsize=(width * UNIT_INCHES, inches))
+    figure = new_figure(width * UNIT_INCHES, inches, layout=None)
     figure.suptitle(heading, fontsize=11, y=1 - 0.08 / inches, va="top")
     axes = figure.add_axes((0, 0, 1, 1 - HEADING_INCHES / inches))
     axes.set_axis_off()
@@ -100,8 +100,10 @@ def _draw(heading: str, networks: Mapping[str, Diagram]) -> Figure:
     return figure
 
 
-def _draw_network(axes: Axes, x: float, name: str, diagram: Diagram) -> None:
+def _draw_network(axes: "Axes", x: float, name: str, diagram: Diagram) -> None:
     """Draw ``diagram`` downwards, its boxes centred on ``x``."""
+    from matplotlib.patches import FancyBboxPatch
+
     axes.text(x, 0.85, name, ha="center", va="center", fontsize=10, weight="bold")
     stages = list(dict.fromkeys(row["stage"] for row in diagram["rows"]))
     before = 1
@@ -136,13 +138,18 @@ def _below(layer: int) -> float:
     return -(layer + 1) * (HEIGHT + GAP)
 
 
-def _bow(axes: Axes, x: float, start: float, end: float, style: str) -> None:
+def _bow(axes: "Axes", x: float, start: float, end: float, style: str) -> None:
     """Draw a shortcut past the right side of the boxes."""
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path
+
     start, end, far = start - GAP / 5, end + GAP / 5, x + 1.05 * WIDTH  # apart from the next one's
     bow = Path([(x, start), (far, start), (far, end), (x, end)], [Path.MOVETO, *[Path.CURVE4] * 3])
     width = 1.6 if style == ":" else 1.0
     axes.add_patch(FancyArrowPatch(path=bow, linestyle=style, linewidth=width, **BOW))
 
 
-def _arrow(axes: Axes, x: float, start: float, end: float) -> None:
+def _arrow(axes: "Axes", x: float, start: float, end: float) -> None:
+    from matplotlib.patches import FancyArrowPatch
+
     axes.add_patch(FancyArrowPatch((x, start), (x, end), shrinkA=0, shrinkB=0, **THIN))

@@ -3,15 +3,16 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from deepres.report.pictures import BLUE, SKY
+from deepres.report.pictures import BLUE, SKY, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LONGEST = 26
 """Characters of a class's name that have room."""
@@ -34,7 +35,7 @@ def explanation(
     guesses: Sequence[tuple[str, float]],
     blocks: Sequence[Bar],
     title: str,
-) -> Figure:
+) -> "Figure":
     """Draw an image, Grad-CAM over it, the likeliest classes and, if any, the blocks' shares.
 
     Args:
@@ -46,7 +47,7 @@ def explanation(
         title: stands above all.
     """
     rows = [3.2, 2.4] if blocks else [3.2]
-    figure = Figure(figsize=(9, sum(rows) + 0.5), layout="constrained")
+    figure = new_figure(9, sum(rows) + 0.5)
     figure.suptitle(title, fontsize=11, **AS_IS)
     grid = figure.add_gridspec(len(rows), 3, height_ratios=rows)
     seen, looked, likely = (figure.add_subplot(grid[0, column]) for column in range(3))
@@ -64,7 +65,7 @@ def explanation(
     return figure
 
 
-def _likeliest(axes: Axes, guesses: Sequence[tuple[str, float]]) -> None:
+def _likeliest(axes: "Axes", guesses: Sequence[tuple[str, float]]) -> None:
     """Draw the probability of each class as a bar below its name, the first on top."""
     percents = [100 * probability for _, probability in guesses]
     axes.barh(range(len(guesses)), percents, color=BLUE, height=0.3)
@@ -81,8 +82,10 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
-def _contributions(axes: Axes, blocks: Sequence[Bar]) -> None:
+def _contributions(axes: "Axes", blocks: Sequence[Bar]) -> None:
     """Draw ‖F(x)‖ / ‖x‖ of each block; colours alternate from stage to stage."""
+    from matplotlib.ticker import MaxNLocator
+
     first = 1
     ratios = [math.nan if block.ratio is None else block.ratio for block in blocks]
     for color, (stage, same) in zip(

@@ -3,16 +3,19 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from deepres.report.detection_figures import detection_curves
-from deepres.report.pictures import BLUE, VERMILLION, save_picture
+from deepres.report.pictures import BLUE, VERMILLION, new_figure, save_picture
 from deepres.report.runs import Run, read_run
 from deepres.run_folder import RunFolder, length_in_words
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 
 HELD_OUT = {"test": "test", "val": "validation"}
 
@@ -33,14 +36,14 @@ def learning_curves(folder: RunFolder) -> Path:
     return save_picture(figure, run.path / "curves.png")
 
 
-def curves_figure(run: Run) -> Figure:
+def curves_figure(run: Run) -> "Figure":
     """Return a run's training and test error against its steps, without a title.
 
     A detector has no errors: its losses and its precision stand in their place.
     """
     if run.kind == "detection":
         return detection_curves(run)
-    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    figure = new_figure(5, 3.4)
     axes = figure.add_subplot()
     _curve(axes, run, "train", color=BLUE, linestyle="--", linewidth=1, label="training")
     for split, label in HELD_OUT.items():
@@ -69,7 +72,7 @@ def confusion_matrix(
     matrix = np.asarray(counts)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     size = 2.5 + 0.55 * len(classes)
-    figure = Figure(figsize=(size, size), layout="constrained")
+    figure = new_figure(size, size)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
@@ -83,7 +86,7 @@ def confusion_matrix(
     return save_picture(figure, path)
 
 
-def _curve(axes: Axes, run: Run, split: str, **style: Any) -> None:
+def _curve(axes: "Axes", run: Run, split: str, **style: Any) -> None:
     steps, errors = run.curve(split)
     if steps:
         axes.plot(steps, errors, marker="." if len(steps) == 1 else None, **style)

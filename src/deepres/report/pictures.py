@@ -8,12 +8,14 @@ import bisect
 import io
 import re
 from pathlib import Path
-
-import matplotlib as mpl
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Literal
 
 from deepres.errors import UserError
 from deepres.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 PICTURES = (".png", ".svg", ".pdf")
 """The endings that a picture's name may have."""
@@ -43,7 +45,16 @@ def look_of(network: str) -> Look:
     return LOOKS[bisect.bisect_left(DEPTHS, depth)]
 
 
-def save_picture(figure: Figure, path: Path) -> Path:
+def new_figure(
+    width: float, height: float, layout: Literal["constrained"] | None = "constrained"
+) -> "Figure":
+    """Return an empty picture of so many inches; by its ``layout`` parts keep off each other."""
+    from matplotlib.figure import Figure  # takes half a second: who draws later waits later
+
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def save_picture(figure: "Figure", path: Path) -> Path:
     """Write ``figure`` in the form that the ending of ``path`` stands for.
 
     The same figure gives the same bytes.
@@ -59,13 +70,15 @@ def save_picture(figure: Figure, path: Path) -> Path:
     return path
 
 
-def svg_text(figure: Figure) -> str:
+def svg_text(figure: "Figure") -> str:
     """Return ``figure`` as an <svg> element that can stand in an HTML page, its text as text."""
     svg = _rendered(figure, "svg").decode()
     return svg[svg.index("<svg") :]
 
 
-def _rendered(figure: Figure, form: str) -> bytes:
+def _rendered(figure: "Figure", form: str) -> bytes:
+    import matplotlib as mpl
+
     picture = io.BytesIO()
     # Without these an SVG would hold random names and the time of day.
     dated = {"svg": "Date", "pdf": "CreationDate"}

@@ -26,7 +26,7 @@ class Benchmark:
 VOC07_TEST = Benchmark("VOC07 test", "VOC 2007 test", 4_952, "11-point", "voc07+12")
 VOC12_TEST = Benchmark("VOC12 test", "VOC 2012 test", 10_991, "area", "voc07++12")
 COCO_VAL = Benchmark("COCO val", "COCO 2014 val", 40_504, "coco", "coco")
-COCO_TEST_DEV = Benchmark("COCO test-dev", "COCO 2015 test-dev", 20_288, "coco", "coco")
+COCO_TEST_DEV = Benchmark("COCO test-dev", "COCO 2015 test-dev", 20_288, "coco", "coco-trainval")
 DET_VAL2 = Benchmark("ImageNet DET val2", "ImageNet DET val2", None, "imagenet-det", "imagenet-det")
 DET_TEST = Benchmark(
     "ImageNet DET test", "ImageNet DET test", 51_294, "imagenet-det", "imagenet-det"

@@ -1,19 +1,23 @@
 """Figure 7: how strongly the 3×3 layers respond."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from deepres.errors import UserError
 from deepres.report.curves import choose, common_condition, curve_label
+from deepres.report.pictures import new_figure
 from deepres.report.runs import RESPONSES, Run, title
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 NETWORKS = ("plain20", "plain56", "resnet20", "resnet56", "resnet110")
 
 
-def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> Figure:
+def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> "Figure":
     """Draw the standard deviation of each 3×3 layer's response on CIFAR-10 (§4.2).
 
     On top the layers are in order, below by their standard deviation. Of several seeds the mean
@@ -22,7 +26,7 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> Figure:
     measured = [run for run in runs if run.side_file(RESPONSES)]
     curves = choose(measured, networks)
     common = common_condition([run for curve in curves for run in curve.runs])
-    figure = Figure(figsize=(7, 7), layout="constrained")
+    figure = new_figure(7, 7)
     top, bottom = figure.subplots(2, 1)
     for curve in curves:
         std = mean_std(curve.runs)

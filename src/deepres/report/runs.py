@@ -12,12 +12,16 @@ from deepres.run_folder import Event, RunFolder
 PAPERS_DATA = {
     **{"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"},
     **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
+    **{"coco-trainval": "COCO 2014 trainval", "imagenet-det": "ImageNet DET train + val1"},
     "localization": "ImageNet train",
 }
 """What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
 (detection) or kind."""
 IMAGENET_CLASSES = 1_000
-TRAINING_IMAGES = {"VOC 07+12": 16_551, "VOC 07++12": 21_503, "COCO 2014 train": 82_783}
+TRAINING_IMAGES = {
+    **{"VOC 07+12": 16_551, "VOC 07++12": 21_503},
+    **{"COCO 2014 train": 82_783, "COCO 2014 trainval": 82_783 + 40_504},
+}
 """How many images detectors are trained on, whole."""
 NO_MATTER = frozenset({"scaled_from", "bad_boxes", "precision"})
 """Fields that set no run apart: the first is told as steps; the second the published annotations
@@ -127,8 +131,11 @@ class Run:
         if self.kind != "detection":
             return []
         parts = []
-        if self.meta["initial_weights"] is None:
+        given = self.meta["initial_weights"]
+        if given is None:
             parts.append("random initial weights")
+        elif given.get("source") == "detector":
+            parts.append("begun from a detector")
         elif (classes := self.meta["network"]["architecture"]["num_classes"]) != IMAGENET_CLASSES:
             parts.append(f"pre-trained on {classes} classes")
         data = self.meta["data"]

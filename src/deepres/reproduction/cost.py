@@ -24,12 +24,14 @@ from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
 from deepres.training.step import make_step
 
-IMAGES_ON_CPU = 32
-"""A step on a CPU takes about as long for each image in a small batch as in a large one."""
+IMAGES_ON_CPU = {CifarRecipe.kind: 32, ImageNetRecipe.kind: 8}
+"""A step on a CPU takes about as long for each image in so small a batch as in a large one."""
 STANDARDS = {CifarRecipe.kind: "resnet20", ImageNetRecipe.kind: "resnet18"}
 """The networks whose speed stands for all others of their kind, by multiply-adds."""
 RATES = "training-rates.json"
 """What was measured of them on this machine, in the user's cache."""
+UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}
+"""Seconds in each."""
 
 
 def time_left(
@@ -115,7 +117,7 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
     network = create_model(recipe.model, **recipe.model_options())
     network.to(device).to(memory_format=torch.channels_last)
     side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
-    count = IMAGES_ON_CPU if device.type == "cpu" else recipe.batch_size
+    count = IMAGES_ON_CPU[recipe.kind] if device.type == "cpu" else recipe.batch_size
     images = torch.randn(count, 3, side, side, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
@@ -129,3 +131,12 @@ def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -
 
     step()
     return count / min(step(), step())
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as people say it."""
+    for unit, length in UNITS.items():
+        if seconds >= 2 * length:
+            count = seconds / length
+            return f"{count:.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"
+    return f"{seconds:.0f} s"

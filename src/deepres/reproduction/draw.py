@@ -3,9 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from deepres.models.complexity import block_cost, stage_costs
 from deepres.models.composition import describe
@@ -29,6 +27,9 @@ from deepres.report.response_curves import figure7
 from deepres.report.runs import Run, title
 from deepres.report.tables import released, table2, table3, table4, table5, table6
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 TABLE_1 = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 FIGURE_3 = ("vgg19", "plain34", "resnet34")
 FIGURE_5 = ("resnet34", "resnet50")
@@ -41,14 +42,14 @@ BLOCKS = {
 }
 """Whose shortcuts are counted: a network and the name of a block; nothing: all of it."""
 
-FROM_RUNS: dict[str, Callable[[Sequence[Run]], Table | Figure]] = {
+FROM_RUNS: dict[str, Callable[[Sequence[Run]], "Table | Figure"]] = {
     **{"table2": table2, "table3": table3, "table4": table4, "table6": table6},
     "released": released,
     **{"table7": table7, "table8": table8, "table9": table9},
     **{"table10": table10, "table11": table11, "table12": table12, "table13": table13},
     **{"figure1": figure1, "figure4": figure4, "figure6": figure6, "figure7": figure7},
 }
-FROM_NETWORKS: dict[str, Callable[[], Table | Figure]] = {
+FROM_NETWORKS: dict[str, Callable[[], "Table | Figure"]] = {
     "table1": lambda: table1({name: stages(name) for name in TABLE_1}),
     "architecture": lambda: cifar_architecture({name: map_sizes(name) for name in CIFAR}),
     "shortcuts": lambda: shortcut_costs([cost_of_shortcuts(block) for block in BLOCKS]),
@@ -60,7 +61,7 @@ FROM_NETWORKS: dict[str, Callable[[], Table | Figure]] = {
 
 def draw(
     name: str, runs: Sequence[Run], ensembles: Sequence[Mapping[str, Any]] = ()
-) -> Table | Figure:
+) -> "Table | Figure":
     """Return the artefact called ``name``.
 
     Args:
@@ -75,7 +76,7 @@ def draw(
     return FROM_RUNS[name](runs)
 
 
-def save(drawn: Table | Figure, name: str, folder: Path) -> list[Path]:
+def save(drawn: "Table | Figure", name: str, folder: Path) -> list[Path]:
     """Write an artefact in all its forms into ``folder``."""
     if isinstance(drawn, Table):
         return [save_table(drawn, folder / f"{name}{ending}") for ending in FORMS]

@@ -1,5 +1,1 @@
 """Training."""
-
-from deepres.training.api import resume, train
-
-__all__ = ["resume", "train"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.execution import Execution
+from deepres.pretrained import weights_for
 from deepres.recipes import ClassificationRecipe, DetectionRecipe, Recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.run import NewRun, resume_together, train_together
@@ -31,7 +32,9 @@ def train(
         run: the folder to make.
         data: as the recipe wants them: CIFAR-10 or its sample, a folder of images,
             ``DetectionData`` or ``LocalizationData``.
-        weights: of the classifier that a detector or a localization network is built on.
+        weights: of the classifier that a detector or a localization network is built on: a run's
+            folder or a file, or by name, as ``create_model`` takes them; or of a detector, which
+            gives another all but the layers of its classes.
         seed: of the initial weights and of all random draws.
         execution: where and how; by default ``Execution.on("auto")``.
 
@@ -44,8 +47,9 @@ def train(
         Interrupted: SIGINT or SIGTERM; the state is saved, ``resume`` goes on.
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
-    new = NewRun(recipe, seed, Path(run), Path(weights) if weights else None)
-    return train_together(task_of(recipe), [new], data, execution or Execution.on())[0]
+    here = execution or Execution.on()
+    file = weights_for(recipe.model, weights, here.say) if weights else None
+    return train_together(task_of(recipe), [NewRun(recipe, seed, Path(run), file)], data, here)[0]
 
 
 def resume(

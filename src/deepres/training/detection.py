@@ -12,9 +12,10 @@ from deepres.data.detection.batches import DetectionBatches, Target, learnable
 from deepres.data.detection.records import DetectionData
 from deepres.data.download import file_digest
 from deepres.data.images import modification_times
+from deepres.detection.beginning import initial_detector
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, improvements_in_use
-from deepres.detection.weights import initial_detector, save_detector
+from deepres.detection.weights import save_detector
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
@@ -46,7 +47,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         detector: as it begins.
         seed: of the new layers' weights and of all random draws.
         execution: where and how.
-        initial_weights: the file of the classifier that it is built on, and its digest.
+        initial_weights: the file that it began with, its digest, what it holds, and what is new.
     """
 
     kind = DetectionRecipe
@@ -66,7 +67,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         detector: Detector,
         seed: int,
         execution: Execution,
-        initial_weights: dict[str, str] | None = None,
+        initial_weights: dict[str, Any] | None = None,
     ) -> None:
         self.recipe, self.data, self.seed, self.execution = recipe, data, seed, execution
         self.model = self.detector = detector.to(execution.device)
@@ -86,14 +87,21 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         execution: Execution,
         weights: Path | None,
     ) -> Self:
-        """Set up a run at step 0, on a classifier's ``weights`` or on random ones."""
+        """Set up a run at step 0, on a classifier's or detector's ``weights`` or random ones."""
         data.check_classes()
         _check_shares(recipe, execution.world)
         learnable(data.train, recipe.detector.masks)
         file = weights_file(weights) if weights else None
-        detector = initial_detector(recipe, data.train.classes, file, seed)
-        given = {"file": str(file), "sha256": file_digest(file, "sha256")} if file else None
-        return cls(recipe, data, detector, seed, execution, given)
+        detector, source, new = initial_detector(recipe, data.train.classes, file, seed)
+        if file is None:
+            return cls(recipe, data, detector, seed, execution)
+        execution.say(
+            f"taken from the {source} in {file}: all but the layers of its classes; new, drawn by "
+            f"seed {seed}: {', '.join(new)}"
+        )
+        given = {"file": str(file), "sha256": file_digest(file, "sha256")}
+        noted = {**given, "source": source, "new": list(new)}
+        return cls(recipe, data, detector, seed, execution, noted)
 
     @classmethod
     def rebuild(

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annotated_pictures import coco_folder
+from annotated_pictures import coco_folder, coco_test_dev
 
-from deepres.data.detection.splits import open_detection_set
+from deepres.data.detection.splits import official_split, open_detection_set
 from deepres.errors import UserError
 
 CATEGORIES = {90: "toothbrush", 1: "person", 18: "dog"}
@@ -38,7 +38,7 @@ def test_boxes_labels_and_crowds(coco: Path) -> None:
     assert first.segmentations[0] == TRIANGLE
     assert empty.boxes.shape == (0, 4)
     assert last.labels.tolist() == [2]
-    assert data.annotations == coco / "annotations/instances_val2017.json"
+    assert data.annotations == (coco / "annotations/instances_val2017.json",)
 
 
 def test_a_set_of_ones_own_needs_no_outlines(tmp_path: Path) -> None:
@@ -46,6 +46,60 @@ def test_a_set_of_ones_own_needs_no_outlines(tmp_path: Path) -> None:
     data = open_detection_set("mine", coco_folder(tmp_path, "mine", images, {3: "a"}))
     assert data.images[0].objects.segmentations is None
     assert data.name == f"{tmp_path.name} mine"
+
+
+def test_trainval_is_train_and_val(tmp_path: Path) -> None:
+    dog = {"category_id": 18, "bbox": [1, 2, 3, 4], "segmentation": TRIANGLE}
+    coco_folder(tmp_path, "train2014", {9: [dog], 8: []}, CATEGORIES)
+    coco_folder(tmp_path, "val2014", {3: [dog, dog]}, CATEGORIES)
+    data = open_detection_set("coco2014-trainval", tmp_path)
+    assert (data.name, data.classes) == ("COCO 2014 trainval", ("person", "dog", "toothbrush"))
+    assert [image.id for image in data.images] == ["9", "8", "3"]
+    assert [image.path.parent.name for image in data.images] == [*2 * ["train2014"], "val2014"]
+    assert [len(image.objects.boxes) for image in data.images] == [1, 0, 2]
+    assert len(data.annotations) == 2
+
+    coco_folder(tmp_path, "val2014", {3: [dog], 9: []}, CATEGORIES)
+    with pytest.raises(UserError, match=r"id '9' twice: \S+train2014.json and \S+val2014.json"):
+        open_detection_set("coco2014-trainval", tmp_path)
+    coco_folder(tmp_path, "val2014", {3: [dog]}, {**CATEGORIES, 2: "bicycle"})
+    with pytest.raises(UserError, match=r"val2014\.json have other categories"):
+        open_detection_set("coco2014-trainval", tmp_path)
+
+
+def test_of_test_dev_the_images_alone_are_known(tmp_path: Path) -> None:
+    coco_test_dev(tmp_path, [5, 1], CATEGORIES)
+    for name in ("coco-test-dev", "coco2015-test-dev"):
+        data = open_detection_set(name, tmp_path)
+        assert (data.name, data.annotated) == ("COCO 2015 test-dev", False)
+        assert data.classes == ("person", "dog", "toothbrush")
+        assert [image.id for image in data.images] == ["5", "1"]
+        assert data.images[0].path == tmp_path / "test2015/000000000005.jpg"
+        assert (data.images[0].width, data.images[0].height) == (60, 40)
+    with pytest.raises(UserError, match=r"cannot read \S+image_info_test-dev2017\.json"):
+        open_detection_set("coco2017-test-dev", tmp_path)
+    (tmp_path / "annotations/image_info_test-dev2015.json").write_text("{}")
+    with pytest.raises(UserError, match=r"image_info_<set>\.json was expected"):
+        open_detection_set("coco-test-dev", tmp_path)
+
+
+def test_a_set_of_ones_own_may_be_called_dev(tmp_path: Path) -> None:
+    assert len(open_detection_set("a-dev", coco_folder(tmp_path, "a-dev", {1: []}, {3: "a"}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("coco2014-val", "val2014"),
+        ("coco-test-dev", "test-dev2015"),
+        ("coco2017-test-dev", "test-dev2017"),
+        ("voc2012-test", "test"),
+        ("imagenet-det-val2", "val2"),
+        ("test", "test"),
+    ],
+)
+def test_result_files_are_named_as_the_benchmarks_name_their_sets(name: str, split: str) -> None:
+    assert official_split(name) == split
 
 
 def rewrite(coco: Path, change: Callable[[dict[str, Any]], object]) -> None:

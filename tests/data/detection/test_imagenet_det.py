@@ -7,6 +7,7 @@ from pictures import picture
 from deepres.data.detection.imagenet_det_classes import DET_CLASSES
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
+from deepres.evaluation.detection.scoring import benchmark_rule
 
 ACCORDION, ZEBRA = "n02672831", "n02391049"
 
@@ -22,6 +23,8 @@ def ilsvrc(tmp_path: Path) -> Path:
         "train_2": f"{positive} -1\nILSVRC2014_train_0000/d_4 1\n",
         "train_10": "ILSVRC2014_train_0000/c_3 1\n",
         "val": "ILSVRC2012_val_1 1\nILSVRC2012_val_2 2\n",
+        "val1": "ILSVRC2012_val_2 1\n",
+        "val2": "ILSVRC2012_val_1 1\n",
         "test": "ILSVRC2012_test_1 1\n",
     }
     for name, lines in lists.items():
@@ -29,7 +32,7 @@ def ilsvrc(tmp_path: Path) -> Path:
         (root / "ImageSets/DET").mkdir(parents=True, exist_ok=True)
         (root / f"ImageSets/DET/{name}.txt").write_text(lines)
         for line in lines.splitlines():
-            path = root / f"Data/DET/{split}/{line.split()[0]}.JPEG"
+            path = root / f"Data/DET/{split.rstrip('12')}/{line.split()[0]}.JPEG"
             path.parent.mkdir(parents=True, exist_ok=True)
             picture(60, 40).save(path)
     xml = voc_xml(60, 40, [(ZEBRA, (0, 0, 59, 39)), (ACCORDION, (10, 10, 60, 40))])
@@ -56,6 +59,33 @@ def test_training_images_are_those_listed_for_what_they_show(ilsvrc: Path) -> No
         *("ILSVRC2013_train/n02672831/n02672831_7", "ILSVRC2014_train_0000/a_1"),
         *("ILSVRC2014_train_0000/d_4", "ILSVRC2014_train_0000/c_3"),
     ]
+
+
+def test_the_halves_of_val_are_two_lists_of_its_images(ilsvrc: Path) -> None:
+    both = open_detection_set("imagenet-det-train+val1", ilsvrc)
+    assert both.name == "ImageNet DET train + val1"
+    train = open_detection_set("imagenet-det-train", ilsvrc)
+    assert [image.id for image in both.images] == [
+        *(image.id for image in train.images), "ILSVRC2012_val_2"
+    ]  # fmt: skip
+    assert both.images[-1].objects.labels.tolist() == [200, 1]
+    half = open_detection_set("imagenet-det-val2", ilsvrc)
+    assert (half.name, half.annotated) == ("ImageNet DET val2", True)
+    assert [image.path for image in half.images] == [
+        ilsvrc / "ILSVRC/Data/DET/val/ILSVRC2012_val_1.JPEG"
+    ]
+    assert benchmark_rule(half) == "imagenet-det"
+
+
+@pytest.mark.parametrize("half", ["val1", "val2"])
+def test_a_missing_half_says_where_it_comes_from(ilsvrc: Path, half: str) -> None:
+    lists = ilsvrc / "ILSVRC/ImageSets/DET"
+    (lists / f"{half}.txt").unlink()
+    (ilsvrc / "ILSVRC/Annotations/DET/train").rename(ilsvrc / "elsewhere")  # comes later
+    name = {"val1": "imagenet-det-train+val1", "val2": "imagenet-det-val2"}[half]
+    message = rf"{half}\.txt is missing; .* put val1\.txt and val2\.txt from R-CNN's code \(github"
+    with pytest.raises(UserError, match=message):
+        open_detection_set(name, ilsvrc)
 
 
 def test_pixels_are_counted_from_zero(ilsvrc: Path) -> None:

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from annotated_pictures import coco_folder, detections, made_up_set, truth_as_found
+from annotated_pictures import (
+    coco_folder,
+    coco_test_dev,
+    detections,
+    made_up_set,
+    truth_as_found,
+)
 
 from deepres.data.detection.loading import target
 from deepres.data.detection.records import Detections, DetectionSet
@@ -19,6 +25,7 @@ from deepres.evaluation.detection.coco import (
     evaluate_coco_results,
 )
 from deepres.evaluation.detection.detector_inference import DetectionResults
+from deepres.evaluation.detection.scoring import benchmark_rule
 
 COCO = pytest.importorskip("pycocotools.coco", reason="deepres[detection] brings it").COCO
 COCOeval = pytest.importorskip(
@@ -180,8 +187,8 @@ def test_perturbed_detections_have_pycocotools_own_numbers(
         for image, each in found.items()
         for entry in as_coco(image, each, ids)
     ]
-    assert sparse.annotations is not None
-    content = json.loads(sparse.annotations.read_text())
+    (annotations,) = sparse.annotations
+    content = json.loads(annotations.read_text())
     content["images"] = [i for i in content["images"] if str(i["id"]) in found]
     content["annotations"] = [a for a in content["annotations"] if str(a["image_id"]) in found]
     theirs = by_pycocotools(content, results, "segm" if masks else "bbox")
@@ -218,8 +225,8 @@ def test_ids_of_any_kind_give_the_numbers_of_plain_ones(
         for name, each in perturbed(with_masks(sparse)).items()
     }
     expected = evaluate_coco(sparse, found, masks=masks)
-    assert sparse.annotations is not None
-    content = json.loads(sparse.annotations.read_text())
+    (annotations,) = sparse.annotations
+    content = json.loads(annotations.read_text())
     for each in (*content["images"], *content["categories"]):
         each["id"] = f"{each['id']:09}"
     for each in content["annotations"]:
@@ -230,15 +237,34 @@ def test_ids_of_any_kind_give_the_numbers_of_plain_ones(
     place = tmp_path / "instances_text.json"
     place.write_text(json.dumps(content))
     images = tuple(replace(image, id=f"{int(image.id):09}") for image in sparse.images)
-    renamed = replace(sparse, annotations=place, images=images)
+    renamed = replace(sparse, annotations=(place,), images=images)
     again = {f"{int(name):09}": each for name, each in found.items()}
     assert evaluate_coco(renamed, again, masks=masks) == expected
 
 
 def test_a_file_that_was_changed_while_in_use_is_named(brushes: DetectionSet) -> None:
-    assert brushes.annotations is not None
-    content = json.loads(brushes.annotations.read_text())
+    (annotations,) = brushes.annotations
+    content = json.loads(annotations.read_text())
     content["images"].pop()
-    brushes.annotations.write_text(json.dumps(content))
+    annotations.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"instances_val2017\.json was changed while in use"):
         evaluate_coco(brushes, {})
+
+
+def test_trainval_is_scored_by_both_files(tmp_path: Path) -> None:
+    cat = {"category_id": 1, "bbox": [10, 5, 20, 15]}
+    coco_folder(tmp_path, "train2014", {1: [cat]}, {1: "cat"})
+    coco_folder(tmp_path, "val2014", {2: [cat]}, {1: "cat"})
+    data = open_detection_set("coco2014-trainval", tmp_path)
+    found = truth_as_found(data)
+    assert benchmark_rule(data) == "coco"
+    assert evaluate_coco(data, found).map_pct == pytest.approx(100)
+    del found["2"]
+    assert evaluate_coco(data, found).numbers_pct["AR100"] == pytest.approx(50)
+
+
+def test_what_is_not_known_is_not_scored(tmp_path: Path) -> None:
+    coco_test_dev(tmp_path, [1], {1: "cat"})
+    data = open_detection_set("coco-test-dev", tmp_path)
+    with pytest.raises(UserError, match="of COCO 2015 test-dev is not published; write result"):
+        evaluate_coco_results(data, [])

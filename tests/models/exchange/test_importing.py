@@ -183,7 +183,7 @@ def test_a_cut_checkpoint_is_named(tmp_path: Path, state: dict[str, Tensor]) -> 
     [
         ("resnet20", "torchvision", {}, "torchvision has no resnet20; it has resnet18, "),
         ("resnet18", "caffe", {}, "known for resnet50, resnet101, resnet152, not for resnet18"),
-        ("resnet50", "keras", {}, "unknown source of weights 'keras'"),
+        ("resnet50", "onnx", {}, "unknown source of weights 'onnx'"),
         ("resnet50", "caffe", {"crop": 300}, "crop 300, short side 256"),
         ("resnet50", "timm", {"mean": Path("a")}, "timm has fixed constants"),
         ("resnet50", "timm", {}, "nowhere: no such file"),

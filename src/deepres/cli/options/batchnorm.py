@@ -13,7 +13,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "batchnorm", help="replace a run's moving BN averages by exact ones over training images"
     )
-    parser.add_argument("run", type=Path, help="the folder of a finished run")
+    parser.add_argument(
+        "run",
+        type=Path,
+        help="the folder of a finished run, or the name of one that comes with deepres",
+    )
     parser.add_argument(
         "--images",
         type=int,
@@ -23,6 +27,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("--data", help=DATA_HELP)
     add_execution(parser)
     parser.add_argument(
-        "--out", type=Path, help="the new weights (default: RUN/model.batchnorm.safetensors)"
+        "--out",
+        type=Path,
+        help="the new weights (default: RUN/model.batchnorm.safetensors; of a run that comes with "
+        "deepres in this folder)",
     )
     parser.set_defaults(call="batchnorm.call")

@@ -27,8 +27,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--on",
         metavar="SET",
-        help="voc2007-test, coco2017-val, imagenet-det-val, or a list of images in a folder of "
-        "one's own (default: the test set of the first run)",
+        help="voc2007-test, coco2014-val, coco-test-dev, imagenet-det-val2, or a list of images in "
+        "a folder of one's own (default: the test set of the first run)",
     )
     parser.add_argument(
         "--data", type=Path, help="where the data set was unpacked (default: as in training)"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_training
+from deepres.cli.options.weights import NAMED_HELP
 from deepres.recipes.detection import DATASETS
 
 EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
@@ -39,14 +40,15 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        help="where the data set was unpacked: the folder with VOC2007 and VOC2012, or COCO's with "
-        "annotations (default: where a run's data are, else VOCdevkit or coco)",
+        help="where the data set was unpacked: the folder with VOC2007 and VOC2012, COCO's with "
+        "annotations, or ImageNet's (default: where a run's data are, else VOCdevkit, coco or "
+        "ILSVRC)",
     )
     parser.add_argument(
         "--weights",
         type=Path,
-        help="of the classifier that it starts from: a run's folder or a .safetensors file of "
-        "deepres train or import (default: random weights)",
+        help=f"of the classifier that it starts from: {NAMED_HELP}; or of a detector, whose layers "
+        "are kept but for those of its classes (default: random weights)",
     )
     parser.add_argument(
         "--schedule",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_bad_images, add_execution
+from deepres.cli.options.weights import WEIGHTS_HELP, add_source
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -14,8 +15,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "evaluate", help="test a trained network, or several and their ensemble"
     )
     parser.add_argument(
-        "weights", type=Path, nargs="+", help="run folders or .safetensors files; several: ensemble"
+        "subjects",
+        type=Path,
+        nargs="+",
+        metavar="WEIGHTS",
+        help=f"{WEIGHTS_HELP}; several: ensemble",
     )
+    add_source(parser)
     parser.add_argument("--data", help=DATA_HELP)
     parser.add_argument(
         "--views",

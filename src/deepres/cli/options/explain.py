@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_execution
+from deepres.cli.options.weights import WEIGHTS_HELP, add_source
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -12,8 +13,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "explain", help="draw where in an image a class is seen, and what each block adds"
     )
-    parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
+    parser.add_argument("subject", type=Path, metavar="WEIGHTS", help=WEIGHTS_HELP)
     parser.add_argument("image", type=Path, metavar="IMAGE", help="an image file")
+    add_source(parser)
     parser.add_argument(
         "--class",
         dest="target",

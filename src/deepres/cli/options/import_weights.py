@@ -9,24 +9,38 @@ from deepres.cli import Commands
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Declare the command's options."""
     parser = commands.add_parser(
-        "import", help="turn weights of torchvision, timm or Caffe into a .safetensors file"
+        "import",
+        help="turn weights of torchvision, timm, Caffe and others into a .safetensors file",
     )
-    parser.add_argument("file", type=Path, help="a .pth, .safetensors or .caffemodel file")
+    parser.add_argument(
+        "file", type=Path, help="a .pth, .safetensors, .caffemodel, .pkl or .h5 file"
+    )
     parser.add_argument("--model", required=True, help="its network, e.g. resnet50")
     parser.add_argument(
-        "--from", dest="source", required=True, choices=["torchvision", "timm", "caffe"]
+        "--from",
+        dest="source",
+        required=True,
+        choices=["torchvision", "timm", "caffe", "openmmlab", "detectron", "keras"],
+        help="whose file it is; the last four have the authors' released ResNet-50, 101 and 152",
+    )
+    parser.add_argument(
+        "--pool",
+        choices=["pad", "ceil"],
+        help="of the authors' released models: how the max pool treats the border. Theirs reaches "
+        "over it (ceil), the other programs pad (default: as the program whose file it is)",
     )
     parser.add_argument(
         "--mean",
         type=Path,
         metavar="FILE",
-        help="Caffe's mean image, a .binaryproto (default: the usual mean of each channel)",
+        help="the released models' mean image, a .binaryproto (default: the program's mean of each "
+        "channel)",
     )
     parser.add_argument(
         "--classes",
         type=Path,
         metavar="FILE",
-        help="the classes' names, one a line (default: ImageNet's, where torchvision is installed)",
+        help="the classes' names, one a line (default: of 1000 ImageNet's, else numbers)",
     )
     parser.add_argument(
         "--crop",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_training
+from deepres.cli.options.weights import NAMED_HELP
 from deepres.cli.terminal import IMAGENET_FOLDER
 
 EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet:
@@ -33,7 +34,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--weights",
         type=Path,
-        help="of the network, trained for classification: a run's folder or a .safetensors file",
+        help=f"of the network, trained for classification: {NAMED_HELP}",
     )
     parser.add_argument(
         "--data",

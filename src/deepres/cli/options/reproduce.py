@@ -21,7 +21,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--list",
-        action="store_true",
+        action="store_const",
+        dest="call",
+        const="reproduce_list.call",
+        default="reproduce.call",
         help="say what there is, what is missing, and how long that would take here",
     )
     parser.add_argument(
@@ -47,4 +50,3 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="where tables and figures are written (default: %(default)s)",
     )
     add_execution(parser)
-    parser.set_defaults(call="reproduce.call")

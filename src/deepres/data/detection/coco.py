@@ -1,45 +1,51 @@
-"""COCO's layout: one JSON file for all images of a set."""
+"""COCO's layout: a JSON file for all images of a part."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from deepres.data.detection.checks import Faults, check_files, cut
-from deepres.data.detection.coco_file import CocoObject, read_coco_file
+from deepres.data.detection.coco_file import CocoObject, joined, read_coco_file
 from deepres.data.detection.records import AnnotatedImage, Objects
 
 
 def read_coco(
-    annotations: Path, images: Path, faults: Faults
+    parts: Mapping[Path, Path], faults: Faults, *, annotated: bool = True
 ) -> tuple[tuple[str, ...], list[AnnotatedImage]]:
     """Read all images of a set; those without objects too.
 
     Labels count categories in the order of their ids. Crowds are ignored objects.
 
     Args:
-        annotations: instances_<set>.json.
-        images: the folder of the pictures.
+        parts: its files, instances_<part>.json or image_info_<part>.json, each with the folder of
+            the pictures.
         faults: receives the objects that cannot be right, which are left out.
+        annotated: whether the images' objects are known.
 
     Returns:
-        The names of the classes, and the images in the file's order.
+        The names of the classes, and the images in the files' order.
 
     Raises:
-        UserError: a file is missing or malformed.
+        UserError: a file is missing or malformed, or two do not go together.
     """
-    read = read_coco_file(annotations, faults)
-    paths = {name: images / each.file_name for name, each in read.images.items()}
-    check_files(paths.values(), f"images of {annotations}")
-    return read.classes, [
-        AnnotatedImage(
-            name,
-            paths[name],
-            each.width,
-            each.height,
-            _objects(read.objects.get(name, []), each.width, each.height),
-        )
-        for name, each in read.images.items()
-    ]
+    files = {path: read_coco_file(path, faults, annotated=annotated) for path in parts}
+    classes = joined(files).classes
+    records = []
+    for annotations, file in files.items():
+        paths = {name: parts[annotations] / each.file_name for name, each in file.images.items()}
+        check_files(paths.values(), f"images of {annotations}")
+        records += [
+            AnnotatedImage(
+                name,
+                paths[name],
+                each.width,
+                each.height,
+                _objects(file.objects.get(name, []), each.width, each.height),
+            )
+            for name, each in file.images.items()
+        ]
+    return classes, records
 
 
 def _objects(annotated: list[CocoObject], width: int, height: int) -> Objects:

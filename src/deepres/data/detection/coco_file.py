@@ -76,12 +76,13 @@ def find(listed: Mapping[str, Listed], given: object) -> Listed | None:
     return None if (found := coco_id(given)) is None else listed.get(str(found))
 
 
-def read_coco_file(path: Path, faults: Faults) -> CocoFile:
+def read_coco_file(path: Path, faults: Faults, *, annotated: bool = True) -> CocoFile:
     """Read COCO's file of a set, and check every annotation.
 
     Args:
-        path: instances_<set>.json.
+        path: instances_<set>.json, or image_info_<set>.json.
         faults: receives the objects that cannot be right, which are left out.
+        annotated: whether the images' objects are known; image_info_<set>.json has none.
 
     Raises:
         UserError: it is missing or malformed, or has an id or a category's name twice.
@@ -96,7 +97,7 @@ def read_coco_file(path: Path, faults: Faults) -> CocoFile:
         by_id = {str(image.id): image for image in images}
         labels = {str(each): label for label, (each, _) in enumerate(categories, 1)}
         objects: dict[str, list[CocoObject]] = defaultdict(list)
-        for place, each in enumerate(content["annotations"], 1):
+        for place, each in enumerate(content["annotations"] if annotated else [], 1):
             try:
                 if (image := find(by_id, each.get("image_id"))) is None:
                     raise Fault("of an image not listed", each.get("image_id"))
@@ -106,7 +107,7 @@ def read_coco_file(path: Path, faults: Faults) -> CocoFile:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{path} is not in COCO's format ({type(error).__name__}: {error}); "
-            "instances_<set>.json was expected"
+            f"{'instances' if annotated else 'image_info'}_<set>.json was expected"
         ) from error
     if not images:
         raise UserError(f"{path} lists no images")
@@ -116,6 +117,25 @@ def read_coco_file(path: Path, faults: Faults) -> CocoFile:
         by_id,
         dict(objects),
     )
+
+
+def joined(files: Mapping[Path, CocoFile]) -> CocoFile:
+    """Return the files of several sets as that of one, their images in order.
+
+    Raises:
+        UserError: they have other categories, or the same image.
+    """
+    (first, whole), *others = files.items()
+    for path, file in others:
+        if (file.categories, file.classes) != (whole.categories, whole.classes):
+            raise UserError(f"{first} and {path} have other categories; take files of one release")
+    check_unique(
+        ((name, path) for path, file in files.items() for name in file.images),
+        "COCO's files have the image id",
+    )
+    images = {name: image for file in files.values() for name, image in file.images.items()}
+    objects = {name: each for file in files.values() for name, each in file.objects.items()}
+    return CocoFile(whole.categories, whole.classes, images, objects)
 
 
 def _category(given: dict[str, Any]) -> tuple[CocoId, str]:

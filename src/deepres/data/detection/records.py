@@ -53,11 +53,11 @@ class DetectionSet:
     images: tuple[AnnotatedImage, ...]
     location: str
     annotated: bool = True
-    """Whether it is known what is on the images; of VOC 2012 test it is not."""
+    """Whether it is known what is on the images; of VOC 2012 test and COCO test-dev it is not."""
     dropped: int = 0
     """How many annotated objects were left out because they cannot be right."""
-    annotations: Path | None = None
-    """COCO's JSON file, by which its benchmark is scored."""
+    annotations: tuple[Path, ...] = ()
+    """COCO's JSON files, by which its benchmark is scored, and whose ids result files have."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -36,13 +36,47 @@ VOC_SETS = {
     "voc07++12": VocSet("VOC 07++12", ((2007, "trainval"), (2007, "test"), (2012, "trainval"))),
 }
 """§4.3 trains on 07+12 to test on 2007, and on 07++12 to test on 2012."""
+
+
+@dataclass(frozen=True)
+class CocoSet:
+    """A set made of COCO's."""
+
+    title: str
+    parts: tuple[str, ...]
+    """What its files and folders are called: train2014."""
+    annotated: bool = True
+
+    def files(self, folder: Path) -> dict[Path, Path]:
+        """Return each part's JSON file, and the folder of its pictures."""
+        if self.annotated:
+            return {
+                folder / f"annotations/instances_{part}.json": folder / part for part in self.parts
+            }
+        return {  # test-dev is a part of test, whose pictures lie together
+            folder / f"annotations/image_info_{part}.json": folder / part.replace("-dev", "")
+            for part in self.parts
+        }
+
+
+TEST_DEV = CocoSet("COCO 2015 test-dev", ("test-dev2015",), annotated=False)
 COCO_SETS = {
-    f"coco{year}-{split}": (f"COCO {year} {split}", f"{split}{year}")
-    for year in (2014, 2017)
-    for split in ("train", "val")
+    **{
+        f"coco{year}-{split}": CocoSet(f"COCO {year} {split}", (f"{split}{year}",))
+        for year in (2014, 2017)
+        for split in ("train", "val")
+    },
+    "coco2014-trainval": CocoSet("COCO 2014 trainval", ("train2014", "val2014")),
+    "coco-test-dev": TEST_DEV,
+    "coco2015-test-dev": TEST_DEV,
+    "coco2017-test-dev": CocoSet("COCO 2017 test-dev", ("test-dev2017",), annotated=False),
 }
 """80k and 40k images in 2014, as the paper has them; 118k and 5k, of the same ones, in 2017."""
-DET_SETS = {f"imagenet-det-{split}": split for split in ("train", "val", "test")}
+DET_SETS = {
+    **{f"imagenet-det-{split}": (split,) for split in ("train", "val", "val1", "val2", "test")},
+    "imagenet-det-train+val1": ("train", "val1"),
+}
+"""Appendix B trains on train and val1, to test on val2 and test."""
 SETS = (*VOC_SETS, *COCO_SETS, *DET_SETS)
 
 
@@ -73,11 +107,18 @@ def open_detection_set(
     return replace(data, dropped=faults.settle(data.name, bad_boxes, say))
 
 
+def official_split(name: str) -> str:
+    """Return what a benchmark calls a set in the names of result files: test, val2017."""
+    if name in COCO_SETS:
+        return "+".join(COCO_SETS[name].parts)
+    return name.rpartition("-")[2]
+
+
 def _read(name: str, folder: Path, faults: Faults) -> DetectionSet:
     if name in VOC_SETS:
         return _voc(VOC_SETS[name], folder, faults)
     if name in COCO_SETS:
-        return _coco(*COCO_SETS[name], folder, faults)
+        return _coco(COCO_SETS[name], folder, faults)
     if name in DET_SETS:
         return _imagenet_det(DET_SETS[name], folder, faults)
     if name in voc_splits(folder):
@@ -85,7 +126,7 @@ def _read(name: str, folder: Path, faults: Faults) -> DetectionSet:
         images = read_voc(folder, name, classes, faults)
         return _set(f"{folder.name} {name}", classes, images, folder)
     if (folder / "annotations" / f"instances_{name}.json").is_file():
-        return _coco(f"{folder.name} {name}", name, folder, faults)
+        return _coco(CocoSet(f"{folder.name} {name}", (name,)), folder, faults)
     files = visible(folder / "annotations", "*.json")
     own = [path.stem.removeprefix("instances_") for path in files]
     raise unknown_name("detection set", name, [*SETS, *voc_splits(folder), *own])
@@ -110,17 +151,19 @@ def _voc_folder(folder: Path, year: int) -> Path:
     raise UserError(f"{folder} has no VOC{year}; expected {expected}")
 
 
-def _coco(title: str, split: str, folder: Path, faults: Faults) -> DetectionSet:
-    annotations = folder / "annotations" / f"instances_{split}.json"
-    classes, images = read_coco(annotations, folder / split, faults)
-    return replace(_set(title, classes, images, folder), annotations=annotations)
+def _coco(wanted: CocoSet, folder: Path, faults: Faults) -> DetectionSet:
+    files = wanted.files(folder)
+    classes, images = read_coco(files, faults, annotated=wanted.annotated)
+    data = _set(wanted.title, classes, images, folder)
+    return replace(data, annotated=wanted.annotated, annotations=tuple(files))
 
 
-def _imagenet_det(split: str, folder: Path, faults: Faults) -> DetectionSet:
-    known = split != "test"
+def _imagenet_det(splits: tuple[str, ...], folder: Path, faults: Faults) -> DetectionSet:
+    known = splits != ("test",)
     place = folder / "ILSVRC" if (folder / "ILSVRC").is_dir() else folder
-    images = read_imagenet_det(place, split, faults, annotated=known)
-    data = _set(f"ImageNet DET {split}", tuple(DET_CLASSES.values()), images, folder)
+    images = read_imagenet_det(place, splits, faults, annotated=known)
+    title = f"ImageNet DET {' + '.join(splits)}"
+    data = _set(title, tuple(DET_CLASSES.values()), images, folder)
     return replace(data, annotated=known)
 
 

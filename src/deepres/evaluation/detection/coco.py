@@ -149,9 +149,10 @@ def evaluate_coco_results(
     """Score entries of COCO's result format; those on images that ``dataset`` lacks are left out.
 
     Raises:
-        UserError: the data set is not COCO's, has no objects, or masks are missing, its own or
-            those that were found.
+        UserError: the data set is not COCO's, it is not known what is on its images, it has no
+            objects, or masks are missing, its own or those that were found.
     """
+    check_found(dataset, {})
     file = file_of(dataset)
     places = image_places(file, dataset)
     labels = {str(each): label for label, each in enumerate(file.categories, 1)}

@@ -9,6 +9,7 @@ from deepres.data.detection.coco_file import (
     CocoImage,
     CocoObject,
     in_order,
+    joined,
     read_coco_file,
 )
 from deepres.data.detection.loading import run_lengths
@@ -18,16 +19,21 @@ from deepres.errors import UserError
 
 
 def file_of(dataset: DetectionSet) -> CocoFile:
-    """Read a set's file anew; objects that cannot be right were left out when it was opened.
+    """Read a set's files anew, as one; what cannot be right was left out when it was opened.
 
     Raises:
-        UserError: it was not read from COCO's layout, or the file is another by now.
+        UserError: it was not read from COCO's layout, or a file is another by now.
     """
-    if dataset.annotations is None:
+    if not dataset.annotations:
         raise UserError(f"COCO's rule is for data in COCO's layout, which {dataset.name} is not in")
-    file = read_coco_file(dataset.annotations, Faults())
+    files = {
+        path: read_coco_file(path, Faults(), annotated=dataset.annotated)
+        for path in dataset.annotations
+    }
+    file = joined(files)
     if any(image.id not in file.images for image in dataset.images):
-        raise UserError(f"{dataset.annotations} was changed while in use; start again")
+        changed = " or ".join(map(str, files))
+        raise UserError(f"{changed} was changed while in use; start again")
     return file
 
 

@@ -13,7 +13,7 @@ Rule = Literal["11-point", "area", "imagenet-det", "coco"]
 
 def benchmark_rule(dataset: DetectionSet) -> Rule:
     """Return the rule that a set's benchmark is scored by; a user's own set has VOC's latest."""
-    if dataset.annotations is not None:
+    if dataset.annotations:
         return "coco"
     if dataset.name.startswith("VOC 2007"):
         return "11-point"

@@ -72,7 +72,7 @@ def check_released(name: str) -> None:
         UserError: there is none.
     """
     if name not in DEPTHS:
-        raise UserError(f"Caffe's layer names are known for {', '.join(DEPTHS)}, not for {name}")
+        raise UserError(f"released models are known for {', '.join(DEPTHS)}, not for {name}")
 
 
 def released_network(name: str, num_classes: int) -> StagedNetwork:

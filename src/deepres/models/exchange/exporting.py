@@ -16,12 +16,13 @@ from deepres.models.exchange.caffe import encode_mean, encode_net
 from deepres.models.exchange.caffe_deploy import deploy_text
 from deepres.models.exchange.caffe_layers import RELEASED, check_released, layers_from_state
 from deepres.models.exchange.checkpoint_file import read_state_dict
+from deepres.models.exchange.exporting_huggingface import export_folder
 from deepres.models.exchange.importing import import_weights, torch_options
 from deepres.models.exchange.onnx_file import check_packages, check_sizes, encode_onnx, run_onnx
 from deepres.models.exchange.preparation import caffe_mean, describe
 from deepres.models.weights import check_fit, load_model, weights_file
 
-Target = Literal["safetensors", "torchvision", "onnx", "caffe"]
+Target = Literal["safetensors", "torchvision", "onnx", "caffe", "huggingface"]
 Say = Callable[[str], None]
 TARGETS: tuple[str, ...] = get_args(Target)
 SUFFIXES = {
@@ -48,8 +49,9 @@ def export_weights(
     Args:
         weights: a run folder, or a .safetensors file of deepres.
         target: "safetensors", a copy with all that belongs to it; "torchvision", a state dict for
-            ``torchvision.models``; "onnx"; or "caffe", as the authors' released models.
-        out: the file; by default beside the weights, called after the network.
+            ``torchvision.models``; "onnx"; "caffe", as the authors' released models; or
+            "huggingface", a folder with a model card.
+        out: the file or folder; by default beside the weights, called after the network.
         say: is told what the weights expect and how they were checked.
         force: replace files that are there under names that ``out`` does not give.
 
@@ -66,6 +68,8 @@ def export_weights(
     source = weights_file(weights)
     classifier = load_model(weights)
     name = classifier.network.architecture["name"]
+    if target == "huggingface":
+        return export_folder(source, out or source.with_name(name), say, force=force)
     named = out is not None
     out = out or source.with_name(f"{name}{SUFFIXES[target]}")
     if out.suffix != SUFFIXES[target]:

@@ -1,4 +1,4 @@
-"""Weights of torchvision, timm and the authors' Caffe models, as our classifiers."""
+"""Weights of torchvision, timm and the authors' released models, as our classifiers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,15 +10,8 @@ from torch import Tensor
 from deepres.errors import UserError, unknown_name
 from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
-from deepres.models.exchange.caffe import read_caffemodel
-from deepres.models.exchange.caffe_layers import (
-    check_released,
-    released_network,
-    state_from_layers,
-)
 from deepres.models.exchange.checkpoint_file import read_state_dict
 from deepres.models.exchange.preparation import (
-    CAFFE_MEAN,
     CROP,
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -27,10 +20,13 @@ from deepres.models.exchange.preparation import (
     per_channel,
     read_mean,
 )
+from deepres.models.exchange.released import PROGRAMS, pooling_in_words, read_released
+from deepres.models.exchange.released_state import COUNTER, MERGED, has_merged_statistics
+from deepres.models.resnet import Pool
 from deepres.models.stages import StagedNetwork
 from deepres.models.weights import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
 
-Source = Literal["torchvision", "timm", "caffe"]
+Source = Literal["torchvision", "timm", "caffe", "openmmlab", "detectron", "keras"]
 SOURCES: tuple[str, ...] = get_args(Source)
 
 # The options of create_model that make torchvision's and timm's networks.
@@ -53,7 +49,6 @@ BILINEAR = (
     "errors may differ slightly"
 )
 TIMM_VGG_HEAD = {"pre_logits.fc1": "0", "pre_logits.fc2": "3", "head.fc": "6"}
-COUNTER = "num_batches_tracked"
 
 
 def import_weights(
@@ -66,21 +61,24 @@ def import_weights(
     crop: int = CROP,
     short_side: int = SHORT_SIDE,
     key: str | None = None,
+    pool: Pool | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Classifier:
     """Make a classifier of another program's checkpoint.
 
     Args:
-        file: a state dict (.pth, .safetensors), or a .caffemodel.
+        file: a state dict (.pth, .safetensors), a .caffemodel, .pkl or .h5.
         name: the network, e.g. resnet50; the file must fit it exactly.
-        source: "torchvision", "timm" or "caffe"; it decides details of the network that leave no
-            trace in the file, and the preparation of its input.
-        mean: with "caffe", the .binaryproto of the mean image; without it, the usual mean of each
-            channel is taken.
+        source: "torchvision" or "timm"; or "caffe", "openmmlab", "detectron" or "keras", for the
+            authors' released models. It decides details of the network that leave no trace in the
+            file, and the preparation of its input.
+        mean: for the authors' models, the .binaryproto of their mean image; without it, the mean
+            of each channel that the program subtracts is taken.
         classes: a text file, a class a line.
         crop: the side in pixels of the square that the network takes.
         short_side: what the shorter side of an image is scaled to before.
         key: under which the file has the weights, if it has several networks.
+        pool: the border of the max pool, for the authors' models; by default as in ``source``.
         say: is told what was assumed, line by line.
 
     Raises:
@@ -92,17 +90,23 @@ def import_weights(
         raise UserError(
             f"the square must fit the scaled image: crop {crop}, short side {short_side}"
         )
-    if mean and source != "caffe":
-        raise UserError(f"a mean image goes with Caffe's models; {source} has fixed constants")
-    if key is not None and source == "caffe":
-        raise UserError("a .caffemodel holds one network; leave out the key")
-    if source == "caffe":
-        network, state = _from_caffe(file, name)
-        mean_tensor = read_mean(mean) if mean else per_channel(CAFFE_MEAN) / 255
+    if mean and source not in PROGRAMS:
+        raise UserError(f"a mean image goes with the authors' models; {source} has fixed constants")
+    if pool and source not in PROGRAMS:
+        raise UserError(f"the pooling of {source}'s networks is known; leave out pool {pool}")
+    if key is not None and source in PROGRAMS:
+        raise UserError(f"a file of {source} holds one network; leave out the key")
+    if source in PROGRAMS:
+        network, state = read_released(file, name, source, pool)
+        constants = PROGRAMS[source].mean
+        mean_tensor = read_mean(mean) if mean else per_channel(constants) / 255
         std = torch.full((3, 1, 1), 1 / 255)
-        say(f"{name} as released: stride on the 1×1, pooling without padding; input is RGB here")
+        how = pooling_in_words(network.architecture["pool"], source)
+        say(f"{name} as released: stride on the 1×1; {how}; input is RGB here")
+        if has_merged_statistics(state):
+            say(MERGED)
         if not mean:
-            say(f"no mean image was given: subtracting {CAFFE_MEAN} from R, G, B of 0 to 255")
+            say(f"no mean image was given: subtracting {constants} from R, G, B of 0 to 255")
     else:
         network, state = _from_torch(file, name, source, key, say)
         mean_tensor, std = per_channel(IMAGENET_MEAN), per_channel(IMAGENET_STD)
@@ -138,13 +142,6 @@ def torch_options(name: str, program: str) -> dict[str, Any]:
     if name not in TORCH_OPTIONS:
         raise UserError(f"{program} has no {name}; it has {', '.join(TORCH_OPTIONS)}")
     return TORCH_OPTIONS[name]
-
-
-def _from_caffe(file: Path, name: str) -> tuple[StagedNetwork, dict[str, Tensor]]:
-    check_released(name)
-    state = state_from_layers(read_caffemodel(file), name, file)
-    with torch.device("meta"):
-        return released_network(name, len(state["fc.bias"])), state
 
 
 def _from_torch(

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepres.data.imagenet_names import imagenet_names
 from deepres.data.text_lists import read_lines
 from deepres.errors import UserError
 from deepres.models.classifier import Classifier
@@ -16,6 +17,7 @@ from deepres.models.exchange.caffe import Blob, read_binaryproto
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The means that go with models made in Caffe: R, G, B of pixels from 0 to 255.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
+DETECTRON_MEAN = (123.675, 116.28, 103.53)
 CROP, SHORT_SIDE = 224, 256
 
 
@@ -49,8 +51,8 @@ def caffe_mean(classifier: Classifier) -> Blob:
 def class_names(count: int, file: Path | None) -> tuple[str, ...]:
     """Return ``count`` names, from ``file`` with a name a line if there is one.
 
-    Names may repeat, as ImageNet's do. Without a file, 1000 classes are ImageNet's; their names are
-    torchvision's, where that is installed. All other classes are called by their numbers, from 0.
+    Names may repeat, as ImageNet's do. Without a file, 1000 classes are ImageNet's. All others are
+    called by their numbers, from 0.
 
     Raises:
         UserError: the file is missing or has not so many lines.
@@ -61,12 +63,7 @@ def class_names(count: int, file: Path | None) -> tuple[str, ...]:
             raise UserError(f"{file} must name {count} classes, one a line; it has {len(names)}")
         return names
     if count == 1000:
-        try:
-            from torchvision.models import ResNet50_Weights
-        except ImportError:
-            pass
-        else:
-            return tuple(ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
+        return imagenet_names()
     return tuple(map(str, range(count)))
 
 

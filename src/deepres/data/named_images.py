@@ -1,0 +1,65 @@
+"""Images as a user names them: files, folders of files, web addresses, standard input."""
+
+import http.client
+import io
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from deepres.data.folder import ENDINGS
+from deepres.data.images import BadImage, open_image
+
+STANDARD_INPUT = "-"
+SCHEMES = ("http://", "https://")
+MOST_BYTES = 100 << 20
+"""Of an image from the web."""
+TIMEOUT_SECONDS = 20.0
+
+
+def named_images(subjects: Iterable[str]) -> Iterator[str]:
+    """Yield the name of each image: of a folder those of all image files below it, in order.
+
+    Raises:
+        BadImage: a folder holds none.
+    """
+    for subject in subjects:
+        if not Path(subject).is_dir():
+            yield subject
+            continue
+        files = sorted(p for p in Path(subject).rglob("*") if p.suffix.lower() in ENDINGS)
+        if not files:
+            raise BadImage(f"{subject} holds no image file ({' '.join(ENDINGS)})")
+        yield from map(str, files)
+
+
+def open_named_image(name: str) -> Image.Image:
+    """Decode an image to 8-bit RGB, as ``open_image`` does.
+
+    Args:
+        name: a path, an http(s) address, or "-" for standard input.
+
+    Raises:
+        BadImage: there is no such image, it cannot be fetched, or it is damaged.
+        OSError: the system refused to read it; that says nothing about the image.
+    """
+    if name == STANDARD_INPUT:
+        return open_image("standard input", io.BytesIO(sys.stdin.buffer.read()))
+    if name.startswith(SCHEMES):
+        return open_image(name, io.BytesIO(_fetch(name)))
+    return open_image(Path(name))
+
+
+def _fetch(address: str) -> bytes:
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
+            content: bytes = response.read(MOST_BYTES + 1)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error) or type(error).__name__
+        raise BadImage(f"{address} cannot be fetched: {reason}") from error
+    if len(content) > MOST_BYTES:
+        raise BadImage(f"{address} is larger than {MOST_BYTES >> 20} MiB")
+    return content

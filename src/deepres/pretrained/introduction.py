@@ -1,0 +1,80 @@
+"""What weights are, in words: whose, of which ResNet, and what input they expect."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from deepres.errors import UserError
+from deepres.models.weights import INPUT_MEAN, INPUT_STD, METADATA, weights_file
+from deepres.run_folder import RunFolder, length_in_words
+
+STRIDES = {
+    "1x1": "bottlenecks halve the map in their first 1×1, as in the paper",
+    "3x3": "bottlenecks halve the map in the 3×3; the paper's do so in their first 1×1",
+}
+POOLS = {
+    "pad": "the max pool pads a pixel",
+    "ceil": "the max pool reaches over the border, as in the authors' released models",
+}
+
+
+def introduction(path: Path) -> list[str]:
+    """Return some lines on a run's or a file's weights.
+
+    Raises:
+        UserError: there are no weights, or the file is damaged.
+    """
+    file = weights_file(path)
+    try:
+        with safe_open(file, framework="pt") as archive:
+            meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
+            mean, std = archive.get_tensor(INPUT_MEAN), archive.get_tensor(INPUT_STD)
+        architecture = meta["architecture"]
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{file} is damaged; restore it from a copy, or remove it if it was fetched"
+        ) from error
+    lines = [f"{architecture['name']}: {_whose(file, meta)}"]
+    if traits := _traits(architecture):
+        lines.append(f"network: {'; '.join(traits)}")
+    crop, short_side = meta["crop"], meta["short_side"]
+    size = f"{crop}×{crop}" if crop == short_side else f"shorter side {short_side}, crop {crop}"
+    subtracted = "the mean" if mean.shape[1:] == (1, 1) else "the mean image, on average"
+    divided = "" if bool((std == 1).all()) else f", then the std {_numbers(std)} divides"
+    lines.append(
+        f"input: {size}; of R, G, B in [0, 1] {subtracted} {_numbers(mean.mean((1, 2)))} is "
+        f"subtracted{divided}"
+    )
+    return lines
+
+
+def _whose(file: Path, meta: dict[str, Any]) -> str:
+    if origin := meta.get("imported"):
+        name = f", {origin['file']}" if "file" in origin else ""
+        return f"weights of {origin['source']}{name}"
+    folder = RunFolder(file.parent)
+    if not folder.recipe.exists():
+        return f"weights of {file}"
+    described = folder.read_meta()
+    recipe, result = described["recipe"], folder.read_result() or {}
+    length = length_in_words(recipe["steps"], recipe.get("scaled_from"))
+    error = result.get("test_error_pct")
+    tested = f"; test error {error:.2f} %" if error is not None else ""
+    return f"the run {file.parent.name}: {length}, seed {described.get('seed', 0)}{tested}"
+
+
+def _traits(architecture: dict[str, Any]) -> list[str]:
+    traits = []
+    if "shortcut" in architecture:
+        traits.append(f"shortcuts of option {architecture['shortcut']}")
+    if "stride_on" in architecture:
+        traits.append(STRIDES[architecture["stride_on"]])
+    if "pool" in architecture:
+        traits.append(POOLS[architecture["pool"]])
+    return traits
+
+
+def _numbers(tensor: Any) -> str:
+    return " ".join(f"{value:.4g}" for value in tensor.flatten().tolist())
