@@ -54,6 +54,14 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
+def test_a_networks_name_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain("resnet20", "photo.png", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["weights"] == "resnet20"
+    assert len(told["blocks"]) == 9
+
+
+@pytest.mark.usefixtures("in_folder")
 def test_a_plain_network_has_no_blocks(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain("plain8.safetensors", "photo.png", "--out", "a.svg") == 0
     assert "plain8.safetensors has no residual blocks" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def test_features_are_the_means_of_what_the_network_computes(layer: str) -> None
         np.testing.assert_allclose(values, expected[0].numpy(), rtol=1e-4, atol=1e-5)
     assert found["features"].dtype == np.float32
     assert str(found["layer"]) == layer
+    assert str(found["weights"]) == sha256(Path("net.safetensors").read_bytes()).hexdigest()
 
 
 def test_the_last_stage_is_the_default_and_workers_change_nothing(
