@@ -28,7 +28,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "results/REA
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
-SHELL_WORDS = {"if", "then", "else", "fi", "source", "pytest", "pre-commit"}
+SHELL_WORDS = {"if", "then", "else", "fi", "source", "pytest", "pre-commit", "docker"}
 
 
 def name_of(page: Path) -> str:

@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 from made_up_runs import make_run
 
+from deepres.cli import running
 from deepres.cli.main import main
 from deepres.cli.terminal import print_table
 from deepres.errors import UserError
@@ -69,7 +70,7 @@ def test_mistakes_are_one_line_and_status_2(
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
+        ["--debug"],
         ["trian"],
         ["train", "resnet20", "--stpes", "3"],
         ["data", "cifar1"],
@@ -82,6 +83,28 @@ def test_unknown_words_point_to_the_manual(
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert re.fullmatch(r"deepres: .*; see: deepres.* --help\n", capsys.readouterr().err)
+
+
+def test_without_a_command_each_is_shown_with_an_example_that_works(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    shown = capsys.readouterr().err
+    assert re.findall(r"^(\w+):$", shown, re.MULTILINE) == ["train", "test", "use", "reproduce"]
+    assert max(map(len, shown.splitlines())) <= 80
+    examples = re.findall(r"^  deepres (.*)\n {6}\S", shown, re.MULTILINE)
+    monkeypatch.setattr(running, "run", lambda options: 0)
+    for example in examples:
+        assert main(example.split()) == 0, example
+    with pytest.raises(SystemExit, match="2"):
+        main(["trian"])
+    known = re.findall(r"'([a-z]+)'", capsys.readouterr().err.partition("choose from")[2])
+    assert [example.split()[0] for example in examples] == known
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert shown in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def option(module: object, name: str) -> argparse.Action:
 @pytest.mark.parametrize(
     "words",
     [
+        [],
         ["--help"],
         ["--version"],
         ["train", "--help"],

@@ -1,32 +1,18 @@
 """The ``deepres`` command: parse, call, print."""
 
 import argparse
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from deepres.cli.options import (
-    batchnorm,
-    bench,
-    compare,
-    data,
-    detect,
-    evaluate,
-    export_weights,
-    import_weights,
-    localize,
-    models,
-    predict,
-    report,
-    reproduce,
-    responses,
-    signals,
-    train,
-)
+from deepres.cli.overview import GROUPS, overview
 from deepres.cli.streams import OutputLost, drop_output, prepare_streams
 from deepres.errors import UserError
 from deepres.provenance import installed_version
 
+DESCRIPTION = "The networks, training and results of the ResNet paper (He et al. 2015)."
+EXPLAINS_ITSELF = "Every command explains itself: deepres train --help"
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130, 143 or 129 stopped by
 Ctrl-C, SIGTERM or SIGHUP (a run's state is saved); 141 nobody reads what is printed any more"""
@@ -43,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
+    """Run the command line and return its exit status; without a command, say which there are."""
     prepare_streams()
     try:
         try:
@@ -61,20 +47,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parser = Parser(
         prog="deepres",
-        description="The networks, training and results of the ResNet paper (He et al. 2015).",
+        usage="deepres [-h] [--version] [--debug] COMMAND ...",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     version = f"deepres {installed_version()}"
     parser.add_argument("--version", action="version", version=version)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command in (
-        *(models, data, train, evaluate, predict, detect, localize, batchnorm, compare),
-        *(reproduce, report, import_weights, export_weights, responses, signals, bench),
-    ):
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", dest="command", prog="deepres", help=argparse.SUPPRESS
+    )
+    for command in itertools.chain(*GROUPS.values()):
         command.add_to(commands)
+    summaries = {each.dest: each.help or "" for each in commands._choices_actions}
+    parser.description = f"{DESCRIPTION}\n\n{overview(summaries)}\n{EXPLAINS_ITSELF}"
 
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
+        parser.exit(UserError.exit_status, f"{parser.description}\n")
     options = parser.parse_args(arguments)
     from deepres.cli.running import run  # PyTorch takes a second: --help and mistakes need not wait
 

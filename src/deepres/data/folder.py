@@ -129,12 +129,27 @@ def open_test_images(folder: Path, say: Say = print) -> tuple[ImageFiles, tuple[
         folder = folder / "val"
     if classes := _folders(folder):
         return _classified(folder, classes, say), classes
+    return open_images(folder, say), ()
+
+
+def open_images(folder: Path, say: Say = print) -> ImageFiles:
+    """List the images of ``folder``, at any depth; nobody asks for their classes.
+
+    Args:
+        folder: that of the images.
+        say: receives lines on what is passed over.
+
+    Raises:
+        UserError: there are no images.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
     listing = Listing()
     names = listing.images_below(folder)
     listing.tell(folder, say)
     if not names:
         raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)})")
-    return ImageFiles(folder, names, (UNKNOWN,) * len(names)), ()
+    return ImageFiles(folder, names, (UNKNOWN,) * len(names))
 
 
 def _val(folder: Path, classes: tuple[str, ...], say: Say) -> ImageFiles:

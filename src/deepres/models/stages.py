@@ -41,6 +41,11 @@ class StagedNetwork(nn.Module):
         """Map images (N, 3, H, W) to the output (N, C, h, w) of the last convolutional stage."""
         return self._run([name for name in self.stages if name != "fc"], x)
 
+    def run_to(self, stage: str, x: Tensor) -> Tensor:
+        """Map images (N, 3, H, W) to the output of ``stage``, (N, C, h, w), and run no further."""
+        names = list(self.stages)
+        return self._run(names[: names.index(stage) + 1], x)
+
     def head(self, x: Tensor) -> Tensor:
         """Map features (N, C, h, w) to logits (N, num_classes): stage ``fc``."""
         return self._run(["fc"], x)

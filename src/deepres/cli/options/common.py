@@ -15,6 +15,16 @@ def add_execution(parser: argparse.ArgumentParser, workers: bool = True) -> None
         )
 
 
+def add_bad_images(parser: argparse.ArgumentParser) -> None:
+    """Declare what is done about image files that cannot be decoded."""
+    parser.add_argument(
+        "--bad-images",
+        choices=["fail", "skip"],
+        default="fail",
+        help="stop at a file that cannot be decoded (default), or leave it out and say so",
+    )
+
+
 def add_training(
     parser: argparse.ArgumentParser,
     *,

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_bad_images, add_execution
 from deepres.cli.options.weights import WEIGHTS_HELP, add_source
 from deepres.cli.terminal import DATA_HELP
 
@@ -44,12 +44,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="of convolutions and linear layers (default: %(default)s); a test in bf16 is not "
         "noted as a run's result",
     )
-    parser.add_argument(
-        "--bad-images",
-        choices=["fail", "skip"],
-        default="fail",
-        help="stop at a file that cannot be decoded (default), or leave it out and say so",
-    )
+    add_bad_images(parser)
     parser.add_argument(
         "--save-scores", type=Path, metavar="FILE", help="write each image's scores as .npz"
     )

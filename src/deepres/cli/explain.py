@@ -1,0 +1,85 @@
+"""deepres explain: where in an image a network sees a class, and what each block adds."""
+
+import argparse
+import itertools
+import json
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from deepres.cli.terminal import print_table, say, show
+from deepres.data.images import open_image
+from deepres.data.views import one_crop
+from deepres.errors import UserError, unknown_name
+from deepres.evaluation.contributions import Contribution, block_contributions
+from deepres.evaluation.grad_cam import grad_cam
+from deepres.evaluation.predict import predict
+from deepres.models import load_model
+from deepres.pretrained import find_weights
+from deepres.report.explanation import Bar, explanation
+from deepres.report.pictures import PICTURES, save_picture
+from deepres.runtime import make_repeatable, resolve_device
+
+
+def call(options: argparse.Namespace) -> int:
+    """Draw the picture, and print the likeliest classes and the blocks' contributions."""
+    if options.top < 1:
+        raise UserError(f"--top must be at least 1, got {options.top}")
+    out = options.out or Path(f"{options.image.stem}-explained.png")
+    if out.suffix.lower() not in PICTURES:
+        raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {out}")
+    if out.resolve() == options.image.resolve():
+        raise UserError(f"{out} would replace the image that is read; choose another --out")
+    device = resolve_device(options.device)
+    make_repeatable(device)
+    classifier = load_model(find_weights(options.subject, options.source, say), device)
+    if options.target and options.target not in classifier.classes:
+        raise unknown_name("class", options.target, classifier.classes)
+    image = open_image(options.image)
+    (pixels,) = one_crop(image, classifier.crop, classifier.short_side)  # (1, H, W, 3)
+    images = torch.tensor(pixels).permute(0, 3, 1, 2).to(device)
+    (guesses,) = predict(classifier, images, options.top)
+    target = options.target or guesses[0].name
+    label = torch.tensor([classifier.classes.index(target)], device=device)
+    heat = grad_cam(classifier, images, label)[0].float().cpu()
+    blocks = block_contributions(classifier.network, classifier.prepare(images))
+    figure = explanation(
+        pixels[0],
+        heat.numpy(),
+        target,
+        guesses,
+        [Bar(block.stage, block.ratio) for block in blocks],
+        f"{options.image.name} by {classifier.network.architecture['name']} ({options.subject})",
+    )
+    picture = save_picture(figure, out)
+    if not blocks:
+        say(f"{options.subject} has no residual blocks: there is nothing that they add to show")
+    if options.json:
+        told = {
+            "weights": str(options.subject),
+            "image": str(options.image),
+            "classes": [{"class": g.name, "probability": g.probability} for g in guesses],
+            "grad_cam": {"class": target, "map": heat.tolist()},
+            "blocks": [{"block": b.block, "stage": b.stage, "ratio": b.ratio} for b in blocks],
+            "picture": str(picture),
+        }
+        show(json.dumps(told, indent=2, ensure_ascii=False))
+        return 0
+    rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
+    print_table(str(options.image), ["class", "probability"], rows)
+    if blocks:
+        _print_contributions(blocks)
+    show(f"picture, Grad-CAM of {target}: {picture}")
+    return 0
+
+
+def _print_contributions(blocks: list[Contribution]) -> None:
+    rows = []
+    for stage, same in itertools.groupby(blocks, lambda block: block.stage):
+        ratios = [block.ratio for block in same]
+        known = [ratio for ratio in ratios if ratio is not None] or [float("nan")]
+        numbers = (min(known), median(known), max(known))
+        rows.append([stage, str(len(ratios)), *(f"{number:.2f}" for number in numbers)])
+    columns = ["‖F(x)‖ / ‖x‖", "blocks", "smallest", "median", "largest"]
+    print_table("", columns, rows)
