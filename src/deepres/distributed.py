@@ -72,6 +72,10 @@ class World:
             gradient_as_bucket_view=True,
         )
 
+    def wait_for_leader(self) -> None:
+        """Wait until the leader has come here."""
+        self.broadcast_object(None)
+
     def gather(self, value: T) -> list[T]:
         """Return what each process gives as ``value``, anything that can be pickled, by rank."""
         if self.size == 1:

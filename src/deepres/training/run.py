@@ -190,6 +190,7 @@ def check_same_data(folder: RunFolder, found: dict[str, Any]) -> None:
 
 def _to_the_end(runs: Sequence[Run], execution: Execution) -> list[dict[str, Any]]:
     """Train all ``runs`` to their ends, and return their results."""
+    execution.world.wait_for_leader()  # whoever fails at once must find its files whole
     run_concurrently(
         [partial(_train_and_finish, run) for run in runs], execution.device, execution.say
     )
