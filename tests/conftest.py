@@ -89,6 +89,25 @@ def imagenet_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def two_tiny_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of Tiny-ImageNet, 40 and 10 images of each, where the tester has it."""
+    root, wnids = "tiny-imagenet-200", ("n01443537", "n01629819")
+    archive = archive_of("tiny-imagenet-sample", root)
+    folder = tmp_path_factory.mktemp("tiny-imagenet")
+    trained = [f"{wnid}/images/{wnid}_{i}.JPEG" for wnid in wnids for i in range(40)]
+    wanted = [f"{root}/train/{name}" for name in trained]
+    wanted += [f"{root}/train/{wnid}/{wnid}_boxes.txt" for wnid in wnids]
+    with tarfile.open(archive) as tar:
+        listed = tar.extractfile(f"{root}/val/val_annotations.txt").read().decode()
+        lines = [line for line in listed.splitlines(True) if line.split("\t")[1] in wnids][:20]
+        wanted += [f"{root}/val/images/{line.split()[0]}" for line in lines]
+        members = {member.name: member for member in tar}
+        tar.extractall(folder, [members[name] for name in wanted if name in members], filter="data")
+    (folder / root / "val/val_annotations.txt").write_text("".join(lines))
+    return folder / root
+
+
+@pytest.fixture(scope="session")
 def voc2012_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """VOCdevkit with 60 + 40 images of VOC 2012, where the tester has them."""
     return real_data("VOCdevkit", "voc2012-sample", tmp_path_factory)
@@ -111,12 +130,18 @@ def real_data(name: str, archive: str, tmp_path_factory: pytest.TempPathFactory)
     given = Path(os.environ.get("DEEPRES_TEST_DATA", ""))
     if (given / name).is_dir():
         return given / name
-    if not (given / f"{archive}.tar").is_file():
-        pytest.skip(f"set DEEPRES_TEST_DATA to a folder with {name}, or {archive}.tar")
     folder = tmp_path_factory.mktemp(name)
-    with tarfile.open(given / f"{archive}.tar") as tar:
+    with tarfile.open(archive_of(archive, name)) as tar:
         tar.extractall(folder, filter="data")
     return folder / name
+
+
+def archive_of(archive: str, name: str) -> Path:
+    """Return the tester's archive of data called ``name``; without one, the test is skipped."""
+    path = Path(os.environ.get("DEEPRES_TEST_DATA", "")) / f"{archive}.tar"
+    if not path.is_file():
+        pytest.skip(f"set DEEPRES_TEST_DATA to a folder with {name}, or {archive}.tar")
+    return path
 
 
 @pytest.fixture

@@ -2,11 +2,16 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from deepres.recipes import detection_recipe, get_recipe
-from deepres.recipes.localization import localization_recipe
+from deepres.recipes import (
+    detection_recipe,
+    get_recipe,
+    localization_rcnn_recipe,
+    localization_recipe,
+)
 from deepres.recipes.schema import Recipe
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import PAPERS_DATA, TRAINING_IMAGES, Run, read_run
@@ -175,6 +180,8 @@ def make_localization_run(
     source: str | None = None,
     tested_on: tuple[int, str] = (50_000, "ImageNet val"),
     class_views: str = "multi-scale",
+    rcnn: bool = False,
+    members: Sequence[str] = (),
 ) -> Run:
     """Make the folder of a localizer's run and read it.
 
@@ -185,16 +192,22 @@ def make_localization_run(
         source: the name of its data; None: the paper's.
         tested_on: how many images of what.
         class_views: what the classifier sees of an image.
+        rcnn: whether it is an R-CNN's.
+        members: of the ensemble that was tested, the runs' names.
     """
-    recipe = localization_recipe("resnet101")
+    recipe = (localization_rcnn_recipe if rcnn else localization_recipe)("resnet101")
     network = {"architecture": {"name": "resnet101"}, "mean": [0.5] * 3, "std": [1.0] * 3}
     more = {"initial_weights": {"file": "weights.safetensors"}, "network": network}
+    if rcnn:
+        known = {"architecture": {"name": "resnet101"}, "recipe": {}, "classes": []}
+        more |= {"rpn": {"file": "runs/rpn"}, "network": {**network, "rpn": known}}
     run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, more)
     run.append_event({"step": recipe.steps, "split": "train", "error_pct": 11.0})
     _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})
     entries = [
         {
             **({"class_views": class_views} if classes == "predicted" else {}),
+            **({"members": [*members]} if members else {}),
             **{"kind": "localization", "views": views, "classes": classes},
             **{"images": tested_on[0], "set": tested_on[1], "provenance": PROVENANCE},
             **{"top5_error_pct": error, "top1_error_pct": error + 10},

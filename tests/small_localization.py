@@ -12,10 +12,15 @@ from deepres.models.classifier import Classifier
 from deepres.models.create import create_model
 from deepres.models.weights import save_weights
 from deepres.recipes.localization import LocalizationRecipe, localization_recipe
+from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe, localization_rcnn_recipe
 
 SETTINGS = [
     *("crop=28", "short_side=32,36", "anchor_sizes=8,16", "batch_size=4", "eval_images=3"),
     "lr=0.02",
+]
+RCNN_SETTINGS = [
+    *("crop=28", "context=2", "batch_size=4", "eval_images=3", "proposals=20"),
+    "foreground_fraction=0.5",
 ]
 
 
@@ -84,3 +89,8 @@ def tiny_weights(path: Path, classes: tuple[str, ...] = ("n01", "n02")) -> Path:
     mean = torch.full((3, 28, 28), 0.25)
     save_weights(path, Classifier(network, mean, classes, crop=28, short_side=32), {})
     return path
+
+
+def tiny_rcnn_recipe(steps: int, *settings: str) -> LocalizationRCNNRecipe:
+    recipe = localization_rcnn_recipe("resnet8").scaled_to(steps)
+    return recipe.changed([*RCNN_SETTINGS, *settings])

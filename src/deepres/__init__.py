@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from deepres.execution import Execution
     from deepres.models import list_models
     from deepres.pretrained import create_model, load_model
-    from deepres.recipes import detection_recipe, get_recipe, localization_recipe
+    from deepres.recipes import (
+        detection_recipe,
+        get_recipe,
+        localization_rcnn_recipe,
+        localization_recipe,
+    )
     from deepres.training.api import resume, train
 
     __version__: str
@@ -29,6 +34,7 @@ __all__ = [
     "load_cifar10",
     "load_model",
     "load_sample",
+    "localization_rcnn_recipe",
     "localization_recipe",
     "open_image_folder",
     "resume",
@@ -45,6 +51,7 @@ _HOMES = {
     "load_cifar10": "data.cifar10",
     "load_model": "pretrained",
     "load_sample": "data.cifar10",
+    "localization_rcnn_recipe": "recipes",
     "localization_recipe": "recipes",
     "open_image_folder": "data.folder",
     "resume": "training.api",

@@ -40,6 +40,13 @@ META_OF = {
         "initial_weights": {"file": str},
         "network": {"architecture": {"name": str}, "mean": [NUMBER], "std": [NUMBER]},
     },
+    "localization-rcnn": {
+        **{"initial_weights": {"file": str}, "rpn": {"file": str}},
+        "network": {
+            "architecture": {"name": str},
+            "rpn": {"architecture": {"name": str}, "recipe": dict, "classes": [str]},
+        },
+    },
 }
 """What recipe.json holds besides, by kind of recipe."""
 
@@ -61,9 +68,10 @@ TEST = {
     **{"improvements?": [str], "members?": [str], "class_views?": str},
 }
 TOP_5 = dict.fromkeys(("top1_error_pct", "top5_error_pct"), PERCENT)
+LOCALIZED = {"set": str, "views": str, "classes": str, **TOP_5}
 TEST_OF = {
     "detection": {"set": str, "rule": str, "map_50_pct": PERCENT},
-    "localization": {"set": str, "views": str, "classes": str, **TOP_5},
+    **{"localization": LOCALIZED, "localization-rcnn": LOCALIZED},
     "": {"data": str, "views": str, **TOP_5},
 }
 """What an entry of evaluations.json holds besides, by kind of recipe, or of a classifier."""

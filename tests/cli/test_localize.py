@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 from made_up_runs import whole_meta
-from small_localization import SETTINGS, tiny_weights, two_classes
+from small_localization import RCNN_SETTINGS, SETTINGS, tiny_weights, two_classes
 
 from deepres.cli.main import main
 from deepres.recipes import get_recipe
 
 TRAIN = ["localize", "train"]
+HERE = ["--device", "cpu", "--workers", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -17,19 +18,32 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("localize")
     weights = tiny_weights(folder / "weights.safetensors")
     data = two_classes(folder / "tiny")
-    settings = [part for each in SETTINGS for part in ("--set", each)]
     given = ["--weights", str(weights), "--data", str(data), "--out", str(folder / "run")]
-    common = ["--steps", "3", "--device", "cpu", "--workers", "0"]
-    assert main([*TRAIN, "resnet8", *given, *settings, *common]) == 0
+    assert main([*TRAIN, "resnet8", *given, *settings(SETTINGS), *HERE, "--steps", "3"]) == 0
     return folder / "run"
 
 
+@pytest.fixture(scope="module")
+def rcnns(run: Path) -> list[Path]:
+    """Two R-CNNs' runs, on the boxes of one RPN."""
+    runs = [run.parent / f"rcnn{seed}" for seed in "01"]
+    for seed, rcnn in enumerate(runs):
+        given = ["--rpn", str(run), "--data", str(run.parent / "tiny"), "--out", str(rcnn)]
+        chosen = [*settings(RCNN_SETTINGS), "--steps", "2", "--seed", str(seed)]
+        assert main([*TRAIN, "resnet8", *given, *chosen, *HERE]) == 0
+    return runs
+
+
+def settings(fields: list[str]) -> list[str]:
+    return [part for each in fields for part in ("--set", each)]
+
+
 def evaluate(run: Path, *options: str) -> int:
-    return main(["localize", "evaluate", str(run), "--device", "cpu", "--workers", "0", *options])
+    return main(["localize", "evaluate", str(run), *options, *HERE])
 
 
 def test_a_finished_run_is_found_finished(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*TRAIN, "--resume", str(run), "--device", "cpu", "--workers", "0"]) == 0
+    assert main([*TRAIN, "--resume", str(run), *HERE]) == 0
     captured = capsys.readouterr()
     assert "going on from step 3 of 3" in captured.err
     assert "resnet8: localization error" in captured.out
@@ -75,6 +89,52 @@ def test_classes_may_be_predicted(run: Path, capsys: pytest.CaptureFixture[str])
     assert predicted["top1_error_pct"] >= truth["top1_error_pct"]
 
 
+def test_an_rcnn_is_evaluated_alone_and_as_an_ensemble(
+    rcnns: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = rcnns
+    for others in ([], [str(second)]):
+        assert evaluate(first, *others) == 0
+    table = capsys.readouterr().out
+    assert f"\n{first}" in table
+    assert "\nensemble of 2" in table
+    alone, together = json.loads((first / "evaluations.json").read_text())
+    result = json.loads((first / "result.json").read_text())
+    assert alone["top1_error_pct"] == result["test_error_pct"]
+    assert "members" not in alone
+    assert together["members"] == ["rcnn0", "rcnn1"]
+    assert not (second / "evaluations.json").exists()
+
+
+def test_an_ensembles_classes_are_predicted_by_several(rcnns: list[Path]) -> None:
+    """By default by the networks that its members began from, each of them once."""
+    predicted = ["--classes", "predicted", "--class-views", "1-crop"]
+    weights = str(rcnns[0].parent / "weights.safetensors")
+    twice = ["--classifier", weights, "--classifier", weights]
+    for classifiers in ([], twice):
+        assert evaluate(rcnns[0], str(rcnns[1]), *predicted, *classifiers) == 0
+    by_one, by_two = json.loads((rcnns[0] / "evaluations.json").read_text())[-2:]
+    assert by_one["classifier"] == "weights.safetensors"
+    assert by_two["classifier"] == "weights.safetensors + weights.safetensors"
+    assert by_one["top1_error_pct"] == by_two["top1_error_pct"]
+
+
+def test_an_rcnns_run_is_gone_on_with(
+    rcnns: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TRAIN, "--resume", str(rcnns[1]), "--steps", "3", *HERE]) == 0
+    captured = capsys.readouterr()
+    assert "going on from step 2 of 3" in captured.err
+    assert "resnet8: R-CNN's localization error" in captured.out
+
+
+def test_rpns_are_no_ensemble(
+    run: Path, rcnns: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(rcnns[0], str(run)) == 2
+    assert "an ensemble is of R-CNNs, each with its RPN" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -83,6 +143,8 @@ def test_classes_may_be_predicted(run: Path, capsys: pytest.CaptureFixture[str])
         (["resnet8", "--resume", "run"], "name either a network"),
         (["--resume", "run", "--seed", "1"], "--seed is for new runs"),
         (["--resume", "run", "--set", "lr=1"], "--set is for new runs"),
+        (["--resume", "run", "--rpn", "rpn"], "--rpn is for new runs"),
+        (["resnet8", "--rpn", "nowhere"], "nowhere: no such file or folder"),
         (["--resume", "nowhere"], "is not a run folder"),
     ],
 )

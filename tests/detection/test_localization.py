@@ -186,7 +186,7 @@ def test_it_learns_where_a_bright_square_is() -> None:
         sum(losses.values()).backward()
         optimizer.step()
     images, classes, boxes = scenes(40)
-    found, _ = ours.best(ours.candidates(images, classes[:, None]), (32, 32))
+    found = ours.best(ours.candidates(images, classes[:, None]), (32, 32))
     overlaps = box_iou(found[:, 0], boxes).diagonal()
     assert (overlaps >= 0.5).float().mean() > 0.9
 
@@ -197,11 +197,14 @@ def test_a_localizer_prepares_its_input() -> None:
     localizer = Localizer(ours, mean, std, ("a", "b", "c"), short_side=32, crop=28)
     images = torch.randint(256, (2, 3, 32, 40), dtype=torch.uint8)
     classes = torch.tensor([[0, 2], [1, 0]])
-    boxes, scores = localizer(images, classes)
-    expected = ours.best(ours.candidates((images / 255 - 0.5) / 0.25, classes), (32, 40))
-    torch.testing.assert_close(boxes, expected[0])
-    torch.testing.assert_close(scores, expected[1])
-    assert boxes.shape == (2, 2, 4)
+    boxes, logits = localizer(images, classes)
+    expected = ours.candidates((images / 255 - 0.5) / 0.25, classes)
+    torch.testing.assert_close(boxes, ours.boxes(expected, (32, 40)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(logits, expected.logits)
+    assert boxes.shape == (2, 2, 9 * 8 * 10, 4)
+    best = logits.argmax(2)
+    for i, k in ((0, 0), (1, 1)):
+        torch.testing.assert_close(ours.best(expected, (32, 40))[i, k], boxes[i, k, best[i, k]])
     assert (boxes >= 0).all()
     assert (boxes[..., 0::2] <= 40).all()
     assert (boxes[..., 1::2] <= 32).all()

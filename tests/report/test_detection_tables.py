@@ -225,6 +225,24 @@ def test_localization(tmp_path: Path) -> None:
     }
 
 
+def test_rcnns_for_localization_have_rows_of_their_own(tmp_path: Path) -> None:
+    last = "multi-scale", "predicted"
+    make_localization_run(tmp_path / "rpn", errors_pct={last: 14.0})
+    make_localization_run(tmp_path / "a", errors_pct={last: 10.5}, rcnn=True)
+    for seed, name, other, error in ((1, "b", "a", 9.0), (2, "c", "gone", 8.0)):
+        run, members = tmp_path / name, [name, other]
+        make_localization_run(run, seed, errors_pct={last: error}, rcnn=True, members=members)
+    table = table13(find_runs([tmp_path]))
+    assert row(table, "RPN, ResNet-101", *last)["ours"] == "14.00"
+    assert row(table, "RPN + R-CNN, ResNet-101", *last)["ours"] == "10.50"
+    assert row(table, "RPN + R-CNN, ensemble", *last)["ours"] == "9.00"
+    # An ensemble is the paper's if all of its members are known to be.
+    assert others(table) == {
+        "ensemble of 2, ImageNet train, R-CNN, multi-scale, predicted classes, tested on 50,000 "
+        "images of ImageNet val": "8.00"
+    }
+
+
 def test_the_predicted_classes_are_those_of_several_scales(tmp_path: Path) -> None:
     errors = {("multi-scale", "predicted"): 14.0}
     make_localization_run(tmp_path / "a", errors_pct=errors, class_views="10-crop")

@@ -131,7 +131,7 @@ def test_a_localizers_run(tmp_path: Path) -> None:
     for device in (CUDA, CPU):
         localizer, _ = load_localizer(folders[0].path, device)
         found = localizer(pixels.to(device, torch.uint8), classes.to(device))
-        scores.append(found[1].cpu())
+        scores.append(found[1].sigmoid().cpu())
         test = BoxedImages.of(data.test)
         boxes = locate(localizer, test, test.classes[:, None], "multi-scale", Execution(device))
         assert boxes.isfinite().all()

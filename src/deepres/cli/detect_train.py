@@ -31,11 +31,9 @@ def call(options: argparse.Namespace) -> int:
     if not goes_on(options, "deepres detect train resnet101 --on voc07+12"):
         folder, result = _start(options)
         return say_outcomes([folder], [result], summary)
-    from deepres.training.detection import Detection
-
     results = resume(
         options,
-        Detection,
+        DetectionRecipe,
         lambda recipe, meta: _open(recipe, options.data or Path(meta["data"]["location"])),
         lambda: _execution(options),
         for_new_runs=("on", "weights", "schedule"),

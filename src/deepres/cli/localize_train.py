@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import IMAGENET_FOLDER, say
 from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
-from deepres.data.detection.localization import LocalizationData, open_localization_data
+from deepres.data.detection.localization import (
+    LocalizationData,
+    LocalizationRCNNData,
+    open_localization_data,
+)
 from deepres.models.weights import weights_file
 from deepres.pretrained import weights_for
-from deepres.recipes import LocalizationRecipe, localization_recipe
+from deepres.recipes import (
+    BoxRecipe,
+    LocalizationRCNNRecipe,
+    localization_rcnn_recipe,
+    localization_recipe,
+)
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 
@@ -22,21 +31,20 @@ def call(options: argparse.Namespace) -> int:
     if not goes_on(options, "deepres localize train resnet101 --weights RUN"):
         folder, result = _start(options)
         return say_outcomes([folder], [result], _summary)
-    from deepres.training.localization import Localization  # not everyone has torchvision
-
     results = resume(
         options,
-        Localization,
-        lambda recipe, meta: _open(options.data or Path(meta["data"]["location"]), recipe),
+        BoxRecipe,
+        lambda recipe, meta: _open(options.data or Path(meta["data"]["location"]), recipe, None),
         lambda: _execution(options),
-        for_new_runs=("weights",),
+        for_new_runs=("weights", "rpn"),
     )
     return say_outcomes(options.resume, results, _summary)
 
 
 def _summary(result: dict[str, Any]) -> str:
     error = f"{result['test_error_pct']:.2f} %"
-    return f"{result['model']}: localization error {error} with the true classes"
+    half = "R-CNN's localization error" if "rpn" in result else "localization error"
+    return f"{result['model']}: {half} {error} with the true classes"
 
 
 def _execution(options: argparse.Namespace) -> "Execution":
@@ -45,26 +53,38 @@ def _execution(options: argparse.Namespace) -> "Execution":
 
 def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     from deepres.training.api import train
-    from deepres.training.localization import check_given
+    from deepres.training.localization_start import check_given
 
-    check_given(options.weights)
+    rpn = options.rpn
+    if not rpn:
+        check_given(options.weights)
     seed = options.seed or 0
-    recipe = as_asked(localization_recipe(options.networks), options)
+    papers = localization_rcnn_recipe if rpn else localization_recipe
+    recipe: BoxRecipe = as_asked(papers(options.networks), options)
     # What is quickly found wrong comes before many annotations are read.
     resolve_device(options.device)
-    options.weights = weights_for(recipe.model, options.weights, say)
-    weights_file(options.weights)
-    name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["localization"])
+    if options.weights:
+        options.weights = weights_for(recipe.model, options.weights, say)
+    for given in filter(None, (options.weights, rpn)):
+        weights_file(given)
+    parts = ["localization", *(["rcnn"] if rpn else [])]
+    name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or Path("runs") / name
     RunFolder(folder).check_absent()
-    data = _open(options.data or IMAGENET_FOLDER, recipe)
+    data = _open(options.data or IMAGENET_FOLDER, recipe, rpn)
+    images = data.images if isinstance(data, LocalizationRCNNData) else data
     say(
-        f"training {recipe.model} to localize, on {len(data.train):,} images of {data.source}, "
-        f"for {recipe.steps:,} steps, into {folder}"
+        f"training {recipe.model} to {'judge regions' if rpn else 'localize'}, on "
+        f"{len(images.train):,} images of {images.source}, for {recipe.steps:,} steps, into "
+        f"{folder}"
     )
     here = _execution(options)
     return folder, train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
 
 
-def _open(folder: Path, recipe: LocalizationRecipe) -> LocalizationData:
-    return open_localization_data(folder, recipe.bad_boxes, say=say)
+def _open(
+    folder: Path, recipe: BoxRecipe, rpn: Path | None
+) -> LocalizationData | LocalizationRCNNData:
+    images = open_localization_data(folder, recipe.bad_boxes, say=say)
+    is_rcnn = isinstance(recipe, LocalizationRCNNRecipe)
+    return LocalizationRCNNData(images, rpn) if is_rcnn else images

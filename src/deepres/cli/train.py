@@ -10,7 +10,7 @@ from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_ou
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.execution import Execution
-from deepres.recipes import Recipe, get_recipe
+from deepres.recipes import ClassificationRecipe, Recipe, get_recipe
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.training.classification import Classification
@@ -23,7 +23,7 @@ def call(options: argparse.Namespace) -> int:
         folders = options.resume
         results = resume(
             options,
-            Classification,
+            ClassificationRecipe,
             lambda recipe, meta: _open(options.data or meta["data"]["location"], recipe),
             lambda: _execution(options),
             for_new_runs=("precision", "accumulate", "seeds"),

@@ -12,8 +12,8 @@ from deepres.execution import Execution
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder
+from deepres.training.api import task_of
 from deepres.training.run import resume_together
-from deepres.training.task import Task
 
 R = TypeVar("R", bound=Recipe)
 Result = dict[str, Any]
@@ -45,7 +45,7 @@ def as_asked(recipe: R, options: argparse.Namespace) -> R:
 
 def resume(
     options: argparse.Namespace,
-    task_type: type[Task[Any, Any]],
+    recipe_type: type[Recipe],
     open_data: Callable[[Any, dict[str, Any]], Any],
     execution: Callable[[], Execution],
     *,
@@ -56,7 +56,7 @@ def resume(
 
     Args:
         options: of the command.
-        task_type: what the runs train.
+        recipe_type: the class of the runs' recipes.
         open_data: opens their data, for the recipe and the recipe.json of the first.
         execution: says where and how, once the data are there.
         for_new_runs: the options that cannot be given.
@@ -72,10 +72,12 @@ def resume(
         but = f", all but {' and '.join(changeable)}" if changeable else ""
         raise UserError(f"--set is for new runs: --resume keeps the recipe{but}")
     meta = RunFolder(options.resume[0]).read_meta()
-    recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
+    recipe: Recipe = recipe_from_dict(meta["recipe"], recipe_type)
     data = open_data(recipe.changed(options.set), meta)
     return resume_together(
-        task_type, options.resume, data, execution(), steps=options.steps, changes=options.set
+        *(task_of(recipe), options.resume, data, execution()),
+        steps=options.steps,
+        changes=options.set,
     )
 
 

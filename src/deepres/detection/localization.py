@@ -79,18 +79,8 @@ class PerClassRPN(nn.Module):
             post_nms_top_n={},
             nms_thresh=0.7,
         )
-        self._make_classes_alike()
-
-    @torch.no_grad()
-    def _make_classes_alike(self) -> None:
-        """Give all classes the first one's weights in the last layers.
-
-        So the layers before them, which all images train, learn from the start for all classes
-        together; a class's own rows are trained by few images, and depart from there.
-        """
         for layer in (self.rpn.head.cls_logits, self.rpn.head.bbox_pred):
-            rows = layer.weight.view(self.classes, -1)
-            rows.copy_(rows[:1].clone().expand_as(rows))
+            make_classes_alike(layer.weight, classes)
 
     def forward(
         self, images: Tensor, classes: Tensor, boxes: Sequence[Tensor], seeds: Sequence[int]
@@ -122,7 +112,7 @@ class PerClassRPN(nn.Module):
             )
         losses = {"loss_objectness": objectness, "loss_rpn_box_reg": regression}
         height, width = images.shape[-2:]
-        return losses, self.best(found, (height, width))[0][:, 0]
+        return losses, self.best(found, (height, width))[:, 0]
 
     def candidates(self, images: Tensor, classes: Tensor) -> Candidates:
         """Return what each anchor says of ``classes``, K for each image, (N, K) int64 from 0."""
@@ -136,17 +126,21 @@ class PerClassRPN(nn.Module):
             self._anchors(height, width, images),
         )
 
-    def best(self, found: Candidates, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Return each class's highest-scored box (N, K, 4) and its score (N, K) in [0, 1].
+    def boxes(self, found: Candidates, size: tuple[int, int]) -> Tensor:
+        """Return where each anchor says that each class's object is, (N, K, anchors, 4).
 
         Boxes are in pixels of the input, whose height and width are ``size``, and end at its edges.
         """
-        scores, places = found.logits.detach().max(2)
-        deltas = found.deltas.detach().gather(2, places[..., None, None].expand(-1, -1, 1, 4))
-        boxes = self.rpn.box_coder.decode_single(
-            deltas.reshape(-1, 4), found.anchors[places.flatten()]
-        )
-        return clip_boxes_to_image(boxes, size).view(*places.shape, 4), scores.sigmoid()
+        deltas = found.deltas.detach()
+        anchors = found.anchors.expand_as(deltas).reshape(-1, 4)
+        moved = self.rpn.box_coder.decode_single(deltas.reshape(-1, 4), anchors)
+        clipped: Tensor = clip_boxes_to_image(moved, size).view_as(deltas)
+        return clipped
+
+    def best(self, found: Candidates, size: tuple[int, int]) -> Tensor:
+        """Return each class's highest-scored box, (N, K, 4), as ``boxes`` does."""
+        places = found.logits.detach().argmax(2)[..., None, None].expand(-1, -1, 1, 4)
+        return self.boxes(found, size).gather(2, places)[:, :, 0]
 
     def _of_classes(self, layer: nn.Conv2d, hidden: Tensor, classes: Tensor) -> Tensor:
         """Return ``layer``'s output for each position and class, (N, K, h·w, outputs per class)."""
@@ -211,18 +205,31 @@ class Localizer(nn.Module):
 
     @torch.inference_mode()
     def forward(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return where each class's object is said to be, and how certain that is.
+        """Return where each class's object may be, and how certain that is.
 
         Args:
             images: (N, 3, H, W) uint8.
             classes: K for each image, (N, K) int64 from 0.
 
         Returns:
-            Boxes (N, K, 4) in the images' pixels, and scores (N, K) in [0, 1].
+            Each anchor's boxes (N, K, anchors, 4) in the images' pixels, and logits
+            (N, K, anchors).
         """
         x = prepare(images, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+        found = self.network.candidates(x, classes)
         height, width = images.shape[-2:]
-        return self.network.best(self.network.candidates(x, classes), (height, width))
+        return self.network.boxes(found, (height, width)), found.logits
+
+
+@torch.no_grad()
+def make_classes_alike(weight: Tensor, classes: int) -> None:
+    """Give all classes the first one's rows in a layer whose rows are theirs in turn, in place.
+
+    So the layers before it, which all images train, learn from the start for all classes together;
+    a class's own rows are trained by few images, and depart from there.
+    """
+    rows = weight.view(classes, -1)
+    rows.copy_(rows[:1].clone().expand_as(rows))
 
 
 def keep_stages_to(network: StagedNetwork, stage: str) -> None:

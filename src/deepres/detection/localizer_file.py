@@ -18,7 +18,7 @@ from deepres.models.weight_checks import (
     take_preparation,
 )
 from deepres.models.weights import LOCALIZER, read_weights, weights_file, write_weights
-from deepres.recipes.localization import LocalizationRecipe
+from deepres.recipes import LocalizationRecipe, recipe_from_dict
 
 NOTED = {"architecture": ARCHITECTURE, "recipe": dict, "classes": [str]}
 """Of a localizer's tensors."""
@@ -73,14 +73,11 @@ def save_localizer(
     own = {INPUT_MEAN: localizer.mean, INPUT_STD: localizer.std}
     tensors = {**localizer.network.state_dict(), **own}
     described = {
-        **meta,
-        LOCALIZER: {
-            "architecture": architecture,
-            "recipe": recipe.to_dict(),
-            "classes": localizer.classes,
-        },
+        "architecture": architecture,
+        "recipe": recipe.to_dict(),
+        "classes": localizer.classes,
     }
-    write_weights(path, tensors, described)
+    write_weights(path, tensors, {**meta, LOCALIZER: described})
 
 
 def load_localizer(
@@ -101,14 +98,11 @@ def load_localizer(
         raise UserError(f"{file} is no localization network; train one: deepres localize train")
     described = meta[LOCALIZER]
     check_notes(described, NOTED, file)
+    recipe = recipe_from_dict(described["recipe"], LocalizationRecipe)
     mean, std = take_preparation(tensors, file)
     with building_from(file):
         localizer = build_localizer(
-            described["architecture"],
-            LocalizationRecipe.from_dict(described["recipe"]),
-            tuple(described["classes"]),
-            mean,
-            std,
+            described["architecture"], recipe, tuple(described["classes"]), mean, std
         )
     check_fit(localizer.network.state_dict(), tensors, file)
     localizer.network.load_state_dict(tensors)

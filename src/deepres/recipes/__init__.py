@@ -7,27 +7,33 @@ from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
 from deepres.recipes.detection import DetectionRecipe, detection_recipe
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
-from deepres.recipes.localization import LocalizationRecipe, localization_recipe
+from deepres.recipes.localization import BoxRecipe, LocalizationRecipe, localization_recipe
+from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe, localization_rcnn_recipe
 from deepres.recipes.schema import TRAINED, ClassificationRecipe, Recipe
 
 __all__ = [
+    "BoxRecipe",
     "CifarRecipe",
     "ClassificationRecipe",
     "DetectionRecipe",
     "ImageNetRecipe",
+    "LocalizationRCNNRecipe",
     "LocalizationRecipe",
     "Recipe",
     "detection_recipe",
     "get_recipe",
+    "localization_rcnn_recipe",
     "localization_recipe",
     "recipe_from_dict",
 ]
 
 R = TypeVar("R", bound=Recipe)
 
-KINDS: dict[str, Any] = {
-    each.kind: each for each in (CifarRecipe, ImageNetRecipe, DetectionRecipe, LocalizationRecipe)
-}
+CLASSES = (
+    *(CifarRecipe, ImageNetRecipe, DetectionRecipe),
+    *(LocalizationRecipe, LocalizationRCNNRecipe),
+)
+KINDS: dict[str, Any] = {each.kind: each for each in CLASSES}
 """The classes of recipes, by the name that they have in recipe.json."""
 
 

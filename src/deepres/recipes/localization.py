@@ -1,4 +1,4 @@
-"""Appendix C: how the paper trains its localization network."""
+"""Appendix C: how the paper trains its localization network, the RPN that is its first half."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
@@ -7,7 +7,23 @@ from deepres.recipes.schema import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalizationRecipe(Recipe):
+class BoxRecipe(Recipe):
+    """What the training of both halves has: squares to look at, images with one class's boxes."""
+
+    crop: int
+    """The side, in pixels, of the square that the network sees."""
+    bad_boxes: Literal["fail", "drop"] = "fail"
+    """What to do about an annotation that cannot be meant: stop, or leave it out."""
+    eval_images: int
+    """How many test images, evenly spread, are tested on the way; the last step tests on all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_least(1, "crop", "eval_images")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalizationRecipe(BoxRecipe):
     """How a classification network learns to say where the object of a given class is."""
 
     kind: ClassVar[str] = "localization"
@@ -16,24 +32,18 @@ class LocalizationRecipe(Recipe):
     """The last stage of the network that is kept; the per-class layers look at its output."""
     short_side: tuple[int, int]
     """The shorter side of an image, in pixels, is drawn from this range, both ends included."""
-    crop: int
-    """The side, in pixels, of the random crop."""
     anchor_sizes: tuple[int, ...]
     """Square roots, in pixels, of the anchors' areas; each has the aspect ratios 1:2, 1:1, 2:1."""
     anchors_per_image: int
     """How many anchors of an image are drawn to learn from, half of them on the object."""
     colour_std: float
     """Standard deviation of AlexNet's random shift along the colours' principal components."""
-    bad_boxes: Literal["fail", "drop"] = "fail"
-    """What to do about an annotation that cannot be meant: stop, or leave it out."""
     eval_images: int = 5_000
-    """How many test images, evenly spread, are tested on the way; the last step tests on all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         low, high = self.short_side
         self._check("short_side", f"from crop={self.crop} up, rising", self.crop <= low <= high)
-        self._check_least(1, "crop", "eval_images")
         self._check_least(2, "anchors_per_image")
         self._check_least(0, "colour_std")
         sides = self.anchor_sizes

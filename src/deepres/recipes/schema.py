@@ -20,6 +20,7 @@ TRAINED = {
     **dict.fromkeys(("cifar10", "imagenet"), ("a classifier", "deepres")),
     "detection": ("a detector", "deepres detect"),
     "localization": ("a localization network", "deepres localize"),
+    "localization-rcnn": ("a localization network's R-CNN", "deepres localize"),
 }
 """What each kind of recipe trains, and whose commands train, evaluate and so on."""
 

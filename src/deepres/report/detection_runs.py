@@ -43,6 +43,8 @@ class Test:
         trained_on = "" if self.run.has_foreign_data else self.run.meta["data"]["source"]
         of_class = "classes" in self.found  # a localizer's
         how = [self.found["views"], f"{self.found['classes']} classes"] if of_class else []
+        if self.run.kind == "localization-rcnn":
+            how = ["R-CNN", *how]
         parts = [detector, trained_on, self.run.condition, *self.improvements, *how]
         return ", ".join([*filter(None, parts), f"tested on {self.images}"])
 

@@ -103,7 +103,7 @@ def table12(runs: Iterable[Run]) -> Table:
 
 def table13(runs: Iterable[Run]) -> Table:
     """Return appendix C's errors of localization on ImageNet, for five classes or the true one."""
-    localizers = [run for run in runs if run.kind == "localization"]
+    localizers = [run for run in runs if run.kind.startswith("localization")]
     return _filled(
         "Table 13: localization error on ImageNet val",
         ["localizer", "views", "classes"],
@@ -165,11 +165,17 @@ def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
 
 
 def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> Row:
-    def takes(test: Test) -> bool:
-        how = test.run.model, test.found["views"], test.found["classes"], test.found["set"]
-        return how == (entry.network, entry.views, entry.classes, "ImageNet val")
+    alike = [run for run in localizers if (run.kind, run.model) == (entry.kind, entry.network)]
+    papers = {run.name for run in alike if run.is_papers}
 
-    state = state_of([run for run in localizers if run.model == entry.network], UNTESTED)
+    def takes(test: Test) -> bool:
+        run, found = test.run, test.found
+        how = run.kind, run.model, found["views"], found["classes"], found["set"]
+        wanted = entry.kind, entry.network, entry.views, entry.classes, "ImageNet val"
+        together = bool(test.members) == entry.ensemble and papers.issuperset(test.members)
+        return how == wanted and together
+
+    state = state_of(alike, UNTESTED)
     return Row(
         [entry.label, entry.views, entry.classes],
         (entry.error_pct,),
@@ -197,8 +203,10 @@ def detection_command(entry: DetectionResult, state: str) -> str:
 
 
 def _localization_command(entry: LocalizationResult, state: str) -> str:
-    train = f"deepres localize train {entry.network} --weights WEIGHTS"
-    test = f"deepres localize evaluate RUN --views {entry.views}"
+    rpn = " --rpn RPN-RUN" if entry.kind == "localization-rcnn" else ""
+    train = f"deepres localize train {entry.network}{rpn} --weights WEIGHTS"
+    runs = "RUN RUN" if entry.ensemble else "RUN"
+    test = f"deepres localize evaluate {runs} --views {entry.views}"
     if entry.classes == "predicted":
         test += " --classes predicted"
     return test if state == UNTESTED else f"{train}; {test}"

@@ -175,15 +175,25 @@ class LocalizationResult:
     """Whose: "ground truth" or "predicted"."""
     error_pct: float
     network: str | None = None
+    kind: str = "localization"
+    """Of the recipe that trains it."""
+    ensemble: bool = False
 
+
+RCNN = "localization-rcnn"
 
 TABLE_13 = (
     LocalizationResult("VGG's, VGG-16", "1-crop", "ground truth", 33.1),
     LocalizationResult("RPN, ResNet-101", "1-crop", "ground truth", 13.3, "resnet101"),
     LocalizationResult("RPN, ResNet-101", "multi-scale", "ground truth", 11.7, "resnet101"),
     LocalizationResult("RPN, ResNet-101", "multi-scale", "predicted", 14.4, "resnet101"),
-    LocalizationResult("RPN + R-CNN, ResNet-101", "multi-scale", "predicted", 10.6),
-    LocalizationResult("RPN + R-CNN, ensemble", "multi-scale", "predicted", 8.9),
+    LocalizationResult(
+        *("RPN + R-CNN, ResNet-101", "multi-scale", "predicted", 10.6, "resnet101", RCNN)
+    ),
+    LocalizationResult(
+        *("RPN + R-CNN, ensemble", "multi-scale", "predicted", 8.9, "resnet101", RCNN),
+        ensemble=True,
+    ),
 )
 """Appendix C: errors on ImageNet's validation images. The predicted classes are those of a network
 tested at several scales. What is "multi-scale" here, and in Table 4, is the appendix's "dense"."""

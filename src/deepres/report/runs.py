@@ -18,7 +18,7 @@ PAPERS_DATA = {
     **{"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"},
     **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
     **{"coco-trainval": "COCO 2014 trainval", "imagenet-det": "ImageNet DET train + val1"},
-    "localization": "ImageNet train",
+    **dict.fromkeys(("localization", "localization-rcnn"), "ImageNet train"),
 }
 """What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
 (detection) or kind."""
@@ -33,7 +33,10 @@ NO_MATTER = frozenset({"scaled_from", "bad_boxes", "precision"})
 demand, for COCO has boxes of zero size; the third the provenance tells."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
-PARTS = {"detection": "detector", "localization": "localizer"}
+PARTS = {
+    **{"detection": "detector", "localization": "localizer"},
+    "localization-rcnn": "R-CNN localizer",
+}
 """What a network becomes part of, by kind of recipe."""
 KINDS = ("cifar10", "imagenet", *PARTS)
 """Of recipes."""
@@ -79,7 +82,7 @@ class Run:
 
     @property
     def kind(self) -> str:
-        """What its recipe trains: "cifar10", "imagenet", "detection" or "localization"."""
+        """What its recipe trains: "cifar10", "imagenet", "detection" and so on."""
         return str(self.meta["recipe"].get("kind", ""))
 
     @property

@@ -10,6 +10,7 @@ from deepres.pretrained import weights_for
 from deepres.recipes import (
     ClassificationRecipe,
     DetectionRecipe,
+    LocalizationRCNNRecipe,
     LocalizationRecipe,
     Recipe,
     recipe_from_dict,
@@ -36,10 +37,11 @@ def train(
     Processes that torchrun started share each batch; all of them make this call.
 
     Args:
-        recipe: how; see ``get_recipe``, ``detection_recipe`` and ``localization_recipe``.
+        recipe: how; see ``get_recipe``, ``detection_recipe``, ``localization_recipe`` and
+            ``localization_rcnn_recipe``.
         run: the folder to make.
         data: as the recipe wants them: CIFAR-10 or its sample, a folder of images,
-            ``DetectionData`` or ``LocalizationData``.
+            ``DetectionData``, ``LocalizationData`` or ``LocalizationRCNNData``.
         weights: of the classifier that a detector or a localization network is built on: a run's
             folder or a file, or by name, as ``create_model`` takes them; or of a detector, which
             gives another all but the layers of its classes.
@@ -102,7 +104,11 @@ def task_of(recipe: Recipe) -> type[Task[Any, Any]]:
 
         return Detection
     if isinstance(recipe, LocalizationRecipe):
-        from deepres.training.localization import Localization  # not everyone has torchvision
+        from deepres.training.localization import Localization
 
         return Localization
+    if isinstance(recipe, LocalizationRCNNRecipe):
+        from deepres.training.localization_rcnn import LocalizationRCNN
+
+        return LocalizationRCNN
     raise UserError(f"nothing is trained by a recipe of kind {recipe.kind!r}")

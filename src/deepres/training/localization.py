@@ -10,7 +10,6 @@ from torchvision.ops import box_iou
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.detection.localization_crops import CropBatches, Crops
-from deepres.data.download import file_digest
 from deepres.data.images import modification_times
 from deepres.detection.localizer_file import build_localizer, save_localizer
 from deepres.errors import UserError
@@ -21,10 +20,10 @@ from deepres.evaluation.detection.localization import (
 )
 from deepres.evaluation.detection.localizer_inference import locate
 from deepres.execution import Execution
-from deepres.models.weights import load_model, weights_file
 from deepres.recipes import LocalizationRecipe
 from deepres.run_folder import Event, RunFolder
 from deepres.runtime import derive_seed, initial_weights_of
+from deepres.training.localization_start import load_classifier
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.task import Task, described, last_whole_window, of_split
 
@@ -78,18 +77,8 @@ class Localization(Task[LocalizationRecipe, LocalizationData]):
         weights: Path | None,
     ) -> Self:
         """Set up a run at step 0, on the ``weights`` of the recipe's network for classification."""
-        weights = check_given(weights)
-        classifier = load_model(weights)
+        classifier, given = load_classifier(weights, recipe.model, data)
         architecture = classifier.network.architecture
-        if architecture["name"] != recipe.model:
-            raise UserError(f"{weights} is of {architecture['name']}, not of {recipe.model}")
-        if classifier.classes != data.classes:
-            raise UserError(
-                f"{weights} tells other classes apart than those of {data.location}; give weights "
-                "that were trained on the same folder's classes"
-            )
-        file = weights_file(weights)
-        given = {"file": str(weights.resolve()), "sha256": file_digest(file, "sha256")}
         network = {
             "architecture": architecture,
             "mean": classifier.mean.mean((1, 2)).tolist(),
@@ -183,20 +172,6 @@ class Localization(Task[LocalizationRecipe, LocalizationData]):
     def close(self) -> None:
         """End the processes that decode images."""
         self._batches.close()
-
-
-def check_given(weights: Path | None) -> Path:
-    """Return the weights that a run begins from.
-
-    Raises:
-        UserError: there are none.
-    """
-    if weights is None:
-        raise UserError(
-            "a localization network starts from one that was trained to classify: give its run's "
-            "folder or .safetensors file by --weights"
-        )
-    return weights
 
 
 def training_step(

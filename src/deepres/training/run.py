@@ -83,6 +83,7 @@ def train_together(
         for (recipe, seed, path, weights), here in zip(runs, executions, strict=True):
             # All that can fail comes before a folder is made.
             task = stack.enter_context(closing(task_type.begin(recipe, data, seed, here, weights)))
+            task.prepare()
             meta = {
                 "recipe": recipe.to_dict(),
                 "deviations": recipe.deviations(),
@@ -151,6 +152,8 @@ def resume_together(
             task = stack.enter_context(closing(task_type.rebuild(recipe, data, meta, state, here)))
             run = Run(folder, RunState(task), meta)
             run.state.load(state, folder)
+            if run.state.step < recipe.steps:
+                task.prepare()
             run.meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
             going.append(run)
             provenances.append((_provenance(task, len(folders)), state["events"]))

@@ -61,6 +61,13 @@ class Task(ABC, Generic[R, D]):
     ) -> Self:
         """Set up what a checkpoint's ``state`` will be loaded into; ``meta`` is recipe.json."""
 
+    def prepare(self) -> None:
+        """Do what takes time and needs the weights, before the first step and when a run goes on.
+
+        Raises:
+            UserError: the weights are of no use.
+        """
+
     @staticmethod
     @abstractmethod
     def describe(data: D) -> dict[str, Any]:

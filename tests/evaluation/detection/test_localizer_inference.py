@@ -27,7 +27,7 @@ class BrightParts(nn.Module):
                 x1, x2 = columns.min(), columns.max() + 1
                 right = (x1 + x2) / 2 if c else x2
                 boxes[i, k] = torch.tensor([x1, rows.min(), right, rows.max() + 1])
-        return boxes, torch.full(classes.shape, 0.5)
+        return boxes[:, :, None], torch.full((*classes.shape, 1), 0.5)
 
 
 class FirstPixel(nn.Module):
@@ -36,8 +36,8 @@ class FirstPixel(nn.Module):
     crop, short_side = 56, 64
 
     def forward(self, images: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
-        boxes = torch.tensor([0.0, 0, 1, 1]).expand(*classes.shape, 4)
-        return boxes, torch.full(classes.shape, 1 / (1 + abs(images.shape[-1] - 96)))
+        boxes = torch.tensor([0.0, 0, 1, 1]).expand(*classes.shape, 1, 4)
+        return boxes, torch.full((*classes.shape, 1), 1 / (1 + abs(images.shape[-1] - 96)))
 
 
 @pytest.fixture

@@ -12,7 +12,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "evaluate", help="localization error, with the true classes or with predicted ones"
     )
-    parser.add_argument("run", type=Path, help="folder of a finished run of localize train")
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="folder of a finished run of localize train; several R-CNNs' are an ensemble",
+    )
     parser.add_argument(
         "--classes",
         choices=["truth", "predicted"],
@@ -22,9 +28,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--classifier",
         type=Path,
+        action="append",
         metavar="WEIGHTS",
         help="predicts the classes: a run's folder or a .safetensors file (default: the weights "
-        "that the run began with)",
+        "that the runs began with); may be given several times, for an ensemble",
     )
     parser.add_argument(
         "--class-views",
@@ -36,8 +43,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--views",
         choices=["1-crop", "single-scale", "multi-scale"],
         default="single-scale",
-        help="what the localization network sees: the image's centre, the whole image (default), "
-        "or that at five scales, which the paper calls dense",
+        help="what the RPN sees: the image's centre, the whole image (default), or that at five "
+        "scales, which the paper calls dense",
     )
     parser.add_argument(
         "--data", type=Path, help="as for train (default: where the run's data are)"

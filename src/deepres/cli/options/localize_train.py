@@ -8,11 +8,14 @@ from deepres.cli.options.common import add_training
 from deepres.cli.options.weights import NAMED_HELP
 from deepres.cli.terminal import IMAGENET_FOLDER
 
-EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet:
+EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet: RPN, then R-CNN:
   deepres localize train resnet101 --weights runs/resnet101-s0
+  deepres localize train resnet101 --rpn runs/resnet101-localization-s0
 Tiny-ImageNet's boxes, some of which are of zero size, in crops of 56 pixels:
   deepres localize train resnet18 --weights runs/tiny --data tiny-imagenet-200 --set crop=56 \\
-      --set short_side=64,80 --set anchor_sizes=14,28,56 --set bad_boxes=drop --steps 2000"""
+      --set short_side=64,80 --set anchor_sizes=14,28,56 --set bad_boxes=drop --steps 2000
+  deepres localize train resnet18 --rpn runs/resnet18-localization-2000steps-s0 \\
+      --data tiny-imagenet-200 --set crop=56 --set context=4 --set bad_boxes=drop --steps 2000"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -29,12 +32,19 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         several=False,
         seeds="new layers, order and draws",
         setting="lr=0.02",
-        folder="runs/<network>-localization[-<steps>steps]-s<seed>",
+        folder="runs/<network>-localization[-rcnn][-<steps>steps]-s<seed>",
+    )
+    parser.add_argument(
+        "--rpn",
+        type=Path,
+        metavar="RUN",
+        help="train an R-CNN that judges and moves the boxes which this run's RPN proposes",
     )
     parser.add_argument(
         "--weights",
         type=Path,
-        help=f"of the network, trained for classification: {NAMED_HELP}",
+        help=f"of the network, trained for classification: {NAMED_HELP} (with --rpn by default: "
+        "those that the RPN began with)",
     )
     parser.add_argument(
         "--data",

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -50,6 +50,14 @@ class LocalizationData:
         """Return a checksum of all ids, sizes, boxes and labels."""
         both = self.train.fingerprint() + self.test.fingerprint()
         return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+
+class LocalizationRCNNData(NamedTuple):
+    """Images to train an R-CNN on, and what proposes regions in them."""
+
+    images: LocalizationData
+    rpn: Path | None = None
+    """The folder or .safetensors file of an RPN's run; a run that goes on has it already."""
 
 
 def open_localization_data(

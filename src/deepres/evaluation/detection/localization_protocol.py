@@ -1,7 +1,8 @@
 """The localization test of a run: of its own boxes and of trivial ones, noted beside it."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,18 +10,25 @@ from torch import Tensor
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.records import DetectionSet
 from deepres.data.folder import ImageFiles
+from deepres.detection.localization import Localizer
+from deepres.detection.localization_rcnn import RegionLocalizer
 from deepres.detection.localizer_file import load_localizer
+from deepres.detection.rcnn_file import load_rcnn
 from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
 from deepres.evaluation.detection.localizer_inference import locate, same_box
+from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.evaluation.evaluation_log import note
 from deepres.evaluation.protocol import score_weights
+from deepres.evaluation.scores import average
 from deepres.execution import Execution
 from deepres.models import load_model
 from deepres.provenance import provenance
+from deepres.recipes import BoxRecipe, LocalizationRecipe, recipe_from_dict
+from deepres.run_folder import RunFolder
 
 GUESSES = 5
-TEST = ("kind", "set", "classes", "views", "classifier", "class_views")
+TEST = ("kind", "set", "classes", "views", "classifier", "class_views", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
 
 
@@ -33,47 +41,51 @@ class Errors(NamedTuple):
     top5_error_pct: float
 
 
-def evaluate_localizer(
-    run: Path,
+def evaluate_localizers(
+    runs: Sequence[Path],
     test: DetectionSet,
     views: str,
     execution: Execution,
     *,
-    classifier: Path | None,
+    classifiers: Sequence[Path],
     class_views: str,
 ) -> list[Errors]:
-    """Return the localization errors of a run's network, the whole image and the mean box.
+    """Return the localization errors of a run or an ensemble, the whole image and the mean box.
 
-    The network's are noted in the run's evaluations.json.
+    Those of the run or ensemble are noted in the first run's evaluations.json.
 
     Args:
-        run: the folder of a finished run.
+        runs: the folder of a finished run, of an RPN or of an R-CNN; of several R-CNNs: they work
+            as an ensemble.
         test: the images and their boxes.
-        views: ``1-crop``, ``single-scale`` or ``multi-scale``.
+        views: what the RPN sees: ``1-crop``, ``single-scale`` or ``multi-scale``.
         execution: where, and which processes share the images.
-        classifier: weights that predict five classes for each image; None: the true class is known,
-            and there is one guess.
-        class_views: what the classifier sees of an image.
+        classifiers: weights that predict five classes for each image, by their mean probabilities;
+            none: the true class is known, and there is one guess.
+        class_views: what the classifiers see of an image.
 
     Raises:
-        UserError: the images' classes are not those of the network or of the classifier.
+        UserError: the images' classes are not those of a network, or several RPNs are given.
         BadImage: an image cannot be decoded.
     """
     say = execution.say
-    localizer, meta = load_localizer(run, execution.device)
-    check_classes(localizer.classes, test, run)
+    members = _load(runs, execution.device)
+    for run, (member, _) in zip(runs, members, strict=True):
+        check_classes(member.classes, test, run)
     images = BoxedImages.of(test)
     classes = images.classes[:, None]
-    if classifier is not None:
-        say(f"predicting classes by {classifier}, {class_views}")
-        classes = predicted_classes(classifier, test, class_views, execution)
+    if classifiers:
+        say(f"predicting classes by {' and '.join(map(str, classifiers))}, {class_views}")
+        classes = predicted_classes(classifiers, test, class_views, execution)
     say(f"locating in {len(test):,} images of {test.name}, {views}")
-    boxes = locate(localizer, images, classes, views, execution)
+    boxes = _locate([member for member, _ in members], images, classes, views, execution)
     if not execution.world.leader:
         return []
+    meta = members[0][1]
+    name = str(runs[0]) if len(runs) == 1 else f"ensemble of {len(runs)}"
     mean_box = torch.tensor(meta["mean_box"])
     guesses = {
-        str(run): boxes,
+        name: boxes,
         "the whole image": same_box(images, classes, torch.tensor([0.0, 0, 1, 1])),
         "the training boxes' mean": same_box(images, classes, mean_box),
     }
@@ -87,44 +99,76 @@ def evaluate_localizer(
         "kind": "localization",
         "set": test.name,
         "images": len(test),
-        "classes": "ground truth" if classifier is None else "predicted",
+        "classes": "predicted" if classifiers else "ground truth",
         "views": views,
-        **(
-            {}
-            if classifier is None
-            else {"classifier": classifier.name, "class_views": class_views}
-        ),
+        **({"classifier": named(classifiers), "class_views": class_views} if classifiers else {}),
+        **({"members": [run.resolve().name for run in runs]} if len(runs) > 1 else {}),
         "top1_error_pct": errors[0].top1_error_pct,
         "top5_error_pct": errors[0].top5_error_pct,
         "provenance": provenance(execution.device),
     }
-    note(run, entry, same=TEST)
+    note(runs[0], entry, same=TEST)
     return errors
 
 
+def _load(
+    runs: Sequence[Path], device: torch.device
+) -> list[tuple[Localizer | RegionLocalizer, dict[str, Any]]]:
+    """Return the networks of runs, and what was noted with each."""
+    recipes = [recipe_from_dict(RunFolder(run).read_meta()["recipe"], BoxRecipe) for run in runs]
+    if len(runs) > 1 and any(isinstance(recipe, LocalizationRecipe) for recipe in recipes):
+        raise UserError(
+            "an ensemble is of R-CNNs, each with its RPN: name runs of localize train --rpn, or a "
+            "single RPN's run"
+        )
+    return [
+        (load_localizer if isinstance(recipe, LocalizationRecipe) else load_rcnn)(run, device)
+        for run, recipe in zip(runs, recipes, strict=True)
+    ]
+
+
+def _locate(
+    members: Sequence[Localizer | RegionLocalizer],
+    images: BoxedImages,
+    classes: Tensor,
+    views: str,
+    execution: Execution,
+) -> Tensor:
+    if rcnns := [member for member in members if isinstance(member, RegionLocalizer)]:
+        return locate_by_regions(rcnns, images, classes, views, execution)
+    [rpn] = members
+    assert isinstance(rpn, Localizer)
+    return locate(rpn, images, classes, views, execution)
+
+
+def named(weights: Sequence[Path]) -> str:
+    """Return what evaluations.json calls one or several networks."""
+    return " + ".join(path.name for path in weights)
+
+
 def predicted_classes(
-    weights: Path, test: DetectionSet, views: str, execution: Execution
+    weights: Sequence[Path], test: DetectionSet, views: str, execution: Execution
 ) -> Tensor:
     """Return the five likeliest classes of each image, the likeliest first, (N, 5) from 0.
 
-    The scores are those of ``deepres evaluate``, and kept as its are.
+    The scores are those of ``deepres evaluate``, and kept as its are; of several networks they are
+    averaged.
     """
-    classifier = load_model(weights, execution.device)
-    check_classes(classifier.classes, test, weights)
     root = Path(test.location)
-    scores = score_weights(
-        weights,
-        classifier,
-        ImageFiles(
-            root,
-            tuple(str(image.path.relative_to(root)) for image in test.images),
-            tuple(BoxedImages.of(test).classes.tolist()),
-        ),
-        views,
-        execution,
-        source=test.name,
+    files = ImageFiles(
+        root,
+        tuple(str(image.path.relative_to(root)) for image in test.images),
+        tuple(BoxedImages.of(test).classes.tolist()),
     )
-    best = scores.probabilities.topk(min(GUESSES, len(test.classes))).indices
+    members = []
+    for each in weights:
+        classifier = load_model(each, execution.device)
+        check_classes(classifier.classes, test, each)
+        scores = score_weights(each, classifier, files, views, execution, source=test.name)
+        members.append(scores)
+    best = torch.empty(0)
+    if execution.world.leader:
+        best = average(members).probabilities.topk(min(GUESSES, len(test.classes))).indices
     return execution.world.broadcast_object(best)
 
 

@@ -1,0 +1,248 @@
+"""The task of appendix C's second half: an R-CNN learns to judge and move what an RPN proposes.
+
+The RPN stays as it is. What it proposes on the training images is computed when a run starts and
+when it goes on, to the same bits, and kept in memory alone.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.localization import LocalizationRCNNData
+from deepres.data.detection.localization_regions import RegionBatches, RegionPool, Regions
+from deepres.data.images import modification_times
+from deepres.detection.localization_rcnn import PerClassRCNN
+from deepres.detection.localizer_file import load_localizer
+from deepres.detection.rcnn_file import build_rcnn, save_rcnn
+from deepres.errors import UserError
+from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
+from deepres.evaluation.detection.localizer_inference import propose
+from deepres.evaluation.detection.region_inference import locate_by_regions
+from deepres.execution import Execution
+from deepres.models.weights import LOCALIZER
+from deepres.recipes import LocalizationRCNNRecipe
+from deepres.run_folder import Event, RunFolder
+from deepres.runtime import initial_weights_of
+from deepres.training.localization_start import load_classifier, origin
+from deepres.training.optim import make_optimizer, set_learning_rate
+from deepres.training.task import Task, described, last_whole_window, of_split
+
+VIEWS = "single-scale"
+"""What the RPN sees of training images, and of test images on the way: all of it, at one scale."""
+
+
+class LocalizationRCNN(Task[LocalizationRCNNRecipe, LocalizationRCNNData]):
+    """The training of an R-CNN; its sibling layers are new, the others a classifier's.
+
+    Args:
+        recipe: how it is trained.
+        data: what on.
+        meta: what the networks are: ``initial_weights``, ``rpn`` and ``network``.
+        seed: of the new layers and of all random draws.
+        execution: where and how.
+    """
+
+    recipe_type = LocalizationRCNNRecipe
+    command = "deepres localize train"
+    measures = ("loss", "error")
+
+    def __init__(
+        self,
+        recipe: LocalizationRCNNRecipe,
+        data: LocalizationRCNNData,
+        meta: dict[str, Any],
+        seed: int,
+        execution: Execution,
+    ) -> None:
+        self.recipe, self.data, self.seed, self.execution = recipe, data.images, seed, execution
+        self._meta = meta
+        world, device, size = execution.world, execution.device, recipe.batch_size
+        if size % world.size:
+            raise UserError(f"batch_size={size} cannot be shared evenly by {world.size} processes")
+        self._described = {
+            **meta["network"],
+            "recipe": recipe.to_dict(),
+            "classes": self.data.classes,
+        }
+        with initial_weights_of(seed):
+            localizer = build_rcnn(self._described)
+        localizer.proposer.eval().requires_grad_(False)
+        self.localizer = localizer.to(device).to(memory_format=torch.channels_last)
+        self.model: nn.Module = localizer
+        self._network = world.sharing_gradients(localizer.rcnn, device)
+        self.optimizer = make_optimizer(localizer.rcnn, recipe)
+        self._batches: RegionBatches | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        recipe: LocalizationRCNNRecipe,
+        data: LocalizationRCNNData,
+        seed: int,
+        execution: Execution,
+        weights: Path | None,
+    ) -> Self:
+        """Set up a run at step 0.
+
+        It starts from ``weights`` of the recipe's network for classification; None: from those
+        that the RPN started from.
+        """
+        images, rpn = data.images, check_rpn(data.rpn)
+        proposer, noted = load_localizer(rpn)
+        if proposer.classes != images.classes:
+            raise UserError(
+                f"{rpn} knows other classes than those of {images.location}; give the data that it "
+                "was trained on by --data"
+            )
+        rpns = noted.get("initial_weights", {}).get("file")
+        classifier, given = load_classifier(
+            weights or (Path(rpns) if rpns else None), recipe.model, images
+        )
+        network = {"architecture": classifier.network.architecture, "rpn": noted[LOCALIZER]}
+        meta = {"initial_weights": given, "rpn": origin(rpn), "network": network}
+        task = cls(recipe, data, meta, seed, execution)
+        localizer = task.localizer
+        localizer.proposer.load_state_dict(proposer.state_dict())
+        kept, known = localizer.rcnn.network, classifier.network.state_dict()
+        kept.load_state_dict({name: known[name] for name in kept.state_dict()})
+        localizer.mean.copy_(classifier.mean.mean((1, 2), keepdim=True))
+        localizer.std.copy_(classifier.std)
+        return task
+
+    @classmethod
+    def rebuild(
+        cls,
+        recipe: LocalizationRCNNRecipe,
+        data: LocalizationRCNNData,
+        meta: dict[str, Any],
+        state: dict[str, Any],
+        execution: Execution,
+    ) -> Self:
+        """Set up what a checkpoint's ``state`` will be loaded into."""
+        known = {key: meta[key] for key in ("initial_weights", "rpn", "network")}
+        return cls(recipe, data, known, meta["seed"], execution)
+
+    def prepare(self) -> None:
+        """Let the RPN say which regions there are to draw from."""
+        localizer, images = self.localizer, BoxedImages.of(self.data.train)
+        self.execution.say(f"proposing regions in {len(images):,} images of {self.data.source}")
+        proposals = propose(
+            *(localizer.proposer, images, images.classes[:, None], VIEWS, self.execution),
+            count=localizer.proposals,
+            nms_iou=localizer.nms_iou,
+        )
+        pool = RegionPool.of(images, proposals, self.recipe.foreground_iou)
+        self._batches = RegionBatches(
+            *(pool, self.recipe, localizer.warp, localizer.mean, localizer.std),
+            *(self.seed, self.execution),
+        )
+
+    @staticmethod
+    def describe(data: LocalizationRCNNData) -> dict[str, Any]:
+        """Return what recipe.json has on the data."""
+        return {"data": described(data.images)}
+
+    @property
+    def label(self) -> str:
+        """What its bar is called."""
+        return f"localize {self.recipe.model}"
+
+    def step(self, step: int) -> Tensor:
+        """Take the step; return the loss and the share of regions that are misjudged, (2,)."""
+        assert self._batches
+        set_learning_rate(self.optimizer, self.recipe.learning_rate(step))
+        return training_step(
+            self._network, self.localizer.rcnn, self.optimizer, self._batches(step)
+        )
+
+    def log(self, step: int, window: Tensor) -> Event:
+        """Return the window's loss and error."""
+        loss, error = (float(column.mean()) for column in window.unbind(1))
+        return {"loss": loss, "error_pct": 100 * error}
+
+    def evaluate(self, step: int, folder: RunFolder) -> list[Event]:
+        """Locate the objects of the watched test images, at the last step of all."""
+        last = step == self.recipe.steps
+        dataset = self.data.test if last else self.data.test.spread(self.recipe.eval_images)
+        images = BoxedImages.of(dataset)
+        classes = images.classes[:, None]
+        quietly = self.execution.quietly()
+        boxes = locate_by_regions([self.localizer], images, classes, VIEWS, quietly)
+        right = right_guesses(classes + 1, boxes, [image.objects for image in dataset.images])
+        error_pct = localization_error_pct(right, 1)
+        return [{"split": "test", "error_pct": error_pct, "images": len(images)}]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: model and optimizer are all that changes."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up nothing."""
+
+    def meta(self) -> dict[str, Any]:
+        """Return what the networks are, and where they are from."""
+        return self._meta
+
+    def provenance(self) -> dict[str, Any]:
+        """Return how old the image files are."""
+        paths = [*self.data.train.paths(), *self.data.test.paths()]
+        return {"image_files": modification_times(paths)}
+
+    def result(self, events: list[Event]) -> dict[str, Any]:
+        """Return the final errors and loss, and the training boxes' mean."""
+        trained = last_whole_window(events, self.recipe.log_every)
+        return {
+            "initial_weights": self._meta["initial_weights"],
+            "rpn": self._meta["rpn"],
+            "test_error_pct": of_split(events, "test")[-1]["error_pct"],
+            "train_error_pct": trained["error_pct"],
+            "train_loss": trained["loss"],
+            "mean_box": BoxedImages.of(self.data.train).mean_box().tolist(),
+        }
+
+    def save_weights(self, path: Path, result: dict[str, Any]) -> None:
+        """Write both networks, with ``result`` in their metadata."""
+        save_rcnn(path, self.localizer, self._described, result)
+
+    def close(self) -> None:
+        """End the processes that decode images."""
+        if self._batches:
+            self._batches.close()
+
+
+def check_rpn(rpn: Path | None) -> Path:
+    """Return the trained RPN that proposes regions.
+
+    Raises:
+        UserError: there is none.
+    """
+    if rpn is None:
+        raise UserError("an R-CNN learns from what an RPN proposes: give that one's run by --rpn")
+    return rpn
+
+
+def training_step(
+    network: nn.Module, rcnn: PerClassRCNN, optimizer: torch.optim.Optimizer, regions: Regions
+) -> Tensor:
+    """Take one step of SGD.
+
+    Args:
+        network: the R-CNN, or what shares its gradients.
+        rcnn: the R-CNN.
+        optimizer: of its parameters.
+        regions: a process's share of the batch, on the device.
+
+    Returns:
+        (2,): the loss, and the share of regions that are taken for what they are not.
+    """
+    logits, deltas = network(regions.images, regions.classes)
+    losses = rcnn.losses((logits, deltas), regions.labels, regions.boxes, regions.matched)
+    loss = torch.stack(list(losses.values())).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    error = ((logits > 0) != (regions.labels > 0)).float().mean()
+    return torch.stack([loss.detach(), error])

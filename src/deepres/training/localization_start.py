@@ -1,0 +1,57 @@
+"""The classification network that both halves of localization begin from (appendix C)."""
+
+from pathlib import Path
+
+from deepres.data.detection.localization import LocalizationData
+from deepres.data.download import file_digest
+from deepres.errors import UserError
+from deepres.models import Classifier
+from deepres.models.weights import load_model, weights_file
+
+
+def check_given(weights: Path | None) -> Path:
+    """Return the weights that a run begins from.
+
+    Raises:
+        UserError: there are none.
+    """
+    if weights is None:
+        raise UserError(
+            "a localization network starts from one that was trained to classify: give its run's "
+            "folder or .safetensors file by --weights"
+        )
+    return weights
+
+
+def load_classifier(
+    weights: Path | None, model: str, data: LocalizationData
+) -> tuple[Classifier, dict[str, str]]:
+    """Load the classification network that a run begins from.
+
+    Args:
+        weights: its run's folder or .safetensors file.
+        model: what network it must be.
+        data: whose classes it must know.
+
+    Returns:
+        The network, and what recipe.json says of where it is from.
+
+    Raises:
+        UserError: there is none, or it is another.
+    """
+    weights = check_given(weights)
+    classifier = load_model(weights)
+    if (name := classifier.network.architecture["name"]) != model:
+        raise UserError(f"{weights} is of {name}, not of {model}")
+    if classifier.classes != data.classes:
+        raise UserError(
+            f"{weights} tells other classes apart than those of {data.location}; give weights "
+            "that were trained on the same folder's classes"
+        )
+    return classifier, origin(weights)
+
+
+def origin(weights: Path) -> dict[str, str]:
+    """Return what recipe.json says of where weights are from."""
+    digest = file_digest(weights_file(weights), "sha256")
+    return {"file": str(weights.resolve()), "sha256": digest}
