@@ -24,6 +24,7 @@ FOUNDATIONS = [
         "run_contents",
         "event_log",
         "run_folder",
+        "run_weights",
     ),
 ]
 # Training evaluates as it goes, by a function that never sees the trainer.

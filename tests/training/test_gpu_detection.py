@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import train
-from safetensors.torch import load_file
+from runs import assert_same_bits, train
 from small_detection import narrow_networks, tiny_recipe, tiny_sets
 from small_detector import images, small_detector, targets
 from small_localization import tiny_recipe as localization_recipe
@@ -33,14 +32,6 @@ pytestmark = pytest.mark.gpu
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 # So many that all are drawn: no draw is the same on two devices.
 ALL = {"rpn_sampled": 2_000, "regions_sampled": 400}
-
-
-def assert_same_bits(a: RunFolder, b: RunFolder) -> None:
-    first, second = load_file(a.weights), load_file(b.weights)
-    assert first.keys() == second.keys()
-    for name, tensor in first.items():
-        assert torch.equal(tensor, second[name]), name
-    assert losses_of(a) == losses_of(b)
 
 
 def losses_of(run: RunFolder) -> list[float]:

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from runs import resume, train
-from safetensors.torch import load_file
+from runs import assert_same_bits, resume, train
 from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
@@ -53,13 +52,6 @@ def assert_near(a: Path, b: Path, until: int) -> None:
     torch.testing.assert_close(first, second, rtol=5e-3, atol=0)
 
 
-def assert_same_bits(a: Path, b: Path) -> None:
-    first, second = (load_file(RunFolder(path).weights) for path in (a, b))
-    for name, tensor in first.items():
-        assert torch.equal(tensor, second[name]), name
-    assert losses(a) == losses(b)
-
-
 @pytest.mark.parametrize("shape", [(128, 16, 32, 32), (128, 64, 8, 8), (32, 2048, 7, 7)])
 @pytest.mark.parametrize("with_shortcut", [False, True])
 def test_the_kernels_are_pytorchs_batch_norm(shape: tuple[int, ...], with_shortcut: bool) -> None:
@@ -94,7 +86,7 @@ def test_a_graphed_run_repeats_to_the_bit(tmp_path: Path, sample: Cifar10, preci
     recipe = dataclasses.replace(SHORT, precision=precision)
     for name in ("a", "b"):
         train(recipe, tmp_path / name, sample, device="cuda")
-    assert_same_bits(tmp_path / "a", tmp_path / "b")
+    assert_same_bits(RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b"))
 
 
 @pytest.mark.parametrize("graph_after", [True, False])
@@ -107,7 +99,7 @@ def test_a_graphed_run_goes_on_either_way(
         train(SHORT, tmp_path / "cut", sample, device="cuda")
     resume(tmp_path / "cut", sample, device="cuda", graph=graph_after)
     if graph_after:
-        assert_same_bits(tmp_path / "whole", tmp_path / "cut")
+        assert_same_bits(RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut"))
     else:
         assert_near(tmp_path / "whole", tmp_path / "cut", until=30)
 
@@ -123,7 +115,7 @@ def test_runs_at_once_are_lone_runs(tmp_path: Path, sample: Cifar10) -> None:
     for each, seed, folder, _ in runs:
         alone = folder.with_name(f"{folder.name}-alone")
         train(each, alone, sample, seed=seed, device="cuda")
-        assert_same_bits(folder, alone)
+        assert_same_bits(RunFolder(folder), RunFolder(alone))
 
 
 def test_bf16_errs_as_fp32_does(tmp_path: Path, sample: Cifar10) -> None:
@@ -147,7 +139,7 @@ def test_recomputing_saves_memory_and_changes_no_bit(tmp_path: Path, sample: Cif
     ):  # by cuDNN's convolutions both, as whole layers keep what they do
         ways = {"recompute": recompute, "fused_convolutions": False}
         train(recipe, tmp_path / str(recompute), sample, device="cuda", **ways)
-    assert_same_bits(tmp_path / "False", tmp_path / "True")
+    assert_same_bits(RunFolder(tmp_path / "False"), RunFolder(tmp_path / "True"))
     kept, recomputed = (memory_of_a_step(recipe, sample, again) for again in (False, True))
     assert recomputed < 0.7 * kept
 

@@ -9,11 +9,11 @@ from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_ou
 from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
-from deepres.models.weights import weights_file
 from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.run_folder import RunFolder, run_name
+from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
 
 if TYPE_CHECKING:  # not everyone has torchvision

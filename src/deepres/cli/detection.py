@@ -9,9 +9,9 @@ from deepres.data.detection.checks import BadBoxes
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
-from deepres.models.weights import weights_file
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
+from deepres.run_weights import weights_file
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector

@@ -19,12 +19,12 @@ from deepres.evaluation.score_files import save_scores, submission_ids, write_su
 from deepres.evaluation.scores import Scores, average
 from deepres.files import check_ours
 from deepres.models import Classifier, load_model
-from deepres.models.weights import WEIGHTS, weights_file
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder, comes_with_deepres
+from deepres.run_weights import WEIGHTS, weights_file
 
 CONFUSION = "confusion.png"
 """In a run's folder, where the name is ours."""

@@ -10,9 +10,9 @@ from deepres.data.folder import open_images
 from deepres.errors import UserError
 from deepres.evaluation.features import pooled_features
 from deepres.models import load_model
-from deepres.models.weights import weights_file
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
+from deepres.run_weights import weights_file
 
 
 def call(options: argparse.Namespace) -> int:

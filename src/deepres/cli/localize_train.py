@@ -11,7 +11,6 @@ from deepres.data.detection.localization import (
     LocalizationRCNNData,
     open_localization_data,
 )
-from deepres.models.weights import weights_file
 from deepres.pretrained import weights_for
 from deepres.recipes import (
     BoxRecipe,
@@ -20,6 +19,7 @@ from deepres.recipes import (
     localization_recipe,
 )
 from deepres.run_folder import RunFolder, run_name
+from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import torch
 
 from deepres.cli.terminal import open_data
 from deepres.errors import UserError
-from deepres.models.weights import weights_file
 from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
+from deepres.run_weights import weights_file
 from deepres.training.trained_run import TrainedRun, trained_run
 
 

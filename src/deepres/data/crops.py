@@ -31,6 +31,20 @@ MOST_SCALED = 1 << 24
 """Pixels of a scaled image, 640×26,214 of one: more of a strip would take all memory."""
 
 
+def check_length(size: tuple[int, int], short_side: int) -> None:
+    """Make sure that an image of ``size`` is not too long to be seen whole at a scale.
+
+    Raises:
+        BadImage: scaled to that shorter side it would have more than ``MOST_SCALED`` pixels.
+    """
+    width, height = scaled_size(size, short_side)
+    if width * height > MOST_SCALED:
+        raise BadImage(
+            f"too long to be seen whole: {size[0]}×{size[1]} pixels, scaled to a shorter side of "
+            f"{short_side} {width:,}×{height:,}; cut it"
+        )
+
+
 def scale(image: Image.Image, short_side: int) -> Image.Image:
     """Scale ``image`` so that its shorter side has so many pixels.
 
@@ -38,11 +52,7 @@ def scale(image: Image.Image, short_side: int) -> Image.Image:
         BadImage: it is so long that it would have more than ``MOST_SCALED`` pixels.
     """
     size = scaled_size(image.size, short_side)
-    if size[0] * size[1] > MOST_SCALED:
-        raise BadImage(
-            f"too long to be seen whole: {image.width}×{image.height} pixels, scaled to a shorter "
-            f"side of {short_side} {size[0]:,}×{size[1]:,}; cut it"
-        )
+    check_length(image.size, short_side)
     return image if size == image.size else image.resize(size, Image.Resampling.BILINEAR)
 
 

@@ -17,8 +17,9 @@ from deepres.models.weight_checks import (
     check_notes,
     take_preparation,
 )
-from deepres.models.weights import LOCALIZER, read_weights, weights_file, write_weights
+from deepres.models.weights import LOCALIZER, read_weights, write_weights
 from deepres.recipes import LocalizationRecipe, recipe_from_dict
+from deepres.run_weights import weights_file
 
 NOTED = {"architecture": ARCHITECTURE, "recipe": dict, "classes": [str]}
 """Of a localizer's tensors."""

@@ -10,8 +10,9 @@ from deepres.detection.localizer_file import NOTED, build_localizer
 from deepres.errors import UserError
 from deepres.models.create import create_model
 from deepres.models.weight_checks import building_from, check_fit, check_notes
-from deepres.models.weights import LOCALIZER, read_weights, weights_file, write_weights
+from deepres.models.weights import LOCALIZER, read_weights, write_weights
 from deepres.recipes import LocalizationRCNNRecipe, LocalizationRecipe, recipe_from_dict
+from deepres.run_weights import weights_file
 
 
 def build_rcnn(described: dict[str, Any]) -> RegionLocalizer:

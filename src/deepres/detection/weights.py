@@ -19,8 +19,9 @@ from deepres.models.weight_checks import (
     check_notes,
     take_preparation,
 )
-from deepres.models.weights import DETECTOR, read_weights, weights_file, write_weights
+from deepres.models.weights import DETECTOR, read_weights, write_weights
 from deepres.recipes.detector import DetectorSettings
+from deepres.run_weights import weights_file
 
 NOTED = {"architecture": ARCHITECTURE, "settings": dict, "classes": [str]}
 """Of a detector's tensors."""

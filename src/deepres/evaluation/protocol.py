@@ -11,9 +11,9 @@ from deepres.evaluation.scores import Scores, class_scores
 from deepres.execution import Execution
 from deepres.models import Classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
-from deepres.models.weights import WEIGHTS, weights_file
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
+from deepres.run_weights import WEIGHTS, weights_file
 
 
 def evaluate(

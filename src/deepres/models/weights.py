@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import torch
@@ -28,13 +27,11 @@ from deepres.models.weight_checks import (
     check_numbers,
     take_preparation,
 )
-from deepres.recipes.schema import TRAINED
-from deepres.run_folder import RunFolder
+from deepres.run_weights import WEIGHTS, weights_file
 
 METADATA, DIGEST = "deepres", "sha256"
 """In a file's header: what is noted of the tensors, and the digest of both."""
 DETECTOR, LOCALIZER = "detector", "localizer"  # notes that such a file has, a classifier's has not
-WEIGHTS = "model.safetensors"
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -105,26 +102,6 @@ def load_model(
     if for_inference:
         fuse_for_inference(classifier.network, torch.device(device))
     return classifier
-
-
-def weights_file(path: Path) -> Path:
-    """Return the weight file that ``path`` is, or that the run in the folder ``path`` has.
-
-    Raises:
-        UserError: there is none.
-    """
-    file = path / WEIGHTS if path.is_dir() else path
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; give a run's folder or .safetensors file")
-    if not file.exists():
-        if not RunFolder(path).recipe.exists():
-            raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")
-        kind = RunFolder(path).read_meta().get("recipe", {}).get("kind", "")
-        command = TRAINED.get(kind, ("", "deepres"))[1]
-        raise UserError(
-            f"{path} has no {file.name} yet; finish it: {command} train --resume {quote(str(path))}"
-        )
-    return file
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -8,8 +8,9 @@ from safetensors import SafetensorError, safe_open
 
 from deepres.errors import UserError
 from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD
-from deepres.models.weights import METADATA, weights_file
+from deepres.models.weights import METADATA
 from deepres.run_folder import RunFolder, length_in_words
+from deepres.run_weights import weights_file
 
 STRIDES = {
     "1x1": "bottlenecks halve the map in their first 1×1, as in the paper",

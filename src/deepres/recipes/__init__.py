@@ -9,7 +9,8 @@ from deepres.recipes.detection import DetectionRecipe, detection_recipe
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
 from deepres.recipes.localization import BoxRecipe, LocalizationRecipe, localization_recipe
 from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe, localization_rcnn_recipe
-from deepres.recipes.schema import TRAINED, ClassificationRecipe, Recipe
+from deepres.recipes.schema import ClassificationRecipe, Recipe
+from deepres.run_weights import TRAINED
 
 __all__ = [
     "BoxRecipe",

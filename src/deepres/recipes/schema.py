@@ -16,13 +16,6 @@ RENAMED = {"shorter_side": "short_side", "shortened_from": "scaled_from"}
 """Fields of before, and what they are called now."""
 MOST_IMAGES = 1 << 20
 """In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
-TRAINED = {
-    **dict.fromkeys(("cifar10", "imagenet"), ("a classifier", "deepres")),
-    "detection": ("a detector", "deepres detect"),
-    "localization": ("a localization network", "deepres localize"),
-    "localization-rcnn": ("a localization network's R-CNN", "deepres localize"),
-}
-"""What each kind of recipe trains, and whose commands train, evaluate and so on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,9 @@ from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
 from deepres.execution import Execution
 from deepres.models import create_model
-from deepres.models.weights import weights_file
 from deepres.recipes import DetectionRecipe
 from deepres.run_folder import Event, RunFolder
+from deepres.run_weights import weights_file
 from deepres.runtime import derive_seed
 from deepres.training.alternating import (
     LOSSES,

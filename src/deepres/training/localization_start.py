@@ -6,7 +6,8 @@ from deepres.data.detection.localization import LocalizationData
 from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.models import Classifier
-from deepres.models.weights import load_model, weights_file
+from deepres.models.weights import load_model
+from deepres.run_weights import weights_file
 
 
 def check_given(weights: Path | None) -> Path:

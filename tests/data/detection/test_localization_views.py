@@ -67,6 +67,14 @@ def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     assert seen.bad == f"{tmp_path}/a.png: no such file"
 
 
+def test_a_strip_that_scaled_would_take_all_memory_is_named(tmp_path: Path) -> None:
+    Image.new("RGB", (20_000, 1)).save(tmp_path / "strip.png")
+    images = boxed([tmp_path / "strip.png"], [(20_000, 1)])
+    seen = SeenImages(images, [[0]], [View(64, 56), View(64, None)])[0]
+    assert seen.bad.startswith(f"{tmp_path}/strip.png: too long to be seen whole: 20000×1 pixels")
+    assert SeenImages(images, [[0]], [View(64, 56)])[0].views[0].shape == (1, 56, 56, 3)
+
+
 def test_batches_have_images_of_one_size() -> None:
     sizes = [(64, 64)] * 3 + [(80, 64)] + [(64, 64)] * 2
     images = boxed([Path(f"{i}") for i in range(6)], sizes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepres.data.crops import scaled_size
+from deepres.data.crops import check_length, scaled_size
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.images import BadImage, open_image
 from deepres.data.loading import in_parts
@@ -99,11 +100,14 @@ class SeenImages(Dataset[Seen]):
         indices = self._batches[number]
         pixels: list[list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]] = []
         for i in indices:
+            width, height = self._images.sizes[i].tolist()
             try:
                 image = open_image(self._images.paths[i])
+                for view in self._views:
+                    if view.crop is None:
+                        check_length((width, height), view.short_side)
             except BadImage as error:
-                return Seen(torch.empty(0), [], str(error))
-            width, height = self._images.sizes[i].tolist()
+                return Seen(torch.empty(0), [], named(self._images.paths[i], error))
             across, down = image.width / width, image.height / height
             row = []
             for view in self._views:
@@ -114,6 +118,11 @@ class SeenImages(Dataset[Seen]):
             pixels.append(row)
         of_views = [torch.from_numpy(np.stack(column)) for column in zip(*pixels, strict=True)]
         return Seen(torch.tensor(indices), of_views)
+
+
+def named(path: Path, error: BadImage) -> str:
+    """Return what is wrong with an image, with its path."""
+    return str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
 
 
 def batches_of_one_size(

@@ -21,7 +21,8 @@ from deepres.models.exchange.importing import import_weights, torch_options
 from deepres.models.exchange.onnx_file import check_packages, check_sizes, encode_onnx, run_onnx
 from deepres.models.exchange.preparation import caffe_mean, describe
 from deepres.models.weight_checks import check_fit
-from deepres.models.weights import load_model, weights_file
+from deepres.models.weights import load_model
+from deepres.run_weights import weights_file
 
 Target = Literal["safetensors", "torchvision", "onnx", "caffe", "huggingface"]
 Say = Callable[[str], None]

@@ -13,8 +13,9 @@ from deepres.models.classifier import Classifier
 from deepres.models.exchange.huggingface import CONFIG, LIBRARY, SAFETENSORS, import_huggingface
 from deepres.models.exchange.model_card import model_card
 from deepres.models.exchange.preparation import describe
-from deepres.models.weights import load_model, read_weights, weights_file
+from deepres.models.weights import load_model, read_weights
 from deepres.provenance import installed_version
+from deepres.run_weights import weights_file
 
 CARD = "README.md"
 

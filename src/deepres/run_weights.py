@@ -1,0 +1,36 @@
+"""Where the weights of a run are, and which command makes them."""
+
+from pathlib import Path
+from shlex import quote
+
+from deepres.errors import UserError
+from deepres.run_folder import RunFolder
+
+WEIGHTS = "model.safetensors"
+TRAINED = {
+    **dict.fromkeys(("cifar10", "imagenet"), ("a classifier", "deepres")),
+    "detection": ("a detector", "deepres detect"),
+    "localization": ("a localization network", "deepres localize"),
+    "localization-rcnn": ("a localization network's R-CNN", "deepres localize"),
+}
+"""What each kind of recipe trains, and whose commands train, evaluate and so on."""
+
+
+def weights_file(path: Path) -> Path:
+    """Return the weight file that ``path`` is, or that the run in the folder ``path`` has.
+
+    Raises:
+        UserError: there is none.
+    """
+    file = path / WEIGHTS if path.is_dir() else path
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; give a run's folder or .safetensors file")
+    if not file.exists():
+        if not RunFolder(path).recipe.exists():
+            raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")
+        kind = RunFolder(path).read_meta().get("recipe", {}).get("kind", "")
+        command = TRAINED.get(kind, ("", "deepres"))[1]
+        raise UserError(
+            f"{path} has no {file.name} yet; finish it: {command} train --resume {quote(str(path))}"
+        )
+    return file
