@@ -135,7 +135,5 @@ CIFAR_STEPS, IMAGENET_STEPS = 64_000, 600_000
 
 PLAIN_110_ERROR_ABOVE_PCT = 60.0
 """§4.2, Figure 6: plain-110 is not drawn, for its error stays above this."""
-WARM_UP_STEPS = 400
-"""About how long ResNet-110 warms up (§4.2)."""
 RESNET_1202_TRAINING_ERROR_BELOW_PCT = 0.1
 """§4.2; its test error is nevertheless above ResNet-110's."""
