@@ -158,7 +158,7 @@ def test_sigterm_to_all_saves_one_state(tmp_path: Path) -> None:
     group = subprocess.Popen(
         [*start, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
-    while not (tmp_path / "run" / "checkpoint.pt").exists():
+    while not (tmp_path / "run" / "metrics.jsonl").exists():
         assert group.poll() is None, group.communicate()
         time.sleep(0.02)
     group.send_signal(signal.SIGTERM)

@@ -246,4 +246,4 @@ def test_evaluate_and_predict(tmp_path: Path, whole: Path) -> None:
     assert answer.returncode == 2
     assert len(re.findall(r"\d+\.\d %", answer.stdout)) == 2
     assert "bad.png: not an image that can be read" in answer.stderr
-    assert "1 of 2 files could not be read" in answer.stderr
+    assert "1 of 2 images could not be read" in answer.stderr

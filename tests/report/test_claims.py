@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import SAMPLE, make_detection_run, make_run
+from made_up_runs import PROVENANCE, SAMPLE, make_detection_run, make_run
 
 from deepres.models import list_models
 from deepres.report.claim import Claim, Judgement, judge
@@ -252,6 +252,7 @@ def add_tested(runs: Runs, model: str, top1: float, **others: Any) -> None:
         found = {
             **{"views": "10-crop", "images": 50_000, "data": "50,000 images of val"},
             **{"top1_error_pct": top1 + seed / 20, "top5_error_pct": 9.0},
+            "provenance": PROVENANCE,
         }
         runs.add(model, 40.0 - top1 / 2, first_seed=seed, evaluations=[found], **others)
 

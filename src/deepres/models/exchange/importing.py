@@ -159,14 +159,15 @@ def _from_torch(
     # Old files lack these counters, which do not enter into the outputs.
     counters = {key for key in expected if key.endswith(COUNTER)}
     state = {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
-    check_fit(expected, state, file)
     for each, tensor in expected.items():
-        if tensor.is_floating_point() and not state[each].is_floating_point():
-            kind = str(state[each].dtype).removeprefix("torch.")
+        found = state.get(each, tensor)
+        if tensor.is_floating_point() and not found.is_floating_point():
+            kind = str(found.dtype).removeprefix("torch.")
             raise UserError(
                 f"{file} holds {kind} numbers for {each}, and floating-point ones were expected; "
                 "of a quantised network give the weights before that"
             )
+    check_fit(expected, state, file)
     return network, {key: state[key].to(tensor.dtype) for key, tensor in expected.items()}
 
 
