@@ -21,7 +21,7 @@ from deepres.run_folder import Event, RunFolder
 from deepres.training.data_source import make_data_source
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.step import initial_network, kernels, make_step, precision
-from deepres.training.task import Task, described, last_whole_window, of_split
+from deepres.training.task import Task, described, last_whole_window, loss_and_error, of_split
 from deepres.visible import visible
 
 Data = Cifar10 | ImageFolder
@@ -135,8 +135,7 @@ class Classification(Task[ClassificationRecipe, Data]):
 
     def log(self, step: int, window: Tensor) -> Event:
         """Return the window's loss and error, and end the warm-up if it is time (§4.2)."""
-        loss, error = (float(column.mean()) for column in window.unbind(1))
-        event = {"loss": loss, "error_pct": 100 * error}
+        event = loss_and_error(window)
         whole = step % self.recipe.log_every == 0
         if whole and event["error_pct"] < self.recipe.warm_up_until_error_pct:
             self.warming_up = False

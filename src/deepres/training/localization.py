@@ -10,25 +10,22 @@ from torchvision.ops import box_iou
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.detection.localization_crops import CropBatches, Crops
-from deepres.data.images import modification_times
 from deepres.detection.localizer_file import build_localizer, save_localizer
 from deepres.errors import UserError
 from deepres.evaluation.detection.localization import (
     LEAST_OVERLAP,
-    localization_error_pct,
-    right_guesses,
 )
 from deepres.evaluation.detection.localizer_inference import locate
 from deepres.execution import Execution
 from deepres.recipes import LocalizationRecipe
-from deepres.run_folder import Event, RunFolder
 from deepres.runtime import derive_seed, initial_weights_of
 from deepres.training.localization_start import load_classifier
+from deepres.training.localizing import VIEWS, LocalizingTask
 from deepres.training.optim import make_optimizer, set_learning_rate
-from deepres.training.task import Task, described, last_whole_window, of_split
+from deepres.training.task import described
 
 
-class Localization(Task[LocalizationRecipe, LocalizationData]):
+class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
     """A localization network's training; its per-class layers are new, the others a classifier's.
 
     Args:
@@ -40,8 +37,6 @@ class Localization(Task[LocalizationRecipe, LocalizationData]):
     """
 
     recipe_type = LocalizationRecipe
-    command = "deepres localize train"
-    measures = ("loss", "error")
 
     def __init__(
         self,
@@ -108,11 +103,6 @@ class Localization(Task[LocalizationRecipe, LocalizationData]):
         """Return what recipe.json has on the data."""
         return {"data": described(data)}
 
-    @property
-    def label(self) -> str:
-        """What its bar is called."""
-        return f"localize {self.recipe.model}"
-
     def step(self, step: int) -> Tensor:
         """Take the step; return the loss and the share of crops whose best box misses, (2,)."""
         set_learning_rate(self.optimizer, self.recipe.learning_rate(step))
@@ -121,48 +111,9 @@ class Localization(Task[LocalizationRecipe, LocalizationData]):
         seeds = [derive_seed(self.seed, "anchors", step, index) for index in indices]
         return training_step(self._network, self.optimizer, self._batches(step), seeds)
 
-    def log(self, step: int, window: Tensor) -> Event:
-        """Return the window's loss and error."""
-        loss, error = (float(column.mean()) for column in window.unbind(1))
-        return {"loss": loss, "error_pct": 100 * error}
-
-    def evaluate(self, step: int, folder: RunFolder) -> list[Event]:
-        """Locate the objects of the watched test images, at the last step of all."""
-        last = step == self.recipe.steps
-        dataset = self.data.test if last else self.data.test.spread(self.recipe.eval_images)
-        images = BoxedImages.of(dataset)
-        classes = images.classes[:, None]
-        boxes = locate(self.localizer, images, classes, "single-scale", self.execution.quietly())
-        right = right_guesses(classes + 1, boxes, [image.objects for image in dataset.images])
-        error_pct = localization_error_pct(right, 1)
-        return [{"split": "test", "error_pct": error_pct, "images": len(images)}]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: model and optimizer are all that changes."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up nothing."""
-
-    def meta(self) -> dict[str, Any]:
-        """Return what the network is built on, and how."""
-        return self._meta
-
-    def provenance(self) -> dict[str, Any]:
-        """Return how old the image files are."""
-        paths = [*self.data.train.paths(), *self.data.test.paths()]
-        return {"image_files": modification_times(paths)}
-
-    def result(self, events: list[Event]) -> dict[str, Any]:
-        """Return the final errors and loss, and the training boxes' mean."""
-        trained = last_whole_window(events, self.recipe.log_every)
-        return {
-            "initial_weights": self._meta["initial_weights"],
-            "test_error_pct": of_split(events, "test")[-1]["error_pct"],
-            "train_error_pct": trained["error_pct"],
-            "train_loss": trained["loss"],
-            "mean_box": BoxedImages.of(self.data.train).mean_box().tolist(),
-        }
+    def locate(self, images: BoxedImages, classes: Tensor, execution: Execution) -> Tensor:
+        """Return the best box of each image for each of its ``classes``, (N, K, 4) in pixels."""
+        return locate(self.localizer, images, classes, VIEWS, execution)
 
     def save_weights(self, path: Path, result: dict[str, Any]) -> None:
         """Write the network, with ``result`` in its metadata."""

@@ -13,28 +13,23 @@ from torch import Tensor, nn
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationRCNNData
 from deepres.data.detection.localization_regions import RegionBatches, RegionPool, Regions
-from deepres.data.images import modification_times
 from deepres.detection.localization_rcnn import PerClassRCNN
 from deepres.detection.localizer_file import load_localizer
 from deepres.detection.rcnn_file import build_rcnn, save_rcnn
 from deepres.errors import UserError
-from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
 from deepres.evaluation.detection.localizer_inference import propose
 from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.execution import Execution
 from deepres.models.weights import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
-from deepres.run_folder import Event, RunFolder
 from deepres.runtime import initial_weights_of
 from deepres.training.localization_start import load_classifier, origin
+from deepres.training.localizing import VIEWS, LocalizingTask
 from deepres.training.optim import make_optimizer, set_learning_rate
-from deepres.training.task import Task, described, last_whole_window, of_split
-
-VIEWS = "single-scale"
-"""What the RPN sees of training images, and of test images on the way: all of it, at one scale."""
+from deepres.training.task import described
 
 
-class LocalizationRCNN(Task[LocalizationRCNNRecipe, LocalizationRCNNData]):
+class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNData]):
     """The training of an R-CNN; its sibling layers are new, the others a classifier's.
 
     Args:
@@ -46,8 +41,6 @@ class LocalizationRCNN(Task[LocalizationRCNNRecipe, LocalizationRCNNData]):
     """
 
     recipe_type = LocalizationRCNNRecipe
-    command = "deepres localize train"
-    measures = ("loss", "error")
 
     def __init__(
         self,
@@ -145,11 +138,6 @@ class LocalizationRCNN(Task[LocalizationRCNNRecipe, LocalizationRCNNData]):
         """Return what recipe.json has on the data."""
         return {"data": described(data.images)}
 
-    @property
-    def label(self) -> str:
-        """What its bar is called."""
-        return f"localize {self.recipe.model}"
-
     def step(self, step: int) -> Tensor:
         """Take the step; return the loss and the share of regions that are misjudged, (2,)."""
         assert self._batches
@@ -158,50 +146,9 @@ class LocalizationRCNN(Task[LocalizationRCNNRecipe, LocalizationRCNNData]):
             self._network, self.localizer.rcnn, self.optimizer, self._batches(step)
         )
 
-    def log(self, step: int, window: Tensor) -> Event:
-        """Return the window's loss and error."""
-        loss, error = (float(column.mean()) for column in window.unbind(1))
-        return {"loss": loss, "error_pct": 100 * error}
-
-    def evaluate(self, step: int, folder: RunFolder) -> list[Event]:
-        """Locate the objects of the watched test images, at the last step of all."""
-        last = step == self.recipe.steps
-        dataset = self.data.test if last else self.data.test.spread(self.recipe.eval_images)
-        images = BoxedImages.of(dataset)
-        classes = images.classes[:, None]
-        quietly = self.execution.quietly()
-        boxes = locate_by_regions([self.localizer], images, classes, VIEWS, quietly)
-        right = right_guesses(classes + 1, boxes, [image.objects for image in dataset.images])
-        error_pct = localization_error_pct(right, 1)
-        return [{"split": "test", "error_pct": error_pct, "images": len(images)}]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: model and optimizer are all that changes."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up nothing."""
-
-    def meta(self) -> dict[str, Any]:
-        """Return what the networks are, and where they are from."""
-        return self._meta
-
-    def provenance(self) -> dict[str, Any]:
-        """Return how old the image files are."""
-        paths = [*self.data.train.paths(), *self.data.test.paths()]
-        return {"image_files": modification_times(paths)}
-
-    def result(self, events: list[Event]) -> dict[str, Any]:
-        """Return the final errors and loss, and the training boxes' mean."""
-        trained = last_whole_window(events, self.recipe.log_every)
-        return {
-            "initial_weights": self._meta["initial_weights"],
-            "rpn": self._meta["rpn"],
-            "test_error_pct": of_split(events, "test")[-1]["error_pct"],
-            "train_error_pct": trained["error_pct"],
-            "train_loss": trained["loss"],
-            "mean_box": BoxedImages.of(self.data.train).mean_box().tolist(),
-        }
+    def locate(self, images: BoxedImages, classes: Tensor, execution: Execution) -> Tensor:
+        """Return the best box of each image for each of its ``classes``, (N, K, 4) in pixels."""
+        return locate_by_regions([self.localizer], images, classes, VIEWS, execution)
 
     def save_weights(self, path: Path, result: dict[str, Any]) -> None:
         """Write both networks, with ``result`` in their metadata."""

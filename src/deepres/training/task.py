@@ -182,3 +182,9 @@ def last_whole_window(events: list[Event], log_every: int) -> Event:
     """Return the event of the last log window that is whole: one of a few steps says little."""
     trained = of_split(events, "train")
     return ([event for event in trained if event["step"] % log_every == 0] or trained)[-1]
+
+
+def loss_and_error(window: Tensor) -> Event:
+    """Return the means of a log window (steps, 2) of losses and shares of errors."""
+    loss, error = (float(column.mean()) for column in window.unbind(1))
+    return {"loss": loss, "error_pct": 100 * error}
