@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepres.errors import UserError, unknown_name
+from deepres.execution import say_nothing
 from deepres.models.create import build_empty
 from deepres.pretrained.bundled import best_bundled_run, bundled_run, bundled_runs
 from deepres.pretrained.catalogue import PUBLISHED
@@ -17,12 +18,8 @@ SOURCES = ("deepres", *PUBLISHED)
 NETWORK = re.compile(r"(plain|resnet|vgg|highway)\d+(-cifar)?")
 
 
-def silent(line: str) -> None:
-    """Say nothing."""
-
-
 def find_weights(
-    subject: str | Path, source: str | None = None, say: Callable[[str], None] = silent
+    subject: str | Path, source: str | None = None, say: Callable[[str], None] = say_nothing
 ) -> Path:
     """Return the run's folder or the file of weights that ``subject`` names.
 
@@ -63,7 +60,9 @@ def find_weights(
     )
 
 
-def weights_for(network: str, weights: str | Path, say: Callable[[str], None] = silent) -> Path:
+def weights_for(
+    network: str, weights: str | Path, say: Callable[[str], None] = say_nothing
+) -> Path:
     """Return the weights that ``weights`` names for a network: a source, or a subject as above.
 
     Raises:
@@ -85,7 +84,7 @@ def _is_bundled(name: str) -> bool:
 
 
 def _told(path: Path, say: Callable[[str], None]) -> Path:
-    if say is not silent:
+    if say is not say_nothing:
         for line in introduction(path):
             say(line)
     return path

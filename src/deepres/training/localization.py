@@ -11,7 +11,6 @@ from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.detection.localization_crops import CropBatches, Crops
 from deepres.detection.localizer_file import build_localizer, save_localizer
-from deepres.errors import UserError
 from deepres.evaluation.detection.localization import (
     LEAST_OVERLAP,
 )
@@ -20,7 +19,7 @@ from deepres.execution import Execution
 from deepres.recipes import LocalizationRecipe
 from deepres.runtime import derive_seed, initial_weights_of
 from deepres.training.localization_start import load_classifier
-from deepres.training.localizing import VIEWS, LocalizingTask
+from deepres.training.localizing import VIEWS, LocalizingTask, check_share
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.task import described
 
@@ -48,9 +47,8 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
     ) -> None:
         self.recipe, self.data, self.seed, self.execution = recipe, data, seed, execution
         self._meta = meta
-        world, device, size = execution.world, execution.device, recipe.batch_size
-        if size % world.size:
-            raise UserError(f"batch_size={size} cannot be shared evenly by {world.size} processes")
+        world, device = execution.world, execution.device
+        check_share(recipe, world)
         made = meta["network"]
         mean, std = (torch.tensor(made[name]).view(3, 1, 1) for name in ("mean", "std"))
         with initial_weights_of(seed):

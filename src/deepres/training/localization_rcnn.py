@@ -24,7 +24,7 @@ from deepres.models.weights import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
 from deepres.runtime import initial_weights_of
 from deepres.training.localization_start import load_classifier, origin
-from deepres.training.localizing import VIEWS, LocalizingTask
+from deepres.training.localizing import VIEWS, LocalizingTask, check_share
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.task import described
 
@@ -52,9 +52,8 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
     ) -> None:
         self.recipe, self.data, self.seed, self.execution = recipe, data.images, seed, execution
         self._meta = meta
-        world, device, size = execution.world, execution.device, recipe.batch_size
-        if size % world.size:
-            raise UserError(f"batch_size={size} cannot be shared evenly by {world.size} processes")
+        world, device = execution.world, execution.device
+        check_share(recipe, world)
         self._described = {
             **meta["network"],
             "recipe": recipe.to_dict(),

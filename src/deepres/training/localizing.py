@@ -8,6 +8,8 @@ from torch import Tensor
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.images import modification_times
+from deepres.distributed import World
+from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
 from deepres.execution import Execution
 from deepres.recipes.localization import BoxRecipe
@@ -81,3 +83,13 @@ class LocalizingTask(Task[R, D]):
             "train_loss": trained["loss"],
             "mean_box": BoxedImages.of(self.data.train).mean_box().tolist(),
         }
+
+
+def check_share(recipe: BoxRecipe, world: World) -> None:
+    """Make sure that the processes can share a batch evenly.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if (size := recipe.batch_size) % world.size:
+        raise UserError(f"batch_size={size} cannot be shared evenly by {world.size} processes")
