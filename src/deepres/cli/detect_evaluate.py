@@ -150,7 +150,7 @@ class Tests:
         found = detect_all(detectors, self.data, self.execution, improvements)
         if not self.execution.world.leader or not self.data.annotated:
             return title, found, {}
-        scores = found.scores()
+        scores = found.scores(resample=True)
         first = self.paths[members[0]]
         if read_run(first):
             now = self.execution.provenance()
@@ -181,6 +181,6 @@ def _score_file(options: argparse.Namespace) -> int:
     from deepres.evaluation.detection.detector_inference import read_results
 
     data, _ = open_test_set(options.on, options.data, None, options.bad_boxes)
-    scores = read_results(options.results, data).scores()
+    scores = read_results(options.results, data).scores(resample=True)
     print_precisions(f"{len(data):,} images of {data.name}", [(str(options.results), scores)])
     return 0

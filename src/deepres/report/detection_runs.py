@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from deepres.report.comparisons import Draws
 from deepres.report.rows import Measurement, one_a_seed
 from deepres.report.runs import Run, on_data, title
 from deepres.run_folder import EVALUATIONS
@@ -51,12 +54,22 @@ class Test:
     def measurement(self, condition: str, keys: Sequence[str]) -> Measurement:
         """Return the numbers called ``keys``."""
         assert self.run.result is not None
+        draws = [self.draws(key) for key in keys]
         return Measurement(
             tuple(self.found[key] for key in keys),
             condition,
             None if self.members else self.run.meta["seed"],
             (self.run.provenance, self.found["provenance"]),
+            tuple(None if each is None else float(each.values.std(ddof=1)) for each in draws),
         )
+
+    def draws(self, key: str) -> Draws | None:
+        """Return a precision for each draw of the images; None: they were not resampled."""
+        resampled = self.found.get("resampled", {})
+        values = np.array(resampled.get(key, []), dtype=float)  # null, of a draw without objects
+        if len(values) < 2 or not np.isfinite(values).all():
+            return None
+        return Draws(resampled["images"], self.found["images"], values)
 
 
 def tests_of(runs: Iterable[Run]) -> list[Test]:

@@ -45,6 +45,12 @@ NOTES = (
 )
 
 
+OF_ONE_RUN = (
+    "After a single run's number ± is its standard error, for other test images (bootstrap); runs "
+    "that were tested before it was kept have none."
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """A published row, and which tests belong to it."""
@@ -250,7 +256,7 @@ def _filled(
         others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
     shown += [other_row(name, len(shown[0]), each, best) for name, each in others.items()]
     what = "Errors" if best is min else "Mean average precision"
-    notes = [note.format(what=what) for note in NOTES]
+    notes = [note.format(what=what) for note in NOTES] + [OF_ONE_RUN] * (best is max)
     if missing:
         missing.append("WEIGHTS are the network's, trained to classify ImageNet; RUN the folder.")
     return result_table(title, [*names], measures, shown, [*notes, *missing])
