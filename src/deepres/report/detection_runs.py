@@ -9,6 +9,7 @@ import numpy as np
 from deepres.report.comparisons import Draws
 from deepres.report.rows import Measurement, one_a_seed
 from deepres.report.runs import Run, on_data, title
+from deepres.report.significance import Numbers
 from deepres.run_folder import EVALUATIONS
 
 
@@ -54,22 +55,32 @@ class Test:
     def measurement(self, condition: str, keys: Sequence[str]) -> Measurement:
         """Return the numbers called ``keys``."""
         assert self.run.result is not None
-        draws = [self.draws(key) for key in keys]
         return Measurement(
             tuple(self.found[key] for key in keys),
             condition,
             None if self.members else self.run.meta["seed"],
             (self.run.provenance, self.found["provenance"]),
-            tuple(None if each is None else float(each.values.std(ddof=1)) for each in draws),
+            tuple(standard_error(self.found, key) for key in keys),
         )
 
     def draws(self, key: str) -> Draws | None:
         """Return a precision for each draw of the images; None: they were not resampled."""
-        resampled = self.found.get("resampled", {})
-        values = np.array(resampled.get(key, []), dtype=float)  # null, of a draw without objects
-        if len(values) < 2 or not np.isfinite(values).all():
+        values = _drawn(self.found, key)
+        if values is None:
             return None
-        return Draws(resampled["images"], self.found["images"], values)
+        return Draws(self.found["resampled"]["images"], self.found["images"], values)
+
+
+def standard_error(found: Mapping[str, Any], key: str) -> float | None:
+    """Return how far a precision would differ on other test images; None: it is not known."""
+    values = _drawn(found, key)
+    return None if values is None else float(values.std(ddof=1))
+
+
+def _drawn(found: Mapping[str, Any], key: str) -> Numbers | None:
+    values = found.get("resampled", {}).get(key, [])
+    known: Numbers = np.array(values, dtype=float)  # null, of a draw without objects, becomes NaN
+    return known if len(known) > 1 and np.isfinite(known).all() else None
 
 
 def tests_of(runs: Iterable[Run]) -> list[Test]:
