@@ -22,9 +22,9 @@ Result = dict[str, Any]
 
 def execution_of(options: argparse.Namespace, **settings: Any) -> Execution:
     """Return where and how a command's work is done."""
-    workers = getattr(options, "workers", None)
+    settings.setdefault("workers", getattr(options, "workers", None))
     log = tensorboard_log if getattr(options, "log", None) else None
-    return Execution.on(options.device, workers=workers, say=say, log=log, **settings)
+    return Execution.on(options.device, say=say, log=log, **settings)
 
 
 def goes_on(options: argparse.Namespace, example: str) -> bool:

@@ -160,12 +160,12 @@ def place_label(
         *itertools.product((x1, x2 - width), (y1 - height, y1, y2, y2 - height)),
         *itertools.product((x1 - width, x2), (y1, y2 - height)),
     ]
-    costs = {}
+    costs: dict[Rectangle, tuple[float, float]] = {}
     for order, (x, y) in enumerate(corners):
         left = max(0, min(x, picture[0] - width))
         top = max(0, min(y, picture[1] - height))
         place = (left, top, left + width, top + height)
-        labels, boxes = (sum(_hidden(place, other) for other in all_) for all_ in (taken, objects))
+        labels, boxes = (sum(_hidden(place, other) for other in each) for each in (taken, objects))
         costs.setdefault(place, (labels, boxes + ORDER * order))
     return min(costs, key=lambda place: costs[place])
 
