@@ -44,7 +44,7 @@ POLICY = (
 
 
 def create_app(
-    choices: Callable[[], dict[str, Choice]], device: torch.device, hosts: list[str]
+    choices: Callable[[], dict[str, Choice]], device: torch.device, hosts: list[str] | None
 ) -> Flask:
     """Return the page as a WSGI application.
 
@@ -52,7 +52,7 @@ def create_app(
         choices: which networks there are, asked each time.
         device: where they compute.
         hosts: names that the page may be asked for by; a foreign page that makes the browser
-            believe that its own name is this machine's gets nothing.
+            believe that its own name is this machine's gets nothing. None: any.
     """
     app = Flask(__name__, static_folder=None)
     app.config.update(TRUSTED_HOSTS=hosts, MAX_CONTENT_LENGTH=MOST_BYTES)

@@ -15,6 +15,8 @@ from deepres.runtime import make_repeatable, resolve_device
 RUNS = Path("runs")
 HERE = ("127.0.0.1", "localhost", "[::1]", "::1")
 """Names of this machine that nobody else can reach."""
+ANYWHERE = ("0.0.0.0", "::")
+"""All of this machine's addresses, whatever their names are."""
 
 
 def call(options: argparse.Namespace) -> int:
@@ -39,12 +41,12 @@ def call(options: argparse.Namespace) -> int:
         raise UserError("there are no weights of a classifier; name some, e.g. deepres app RUN")
     with _listening(options.host, options.port) as listener:
         host, port = options.host, listener.getsockname()[1]
-        app = create_app(found, device, [*HERE, host])
+        app = create_app(found, device, None if host in ANYWHERE else [*HERE, host])
         server = make_server(host, port, app, threaded=True, fd=listener.fileno())
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # each request would be a line
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if host not in HERE:
-            say(f"whoever reaches {host} can use the page")
+            say(f"whoever reaches {'this machine' if host in ANYWHERE else host} can use the page")
         show(f"{address} (Ctrl-C ends it)")
         if options.open and not webbrowser.open(address):
             say(f"no browser to be found; open {address} yourself")
