@@ -1,7 +1,7 @@
 """The page's server: it gets a picture, and answers with what a network sees in it.
 
-Flask rather than Gradio, which holds Pillow below 13, asks the web for its fonts, and counts its
-users unless it is told not to: here is nothing to switch off. The page needs nothing but itself.
+Flask rather than Gradio, which holds Pillow below 13 and has analytics and share links to be
+switched off. Here is nothing of the kind: the page needs nothing but itself.
 """
 
 import base64
