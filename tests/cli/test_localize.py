@@ -233,9 +233,12 @@ def test_predict_names_what_cannot_be_read_and_does_the_rest(
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     tall.save("turned.jpg", exif=exif)
-    assert predict(run, "broken.jpg", "turned.jpg", "--class", "n01", "--json") == 2
+    Image.new("RGB", (40_000, 1)).save("strip.png")
+    images = ("broken.jpg", "strip.png", "turned.jpg")
+    assert predict(run, *images, "--class", "n01", "--json") == 2
     shown = capsys.readouterr()
-    assert "1 of 2 files could not be read" in shown.err
+    assert "strip.png: too long to be seen whole" in shown.err
+    assert "2 of 3 files could not be read" in shown.err
     (found,) = json.loads(shown.out)["images"]
     assert (found["width"], found["height"]) == (90, 40)
     with Image.open(found["picture"]) as drawn:

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from deepres.cli.detection import improvements_of
-from deepres.cli.picture_files import check_out, readable, shrunk
+from deepres.cli.picture_files import draw_each, shrunk
 from deepres.cli.terminal import print_table, say, show
 from deepres.errors import UserError
 from deepres.files import atomic_write
@@ -34,8 +35,8 @@ def call(options: argparse.Namespace) -> int:
     make_repeatable(device)
     detector = load_detector(options.weights, device)
     improvements = improvements_of(options, detector)
-    check_out(options.out, options.images)
-    for path, image, place in readable(options.images, options.out):
+
+    def look(path: Path, image: Image.Image, place: Path) -> None:
         size, image = image.size, shrunk(image)
         (everything,) = detect([detector], [as_tensor(image)], improvements)
         found = at_least(everything, options.min_score)
@@ -68,6 +69,8 @@ def call(options: argparse.Namespace) -> int:
             print_table("", ["class", "score", "x1", "y1", "x2", "y2"], rows)
         else:
             show(f"{path}: {nothing_found(options.min_score, everything, detector.classes)}")
+
+    draw_each(options.images, options.out, look)
     return 0
 
 

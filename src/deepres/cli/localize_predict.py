@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from deepres.cli.picture_files import check_out, readable, shrunk
+from deepres.cli.picture_files import draw_each, shrunk
 from deepres.cli.terminal import print_table, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.boxed_images import BoxedImages
@@ -45,31 +45,28 @@ def call(options: argparse.Namespace) -> int:
             )
     elif options.target not in classes:
         raise unknown_name("class", options.target, classes)
-    check_out(options.out, options.images)
     told: list[Found] = []
+
+    def look(path: Path, image: Image.Image, place: Path) -> None:
+        asked = _asked(classifier, image, options)
+        names = [each["class"] for each in asked]
+        numbers = torch.tensor([[classes.index(name) for name in names]])
+        seen = BoxedImages.without_boxes([path], [image.size])
+        (boxes,) = locate_by([localizer], seen, numbers, options.views, execution)
+        picture = shrunk(image)
+        scale = picture.width / image.width
+        scores = torch.tensor([each["probability"] for each in asked]) if classifier else None
+        drawn = draw_detections(picture, boxes * scale, names, scores, classes=classes)
+        with atomic_write(place) as file:
+            drawn.save(file, "PNG")
+        size = {"width": image.width, "height": image.height}
+        objects = [{**each, "box": box} for each, box in zip(asked, boxes.tolist(), strict=True)]
+        told.append({"image": str(path), **size, "objects": objects, "picture": str(place)})
+        if not options.json:
+            _print(told[-1])
+
     try:
-        for path, image, place in readable(options.images, options.out):
-            asked = _asked(classifier, image, options)
-            numbers = torch.tensor([[classes.index(each["class"]) for each in asked]])
-            seen = BoxedImages.without_boxes([path], [image.size])
-            (boxes,) = locate_by([localizer], seen, numbers, options.views, execution)
-            picture = shrunk(image)
-            scores = [each["probability"] for each in asked] if classifier else None
-            drawn = draw_detections(
-                picture,
-                boxes * (picture.width / image.width),
-                [each["class"] for each in asked],
-                None if scores is None else torch.tensor(scores),
-                classes=classes,
-            )
-            with atomic_write(place) as file:
-                drawn.save(file, "PNG")
-            size = {"width": image.width, "height": image.height}
-            objects = [{**a, "box": box} for a, box in zip(asked, boxes.tolist(), strict=True)]
-            found = {"image": str(path), **size, "objects": objects, "picture": str(place)}
-            told.append(found)
-            if not options.json:
-                _print(found)
+        draw_each(options.images, options.out, look)
     finally:
         if options.json:
             whole = {"weights": str(options.run), "images": told}

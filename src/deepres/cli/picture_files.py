@@ -1,48 +1,42 @@
 """Image files that a command reads, and the pictures that it draws of them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from deepres.cli.terminal import say
-from deepres.data.images import open_image
+from deepres.data.images import BadImage, open_image
 from deepres.errors import UserError
 
 MOST_PIXELS = 25_000_000
 """Of an image that is drawn on."""
 
 
-def check_out(out: Path, images: Sequence[Path]) -> None:
-    """Make sure that no picture in the folder ``out`` takes the place of an image that is read.
+def draw_each(
+    images: Sequence[Path], out: Path, draw: Callable[[Path, Image.Image, Path], None]
+) -> None:
+    """Call ``draw`` for each image that can be read, with its path and where its picture goes.
+
+    The others are named, and at the end their number is raised.
 
     Raises:
-        UserError: one would.
+        UserError: some could not be read; or, before all else, a picture in the folder ``out``
+            would take the place of an image that is read.
     """
     given = {path.resolve() for path in images}
     for path in images:
         if (drawn := out / f"{path.stem}.png").resolve() in given:
             raise UserError(f"{drawn} would replace an image that is read; choose another --out")
-
-
-def readable(images: Sequence[Path], out: Path) -> Iterator[tuple[Path, Image.Image, Path]]:
-    """Yield the images that can be read, each with its path and where its picture goes.
-
-    The others are named, and at the end their number is raised.
-
-    Raises:
-        UserError: some could not be read.
-    """
     unreadable, taken = 0, set[str]()
     for path in images:
         try:
             image = open_image(path)
-        except (UserError, OSError) as error:
+            draw(path, image, out / f"{free_name(path.stem, taken)}.png")
+        except (BadImage, OSError) as error:
             say(f"deepres: {error}")
             unreadable += 1
-            continue
-        yield path, image, out / f"{free_name(path.stem, taken)}.png"
     if unreadable:
         raise UserError(f"{unreadable} of {len(images)} files could not be read")
 
