@@ -88,7 +88,7 @@ def test_a_picture_is_dropped_and_seen(
         ".map(r => [r.width, r.height, r.right])"
     )
     assert len(sizes) == 3
-    assert all(wide > 250 and high > 120 and right <= width for wide, high, right in sizes)
+    assert all(wide > 150 and high > 120 and right <= width for wide, high, right in sizes)
     loaded = "[...document.images].every(image => image.complete && image.naturalWidth > 0)"
     assert browser.evaluate(loaded)
     paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
