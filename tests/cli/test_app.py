@@ -5,8 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from made_up_runs import make_run
 
 from deepres.cli.main import main
+from deepres.models.weights import LOCALIZER, write_weights
 
 CPU = ("--device", "cpu")
 
@@ -25,7 +28,9 @@ def test_a_missing_package_is_named_with_what_installs_it(
     ("words", "message"),
     [
         ("nowhere", "nowhere: no such file or folder"),
-        ("detector.safetensors", "detector.safetensors is no classifier"),
+        ("empty.safetensors", "empty.safetensors is damaged or no safetensors file"),
+        ("box.safetensors", "box.safetensors holds a localizer, and a classifier is asked for"),
+        ("run", "run has no model.safetensors yet; finish it: deepres train --resume run"),
         ("--port 70000", "--port must be from 0 to 65535, got 70000"),
         ("--host 256.1.1.1 --port 0", "cannot listen on 256.1.1.1, port 0"),
         ("--weights msra resnet20", "msra has no weights of resnet20"),
@@ -40,7 +45,9 @@ def test_mistakes_get_one_line(
 ) -> None:
     pytest.importorskip("flask", reason="needs Flask: pip install flask")
     monkeypatch.chdir(tmp_path)
-    Path("detector.safetensors").write_bytes(b"")
+    Path("empty.safetensors").write_bytes(b"")
+    write_weights(Path("box.safetensors"), {"a": torch.zeros(1)}, {LOCALIZER: {}})
+    make_run(Path("run"), stopped_at=9_600)
     assert main(["app", *words.split(), *CPU]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line

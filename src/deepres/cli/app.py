@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deepres.cli.terminal import say, show
 from deepres.errors import UserError
+from deepres.models import load_model
 from deepres.pretrained import find_weights
 from deepres.runtime import make_repeatable, resolve_device
 
@@ -35,8 +36,8 @@ def call(options: argparse.Namespace) -> int:
     make_repeatable(device)
     given = [(name, find_weights(name, options.source, say)) for name in options.subjects]
     found = partial(choices, given, RUNS)
-    if missing := [name for name, _ in given if name not in found()]:
-        raise UserError(f"{missing[0]} is no classifier; give a run's folder or weights of one")
+    for _, weights in given:
+        load_model(weights)  # else what cannot be loaded would be left out in silence
     if not found():
         raise UserError("there are no weights of a classifier; name some, e.g. deepres app RUN")
     with _listening(options.host, options.port) as listener:

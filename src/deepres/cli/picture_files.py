@@ -33,8 +33,13 @@ def draw_each(
     for path in images:
         try:
             image = open_image(path)
-            draw(path, image, out / f"{free_name(path.stem, taken)}.png")
         except (BadImage, OSError) as error:
+            say(f"deepres: {error}")
+            unreadable += 1
+            continue
+        try:
+            draw(path, image, out / f"{free_name(path.stem, taken)}.png")
+        except BadImage as error:  # it is of no use to a network
             say(f"deepres: {error}")
             unreadable += 1
     if unreadable:
