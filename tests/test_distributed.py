@@ -143,7 +143,7 @@ def test_a_process_that_meets_a_bad_image_is_named_and_the_run_goes_on_without_i
     )
     assert done.returncode == 1
     (who,) = re.findall(
-        r"deepres: process (\d) of 2: \S+/class1/002\.jpg: .*bad_images=skip", done.stderr
+        r"deepres: process (\d) of 2: \S+/class1/002\.jpg: .*--bad-images skip", done.stderr
     )
     (culprit,) = re.findall(r"Root Cause.*?rank\s*: (\d).*?exitcode\s*: 2", done.stderr, re.DOTALL)
     assert culprit == who

@@ -151,7 +151,7 @@ def test_annotations_that_cannot_be_right_are_left_out_if_asked(
     command = ["detect", "evaluate", str(place / "plain"), "--data", str(tmp_path / "flawed"), *CPU]
     assert main(command) == 2
     assert "object 2: of zero size" in capsys.readouterr().err
-    assert main([*command, "--bad-boxes", "drop"]) == 0
+    assert main([*command, "--bad-boxes", "skip"]) == 0
     assert "1 object of zero size left out" in capsys.readouterr().err
 
 
@@ -268,7 +268,7 @@ def test_predict_shrinks_what_would_take_all_memory(
         ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),
         ("train resnet34 --on cells --weights plain", "holds resnet18, but the recipe is for"),
         (
-            "train resnet18 --on cells --weights plain --set bad_boxes=drop",
+            "train resnet18 --on cells --weights plain --bad-boxes skip",
             "to start from it, add --set anchor_sizes=16,32 --set rpn_channels=16",
         ),
         ("train --resume nowhere", "nowhere is not a run folder"),

@@ -138,7 +138,7 @@ def test_recipes_of_each_kind_are_told_apart() -> None:
         ("dataset=coco", "unknown recipe field 'dataset'"),
         ("roi_pooling=mean", "roi_pooling must be one of max, align, got mean"),
         ("batch_norm=exact", "batch_norm must be one of frozen, trained, got exact"),
-        ("bad_boxes=keep", "bad_boxes must be one of fail, drop, got keep"),
+        ("bad_boxes=keep", "bad_boxes must be one of fail, skip, got keep"),
         ("long_side=500", "long_side must be at least short_side, got 500"),
         ("anchor_sizes=", r"anchor_sizes must be numbers above 0, got \(\)"),
         ("anchor_ratios=x", "--set anchor_ratios: expected numbers separated by commas, got 'x'"),

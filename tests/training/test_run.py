@@ -479,7 +479,7 @@ def test_a_run_that_a_bad_image_stopped_goes_on_without_it(tmp_path: Path) -> No
         **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 1},
     )
     options = {"device": "cpu", "workers": 0}
-    with pytest.raises(BadImage, match=r"001\.jpg: .* --set bad_images=skip, with --resume too"):
+    with pytest.raises(BadImage, match=r"001\.jpg: .* --bad-images skip, with --resume too"):
         train(recipe, tmp_path / "run", folder, **options)
     result = resume(tmp_path / "run", folder, changes=["bad_images=skip"], **options)
     assert result["skipped_images"] == 3

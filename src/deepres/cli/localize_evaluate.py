@@ -21,7 +21,7 @@ def call(options: argparse.Namespace) -> int:
     recipe = recipe_from_dict(metas[0]["recipe"], BoxRecipe)
     execution = execution_of(options)
     folder = options.data or Path(metas[0]["data"]["location"])
-    test = open_localization_test(folder, recipe.bad_boxes, say=say)
+    test = open_localization_test(folder, options.bad_boxes or recipe.bad_boxes, say=say)
     classifiers: list[Path] = []
     if options.classes == "predicted":
         own = [Path(meta["initial_weights"]["file"]) for meta in metas]

@@ -43,7 +43,7 @@ class DetectionRecipe(Recipe):
     """The images of a step that trains the proposals alone."""
     bias_lr_factor: float = 2.0
     """Biases learn at so many times the rate of weights."""
-    bad_boxes: Literal["fail", "drop"] = "fail"
+    bad_boxes: Literal["fail", "skip"] = "fail"
     """What to do about an annotation that cannot be meant: stop, or leave it out."""
     eval_images: int = 500
     """How many test images, evenly spread, are tested on the way; the last step tests on all."""

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from deepres.errors import UserError, unknown_name
+from deepres.renamed import FIELDS, fields_of_today, value_of_today
 
 Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
 """The fields that say how numbers are computed, and not which: no run departs by them."""
-RENAMED = {"shorter_side": "short_side", "shortened_from": "scaled_from"}
-"""Fields of before, and what they are called now."""
 MOST_IMAGES = 1 << 20
 """In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
 
@@ -130,7 +129,7 @@ class Recipe:
         kinds = self._settable()
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
-            field = RENAMED.get(name, name)
+            field = FIELDS.get(name, name)
             if not equals:
                 raise UserError(f"--set takes field=value, got {assignment!r}")
             if field in self.bound:
@@ -140,7 +139,7 @@ class Recipe:
             if field in self.identity or field not in kinds:
                 settable = kinds.keys() - self.identity - self.bound.keys()
                 raise unknown_name("recipe field", field, settable)
-            changes[field] = _parse(field, text, kinds[field])
+            changes[field] = _parse(field, value_of_today(field, text), kinds[field])
         return self._with(changes)
 
     @classmethod
@@ -187,11 +186,10 @@ class Recipe:
             UserError: a field is unknown or missing: it was written by another version.
         """
         kinds = cls._fields()
-        named = {RENAMED.get(name, name): value for name, value in fields.items()}
         try:
             values: dict[str, Any] = {
                 name: tuple(value) if get_origin(kinds[name]) is tuple else value
-                for name, value in named.items()
+                for name, value in fields_of_today(fields).items()
                 if name != "kind"
             }
             return cls(**values)

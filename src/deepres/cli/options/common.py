@@ -15,13 +15,28 @@ def add_execution(parser: argparse.ArgumentParser, workers: bool = True) -> None
         )
 
 
-def add_bad_images(parser: argparse.ArgumentParser) -> None:
+def add_bad_images(parser: argparse.ArgumentParser, default: str | None = "fail") -> None:
     """Declare what is done about image files that cannot be decoded."""
     parser.add_argument(
         "--bad-images",
         choices=["fail", "skip"],
-        default="fail",
+        default=default,
         help="stop at a file that cannot be decoded (default), or leave it out and say so",
+    )
+
+
+def add_bad_boxes(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Declare what is done about annotations that cannot be right.
+
+    Args:
+        parser: the command's.
+        otherwise: what is done by default, in words.
+    """
+    parser.add_argument(
+        "--bad-boxes",
+        choices=["fail", "skip"],
+        help="stop at annotations that cannot be right, or leave them out and say so (default: "
+        f"{otherwise})",
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_bad_boxes, add_execution
 from deepres.cli.options.improvements import add_improvements
 
 EPILOG = """Table 9, with two runs of COCO's recipe, the second with --set global_context=true:
@@ -33,12 +33,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--data", type=Path, help="where the data set was unpacked (default: as in training)"
     )
-    parser.add_argument(
-        "--bad-boxes",
-        choices=["fail", "drop"],
-        help="stop at annotations that cannot be right, or leave them out and say so (default: as "
-        "in training, else stop)",
-    )
+    add_bad_boxes(parser, "as in training, else stop")
     add_improvements(parser)
     parser.add_argument(
         "--ablation",

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_bad_boxes, add_execution
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -49,5 +49,6 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--data", type=Path, help="as for train (default: where the run's data are)"
     )
+    add_bad_boxes(parser, "as in training")
     add_execution(parser)
     parser.set_defaults(call="localize_evaluate.call")

@@ -3,7 +3,7 @@
 import argparse
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_training
+from deepres.cli.options.common import add_bad_images, add_training
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -54,4 +54,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         action="store_true",
         help="compute blocks again in the backward pass, if memory is short",
     )
+    add_bad_images(parser, default=None)
     parser.set_defaults(call="train.call")
