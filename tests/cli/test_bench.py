@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
 
 
 def test_a_table_and_a_file(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "resnet20", "--device", "cpu", "--turns", "3", "--json", "b.json"]) == 0
+    assert main(["bench", "resnet20", "--device", "cpu", "--turns", "3", "--out", "b.json"]) == 0
     out = capsys.readouterr().out
     numbers = "1,000.0 +[(]900.0–2,000.0[)] +3 MiB +0.50 [(]0.45–1.00[)] +0.10 [(]0.09–0.20[)]"
     assert re.search(f"^resnet20 +training +128 +{numbers} *$", out, re.MULTILINE)
@@ -67,7 +67,7 @@ def test_what_is_measured(asked: Asked) -> None:
 
 
 def test_of_vgg_inference_alone(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "vgg16", "--device", "cpu", "--batch", "3"]) == 0
+    assert main(["bench", "vgg16", "--device", "cpu", "--batch-size", "3"]) == 0
     assert [(work.kind, work.batch, work.size) for work, *_ in asked] == [("inference", 3, 224)]
     assert "vgg16 has no recipe: only its inference is measured" in capsys.readouterr().err
 
@@ -77,7 +77,7 @@ def test_of_vgg_inference_alone(asked: Asked, capsys: pytest.CaptureFixture[str]
     [
         ("resnet21", "no network resnet21"),
         ("alexnet", "unknown network 'alexnet'"),
-        ("resnet20 --batch 0", "--batch must be at least 1, got 0"),
+        ("resnet20 --batch-size 0", "--batch-size must be at least 1, got 0"),
         ("resnet20 --turns 0", "--turns must be at least 1, got 0"),
         ("resnet20 --set shortcut=B", "shortcut"),
         ("resnet18 plain18 --set shortcut=B", "plain18 cannot take the option 'B'"),

@@ -91,7 +91,7 @@ def test_a_detector_starts_from_another(
 def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["detect", "evaluate", str(place / "plain"), "--refine", "--multi-scale", *CPU]
     results = place / "results"
-    assert main([*command, "--save-results", str(results)]) == 0
+    assert main([*command, "--save-submission", str(results)]) == 0
     shown = capsys.readouterr().out
     assert "plain + box refinement + multi-scale" in shown
     assert "3 images of cells test" in shown
@@ -168,7 +168,9 @@ def test_masks_go_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (trained, *_) = RunFolder(tmp_path / "run").read_events()
     assert trained["loss_mask"] > 0
     capsys.readouterr()
-    assert main(["detect", "evaluate", run, *CPU, "--save-results", str(tmp_path / "found")]) == 0
+    assert (
+        main(["detect", "evaluate", run, *CPU, "--save-submission", str(tmp_path / "found")]) == 0
+    )
     assert "masks @[.5, .95] (%)" in capsys.readouterr().out
     noted = read_json(tmp_path / "run/evaluations.json")[-1]
     file = tmp_path / "found/detections_val2014_deepres_results.json"
@@ -328,7 +330,7 @@ def test_images_that_are_not_public_are_for_the_server(
     command.append(str(tmp_path / "voc.safetensors"))
     assert main(command) == 2
     assert "what is on the images of VOC 2012 test is not public" in capsys.readouterr().err
-    assert main([*command, "--save-results", str(tmp_path / "results")]) == 0
+    assert main([*command, "--save-submission", str(tmp_path / "results")]) == 0
     assert len(list((tmp_path / "results").glob("comp4_det_test_*.txt"))) == 20
     assert "mAP" not in capsys.readouterr().out
 
@@ -352,8 +354,8 @@ def test_an_ensemble_trained_on_train_and_val_finds_what_cocos_server_takes(
 
     on = ["--on", "coco-test-dev", *CPU]
     assert main(["detect", "evaluate", *runs, *on]) == 2
-    assert "of COCO 2015 test-dev is not public; give --save-results" in capsys.readouterr().err
-    assert main(["detect", "evaluate", *runs, *on, "--refine", "--save-results", "out"]) == 0
+    assert "of COCO 2015 test-dev is not public; give --save-submission" in capsys.readouterr().err
+    assert main(["detect", "evaluate", *runs, *on, "--refine", "--save-submission", "out"]) == 0
     said = capsys.readouterr()
     assert "ensemble of 3 + box refinement" in said.err
     assert "mAP" not in said.out

@@ -248,7 +248,7 @@ def test_an_edited_image_is_tested_anew_though_it_keeps_its_size(
 def test_a_submission_has_a_line_for_every_image_or_is_not_written(
     folder_run: Path, test_images: Path, evaluated: Evaluated, tmp_path: Path
 ) -> None:
-    asked = (folder_run, "--data", test_images, "--submission", tmp_path / "s.txt")
+    asked = (folder_run, "--data", test_images, "--save-submission", tmp_path / "s.txt")
     _, err = evaluated(*asked, "--bad-images", "skip", status=2)
     assert "a submission needs a line for every image" in err
     assert not (tmp_path / "s.txt").exists()
@@ -274,7 +274,7 @@ def test_what_a_submission_needs_is_looked_up_where_the_images_are_and_before_th
     monkeypatch.chdir(tmp_path)
     copy = shutil.copytree(data, tmp_path / "data/imagenet")
     save_weights(tmp_path / "imported.safetensors", load_model(folder_run), {})
-    asked = ("imported.safetensors", "--submission", tmp_path / "s.txt")
+    asked = ("imported.safetensors", "--save-submission", tmp_path / "s.txt")
     _, err = evaluated(*asked, status=2)
     assert "data/imagenet/ilsvrc2012.json is missing" in err
     known = {f"class{i}": ImageNetClass(10 + i, "", 2) for i in range(5)}
@@ -286,8 +286,10 @@ def test_what_a_submission_needs_is_looked_up_where_the_images_are_and_before_th
     evaluated(*asked)
     assert len((tmp_path / "s.txt").read_text().splitlines()) == 18
 
-    _, err = evaluated(runs[0], "--data", "sample", "--submission", tmp_path / "s.txt", status=2)
-    assert "--submission is for ImageNet's test images, not for the test images of" in err
+    _, err = evaluated(
+        runs[0], "--data", "sample", "--save-submission", tmp_path / "s.txt", status=2
+    )
+    assert "--save-submission is for ImageNet's test images, not for the test images of" in err
 
 
 def test_a_picture_that_is_not_drawn_is_said(
@@ -298,7 +300,7 @@ def test_a_picture_that_is_not_drawn_is_said(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = (folder_run, "--bad-images", "skip", "--picture", tmp_path / "a.png")
+    asked = (folder_run, "--bad-images", "skip", "--out", tmp_path / "a.png")
     _, err = evaluated(*asked, "--data", test_images)
     assert f"no {tmp_path}/a.png: without known classes there is no confusion matrix" in err
     monkeypatch.setattr("deepres.cli.evaluate.CLASSES_SHOWN", 5)

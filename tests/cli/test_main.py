@@ -33,8 +33,8 @@ from deepres.visible import visible
         ("train resnet20 --data nowhere", "data_batch_1.bin is missing; run: deepres data cifar10"),
         ("train resnet20 --data sample --save-every nan", "must be 0 s or more, got nan"),
         ("train resnet20 --data sample --device meta", "device 'meta' is not available here"),
-        ("evaluate run --picture a.xyz", "--picture must end in .png or .svg or .pdf"),
-        ("data cifar10 --dir /proc/nowhere", "cannot write /proc/nowhere"),
+        ("evaluate run --out a.xyz", "--out must end in .png or .svg or .pdf"),
+        ("data cifar10 --data /proc/nowhere", "cannot write /proc/nowhere"),
         ("train --resume nowhere", "nowhere is not a run folder"),
         (
             "train --resume nowhere --seed 1",
@@ -45,7 +45,7 @@ from deepres.visible import visible
         ("predict nowhere a.png --top 0", "--top must be at least 1, got 0"),
         ("train resnet20 --data sample --workers -1", "workers must be 0 or more, got -1"),
         ("signals resnet8 --data sample --workers -1", "workers must be 0 or more, got -1"),
-        ("data cifar10 --dir nowhere --verify", "6 of 6 files are missing or damaged"),
+        ("data cifar10 verify --data nowhere", "6 of 6 files are missing or damaged"),
         ("data imagenet prepare nowhere", "nowhere is not a folder; name the one that holds"),
         ("data imagenet verify", "not ImageNet as it should be, for the 3 reasons above"),
         ("data imagenet verify --decode", "for the 3 reasons above"),
@@ -210,7 +210,7 @@ def test_commands_that_are_advised_can_be_pasted(
     monkeypatch.chdir(tmp_path)
     folder = "a b; $(touch c)"
     make_run(tmp_path / folder, stopped_at=0)
-    for command in (["evaluate", folder], ["data", "cifar10", "--verify", "--dir", folder]):
+    for command in (["evaluate", folder], ["data", "cifar10", "verify", "--data", folder]):
         assert main(command) == 2
         *_, line = capsys.readouterr().err.splitlines()
         assert folder in shlex.split(line.partition(": deepres ")[2])

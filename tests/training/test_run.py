@@ -272,7 +272,7 @@ def test_training_time_counts_over_interruptions(
 def test_precision_follows_the_device(
     native: bool, tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepres.training.step.has_native_bf16", lambda device: native)
+    monkeypatch.setattr("deepres.runtime.has_native_bf16", lambda device: native)
     two_steps = dataclasses.replace(SHORT, steps=2, lr_drops=())
     found = run(tmp_path / "auto", data, two_steps).read_meta()["provenance"]["precision"]
     assert found == ("bf16" if native else "fp32")
@@ -281,7 +281,7 @@ def test_precision_follows_the_device(
 def test_a_run_without_a_compiler_is_plain_pytorchs_and_says_so(
     tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = run(tmp_path / "plain", data, graph=False)
+    plain = run(tmp_path / "plain", data, fused_kernels=False)
     assert plain.read_meta()["provenance"]["kernels"] == "PyTorch: as asked"
     monkeypatch.setattr("deepres.models.batch_norm_cpu.library", lambda: "no C compiler cc")
     without = run(tmp_path / "without", data)

@@ -33,13 +33,13 @@ def call(options: argparse.Namespace) -> int:
     if bool(options.runs) == bool(options.results):
         raise UserError("name either runs to test, or a results file by --results")
     if options.results and (
-        options.ablation or options.refine or options.multi_scale or options.save_results
+        options.ablation or options.refine or options.multi_scale or options.save_submission
     ):
         raise UserError(
             "--results scores a file as it is; leave out --ablation, --refine, --multi-scale and "
-            "--save-results"
+            "--save-submission"
         )
-    if options.ablation and (options.refine or options.multi_scale or options.save_results):
+    if options.ablation and (options.refine or options.multi_scale or options.save_submission):
         raise UserError("--ablation chooses the improvements itself; leave out the other switches")
     if options.results:
         return _score_file(options)
@@ -56,9 +56,9 @@ def call(options: argparse.Namespace) -> int:
                 f"{run} finds {len(detector.classes)} classes ({', '.join(detector.classes[:3])}, "
                 f"…), but {data.name} has {len(data.classes)} ({', '.join(data.classes[:3])}, …)"
             )
-    if not data.annotated and not options.save_results:
+    if not data.annotated and not options.save_submission:
         raise UserError(
-            f"what is on the images of {data.name} is not public; give --save-results, and submit "
+            f"what is on the images of {data.name} is not public; give --save-submission, and send "
             "the files to the benchmark's server"
         )
     tests = Tests(options.runs, detectors, data, execution)
@@ -72,9 +72,9 @@ def call(options: argparse.Namespace) -> int:
         return 0
     written: list[str] = []
     try:
-        if found and options.save_results:
-            results = found.write(options.save_results, official_split(name))
-            written.append(f"results: {results}")
+        if found and options.save_submission:
+            results = found.write(options.save_submission, official_split(name))
+            written.append(f"submission: {results}")
         if found and data.annotated:
             written += _leave_evidence(options.runs[0], found, detectors, improvements)
     finally:  # whether it can be written or not: the numbers are what took the time

@@ -2,13 +2,12 @@
 
 import argparse
 import itertools
-import json
 from pathlib import Path
 from statistics import median
 
 import torch
 
-from deepres.cli.terminal import print_table, say, show
+from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.data.images import open_image
 from deepres.data.views import one_crop
 from deepres.errors import UserError, unknown_name
@@ -64,7 +63,7 @@ def call(options: argparse.Namespace) -> int:
             "blocks": [{"block": b.block, "stage": b.stage, "ratio": b.ratio} for b in blocks],
             "picture": str(picture),
         }
-        show(json.dumps(told, indent=2, ensure_ascii=False))
+        print_json(told)
         return 0
     rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
     print_table(str(options.image), ["class", "probability"], rows)

@@ -46,7 +46,7 @@ GROUPS = {
         predict: "predict resnet20 cat.jpg",
         explain: "explain resnet20 cat.jpg",
         features: "features runs/demo pictures --out features.npz",
-        import_weights: "import resnet50.pth --model resnet50 --from torchvision",
+        import_weights: "import resnet50 resnet50.pth --from torchvision",
         export_weights: "export runs/demo --to onnx",
     },
     "reproduce": {

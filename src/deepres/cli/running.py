@@ -14,6 +14,7 @@ import torch.distributed as dist
 from deepres.cli.terminal import say
 from deepres.distributed import leave_world
 from deepres.errors import UserError
+from deepres.runtime import use_threads
 from deepres.training.interrupt import Interrupted
 from deepres.visible import in_a_line
 
@@ -38,6 +39,8 @@ def run(options: argparse.Namespace) -> int:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         stop_without_parent()
     try:
+        if (threads := getattr(options, "threads", None)) is not None:
+            use_threads(threads)
         module, _, function = options.call.partition(".")
         status: int = getattr(import_module(f"deepres.cli.{module}"), function)(options)
     except UserError as error:

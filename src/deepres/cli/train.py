@@ -51,7 +51,7 @@ def _execution(options: argparse.Namespace) -> Execution:
     return execution_of(
         options,
         save_every_s=options.save_every,
-        graph=not options.no_graph,
+        fused_kernels=not options.no_fused_kernels,
         fused_convolutions=not options.no_fused_convolutions,
         recompute=options.recompute,
     )

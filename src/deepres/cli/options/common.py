@@ -5,12 +5,19 @@ from pathlib import Path
 
 
 def add_execution(parser: argparse.ArgumentParser, workers: bool = True) -> None:
-    """Declare where the work is done and, where image files are read, by how many processes."""
+    """Declare where the work is done, by how many threads, and which processes read images."""
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads that compute on a CPU (default: one a core, or OMP_NUM_THREADS)",
+    )
     if workers:
         parser.add_argument(
             "--workers",
             type=int,
+            metavar="N",
             help="processes that decode image files (default: one a core, up to 8)",
         )
 
@@ -78,7 +85,9 @@ def add_training(
         help=f"replace a field of the recipe, e.g. {setting}; may be given several times",
     )
     add_execution(parser)
-    parser.add_argument("--out", type=Path, help=f"folder to make (default: {folder})")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help=f"the run's folder (default: {folder})"
+    )
     parser.add_argument(
         "--save-every",
         type=float,

@@ -15,6 +15,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="where to draw the curves: .png, .svg or .pdf (default: compare.png)",
+        metavar="FILE",
+        help="the curves, .png, .svg or .pdf (default: compare.png)",
     )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
     parser.set_defaults(call="compare.call")

@@ -22,7 +22,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "runs", type=Path, nargs="*", metavar="RUN", help="run folders or .safetensors files"
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="WEIGHTS",
+        help="a run's folder or a .safetensors file; several: ensemble",
     )
     parser.add_argument(
         "--on",
@@ -31,7 +35,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "a folder of one's own (default: the test set of the first run)",
     )
     parser.add_argument(
-        "--data", type=Path, help="where the data set was unpacked (default: as in training)"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="where the data set was unpacked (default: as in training)",
     )
     add_bad_boxes(parser, "as in training, else stop")
     add_improvements(parser)
@@ -44,13 +51,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--results",
         type=Path,
-        metavar="FILE|DIR",
+        metavar="FILE|FOLDER",
         help="score this results file of the benchmark's official format, without a detector",
     )
     parser.add_argument(
-        "--save-results",
+        "--save-submission",
         type=Path,
-        metavar="DIR",
+        metavar="FOLDER",
         help="write what is found in the benchmark's official format, for its server",
     )
     add_execution(parser)

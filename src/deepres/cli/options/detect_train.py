@@ -34,12 +34,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--on",
-        metavar="DATA SET",
+        metavar="SET",
         help=f"{', '.join(DATASETS)}, or a folder in VOC's layout with the lists trainval and test",
     )
     parser.add_argument(
         "--data",
         type=Path,
+        metavar="FOLDER",
         help="where the data set was unpacked: the folder with VOC2007 and VOC2012, COCO's with "
         "annotations, or ImageNet's (default: where a run's data are, else VOCdevkit, coco or "
         "ILSVRC)",
@@ -47,6 +48,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--weights",
         type=Path,
+        metavar="WEIGHTS",
         help=f"of the classifier that it starts from: {NAMED_HELP}; or of a detector, whose layers "
         "are kept but for those of its classes (default: random weights)",
     )

@@ -22,7 +22,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="NAME",
         help="the class that Grad-CAM looks for (default: the likeliest)",
     )
-    parser.add_argument("--top", type=int, default=3, help="classes to show (default: %(default)s)")
+    parser.add_argument(
+        "--top", type=int, metavar="N", default=3, help="classes to show (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
     add_execution(parser, workers=False)
     parser.add_argument(

@@ -47,7 +47,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "scales, which the paper calls dense",
     )
     parser.add_argument(
-        "--data", type=Path, help="as for train (default: where the run's data are)"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="as for train (default: where the run's data are)",
     )
     add_bad_boxes(parser, "as in training")
     add_execution(parser)

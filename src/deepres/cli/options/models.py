@@ -9,7 +9,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Declare the command's options."""
     parser = commands.add_parser("models", help="list the networks, or show one stage by stage")
     parser.add_argument(
-        "name", nargs="?", help="a network, e.g. resnet34, or a pattern, e.g. 'resnet*'"
+        "name",
+        nargs="?",
+        metavar="NETWORK",
+        help="a network, e.g. resnet34, or a pattern, e.g. 'resnet*'",
     )
     parser.add_argument(
         "--input-size",
@@ -17,4 +20,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="PIXELS",
         help="side of the input image (default: 224 for ImageNet networks, 32 for CIFAR-10)",
     )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.set_defaults(call="models.call")

@@ -19,7 +19,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="image files, folders of them, web addresses, or - for standard input",
     )
     add_source(parser)
-    parser.add_argument("--top", type=int, default=3, help="classes to show (default: %(default)s)")
+    parser.add_argument(
+        "--top", type=int, metavar="N", default=3, help="classes to show (default: %(default)s)"
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print JSON in place of tables")
     shape.add_argument("--csv", action="store_true", help="print CSV in place of tables")
