@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UserError.exit_status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def make_parser() -> Parser:
+    """Return what reads the command line."""
     parser = Parser(
         prog="deepres",
         usage="deepres [-h] [--version] [--debug] COMMAND ...",
@@ -54,7 +55,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         command.add_to(commands)
     summaries = {each.dest: each.help or "" for each in commands._choices_actions}
     parser.description = f"{DESCRIPTION}\n\n{overview(summaries)}\n{EXPLAINS_ITSELF}"
+    return parser
 
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = make_parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         parser.exit(UserError.exit_status, f"{parser.description}\n")

@@ -9,6 +9,7 @@ from deepres.cli.options import (
     batchnorm,
     bench,
     compare,
+    completion,
     data,
     detect,
     evaluate,
@@ -48,6 +49,7 @@ GROUPS = {
         features: "features runs/demo pictures --out features.npz",
         import_weights: "import resnet50 resnet50.pth --from torchvision",
         export_weights: "export runs/demo --to onnx",
+        completion: "completion bash",
     },
     "reproduce": {
         reproduce: "reproduce figure1 --steps 300",

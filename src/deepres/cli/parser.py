@@ -25,21 +25,27 @@ class Parser(argparse.ArgumentParser):
 
     def _check_options(self, args: Sequence[str]) -> None:
         """Name the first option that there is not, before what is missing without it is."""
-        if self._subparsers:  # most of ``args`` are another's
-            return
-        for word in itertools.takewhile(lambda word: word != "--", args):
+        own = args  # those before a command's name, if there are commands
+        if self._subparsers:
+            own = [*itertools.takewhile(lambda word: word.startswith("-"), args)]
+        for word in itertools.takewhile(lambda word: word != "--", own):
             option = word.partition("=")[0]
             known = self._option_string_actions
             if option.startswith("--") and not any(name.startswith(option) for name in known):
                 shown = [name for name in known if known[name].help is not argparse.SUPPRESS]
-                self.error(f"unrecognized arguments: {option}{did_you_mean(option, shown)}")
+                question = did_you_mean(option, shown)
+                if option == "--debug":
+                    question = ", which comes before the command: deepres --debug …"
+                self.error(f"unrecognized arguments: {option}{question}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
-            nearest = did_you_mean(str(value), map(str, action.choices or ()))
-            raise argparse.ArgumentError(action, f"{error.message}{nearest}") from error
+            question = did_you_mean(str(value), map(str, action.choices or ()))
+            if question:  # shorter than all that there is to choose from
+                raise argparse.ArgumentError(action, f"no {value!r}{question}") from error
+            raise
 
 
 class Hint(argparse.Action):

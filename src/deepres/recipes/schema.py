@@ -13,6 +13,14 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
 """The fields that say how numbers are computed, and not which: no run departs by them."""
+OTHERS_WORDS = {
+    **dict.fromkeys(("learning_rate", "base_lr", "lr0"), "lr"),
+    **dict.fromkeys(("batch", "batchsize", "bs"), "batch_size"),
+    **dict.fromkeys(("wd", "decay", "l2"), "weight_decay"),
+    **dict.fromkeys(("epochs", "max_epochs", "max_steps", "iterations", "max_iter"), "--steps"),
+    **dict.fromkeys(("amp", "dtype"), "precision"),
+}
+"""What other programs call a field of the recipe."""
 MOST_IMAGES = 1 << 20
 """In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
 
@@ -132,6 +140,10 @@ class Recipe:
             field = FIELDS.get(name, name)
             if not equals:
                 raise UserError(f"--set takes field=value, got {assignment!r}")
+            if field in OTHERS_WORDS and field not in kinds:
+                raise UserError(
+                    f"unknown recipe field {name!r}; did you mean {OTHERS_WORDS[field]}?"
+                )
             if field in self.bound:
                 raise UserError(
                     f"--set {field} would leave the milestones in place; {self.bound[field]}"

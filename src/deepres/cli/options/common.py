@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from deepres.cli.options.hints import add_device_hints, add_training_hints
+
 
 def add_execution(parser: argparse.ArgumentParser, workers: bool = True) -> None:
     """Declare where the work is done, by how many threads, and which processes read images."""
@@ -13,6 +15,7 @@ def add_execution(parser: argparse.ArgumentParser, workers: bool = True) -> None
         metavar="N",
         help="threads that compute on a CPU (default: one a core, or OMP_NUM_THREADS)",
     )
+    add_device_hints(parser, several=workers)
     if workers:
         parser.add_argument(
             "--workers",
@@ -84,6 +87,7 @@ def add_training(
         metavar="FIELD=VALUE",
         help=f"replace a field of the recipe, e.g. {setting}; may be given several times",
     )
+    add_training_hints(parser)
     add_execution(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help=f"the run's folder (default: {folder})"
