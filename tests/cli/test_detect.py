@@ -17,6 +17,7 @@ from deepres.detection.faster_rcnn import create_detector
 from deepres.detection.weights import save_detector
 from deepres.evaluation.detection.result_files import write_voc
 from deepres.files import read_json
+from deepres.report.runs import read_run
 from deepres.run_folder import RunFolder
 
 SET = [part for setting in TINY for part in ("--set", setting)]
@@ -153,6 +154,29 @@ def test_annotations_that_cannot_be_right_are_left_out_if_asked(
     assert "object 2: of zero size" in capsys.readouterr().err
     assert main([*command, "--bad-boxes", "skip"]) == 0
     assert "1 object of zero size left out" in capsys.readouterr().err
+
+
+def test_coco_2017_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objects = [
+        {"bbox": [10, 5, 20, 15], "category_id": 7},
+        {"bbox": [1, 1, 0, 9], "category_id": 7},
+    ]
+    for split in ("train2017", "val2017"):
+        coco_folder(tmp_path / "coco", split, {1: objects, 2: objects}, {7: "cat"})
+    data = ["--data", str(tmp_path / "coco")]
+    command = ["detect", "train", "resnet18", "--on", "coco2017", *data, "--schedule", "joint"]
+    command += ["--steps", "1", *CPU, *SET, "--set", "batch_size=1", "--out", str(tmp_path / "run")]
+    assert main(command) == 2
+    assert "--bad-boxes skip" in capsys.readouterr().err
+    assert main([*command, "--bad-boxes", "skip"]) == 0
+    shown = capsys.readouterr()
+    assert "on COCO 2017 val" in shown.out
+    assert "COCO 2017 train: 2 objects of zero size left out" in shown.err
+    run = read_run(tmp_path / "run")
+    assert run.meta["recipe"]["bad_boxes"] == "skip"
+    assert "COCO 2017 train" in run.condition  # never the paper's
+    assert main(["detect", "train", "--resume", str(tmp_path / "run"), "--bad-boxes", "skip"]) == 2
+    assert "--bad-boxes is for new runs" in capsys.readouterr().err
 
 
 def test_masks_go_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from deepres.visible import visible
         ("models resnet18 --input-size 0", "at least 1 pixel, got 0"),
         ("train", "name either a network, e.g. deepres train resnet20, or a run to --resume"),
         ("train resnet20 --resume run", "name either a network"),
-        ("train resnet21", "no recipe 'resnet21': there are plain18"),
+        ("train resnet21", "no recipe 'resnet21'; did you mean resnet20 or"),
         ("train resnet20 --seeds 0", "--seeds is how many runs to train at once, 1 or more, got 0"),
         ("train resnet20 --data sample --set lr=-1", "lr must be above 0, got -1.0"),
         ("train resnet20 --data sample --steps 0", "a run has 1 step or more, got 0"),

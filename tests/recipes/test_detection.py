@@ -35,6 +35,7 @@ def test_coco_is_trained_by_the_papers_numbers() -> None:
     ("name", "train", "test"),
     [
         ("coco-trainval", "coco2014-trainval", None),
+        ("coco2017", "coco2017-train", "coco2017-val"),
         ("imagenet-det", "imagenet-det-train+val1", "imagenet-det-val2"),
     ],
 )

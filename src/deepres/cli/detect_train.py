@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # not everyone has torchvision
 
 DATA_FOLDERS = {
     **dict.fromkeys(("voc07+12", "voc07++12"), "VOCdevkit"),
-    **dict.fromkeys(("coco", "coco-trainval"), "coco"),
+    **dict.fromkeys(("coco", "coco-trainval", "coco2017"), "coco"),
     "imagenet-det": "ILSVRC",
 }
 
