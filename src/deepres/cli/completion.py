@@ -40,7 +40,7 @@ def call(options: argparse.Namespace) -> int:
     }
     parser = make_parser()
     _annotate(parser, by_metavar)
-    print(shtab.complete(parser, options.shell, preamble=PREAMBLE))
+    print(shtab.complete(parser, options.shell, preamble=PREAMBLE.get(options.shell, "")))
     return 0
 
 

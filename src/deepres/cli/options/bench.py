@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_execution, add_json
 
 PHOTOGRAPHS_ON_CPU = 16
 """Images at a time for ImageNet's networks on a CPU, where the recipe's 256 take minutes."""
@@ -78,7 +78,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help=f"print the 10 costliest kernels (on a CPU: operators), and write a trace "
         f"for ui.perfetto.dev into {PROFILES}/",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    add_json(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="write what --json prints (default: no file)"
     )

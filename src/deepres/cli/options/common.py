@@ -25,6 +25,13 @@ def add_execution(parser: argparse.ArgumentParser, workers: bool = True) -> None
         )
 
 
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """Declare that a command can print its findings for programs."""
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, and nothing else, in place of tables"
+    )
+
+
 def add_bad_images(parser: argparse.ArgumentParser, default: str | None = "fail") -> None:
     """Declare what is done about image files that cannot be decoded."""
     parser.add_argument(

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_json
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -18,5 +19,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="FILE",
         help="the curves, .png, .svg or .pdf (default: compare.png)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
+    add_json(parser)
     parser.set_defaults(call="compare.call")

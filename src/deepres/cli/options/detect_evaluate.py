@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_bad_boxes, add_execution
+from deepres.cli.options.common import add_bad_boxes, add_execution, add_json
 from deepres.cli.options.improvements import add_improvements
 
 EPILOG = """Table 9, with two runs of COCO's recipe, the second with --set global_context=true:
@@ -61,4 +61,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="write what is found in the benchmark's official format, for its server",
     )
     add_execution(parser)
+    add_json(parser)
     parser.set_defaults(call="detect_evaluate.call")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_bad_images, add_execution
+from deepres.cli.options.common import add_bad_images, add_execution, add_json
 from deepres.cli.options.weights import WEIGHTS_HELP, add_source
 from deepres.cli.terminal import DATA_HELP
 
@@ -54,7 +54,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="FILE",
         help="write the five likeliest classes of each image as ILSVRC takes them",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
+    add_json(parser)
     parser.add_argument(
         "--out",
         type=Path,

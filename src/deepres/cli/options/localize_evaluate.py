@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_bad_boxes, add_execution
+from deepres.cli.options.common import add_bad_boxes, add_execution, add_json
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -54,4 +54,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     add_bad_boxes(parser, "as in training")
     add_execution(parser)
+    add_json(parser)
     parser.set_defaults(call="localize_evaluate.call")

@@ -3,6 +3,7 @@
 import argparse
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_json
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -20,5 +21,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="PIXELS",
         help="side of the input image (default: 224 for ImageNet networks, 32 for CIFAR-10)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    add_json(parser)
     parser.set_defaults(call="models.call")
