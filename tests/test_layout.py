@@ -16,6 +16,7 @@ FOUNDATIONS = [
         "renamed",
         "runtime",
         "compiled",
+        "torchrun",
         "distributed",
         "provenance",
         "files",

@@ -3,11 +3,11 @@
 Each is said in a line that names today's word. With the next release this file goes.
 """
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from deepres.renamed import FIELDS, VALUES
+from deepres.torchrun import is_leader
 from deepres.visible import in_a_line
 
 Words = list[str]
@@ -42,7 +42,7 @@ def as_spelled_now(arguments: Sequence[str]) -> Words:
 
 
 def _tell(before: str, now: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+    if is_leader():
         line = f"deepres: {before} is {now} now; the next release will not know the old spelling"
         print(in_a_line(line), file=sys.stderr)
 
