@@ -45,6 +45,15 @@ def test_a_table_and_a_file(asked: Asked, capsys: pytest.CaptureFixture[str]) ->
     assert not Path("profiles").exists()
 
 
+def test_json(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "resnet20", "--device", "cpu", "--json", "--out", "b.json", "--profile"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads(Path("b.json").read_text())
+    assert [each["kind"] for each in told["measured"]] == ["training", "inference"]
+    assert told["measured"][0]["costs"][0]["name"] == "conv"
+
+
 def test_profiles(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "resnet20", "--device", "cpu", "--only", "training", "--profile"]) == 0
     out = capsys.readouterr().out

@@ -93,6 +93,24 @@ def test_a_run_is_tested_on_its_own_data(
     assert errors_of(runs[0] / "model.safetensors", again) == errors_of(runs[0], out)
 
 
+def test_json(runs: list[Path], evaluated: Evaluated, sample: Cifar10, tmp_path: Path) -> None:
+    alone = [errors_of(run, evaluated(run)[0]) for run in runs]
+    out, _ = evaluated(*runs, "--json", "--save-scores", tmp_path / "s.npz")
+    found = json.loads(out)
+    assert (found["views"], found["images"]) == ("1-crop", 1000)
+    assert found["data"] == f"the test images of {sample.source}"
+    assert [each["weights"] for each in found["networks"]] == [str(run) for run in runs]
+    for each, (error, top5) in zip(found["networks"], alone, strict=True):
+        assert (f"{each['error_pct']:.2f}", f"{each['top5_error_pct']:.2f}") == (error, top5)
+    mean = sum(each["error_pct"] for each in found["classes"]) / 10  # as many of each class
+    assert found["ensemble"]["error_pct"] == pytest.approx(mean)
+    assert [each["class"] for each in found["classes"]] == list(sample.classes)
+    assert found["files"] == {"scores": str(tmp_path / "s.npz")}
+    single = json.loads(evaluated(runs[0], "--json")[0])
+    assert single["ensemble"] is None
+    assert single["files"] == {"confusion_matrix": str(runs[0] / "confusion.png")}
+
+
 def test_folding_and_an_ensemble_and_the_cache(
     runs: list[Path], evaluated: Evaluated, tmp_path: Path, sample: Cifar10
 ) -> None:
