@@ -25,7 +25,7 @@ def test_import_then_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str
     assert main([*command.split(), str(checkpoint.parent / "names.txt")]) == 0
     shown = capsys.readouterr()
     assert "torchvision's resnet18: its shortcuts are of option B" in shown.err
-    assert "input: shorter side 256, crop 224; 3 classes" in shown.err
+    assert "input: short side 256, crop 224; 3 classes" in shown.err
     assert "the mean 0.485 0.456 0.406 is subtracted, then the std 0.229 0.224 0.225" in shown.err
     assert "bilinearly" not in shown.err
     out = checkpoint.parent / "resnet18-torchvision.safetensors"
@@ -60,7 +60,7 @@ def test_another_view_is_kept(checkpoint: Path, capsys: pytest.CaptureFixture[st
     command = f"import resnet18 {checkpoint} --from timm --crop 288 --short-side 303"
     assert main([*command.split(), "--out", str(out)]) == 0
     said = capsys.readouterr().err
-    assert "input: shorter side 303, crop 288" in said
+    assert "input: short side 303, crop 288" in said
     assert re.search(r"^images are resized bilinearly, whatever .* differ slightly$", said, re.M)
     loaded = load_model(out)
     assert (loaded.crop, loaded.short_side) == (288, 303)
