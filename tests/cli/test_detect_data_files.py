@@ -112,6 +112,12 @@ def test_dropped_objects_are_not_missed(
     assert "annotations/instances_mine.json, object 2: " in said[-1]
     assert evaluate(folder, [FOUND], "--bad-boxes", "skip") == 0
     assert precisions(capsys)["cat"] == "100.0"
+    assert evaluate(folder, [FOUND], "--bad-boxes", "skip", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["images"], told["files"]) == (1, {})
+    assert told["data"] == f"{folder.name} mine"
+    (test,) = told["tests"]
+    assert (test["test"], test["ap_pct"]) == (str(folder / "results.json"), {"cat": 100.0})
 
 
 def test_what_voc_calls_difficult_does_not_count(

@@ -101,9 +101,9 @@ def test_json(runs: list[Path], evaluated: Evaluated, sample: Cifar10, tmp_path:
     assert found["data"] == f"the test images of {sample.source}"
     assert [each["weights"] for each in found["networks"]] == [str(run) for run in runs]
     for each, (error, top5) in zip(found["networks"], alone, strict=True):
-        assert (f"{each['error_pct']:.2f}", f"{each['top5_error_pct']:.2f}") == (error, top5)
+        assert (f"{each['top1_error_pct']:.2f}", f"{each['top5_error_pct']:.2f}") == (error, top5)
     mean = sum(each["error_pct"] for each in found["classes"]) / 10  # as many of each class
-    assert found["ensemble"]["error_pct"] == pytest.approx(mean)
+    assert found["ensemble"]["top1_error_pct"] == pytest.approx(mean)
     assert [each["class"] for each in found["classes"]] == list(sample.classes)
     assert found["files"] == {"scores": str(tmp_path / "s.npz")}
     single = json.loads(evaluated(runs[0], "--json")[0])

@@ -73,8 +73,8 @@ def print_found(
 
 def _errors(scores: Scores) -> dict[str, Any]:
     if not scores.known:
-        return {"error_pct": None, "top5_error_pct": None}
-    return {"error_pct": scores.error_pct(1), "top5_error_pct": scores.error_pct(5)}
+        return {"top1_error_pct": None, "top5_error_pct": None}
+    return {"top1_error_pct": scores.error_pct(1), "top5_error_pct": scores.error_pct(5)}
 
 
 def _in_words(scores: Scores) -> list[str]:

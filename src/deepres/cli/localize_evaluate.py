@@ -43,7 +43,7 @@ def call(options: argparse.Namespace) -> int:
                     "classes": options.classes,
                     "classifiers": [str(path) for path in classifiers],
                     "tests": [
-                        {"test": name, "error_pct": top1, "top5_error_pct": top5}
+                        {"test": name, "top1_error_pct": top1, "top5_error_pct": top5}
                         for name, top1, top5 in found
                     ],
                 }
