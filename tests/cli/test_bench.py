@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from json_keys import assert_documented
 
 from deepres.cli import bench
 from deepres.cli.main import main
@@ -49,6 +50,7 @@ def test_json(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["bench", "resnet20", "--device", "cpu", "--json", "--out", "b.json", "--profile"]
     assert main(command) == 0
     told = json.loads(capsys.readouterr().out)
+    assert_documented({**told, "measured": [{**each, "costs": []} for each in told["measured"]]})
     assert told == json.loads(Path("b.json").read_text())
     assert [each["kind"] for each in told["measured"]] == ["training", "inference"]
     assert told["measured"][0]["costs"][0]["name"] == "conv"

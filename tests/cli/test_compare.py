@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from json_keys import assert_documented
 from made_up_runs import make_run
 from matplotlib.figure import Figure
 
@@ -39,6 +40,7 @@ def test_compare_as_json(
     make_run(tmp_path / "b", "plain20", 1, stopped_at=3200)
     assert main(["compare", "a", "b", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert_documented({**found, "differences": {}})  # whose keys are fields
     assert [run["run"] for run in found["runs"]] == ["a", "b"]
     assert found["runs"][0]["result"]["test_error_pct"] == 8.5
     assert found["runs"][1]["result"] is None

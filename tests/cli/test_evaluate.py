@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from json_keys import assert_documented
 from pictures import image_folder, picture
 from runs import on_cpu, train
 
@@ -97,6 +98,7 @@ def test_json(runs: list[Path], evaluated: Evaluated, sample: Cifar10, tmp_path:
     alone = [errors_of(run, evaluated(run)[0]) for run in runs]
     out, _ = evaluated(*runs, "--json", "--save-scores", tmp_path / "s.npz")
     found = json.loads(out)
+    assert_documented(found)
     assert (found["views"], found["images"]) == ("1-crop", 1000)
     assert found["data"] == f"the test images of {sample.source}"
     assert [each["weights"] for each in found["networks"]] == [str(run) for run in runs]

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from json_keys import assert_documented
 from made_up_runs import whole_meta
 from small_localization import RCNN_SETTINGS, SETTINGS, tiny_weights, two_classes
 
@@ -57,6 +58,7 @@ def test_errors_are_printed_beside_trivial_boxes_and_noted(
     (run / "evaluations.json").unlink(missing_ok=True)
     assert evaluate(run, "--json") == 0
     told = json.loads(capsys.readouterr().out)
+    assert_documented(told)
     assert evaluate(run) == 0  # it takes the place of the first
     table = capsys.readouterr().out
     assert "Tiny-ImageNet val, the true class" in table

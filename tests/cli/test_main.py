@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 import torch
+from json_keys import assert_documented
 from made_up_runs import make_run
 
 from deepres.cli import running
@@ -193,7 +194,9 @@ def test_models_lists_all_beside_the_papers_numbers(capsys: pytest.CaptureFixtur
 
 def test_models_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "resnet5*", "--json"]) == 0
-    (resnet50, resnet56) = json.loads(capsys.readouterr().out)["networks"]
+    found = json.loads(capsys.readouterr().out)
+    assert_documented(found)
+    resnet50, resnet56 = found["networks"]
     assert resnet50["parameters"] == 25_557_032  # as torchvision's
     assert round(resnet50["multiply_adds"] / 1e9, 3) == 3.858
     assert (resnet50["papers_parameters_m"], resnet50["papers_multiply_adds_g"]) == (None, 3.8)
@@ -204,6 +207,7 @@ def test_models_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     conv4 = network["stages"][3]
     assert (conv4["stage"], conv4["output"], conv4["layers"]) == ("conv4_x", [256, 7, 7], 12)
     assert conv4["composition"] == "[3×3, 256; 3×3, 256]×6"
+    assert_documented(network)
     assert sum(stage["parameters"] for stage in network["stages"]) == network["parameters"]
 
 
