@@ -75,6 +75,7 @@ def test_what_has_a_place_is_called_alike() -> None:
 
 WRITES = {
     *("train", "detect train", "localize train", "batchnorm", "detect predict", "explain"),
+    "localize predict",
     *("features", "import", "export", "compare", "evaluate", "bench", "signals"),
     *("reproduce", "report"),
 }
