@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from deepres.report.comparisons import Draws
 from deepres.report.rows import Measurement, one_a_seed
 from deepres.report.runs import Run, on_data, title
+from deepres.report.samples import Draws
 from deepres.report.significance import Numbers
 from deepres.run_folder import EVALUATIONS
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from deepres.report.comparisons import SMALLEST, Comparison, Finding, Runs, Sample
+from deepres.report.comparisons import Comparison, Finding
+from deepres.report.samples import SMALLEST, Runs, Sample
 from deepres.report.significance import LEVEL, holm
 
 Verdict = Literal["holds", "does not hold", "undecided", "no run yet"]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from deepres.report.comparisons import SMALLEST, Draws, Measure
 from deepres.report.detection_runs import Test, tests_of
 from deepres.report.published import VALIDATION_IMAGES
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import RESPONSES, SIGNALS, Run
+from deepres.report.samples import SMALLEST, Draws, Measure
 from deepres.run_folder import EVALUATIONS
 
 STRETCH = 0.05
