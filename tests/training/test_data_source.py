@@ -17,14 +17,14 @@ from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import ImageNetRecipe, get_recipe
-from deepres.training.data_source import DataSource
+from deepres.training.data_source import DataSource, Preparation
 from deepres.training.data_source import make_data_source as make
 
 HERE = on_cpu(workers=0, say=lambda line: None)
 
 
-def make_data_source(data, recipe, here: Execution = HERE, mean=None) -> DataSource:
-    return make(data, recipe, 0, here, mean)
+def make_data_source(data, recipe, here: Execution = HERE, preparation=None) -> DataSource:
+    return make(data, recipe, 0, here, preparation)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_processes_share_the_mean(
 
 def test_a_known_mean_is_not_taken_again(folder: ImageFolder, recipe: ImageNetRecipe) -> None:
     mean = torch.rand(3, 32, 32)
-    source = make_data_source(folder, recipe, mean=mean)
+    source = make_data_source(folder, recipe, preparation=Preparation(mean))
     assert source.mean is mean
 
 

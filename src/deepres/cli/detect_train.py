@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import say
-from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
+from deepres.cli.training import as_asked, execution_of, goes_on, repeat, resume, say_outcomes
 from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
@@ -28,6 +28,17 @@ DATA_FOLDERS = {
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
+    if options.recipe:
+        folders, results = repeat(
+            options,
+            DetectionRecipe,
+            lambda recipe, original: _open(
+                recipe, options.data or Path(original.meta["data"]["location"])
+            ),
+            lambda: _execution(options),
+            for_new_runs=("on", "schedule"),
+        )
+        return say_outcomes(folders, results, summary)
     if not goes_on(options, "deepres detect train resnet101 --on voc07+12"):
         folder, result = _start(options)
         return say_outcomes([folder], [result], summary)

@@ -127,6 +127,11 @@ def load_cifar10(folder: Path) -> Cifar10:
         UserError: a file is missing, cut, or not the official one.
     """
     if problems := verify_cifar10(folder):
+        if folder.is_dir() and any(folder.iterdir()) and len(problems) == len(MD5):
+            raise UserError(
+                f"{folder} holds none of CIFAR-10's files ({TRAIN_FILES[0]}, …, {TEST_FILE}); give "
+                "the folder that has them, or run: deepres data cifar10"
+            )
         raise UserError(f"{problems[0]}; run: deepres data cifar10 --dir {quote(str(folder))}")
     train = _read_records([folder / name for name in TRAIN_FILES])
     test = _read_records([folder / TEST_FILE])
