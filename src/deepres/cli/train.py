@@ -10,6 +10,7 @@ from deepres.cli.training import as_asked, execution_of, goes_on, repeat, resume
 from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.execution import Execution
+from deepres.models.create import build_empty
 from deepres.pretrained import weights_for
 from deepres.recipes import (
     CifarRecipe,
@@ -21,8 +22,11 @@ from deepres.recipes import (
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.training.classification import Classification
-from deepres.training.given_weights import recipe_for
+from deepres.training.given_weights import frozen_modules, recipe_for
 from deepres.training.run import NewRun, train_together
+
+FOR_NEW_RUNS = ("precision", "accumulate", "seeds", "freeze")
+"""The options that a run which exists cannot take."""
 
 
 def call(options: argparse.Namespace) -> int:
@@ -33,7 +37,7 @@ def call(options: argparse.Namespace) -> int:
             ClassificationRecipe,
             lambda recipe, original: _open(options.data, recipe, original.meta),
             lambda: _execution(options),
-            for_new_runs=("precision", "accumulate", "seeds", "freeze"),
+            for_new_runs=(*FOR_NEW_RUNS, "no_graph", "no_fused_convolutions"),
         )
     elif goes_on(options, "deepres train resnet20"):
         folders = options.resume
@@ -42,7 +46,7 @@ def call(options: argparse.Namespace) -> int:
             ClassificationRecipe,
             lambda recipe, meta: _open(options.data, recipe, meta),
             lambda: _execution(options),
-            for_new_runs=("precision", "accumulate", "seeds", "weights", "freeze"),
+            for_new_runs=(*FOR_NEW_RUNS, "weights"),
             changeable=("bad_images",),
         )
     else:
@@ -96,6 +100,7 @@ def _new_runs(options: argparse.Namespace) -> list[NewRun]:
     for name in dict.fromkeys(options.networks):
         usual, weights = _recipe(name, options)
         recipe = as_asked(usual.changed(given), options)
+        frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
         for seed in range(first, first + count):
             folder = run_name(name, recipe.steps, recipe.scaled_from, seed, settings)
             runs.append(NewRun(recipe, seed, Path("runs") / folder, weights))

@@ -111,8 +111,9 @@ def repeat(
         UserError: one of those options is given, or the run cannot be repeated.
     """
     for option in ("networks", "resume", "steps", "seed", "set", *for_new_runs):
-        if getattr(options, option) not in (None, []):
-            named = "a network" if option == "networks" else f"--{option}"
+        value = getattr(options, option)
+        if value is not False and value not in (None, []):
+            named = "a network" if option == "networks" else f"--{option.replace('_', '-')}"
             raise UserError(
                 f"--recipe repeats a run as it was, and takes nothing that would change it: leave "
                 f"out {named}"

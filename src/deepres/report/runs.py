@@ -38,6 +38,8 @@ PARTS = {
     "localization-rcnn": "R-CNN localizer",
 }
 """What a network becomes part of, by kind of recipe."""
+BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
+"""The residual networks whose shortcuts are of option B by default."""
 KINDS = ("cifar10", "imagenet", *PARTS)
 """Of recipes."""
 PRECISIONS = {
@@ -110,8 +112,8 @@ class Run:
         """Its shortcut option, "A", "B" or "C"; None: it is no residual network."""
         if not self.model.startswith("resnet"):
             return None
-        shallow = self.meta["recipe"]["kind"] == "cifar10" or self.model in ("resnet18", "resnet34")
-        return self.meta["recipe"].get("shortcut") or ("A" if shallow else "B")
+        usual = "B" if self.model in BOTTLENECKS else "A"
+        return self.meta["recipe"].get("shortcut") or usual
 
     @property
     def condition(self) -> str:

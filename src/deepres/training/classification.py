@@ -57,13 +57,13 @@ class Classification(Task[ClassificationRecipe, Data]):
         self._initial_weights = initial_weights
         self._fewest = fewest_images_of_a_part(recipe, execution)
         network = initial_network(recipe, len(data.classes), seed)
-        self._frozen = frozen_modules(network, recipe.freeze)
-        for module in self._frozen:
-            module.requires_grad_(False)
         self._source = source = make_data_source(data, recipe, seed, execution, preparation)
         self._file_times = data.state() if isinstance(data, ImageFolder) else {}
         if recipe.sync_batch_norm:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        self._frozen = frozen_modules(network, recipe.freeze)
+        for module in self._frozen:
+            module.requires_grad_(False)
         self.classifier = Classifier(
             network,
             source.mean,

@@ -25,7 +25,7 @@ from deepres.recipes import (
 from deepres.run_weights import weights_file
 
 HEAD = "fc"
-"""The stage that ends in the layer of the classes."""
+"""The last stage, and its layer that has a number for each class."""
 
 
 class GivenWeights(NamedTuple):
@@ -88,7 +88,7 @@ def given_weights(
     _check_options(network, recipe, weights)
     frozen = frozen_modules(network, recipe.freeze)
     _check_statistics(network, frozen, weights)
-    new = [] if _same(given.classes, classes) else [last_layer(network)]
+    new = [] if same_classes(given.classes, classes) else [HEAD]
     kept = {
         name: tensor
         for name, tensor in network.state_dict().items()
@@ -122,12 +122,6 @@ def frozen_modules(network: StagedNetwork, last: str | None) -> list[nn.Module]:
         raise UserError(f"freeze must be one of {', '.join(stages)}, or none, got {last}")
     upto = stages[: stages.index(last) + 1]
     return [network.get_submodule(name) for stage in upto for name in network.stages[stage]]
-
-
-def last_layer(network: StagedNetwork) -> str:
-    """Return the name of the layer that gives a number for each class."""
-    *_, name = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)]
-    return str(name)
 
 
 def _load(weights: Path, model: str) -> Classifier:
@@ -165,7 +159,7 @@ def _check_statistics(network: StagedNetwork, frozen: Sequence[nn.Module], weigh
         )
 
 
-def _same(given: Sequence[str], own: Sequence[str]) -> bool:
+def same_classes(given: Sequence[str], own: Sequence[str]) -> bool:
     """Tell whether classes are the same; ImageNet's go by WordNet's ids or by words."""
     if tuple(given) == tuple(own):
         return True
