@@ -4,7 +4,7 @@ What is customary (DEVIATIONS, C33):
 
 - a tenth of the rate that the weights were made with (R-CNN, Girshick et al. 2014, §2.3), and the
   whole of it for a new last layer, as in Caffe's example of fine-tuning;
-- as many images as BiT-HyperRule (Kolesnikov et al. 2020) takes of a data set of less than
+- as many images as BiT-HyperRule (Kolesnikov et al. 2020, §3.3) takes of a data set of less than
   20,000, 500 · 512, and its drops after 30, 60 and 90 %, in batches of a size that suits a CPU.
 """
 
