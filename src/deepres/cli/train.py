@@ -7,7 +7,6 @@ from typing import Any
 
 from deepres.cli.terminal import holds_classes, open_data, say
 from deepres.cli.training import as_asked, execution_of, goes_on, repeat, resume, say_outcomes
-from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.create import build_empty
@@ -21,6 +20,7 @@ from deepres.recipes import (
 )
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
+from deepres.torchrun import is_leader
 from deepres.training.classification import Classification
 from deepres.training.given_weights import frozen_modules, recipe_for
 from deepres.training.run import NewRun, train_together

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepres.cli.terminal import length, say, show
-from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.pretrained import weights_for
@@ -14,6 +13,7 @@ from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.run_weights import WEIGHTS
+from deepres.torchrun import is_leader
 from deepres.training.api import task_of
 from deepres.training.repetition import Original, compared, read_original
 from deepres.training.repetition import repeat as run_again
