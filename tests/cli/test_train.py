@@ -99,6 +99,11 @@ def test_a_folder_is_fine_tuned_on_and_used(
     assert f"{again}: the same bits as {run}/model.safetensors" in capsys.readouterr().out
     assert main(["train", "--recipe", str(run), "--data", "nowhere", "--out", "new"]) == 2
     assert "nowhere has no folder 'train'" in capsys.readouterr().err
+    Path("flowers").rename("moved")
+    assert main(["train", "--recipe", str(run), "--out", "new"]) == 2
+    said = capsys.readouterr().err
+    assert "was trained on flowers (2 classes), which is not here: " in said
+    assert said.endswith("flowers; say where it is by --data\n")
 
 
 def test_cifars_networks_are_fine_tuned_on_cifar(

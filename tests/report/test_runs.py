@@ -5,12 +5,11 @@ import pytest
 from made_up_runs import (
     SAMPLE,
     make_detection_run,
+    make_fine_tuned_run,
     make_localization_run,
     make_run,
-    whole_meta,
 )
 
-from deepres.recipes import fine_tuned
 from deepres.report.grouping import poolable
 from deepres.report.runs import computed, find_runs, read_run, title
 from deepres.run_folder import RunFolder
@@ -48,15 +47,10 @@ def test_shortcuts_are_the_papers(tmp_path: Path, model: str, shortcut: str | No
 
 
 def test_fine_tuned_runs_are_set_apart_by_what_they_began_from(tmp_path: Path) -> None:
-    recipe = fine_tuned("resnet20", files=True).scaled_to(500)
-    runs = []
-    for seed, digest in ((0, "0a" * 32), (1, "0a" * 32), (2, "0b" * 32)):
-        folder = RunFolder(tmp_path / str(seed))
-        given = {"file": "weights.safetensors", "sha256": digest, "new": ["fc"]}
-        more = {"deviations": recipe.deviations(), "seed": seed, "initial_weights": given}
-        folder.path.mkdir()
-        folder.write_meta(whole_meta(recipe, **more))
-        runs.append(read_run(folder.path))
+    runs = [
+        make_fine_tuned_run(tmp_path / str(seed), seed, digest * 32)
+        for seed, digest in enumerate(("0a", "0a", "0b"))
+    ]
     assert [[run.name for run in group] for group in poolable(runs)] == [["0", "1"], ["2"]]
     words = "fine-tuned from weights 0a0a0a0a…, by no recipe of the paper, 500 of 4,000 steps"
     assert runs[0].condition.startswith(words)

@@ -123,6 +123,16 @@ def repeat(
     named = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["repeated"])
     folder = options.out or Path("runs") / named
     RunFolder(folder).check_absent()
+    where = original.meta["data"]
+    if (
+        options.data is None
+        and where["location"] != "sample"
+        and not Path(where["location"]).exists()
+    ):
+        raise UserError(
+            f"{original.file} was trained on {where['source']}, which is not here: "
+            f"{where['location']}; say where it is by --data"
+        )
     weights = getattr(options, "weights", None)
     given = weights_for(recipe.model, weights, say) if weights else None
     data = open_data(recipe, original)
