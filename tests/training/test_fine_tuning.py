@@ -68,7 +68,7 @@ def begun(recipe: ClassificationRecipe, data: Any, weights: Path) -> Classificat
 
 
 def test_all_but_the_layer_of_other_classes_is_as_given(given: Path, photos: ImageFolder) -> None:
-    task = begun(recipe_for(given, photos), photos, given)
+    task = begun(recipe_for(given, photos, "new_layer_lr_factor=10"), photos, given)
     then, now = load_file(given), task.model.state_dict()
     assert {name for name in now if name not in then or not torch.equal(now[name], then[name])} == {
         "fc.weight",

@@ -2,8 +2,7 @@
 
 What is customary (DEVIATIONS, C33):
 
-- a tenth of the rate that the weights were made with (R-CNN, Girshick et al. 2014, §2.3), and the
-  whole of it for a new last layer, as in Caffe's example of fine-tuning;
+- a tenth of the rate that the weights were made with (R-CNN, Girshick et al. 2014, §2.3);
 - as many images as BiT-HyperRule (Kolesnikov et al. 2020, §3.3) takes of a data set of less than
   20,000, 500 · 512, and its drops after 30, 60 and 90 %, in batches of a size that suits a CPU.
 """
@@ -21,7 +20,6 @@ NUMBERS: dict[str, Any] = {
     "steps": 4_000,
     "lr": 0.01,
     "lr_drops": (1_200, 2_400, 3_600),
-    "new_layer_lr_factor": 10.0,
     "warm_up_lr": None,
     "eval_every": 500,
     "pretrained": True,
