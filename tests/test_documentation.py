@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pictures import picture
 from torch.distributed.run import parse_args as parse_torchrun
 
 import deepres
@@ -126,6 +127,7 @@ def test_python_runs(
     few = dataclasses.replace(sample, **parts)
     monkeypatch.setattr(deepres, "load_sample", lambda: few)
     monkeypatch.chdir(tmp_path)
+    picture(60, 50).save("cat.jpg")
     for block in blocks(page, "python"):
         short = re.sub(r"\.scaled_to\(\d+\)", ".scaled_to(1)", block)
         exec(compile(short, str(page), "exec"), {})

@@ -31,7 +31,7 @@ FOUNDATIONS = [
 # Training evaluates as it goes, by a function that never sees the trainer.
 FLOW = [
     *("recipes", "data", "models", "pretrained", "detection", "evaluation"),
-    *("training", "speed", "report", "reproduction", "cli"),
+    *("training", "speed", "report", "reproduction", "app", "cli"),
 ]
 ORDER = [*FOUNDATIONS, *FLOW]
 

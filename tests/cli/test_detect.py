@@ -233,6 +233,29 @@ def test_predict_draws_and_writes(
         assert drawn.convert("L").getextrema()[1] > 100
 
 
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [([0.31, 0.2], "; the surest is cat, 0.310\n"), ([], ", and nothing with less\n")],
+)
+def test_predict_says_its_threshold_where_it_finds_nothing(
+    scores: list[float],
+    words: str,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    count = len(scores)
+    everything = Detections(torch.ones(count, 4), torch.tensor(scores), torch.ones(count).long())
+    monkeypatch.setattr("deepres.detection.inference.detect", lambda *given: [everything])
+    image = place / "cells/JPEGImages/b0.jpg"
+    command = ["detect", "predict", str(place / "plain"), str(image), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    expected = f"{image}: nothing found with a score of 0.5 or more (--min-score){words}"
+    assert capsys.readouterr().out == expected
+    assert json.loads((tmp_path / "b0.json").read_text())["objects"] == []
+
+
 def test_predict_shrinks_what_would_take_all_memory(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,7 +269,7 @@ def test_predict_shrinks_what_would_take_all_memory(
         return [Detections(boxes, torch.tensor([0.9]), torch.ones(1).long(), mask)]
 
     monkeypatch.setattr("deepres.detection.inference.detect", detect)
-    monkeypatch.setattr("deepres.cli.detect_predict.MOST_PIXELS", 60 * 40 // 4)
+    monkeypatch.setattr("deepres.cli.picture_files.MOST_PIXELS", 60 * 40 // 4)
     Image.new("RGB", (60, 40)).save(tmp_path / "large.png")
     command = ["detect", "predict", str(place / "plain"), str(tmp_path / "large.png")]
     assert main([*command, "--device", "cpu", "--out", str(tmp_path / "out")]) == 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from deepres.cli.options import (
+    app,
     batchnorm,
     bench,
     compare,
@@ -45,6 +46,7 @@ GROUPS = {
         models: "models resnet34",
         predict: "predict resnet20 cat.jpg",
         explain: "explain resnet20 cat.jpg",
+        app: "app --open",
         features: "features runs/demo pictures --out features.npz",
         import_weights: "import resnet50.pth --model resnet50 --from torchvision",
         export_weights: "export runs/demo --to onnx",

@@ -18,6 +18,7 @@ from deepres.training.api import task_of
 from deepres.training.repetition import Original, compared, read_original
 from deepres.training.repetition import repeat as run_again
 from deepres.training.run import resume_together
+from deepres.training.tensorboard_log import tensorboard_log, tensorboard_package
 
 R = TypeVar("R", bound=Recipe)
 Result = dict[str, Any]
@@ -25,18 +26,20 @@ Result = dict[str, Any]
 
 def execution_of(options: argparse.Namespace, **settings: Any) -> Execution:
     """Return where and how a command's work is done."""
-    workers = getattr(options, "workers", None)
-    return Execution.on(options.device, workers=workers, say=say, **settings)
+    settings.setdefault("workers", getattr(options, "workers", None))
+    log = tensorboard_log if getattr(options, "log", None) else None
+    return Execution.on(options.device, say=say, log=log, **settings)
 
 
 def goes_on(options: argparse.Namespace, example: str) -> bool:
     """Tell whether a command goes on with runs, or starts some.
 
     Raises:
-        UserError: it names neither networks nor runs, or both.
+        UserError: it names neither networks nor runs, or both; or it asks for a log that needs a
+            package which is not there.
     """
-    if options.recipe:
-        return False
+    if options.log:
+        tensorboard_package()  # before long work
     if bool(options.networks) == bool(options.resume):
         raise UserError(f"name either a network, e.g. {example}, or a run to --resume")
     return bool(options.resume)
@@ -110,6 +113,8 @@ def repeat(
     Raises:
         UserError: one of those options is given, or the run cannot be repeated.
     """
+    if options.log:
+        tensorboard_package()  # before long work
     for option in ("networks", "resume", "steps", "seed", "set", *for_new_runs):
         value = getattr(options, option)
         if value is not False and value not in (None, []):

@@ -78,3 +78,9 @@ def add_training(
         metavar="SECONDS",
         help="time between checkpoints (default: %(default).0f)",
     )
+    parser.add_argument(
+        "--log",
+        choices=["tensorboard"],
+        help="write the run's events into its folder for TensorBoard, too, as it goes; needs the "
+        "extra 'tensorboard'",
+    )
