@@ -128,7 +128,7 @@ class Run:
         recipe, source = self.meta["recipe"], self.meta["data"]["source"]
         parts = []
         if recipe.get("pretrained"):
-            given = self.meta["initial_weights"]["sha256"][:8]
+            given = self.meta.get("initial_weights", {}).get("sha256", "unknown")[:8]
             parts.append(f"fine-tuned from weights {given}…, by no recipe of the paper")
         if recipe["scaled_from"]:
             parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
