@@ -13,6 +13,7 @@ FOUNDATIONS = [
         "errors",
         "visible",
         "json_shape",
+        "renamed",
         "runtime",
         "compiled",
         "torchrun",
@@ -82,6 +83,7 @@ def test_reports_are_drawn_from_files_alone() -> None:
         "run_contents",
         "files",
         "json_shape",
+        "renamed",
         "visible",
         "errors",
     }

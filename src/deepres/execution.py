@@ -57,8 +57,9 @@ class Execution:
     """What is told a run's events besides metrics.jsonl; none by default."""
     save_every_s: float = 60.0
     """Seconds between a run's checkpoints; a kill loses no more than that and an evaluation."""
-    graph: bool = True
-    """Whether a training step has fused kernels, and on CUDA is one graph; else plain PyTorch."""
+    fused_kernels: bool = True
+    """Whether a training step has fused kernels, and on CUDA is one graph; else it is PyTorch's own
+    operations, one by one."""
     fused_convolutions: bool = True
     """On CUDA, in bf16, whether §4.2's networks take one kernel a layer, of convolution and BN."""
     recompute: bool = False

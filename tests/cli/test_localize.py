@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from json_keys import assert_documented
 from made_up_runs import whole_meta
 from PIL import Image
 from runs import on_cpu
@@ -74,14 +75,21 @@ def test_errors_are_printed_beside_trivial_boxes_and_noted(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "evaluations.json").unlink(missing_ok=True)
-    for _ in range(2):  # the second takes the place of the first
-        assert evaluate(run) == 0
+    assert evaluate(run, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert_documented(told)
+    assert evaluate(run) == 0  # it takes the place of the first
     table = capsys.readouterr().out
     assert "Tiny-ImageNet val, the true class" in table
     # The largest of the rectangles covers 800 of 4,096 pixels.
     whole = next(line for line in table.splitlines() if line.startswith("the whole image"))
     assert whole.split()[-2:] == ["100.00", "100.00"]
     (noted,) = json.loads((run / "evaluations.json").read_text())
+    assert (told["data"], told["views"]) == (noted["set"], noted["views"])
+    assert (told["classes"], told["classifiers"]) == ("truth", [])
+    by_name = {each["test"]: each for each in told["tests"]}
+    assert by_name["the whole image"]["top1_error_pct"] == 100
+    assert by_name[str(run)]["top1_error_pct"] == noted["top1_error_pct"]
     result = json.loads((run / "result.json").read_text())
     assert noted.pop("provenance")["device"] == "cpu"
     assert noted == {

@@ -106,7 +106,7 @@ def test_frozen_stages_and_their_statistics_stay(
     tmp_path: Path, given: Path, few: Cifar10, precision: str, graph: bool
 ) -> None:
     recipe = recipe_for(given, few, "freeze=conv2_x", f"precision={precision}", "weight_decay=0.1")
-    train(recipe, tmp_path / "run", few, weights=given, graph=graph)
+    train(recipe, tmp_path / "run", few, weights=given, fused_kernels=graph)
     then, now = load_file(given), load_file(tmp_path / "run/model.safetensors")
     for name, tensor in now.items():
         frozen = name.startswith(("input", "conv1", "bn1", "layer1"))

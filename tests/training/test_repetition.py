@@ -37,7 +37,7 @@ def run(tmp_path: Path, few: Cifar10, begun_from: Path) -> Path:
     """A fine-tuned run, by other kernels than usual."""
     recipe = deepres.fine_tuning_recipe("resnet8", begun_from, few).scaled_to(4)
     recipe = recipe.changed([*FEW, "freeze=conv1"])
-    train(recipe, tmp_path / "run", few, weights=begun_from, seed=5, graph=False)
+    train(recipe, tmp_path / "run", few, weights=begun_from, seed=5, fused_kernels=False)
     return tmp_path / "run"
 
 
@@ -76,7 +76,7 @@ def test_precision_is_that_of_the_run(run: Path, precision: str) -> None:
 def test_kernels_are_those_of_the_run(run: Path, kernels: str, expected: Any) -> None:
     edit(run, lambda meta: meta["provenance"].update(kernels=kernels))
     here = as_it_was_computed(read_original(run), on_cpu())
-    assert (here.graph, here.fused_convolutions) == expected
+    assert (here.fused_kernels, here.fused_convolutions) == expected
 
 
 def test_what_the_bits_depend_on_is_compared(run: Path) -> None:

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import say
-from deepres.cli.training import as_asked, execution_of, goes_on, repeat, resume, say_outcomes
+from deepres.cli.training import (
+    as_asked,
+    execution_of,
+    goes_on,
+    repeat,
+    resume,
+    say_outcomes,
+    shorthands,
+)
 from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
@@ -21,13 +29,14 @@ if TYPE_CHECKING:  # not everyone has torchvision
 
 DATA_FOLDERS = {
     **dict.fromkeys(("voc07+12", "voc07++12"), "VOCdevkit"),
-    **dict.fromkeys(("coco", "coco-trainval"), "coco"),
+    **dict.fromkeys(("coco", "coco-trainval", "coco2017"), "coco"),
     "imagenet-det": "ILSVRC",
 }
 
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
+    shorthands(options, "bad_boxes")
     if options.recipe:
         folders, results = repeat(
             options,
@@ -47,7 +56,7 @@ def call(options: argparse.Namespace) -> int:
         DetectionRecipe,
         lambda recipe, meta: _open(recipe, options.data or Path(meta["data"]["location"])),
         lambda: _execution(options),
-        for_new_runs=("on", "weights", "schedule"),
+        for_new_runs=("on", "weights", "schedule", "bad_boxes"),
     )
     return say_outcomes(options.resume, results, summary)
 

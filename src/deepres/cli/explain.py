@@ -2,11 +2,10 @@
 
 import argparse
 import itertools
-import json
 from pathlib import Path
 from statistics import median
 
-from deepres.cli.terminal import print_table, say, show
+from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.errors import UserError
 from deepres.evaluation.contributions import Contribution
 from deepres.evaluation.explain import explain
@@ -51,7 +50,7 @@ def call(options: argparse.Namespace) -> int:
             "blocks": [{"block": b.block, "stage": b.stage, "ratio": b.ratio} for b in blocks],
             "picture": str(picture),
         }
-        show(json.dumps(told, indent=2, ensure_ascii=False))
+        print_json(told)
         return 0
     rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
     print_table(str(options.image), ["class", "probability"], rows)

@@ -1,7 +1,6 @@
 """deepres localize predict: where a trained network says that the object of an image file is."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +8,7 @@ import torch
 from PIL import Image
 
 from deepres.cli.picture_files import draw_each, shrunk
-from deepres.cli.terminal import print_table, show
+from deepres.cli.terminal import print_json, print_table, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.errors import UserError, unknown_name
@@ -70,7 +69,7 @@ def call(options: argparse.Namespace) -> int:
     finally:
         if options.json:
             whole = {"weights": str(options.run), "images": told}
-            show(json.dumps(whole, indent=2, ensure_ascii=False))
+            print_json(whole)
     return 0
 
 

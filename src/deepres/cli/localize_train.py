@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import imagenet_folder, say
-from deepres.cli.training import as_asked, execution_of, goes_on, repeat, resume, say_outcomes
+from deepres.cli.training import (
+    as_asked,
+    execution_of,
+    goes_on,
+    repeat,
+    resume,
+    say_outcomes,
+    shorthands,
+)
 from deepres.data.detection.localization import (
     LocalizationData,
     LocalizationRCNNData,
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
+    shorthands(options, "bad_boxes")
     if options.recipe:
         folders, results = repeat(
             options,
@@ -48,7 +57,7 @@ def call(options: argparse.Namespace) -> int:
         BoxRecipe,
         lambda recipe, meta: _open(options.data or Path(meta["data"]["location"]), recipe, None),
         lambda: _execution(options),
-        for_new_runs=("weights", "rpn"),
+        for_new_runs=("weights", "rpn", "bad_boxes"),
     )
     return say_outcomes(options.resume, results, _summary)
 

@@ -10,6 +10,7 @@ from deepres.cli.options import (
     batchnorm,
     bench,
     compare,
+    completion,
     data,
     detect,
     evaluate,
@@ -48,8 +49,9 @@ GROUPS = {
         explain: "explain resnet20 cat.jpg",
         app: "app --open",
         features: "features runs/demo pictures --out features.npz",
-        import_weights: "import resnet50.pth --model resnet50 --from torchvision",
+        import_weights: "import resnet50 resnet50.pth --from torchvision",
         export_weights: "export runs/demo --to onnx",
+        completion: "completion bash",
     },
     "reproduce": {
         reproduce: "reproduce figure1 --steps 300",

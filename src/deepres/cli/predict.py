@@ -2,13 +2,12 @@
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Iterator
 
 import torch
 
-from deepres.cli.terminal import print_table, say
+from deepres.cli.terminal import print_json, print_table, say
 from deepres.data.named_images import named_images
 from deepres.errors import UserError
 from deepres.evaluation.predict import AT_ONCE, Guess, predict
@@ -66,7 +65,7 @@ def _print_json(predictions: Iterator[Prediction], weights: str) -> int:
         {"image": name, "classes": [{"class": g.name, "probability": g.probability} for g in found]}
         for name, found in predictions
     ]
-    print(json.dumps({"weights": weights, "images": images}, indent=2, ensure_ascii=False))
+    print_json({"weights": weights, "images": images})
     return len(images)
 
 

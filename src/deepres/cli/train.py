@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli.terminal import holds_classes, open_data, say
-from deepres.cli.training import as_asked, execution_of, goes_on, repeat, resume, say_outcomes
+from deepres.cli.training import (
+    as_asked,
+    execution_of,
+    goes_on,
+    repeat,
+    resume,
+    say_outcomes,
+    shorthands,
+)
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.create import build_empty
@@ -31,13 +39,14 @@ FOR_NEW_RUNS = ("precision", "accumulate", "seeds", "freeze")
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the results."""
+    shorthands(options, "precision", "accumulate", "bad_images", "freeze")
     if options.recipe:
         folders, results = repeat(
             options,
             ClassificationRecipe,
             lambda recipe, original: _open(options.data, recipe, original.meta),
             lambda: _execution(options),
-            for_new_runs=(*FOR_NEW_RUNS, "no_graph", "no_fused_convolutions"),
+            for_new_runs=(*FOR_NEW_RUNS, "no_fused_kernels", "no_fused_convolutions"),
         )
     elif goes_on(options, "deepres train resnet20"):
         folders = options.resume
@@ -61,7 +70,7 @@ def _execution(options: argparse.Namespace) -> Execution:
     return execution_of(
         options,
         save_every_s=options.save_every,
-        graph=not options.no_graph,
+        fused_kernels=not options.no_fused_kernels,
         fused_convolutions=not options.no_fused_convolutions,
         recompute=options.recompute,
     )
@@ -92,14 +101,11 @@ def _new_runs(options: argparse.Namespace) -> list[NewRun]:
     first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
-    fields = ("precision", "accumulate", "freeze")
-    shorthands = {field: getattr(options, field) for field in fields}
-    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
     settings = ["fine-tuned"] if options.weights else []
     runs = []
     for name in dict.fromkeys(options.networks):
         usual, weights = _recipe(name, options)
-        recipe = as_asked(usual.changed(given), options)
+        recipe = as_asked(usual, options)
         frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
         for seed in range(first, first + count):
             folder = run_name(name, recipe.steps, recipe.scaled_from, seed, settings)

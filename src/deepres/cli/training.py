@@ -45,6 +45,12 @@ def goes_on(options: argparse.Namespace, example: str) -> bool:
     return bool(options.resume)
 
 
+def shorthands(options: argparse.Namespace, *fields: str) -> None:
+    """Put the options that are short for ``--set FIELD=VALUE`` before what is ``--set``."""
+    given = {field: getattr(options, field) for field in fields}
+    options.set[:0] = [f"{field}={value}" for field, value in given.items() if value is not None]
+
+
 def as_asked(recipe: R, options: argparse.Namespace) -> R:
     """Return the recipe with the length and the fields that a command asks for."""
     if options.steps is not None:
@@ -76,7 +82,8 @@ def resume(
     """
     for option in ("out", "seed", *for_new_runs):
         if getattr(options, option) is not None:
-            raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
+            name = option.replace("_", "-")
+            raise UserError(f"--{name} is for new runs: --resume keeps recipe, seed and folder")
     if any(setting.partition("=")[0] not in changeable for setting in options.set):
         but = f", all but {' and '.join(changeable)}" if changeable else ""
         raise UserError(f"--set is for new runs: --resume keeps the recipe{but}")
@@ -115,7 +122,7 @@ def repeat(
     """
     if options.log:
         tensorboard_package()  # before long work
-    for option in ("networks", "resume", "steps", "seed", "set", *for_new_runs):
+    for option in (*for_new_runs, "networks", "resume", "steps", "seed", "set"):
         value = getattr(options, option)
         if value is not False and value not in (None, []):
             named = "a network" if option == "networks" else f"--{option.replace('_', '-')}"

@@ -133,7 +133,7 @@ def load_cifar10(folder: Path) -> Cifar10:
                 f"{folder} holds none of CIFAR-10's files ({TRAIN_FILES[0]}, …, {TEST_FILE}); give "
                 "the folder that has them, or run: deepres data cifar10"
             )
-        raise UserError(f"{problems[0]}; run: deepres data cifar10 --dir {quote(str(folder))}")
+        raise UserError(f"{problems[0]}; run: deepres data cifar10 --data {quote(str(folder))}")
     train = _read_records([folder / name for name in TRAIN_FILES])
     test = _read_records([folder / TEST_FILE])
     return Cifar10(train, test, source="CIFAR-10", location=str(folder.resolve()))

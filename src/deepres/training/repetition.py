@@ -51,7 +51,7 @@ def as_it_was_computed(original: Original, execution: Execution) -> Execution:
     """Return an execution by the same kernels, where that is a choice; say what else is other."""
     kernels = original.meta["provenance"].get("kernels")
     if kernels == "PyTorch: as asked":
-        execution = dataclasses.replace(execution, graph=False)
+        execution = dataclasses.replace(execution, fused_kernels=False)
     elif kernels == "Triton":  # else it would be whole layers, where there are such
         execution = dataclasses.replace(execution, fused_convolutions=False)
     then, now = original.meta["provenance"], execution.provenance()

@@ -24,12 +24,14 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.add_argument(
         "--host",
+        metavar="ADDRESS",
         default="127.0.0.1",
         help="address to listen on (default: %(default)s, which only this machine reaches)",
     )
     parser.add_argument(
         "--port",
         type=int,
+        metavar="PORT",
         default=7860,
         help="port to listen on; 0: any that is free (default: %(default)s)",
     )

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_json
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -15,6 +16,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="where to draw the curves: .png, .svg or .pdf (default: compare.png)",
+        metavar="FILE",
+        help="the curves, .png, .svg or .pdf (default: compare.png)",
     )
+    add_json(parser)
     parser.set_defaults(call="compare.call")

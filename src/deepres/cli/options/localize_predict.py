@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_execution, add_json
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -41,7 +41,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         default="single-scale",
         help="what the RPN sees, as for evaluate (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
+    add_json(parser)
     add_execution(parser, workers=False)
     parser.add_argument(
         "--out",
