@@ -8,6 +8,7 @@ from typing import Any
 
 from deepres.recipes import (
     detection_recipe,
+    fine_tuned,
     get_recipe,
     localization_rcnn_recipe,
     localization_recipe,
@@ -93,6 +94,16 @@ def make_run(
         run.result.write_text(json.dumps(result))
     for name, content in side_files.items():
         (folder / f"{name}.json").write_text(json.dumps(content))
+    return read_run(folder)
+
+
+def make_fine_tuned_run(folder: Path, seed: int = 0, begun_from: str = "0a" * 32) -> Run:
+    """Make the folder of a run that fine-tunes weights with this SHA-256, and has just begun."""
+    recipe = fine_tuned("resnet20", files=True).scaled_to(500)
+    given = {"file": "weights.safetensors", "sha256": begun_from, "new": ["fc"]}
+    meta = {"deviations": recipe.deviations(), "seed": seed, "initial_weights": given}
+    run = RunFolder(folder)
+    run.write_meta(whole_meta(recipe, **meta))
     return read_run(folder)
 
 

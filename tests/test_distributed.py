@@ -91,6 +91,22 @@ def test_with_bn_frozen_processes_and_parts_make_no_difference(tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_processes_share_the_batches_of_fine_tuning(tmp_path: Path) -> None:
+    """With all of BN frozen they make no difference, but for the order of sums."""
+    image_folder(tmp_path / "data", train=8, val=2)
+    command = ["-m", "deepres", "train", "resnet20", "--weights", "deepres", "--data", "data"]
+    command += ["--freeze", "conv4_x", "--steps", "3", "--set", "batch_size=8", "--workers", "0"]
+    for processes, out in ((1, "one"), (2, "two")):
+        together(processes, tmp_path, *command, "--precision", "fp32", "--out", out)
+    one, two = (load_file(tmp_path / out / "model.safetensors") for out in ("one", "two"))
+    for name, tensor in one.items():
+        if name.startswith("fc."):
+            torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5)
+        else:
+            assert torch.equal(two[name], tensor), name
+
+
+@pytest.mark.slow
 def test_a_killed_process_ends_the_others_and_the_run_resumes(tmp_path: Path) -> None:
     command = ["-m", "deepres", *TRAIN]
     together(2, tmp_path, *command, "--out", "whole")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         localization_recipe,
     )
     from deepres.training.api import resume, train
+    from deepres.training.given_weights import fine_tuning_recipe
 
     __version__: str
 
@@ -30,6 +31,7 @@ __all__ = [
     "create_model",
     "detection_recipe",
     "evaluate",
+    "fine_tuning_recipe",
     "get_recipe",
     "list_models",
     "load_cifar10",
@@ -48,6 +50,7 @@ _HOMES = {
     "create_model": "pretrained",
     "detection_recipe": "recipes",
     "evaluate": "evaluation",
+    "fine_tuning_recipe": "training.given_weights",
     "get_recipe": "recipes",
     "list_models": "models",
     "load_cifar10": "data.cifar10",

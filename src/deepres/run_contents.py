@@ -29,7 +29,9 @@ META = {
     "provenance": PROVENANCE,
     "resumed?": [{"step": COUNT, **PROVENANCE}],
 }
+CLASSIFIER = {"initial_weights?": {"file": str, "sha256": str, "new": [str]}}
 META_OF = {
+    **{"cifar10": CLASSIFIER, "imagenet": CLASSIFIER},
     "detection": {
         "recipe": {"dataset": str, "global_context": bool},
         "data": {"images": COUNT},

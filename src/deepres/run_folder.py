@@ -43,6 +43,22 @@ DIGEST = "sha256"
 """In a JSON file: the digest of the rest of it. Files of before have none."""
 
 
+def read_meta_file(file: Path) -> dict[str, Any]:
+    """Return the content of a recipe.json, wherever it is and whatever it is called.
+
+    Raises:
+        UserError: it is missing, or not as it was written.
+    """
+    content, digest = _read(file)
+    meta: dict[str, Any] = checked(file, _in_todays_words(content), misfit_of_meta)
+    if digest not in (None, json_digest(content)):
+        raise UserError(
+            f"{file} is not as it was written: it was edited, or is damaged. Get a whole copy; a "
+            "run of other values is a new one, by --set"
+        )
+    return meta
+
+
 def run_name(
     recipe: str, steps: int, scaled_from: int | None, seed: int, settings: Iterable[str] = ()
 ) -> str:

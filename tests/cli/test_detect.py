@@ -71,6 +71,14 @@ def test_the_papers_comparison_is_a_command_a_cell(
     assert {field for field in vgg if vgg[field] != resnet[field]} == {"model"}
 
 
+def test_a_run_is_repeated(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["detect", "train", "--recipe", str(place / "plain/recipe.json"), *CPU]
+    assert main([*command, "--schedule", "joint"]) == 2
+    assert "leave out --schedule" in capsys.readouterr().err
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+    assert f"the same bits as {place / 'plain/model.safetensors'}" in capsys.readouterr().out
+
+
 def test_a_run_is_gone_on_with(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["detect", "train", "--resume", str(place / "plain"), *CPU]) == 0
     said = capsys.readouterr()

@@ -223,7 +223,7 @@ def test_imported_weights_are_tested_on_imagenet_where_it_usually_is(
     monkeypatch.chdir(tmp_path)
     save_weights(tmp_path / "imported.safetensors", load_model(folder_run), {})
     _, err = evaluated("imported.safetensors", status=2)
-    assert "does not say what to test on, and there is no data/imagenet; give --data" in err
+    assert "does not say what to test on, and there is no data/imagenet; give --data, or" in err
     (tmp_path / "data").mkdir()
     (tmp_path / "data/imagenet").symlink_to(data)
     out, _ = evaluated("imported.safetensors")

@@ -60,6 +60,17 @@ def test_a_finished_run_is_found_finished(run: Path, capsys: pytest.CaptureFixtu
     assert "not the paper's: " in captured.out
 
 
+def test_runs_of_both_halves_are_repeated(
+    run: Path, rcnns: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for original in (run, rcnns[1]):
+        command = [*TRAIN, "--recipe", str(original), *HERE]
+        assert main([*command, "--rpn", str(run)]) == 2
+        assert "leave out --rpn" in capsys.readouterr().err
+        assert main([*command, "--out", str(tmp_path / original.name)]) == 0
+        assert f"the same bits as {original / 'model.safetensors'}" in capsys.readouterr().out
+
+
 def test_errors_are_printed_beside_trivial_boxes_and_noted(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,7 +64,7 @@ def test_what_the_data_cannot_give_is_left_out_and_the_rest_is_drawn(
     asked = ["reproduce", "figure1", "figure4", "figure5", "--steps", "1"]
     assert main([*asked, "--data", "sample", "--device", "cpu"]) == 0
     said = capsys.readouterr()
-    assert re.search(r"^figure4 is left out: sample has no folder 'train'", said.err, re.MULTILINE)
+    assert re.search(r"^figure4 is left out: --data sample is CIFAR-10", said.err, re.MULTILINE)
     assert re.search(r"^to train: 2 of 2 runs, about \d+ s$", said.err, re.MULTILINE)
     drawn = re.findall(r"^(\w+): reproduced/", said.out, re.MULTILINE)
     assert drawn == ["figure5", "figure1"]  # first what waits for no run
@@ -76,7 +76,7 @@ def test_if_the_data_can_give_nothing_nothing_is_begun(
 ) -> None:
     assert main(["reproduce", "figure4", "table2", "--data", "sample", "--device", "cpu"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("deepres: sample has no folder 'train'")
+    assert line.startswith("deepres: --data sample is CIFAR-10")
     assert not list(folder.iterdir())
 
 

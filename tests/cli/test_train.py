@@ -2,10 +2,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from pictures import image_folder
 
 from deepres.cli import train
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.models import load_model
+from deepres.run_folder import RunFolder
 
 OPTIONS = ["--steps", "2", "--set", "batch_size=8", "--device", "cpu"]
 
@@ -36,6 +39,21 @@ def test_networks_and_seeds_at_once(
         (["resnet8", "--resume", "x"], "name either a network"),
         (["resnet8", "resnet18"], "are all of CIFAR-10 or all of ImageNet"),
         (["resnet8", "--seeds", "0"], "1 or more, got 0"),
+        (["resnet18"], "run: deepres data imagenet prepare"),
+        (["resnet18", "--data", "sample"], "--data sample is CIFAR-10"),
+        (["resnet18", "--data", "cifar"], "--data cifar is CIFAR-10"),
+        (["resnet8", "--data", "cifar"], "is missing; run: deepres data cifar10 --data cifar"),
+        (["resnet8", "--data", "photos"], "a network for such folders, e.g. resnet18"),
+        (["resnet8", "--data", "photos/val"], "photos/val holds none of CIFAR-10's files"),
+        (["resnet8", "--freeze", "conv1"], "freeze=conv1 is for given weights; add --weights"),
+        (["resnet20", "--weights", "resnet32"], "is of resnet32, not of resnet20"),
+        (["resnet20", "--weights", "deepres", "--freeze", "conv5_x"], "freeze must be one of"),
+        (["--resume", "x", "--weights", "deepres"], "--weights is for new runs"),
+        (["--recipe", "x.json", "--seed", "0"], "leave out --seed"),
+        (["--recipe", "x.json", "--no-fused-kernels"], "leave out --no-fused-kernels"),
+        (["--recipe", "x.json", "resnet8"], "leave out a network"),
+        (["--recipe", "x.json", "--resume", "x"], "leave out --resume"),
+        (["--recipe", "x.json"], "cannot read x.json"),
     ],
 )
 def test_mistakes(
@@ -46,5 +64,59 @@ def test_mistakes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a mistake that goes unseen may train
+    monkeypatch.setattr("deepres.data.fetch.fetch_cifar10", lambda *_: pytest.fail("it fetches"))
+    image_folder(Path("photos"), train=1, val=1)
+    Path("cifar").mkdir()
+    Path("cifar/test_batch.bin").touch()
     assert main(["train", *arguments]) == 2
-    assert message in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()[-1:]
+    assert message in line
+
+
+def test_a_folder_is_fine_tuned_on_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image_folder(Path("flowers"), train=4, val=2)
+    few = ["--set", "batch_size=4", "--steps", "2", "--device", "cpu", "--workers", "0"]
+    command = ["train", "resnet20", "--weights", "deepres", "--data", "flowers", *few]
+    assert main([*command, "--freeze", "conv3_x"]) == 0
+    shown = capsys.readouterr()
+    run = Path("runs/resnet20-fine-tuned-2steps-s0")
+    assert "resnet20: the run resnet20-s0: 64,000 steps" in shown.err
+    assert "fine-tuning, which is no recipe of the paper: begun from " in shown.err
+    assert "not the paper's: batch_size 4, steps 2, lr 0.01" in shown.out
+    assert "pretrained True, freeze conv3_x" in shown.out
+    assert load_model(run).classes == ("class0", "class1")
+
+    assert main(["predict", str(run), "flowers/val/class1/000.jpg", "--device", "cpu"]) == 0
+    assert "class1" in capsys.readouterr().out
+    assert main(["evaluate", str(run), "--device", "cpu", "--workers", "0"]) == 0
+    assert f"{run}" in capsys.readouterr().out
+
+    assert main(["train", "--recipe", str(run / "recipe.json"), *few[-4:]]) == 0
+    again = "runs/resnet20-repeated-2steps-s0/model.safetensors"
+    assert f"{again}: the same bits as {run}/model.safetensors" in capsys.readouterr().out
+    assert main(["train", "--recipe", str(run), "--data", "nowhere", "--out", "new"]) == 2
+    assert "nowhere has no folder 'train'" in capsys.readouterr().err
+    Path("flowers").rename("moved")
+    assert main(["train", "--recipe", str(run), "--out", "new"]) == 2
+    said = capsys.readouterr().err
+    assert "was trained on flowers (2 classes), which is not here: " in said
+    assert said.endswith("flowers; say where it is by --data\n")
+
+
+def test_cifars_networks_are_fine_tuned_on_cifar(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    sample: Cifar10,
+) -> None:
+    few = dataclasses.replace(sample, test=sample.test.subset(slice(20)))
+    monkeypatch.setattr(train, "open_data", lambda *_: few)
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "resnet20", "--weights", "resnet20", "--data", "sample", "--out", "run"]
+    assert main([*command, *OPTIONS]) == 0
+    assert "frozen" not in capsys.readouterr().err
+    meta = RunFolder(Path("run")).read_meta()
+    assert (meta["recipe"]["kind"], meta["initial_weights"]["new"]) == ("cifar10", [])

@@ -1,5 +1,6 @@
 import dataclasses
 
+import torch
 from runs import on_cpu
 
 from deepres.data.batches import Batches
@@ -17,3 +18,12 @@ def test_images_keep_their_labels(sample: Cifar10) -> None:
     for image, label in zip(images, labels, strict=True):
         (place,) = (prepared == image).flatten(1).all(1).nonzero()[0]
         assert sample.train.labels[place] == label
+
+
+def test_a_standard_deviation_divides_what_is_prepared(sample: Cifar10) -> None:
+    mean, std = per_pixel_mean(sample.train.images), torch.tensor([0.2, 0.3, 0.25])[:, None, None]
+    given = (sample.train, mean, dataclasses.replace(section_4_2("resnet20"), batch_size=8), 3)
+    images, labels = Batches(*given, on_cpu(), std)(5)
+    undivided, same_labels = Batches(*given, on_cpu())(5)
+    assert torch.equal(images, undivided / std)
+    assert torch.equal(labels, same_labels)

@@ -43,6 +43,14 @@ def assert_same_batch(a: tuple[torch.Tensor, ...], b: tuple[torch.Tensor, ...]) 
     assert torch.equal(a[1], b[1])
 
 
+def test_a_standard_deviation_divides_what_is_prepared_colours_too(files: ImageFiles) -> None:
+    std = torch.tensor([0.2, 0.3, 0.25])[:, None, None]
+    mean = MEAN.mean((1, 2), keepdim=True)  # of each channel, as other people's weights have it
+    divided = StreamedBatches(files, mean, RECIPE, 3, on_cpu(workers=0), std)(2)
+    as_it_is = StreamedBatches(files, mean, RECIPE, 3, on_cpu(workers=0))(2)
+    assert_same_batch(divided, (as_it_is[0] / std, as_it_is[1]))
+
+
 @settings(max_examples=15)
 @given(steps=st.lists(st.integers(0, 12), min_size=1, max_size=4))
 def test_a_batch_is_a_function_of_seed_and_step(files: ImageFiles, steps: list[int]) -> None:

@@ -12,6 +12,7 @@ from made_up_runs import (
     PROVENANCE,
     SAMPLE,
     make_detection_run,
+    make_fine_tuned_run,
     make_localization_run,
     make_run,
 )
@@ -107,6 +108,12 @@ def test_differences_of_a_recipe_come_first(runs: list[Run]) -> None:
     first = re.findall(r'scope="col">Remark.*?scope="row"><code>(\w+)', page, flags=re.DOTALL)
     assert first == ["steps", "lr"]
     assert "the paper's: 64,000" in text_of(page)
+
+
+def test_the_length_of_fine_tuning_is_not_the_papers(tmp_path: Path) -> None:
+    text = text_of(render_page([make_fine_tuned_run(tmp_path / "run")]))
+    assert "fine-tuned from weights 0a0a0a0a…, by no recipe of the paper" in text
+    assert "the paper's: 4,000" not in text
 
 
 def test_what_lies_in_two_folders_is_shown_once(tmp_path: Path) -> None:

@@ -2,7 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_runs import SAMPLE, make_detection_run, make_localization_run, make_run
+from made_up_runs import (
+    SAMPLE,
+    make_detection_run,
+    make_fine_tuned_run,
+    make_localization_run,
+    make_run,
+)
 
 from deepres.report.grouping import poolable
 from deepres.report.runs import computed, find_runs, read_run, title
@@ -38,6 +44,18 @@ def test_what_sets_a_run_apart(tmp_path: Path, what: dict[str, object], conditio
 )
 def test_shortcuts_are_the_papers(tmp_path: Path, model: str, shortcut: str | None) -> None:
     assert make_run(tmp_path / "run", model).shortcut == shortcut
+
+
+def test_fine_tuned_runs_are_set_apart_by_what_they_began_from(tmp_path: Path) -> None:
+    runs = [
+        make_fine_tuned_run(tmp_path / str(seed), seed, digest * 32)
+        for seed, digest in enumerate(("0a", "0a", "0b"))
+    ]
+    assert [[run.name for run in group] for group in poolable(runs)] == [["0", "1"], ["2"]]
+    words = "fine-tuned from weights 0a0a0a0a…, by no recipe of the paper, 500 of 4,000 steps"
+    assert runs[0].condition.startswith(words)
+    assert "pretrained" not in runs[0].condition
+    assert (runs[0].shortcut, runs[0].is_papers) == ("A", False)
 
 
 def test_the_papers_runs_come_first_and_seeds_once(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.errors import UserError
 from deepres.recipes import ClassificationRecipe, get_recipe
-from deepres.training.classification import Classification, _smallest_part
+from deepres.training.batch_parts import smallest_part
+from deepres.training.classification import Classification
 
 
 def plateaus_after(data: Cifar10, errors: list[float], patience: int | None) -> list[int]:
@@ -70,4 +71,4 @@ def test_what_bad_images_leave_of_a_part_is_enough_for_bn_or_is_said(tmp_path: P
 @given(st.integers(1, 50), st.integers(1, 9))
 def test_parts_are_torchs_chunks(images: int, parts: int) -> None:
     chunks = torch.zeros(images).chunk(parts)
-    assert _smallest_part(images, parts) == min(map(len, chunks))
+    assert smallest_part(images, parts) == min(map(len, chunks))

@@ -1,30 +1,32 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from pictures import image_folder
+from pictures import image_folder, save_pictures
 from PIL import Image
-from runs import on_cpu
+from runs import on_cpu, train
 from torchvision import transforms as reference
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder, open_image_folder
+from deepres.data.image_sizes import typical_short_side
 from deepres.data.images import BadImage
 from deepres.data.transforms import per_pixel_mean
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import ImageNetRecipe, get_recipe
-from deepres.training.data_source import DataSource
+from deepres.training.data_source import DataSource, Preparation, check_sizes
 from deepres.training.data_source import make_data_source as make
 
 HERE = on_cpu(workers=0, say=lambda line: None)
 
 
-def make_data_source(data, recipe, here: Execution = HERE, mean=None) -> DataSource:
-    return make(data, recipe, 0, here, mean)
+def make_data_source(data, recipe, here: Execution = HERE, preparation=None) -> DataSource:
+    return make(data, recipe, 0, here, preparation)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_processes_share_the_mean(
 
 def test_a_known_mean_is_not_taken_again(folder: ImageFolder, recipe: ImageNetRecipe) -> None:
     mean = torch.rand(3, 32, 32)
-    source = make_data_source(folder, recipe, mean=mean)
+    source = make_data_source(folder, recipe, preparation=Preparation(mean))
     assert source.mean is mean
 
 
@@ -132,3 +134,44 @@ def test_a_recipe_for_other_data_is_refused(
         make_data_source(sample, recipe)
     with pytest.raises(UserError, match="resnet8 is for CIFAR-10, but /"):
         make_data_source(folder, get_recipe("resnet8"))
+
+
+def test_images_far_smaller_than_the_crop_are_refused(tmp_path: Path, sample: Cifar10) -> None:
+    for part in ("train", "val"):
+        save_pictures(tmp_path / part / "a", [(64, 64)] * 2 + [(90, 64), (300, 400)])
+    data = open_image_folder(tmp_path)
+    recipe = get_recipe("resnet18")
+    with pytest.raises(UserError) as refused:
+        check_sizes(data, recipe)
+    line = str(refused.value)
+    assert "shorter side is 64 pixels, and the recipe of resnet18 cuts crops of 224" in line
+    assert line.count("\n") == 0
+    fitting = re.findall(r"--set (\S+=[\d,]*\d)", line)
+    assert fitting == ["crop=56", "short_side=64,120"]  # as 224 stands to 256 and 480
+    assert "--set small_images=enlarge" in line
+    check_sizes(data, recipe.changed(fitting))
+    check_sizes(data, recipe.changed(["small_images=enlarge"]))
+    check_sizes(
+        data, recipe.changed(["crop=127", "short_side=128,128"])
+    )  # half as large are not far
+    check_sizes(sample, get_recipe("resnet8"))
+    with pytest.raises(UserError, match="small_images must be one of refuse, enlarge"):
+        recipe.changed(["small_images=shrink"])
+
+
+def test_sizes_are_read_from_what_can_be_read(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        save_pictures(tmp_path / part / "a", [(20, 30), (70, 40)])
+    files = open_image_folder(tmp_path).train
+    assert typical_short_side(files) == 20
+    (tmp_path / "train/a/000.jpg").write_bytes(b"")
+    assert typical_short_side(files) == 40
+    (tmp_path / "train/a/001.jpg").unlink()
+    assert typical_short_side(files) is None
+
+
+def test_a_run_on_small_images_leaves_no_folder(tmp_path: Path, folder: ImageFolder) -> None:
+    recipe = get_recipe("resnet18").scaled_to(2)
+    with pytest.raises(UserError, match="--set crop="):
+        train(recipe, tmp_path / "run", folder, workers=0)
+    assert not (tmp_path / "run").exists()

@@ -39,6 +39,28 @@ def test_it_rounds_as_autocast_does() -> None:
     assert relative(ours, theirs) < 0.05
 
 
+def test_what_is_frozen_is_rounded_alike_and_takes_no_gradient() -> None:
+    torch.manual_seed(0)
+    network, images = deepres.create_model("resnet8"), torch.randn(8, 3, 32, 32)
+    expected = InBf16(network)(images)
+    for module in (network.conv1, network.bn1):
+        module.requires_grad_(False)
+    found = InBf16(network)(images)
+    assert torch.equal(found, expected)
+    found.float().sum().backward()
+    assert network.conv1.weight.grad is None
+    assert all(p.grad is not None for p in network.parameters() if p.requires_grad)
+
+
+def test_nothing_goes_back_through_what_is_frozen() -> None:
+    network = deepres.create_model("resnet8").requires_grad_(False)
+    network.fc.requires_grad_(True)
+    reached = []
+    network.layer3.register_forward_hook(lambda *call: reached.append(call[-1].requires_grad))
+    assert InBf16(network)(torch.randn(2, 3, 32, 32)).requires_grad
+    assert reached == [False]
+
+
 def test_all_that_is_kept_stays_float32() -> None:
     network = deepres.create_model("highway19")  # its gates have biases
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -9,6 +9,7 @@ from deepres.cli.training import (
     as_asked,
     execution_of,
     goes_on,
+    repeat,
     resume,
     say_outcomes,
     shorthands,
@@ -36,6 +37,17 @@ DATA_FOLDERS = {
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
     shorthands(options, "bad_boxes")
+    if options.recipe:
+        folders, results = repeat(
+            options,
+            DetectionRecipe,
+            lambda recipe, original: _open(
+                recipe, options.data or Path(original.meta["data"]["location"])
+            ),
+            lambda: _execution(options),
+            for_new_runs=("on", "schedule"),
+        )
+        return say_outcomes(folders, results, summary)
     if not goes_on(options, "deepres detect train resnet101 --on voc07+12"):
         folder, result = _start(options)
         return say_outcomes([folder], [result], summary)

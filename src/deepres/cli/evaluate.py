@@ -105,8 +105,8 @@ def _test_images(
         return cifar.test, f"the test images of {cifar.source}"
     if data is None and not IMAGENET_FOLDER.exists():
         raise UserError(
-            f"{weights} does not say what to test on, and there is no {IMAGENET_FOLDER}; "
-            "give --data"
+            f"{weights} does not say what to test on, and there is no {IMAGENET_FOLDER}; give "
+            "--data, or make it: deepres data imagenet prepare"
         )
     data = data or str(IMAGENET_FOLDER)
     images, classes = open_test_images(Path(data), say)

@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepres.cli.terminal import IMAGENET_FOLDER, say
+from deepres.cli.terminal import imagenet_folder, say
 from deepres.cli.training import (
     as_asked,
     execution_of,
     goes_on,
+    repeat,
     resume,
     say_outcomes,
     shorthands,
@@ -28,6 +29,7 @@ from deepres.recipes import (
 from deepres.run_folder import RunFolder, run_name
 from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
+from deepres.training.repetition import Original, given_file
 
 if TYPE_CHECKING:
     from deepres.execution import Execution
@@ -36,6 +38,17 @@ if TYPE_CHECKING:
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
     shorthands(options, "bad_boxes")
+    if options.recipe:
+        folders, results = repeat(
+            options,
+            BoxRecipe,
+            lambda recipe, original: _open(
+                options.data or Path(original.meta["data"]["location"]), recipe, _rpn(original)
+            ),
+            lambda: _execution(options),
+            for_new_runs=("rpn",),
+        )
+        return say_outcomes(folders, results, _summary)
     if not goes_on(options, "deepres localize train resnet101 --weights RUN"):
         folder, result = _start(options)
         return say_outcomes([folder], [result], _summary)
@@ -79,7 +92,7 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or Path("runs") / name
     RunFolder(folder).check_absent()
-    data = _open(options.data or IMAGENET_FOLDER, recipe, rpn)
+    data = _open(options.data or imagenet_folder(), recipe, rpn)
     images = data.images if isinstance(data, LocalizationRCNNData) else data
     say(
         f"training {recipe.model} to {'judge regions' if rpn else 'localize'}, on "
@@ -88,6 +101,12 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     )
     here = _execution(options)
     return folder, train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
+
+
+def _rpn(original: Original) -> Path | None:
+    """Return the RPN that a run's R-CNN began with, if it trained one."""
+    noted = original.meta.get("rpn")
+    return given_file(noted, None, original) if noted else None
 
 
 def _open(

@@ -101,11 +101,43 @@ def open_data(name: str | None, kind: str = CifarRecipe.kind) -> "Cifar10 | Imag
     from deepres.data.folder import open_image_folder
 
     if kind != CifarRecipe.kind:
-        return open_image_folder(Path(name) if name else IMAGENET_FOLDER, say)
+        if name and (name == "sample" or any((Path(name) / file).exists() for file in MD5)):
+            raise UserError(
+                f"--data {name} is CIFAR-10, and this network learns from a folder with "
+                "train/<class>/ and val/<class>/; give one, or name a network for CIFAR-10, e.g. "
+                "resnet20"
+            )
+        return open_image_folder(Path(name) if name else imagenet_folder(), say)
     if name == "sample":
         return load_sample()
+    if holds_classes(name):
+        raise UserError(
+            f"{name} holds a folder of images for each class, and the paper's networks of 6n+2 "
+            "layers learn from CIFAR-10: name a network for such folders, e.g. resnet18, or give "
+            "weights to fine-tune on them by --weights"
+        )
     if name is None and not all((DATA_FOLDER / file).exists() for file in MD5):
         if number_of_processes() > 1:
             raise UserError(f"{DATA_FOLDER} is not complete; fetch it first: deepres data cifar10")
         fetch_cifar10(DATA_FOLDER, say)
     return load_cifar10(Path(name) if name else DATA_FOLDER)
+
+
+def holds_classes(name: str | None) -> bool:
+    """Tell whether ``name`` is a folder with ``train/``, as ImageNet and Tiny-ImageNet have it."""
+    return name is not None and (Path(name) / "train").is_dir()
+
+
+def imagenet_folder() -> Path:
+    """Return the usual folder of ImageNet.
+
+    Raises:
+        UserError: it is not there; it says what to do.
+    """
+    if not IMAGENET_FOLDER.is_dir():
+        raise UserError(
+            f"{IMAGENET_FOLDER} is not there: fetch ImageNet's archives by hand (image-net.org), "
+            "then run: deepres data imagenet prepare FOLDER; or give your own images, in "
+            "train/<class>/ and val/<class>/, by --data"
+        )
+    return IMAGENET_FOLDER

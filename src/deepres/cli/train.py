@@ -5,42 +5,61 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from deepres.cli.terminal import open_data, say
+from deepres.cli.terminal import holds_classes, open_data, say
 from deepres.cli.training import (
     as_asked,
     execution_of,
     goes_on,
+    repeat,
     resume,
     say_outcomes,
     shorthands,
 )
 from deepres.errors import UserError
 from deepres.execution import Execution
-from deepres.recipes import ClassificationRecipe, Recipe, get_recipe
+from deepres.models.create import build_empty
+from deepres.pretrained import weights_for
+from deepres.recipes import (
+    CifarRecipe,
+    ClassificationRecipe,
+    ImageNetRecipe,
+    Recipe,
+    get_recipe,
+)
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
 from deepres.training.classification import Classification
+from deepres.training.given_weights import frozen_modules, recipe_for
 from deepres.training.run import NewRun, train_together
+
+FOR_NEW_RUNS = ("precision", "accumulate", "seeds", "freeze")
+"""The options that a run which exists cannot take."""
 
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the results."""
-    shorthands(options, "precision", "accumulate", "bad_images")
-    if goes_on(options, "deepres train resnet20"):
+    shorthands(options, "precision", "accumulate", "bad_images", "freeze")
+    if options.recipe:
+        folders, results = repeat(
+            options,
+            ClassificationRecipe,
+            lambda recipe, original: _open(options.data, recipe, original.meta),
+            lambda: _execution(options),
+            for_new_runs=(*FOR_NEW_RUNS, "no_fused_kernels", "no_fused_convolutions"),
+        )
+    elif goes_on(options, "deepres train resnet20"):
         folders = options.resume
         results = resume(
             options,
             ClassificationRecipe,
-            lambda recipe, meta: _open(options.data or meta["data"]["location"], recipe),
+            lambda recipe, meta: _open(options.data, recipe, meta),
             lambda: _execution(options),
-            for_new_runs=("precision", "accumulate", "seeds"),
+            for_new_runs=(*FOR_NEW_RUNS, "weights"),
             changeable=("bad_images",),
         )
     else:
-        runs = _new_runs(options)
-        folders = [run.folder for run in runs]
-        results = _start(runs, options)
+        folders, results = _start(options)
     say_outcomes(folders, results, _summary, _left_out)
     if is_leader():
         _print_spread(results)
@@ -57,8 +76,24 @@ def _execution(options: argparse.Namespace) -> Execution:
     )
 
 
-def _open(name: str | None, recipe: Recipe) -> Any:
-    return open_data(name, recipe.kind)
+def _open(name: str | None, recipe: Recipe, meta: dict[str, Any]) -> Any:
+    """Open the data of a run that has begun already."""
+    return open_data(name or meta["data"]["location"], recipe.kind)
+
+
+def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
+    """Start the runs that a command asks for; return their folders and results."""
+    runs = _new_runs(options)
+    if len({run.recipe.kind for run in runs}) > 1:
+        raise UserError("networks that are trained at once are all of CIFAR-10 or all of ImageNet")
+    resolve_device(options.device)  # before a long download
+    for run in runs:
+        RunFolder(run.folder).check_absent()
+    data = open_data(options.data, runs[0].recipe.kind)
+    for recipe, _, folder, _ in runs:
+        say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
+    results = train_together(Classification, runs, data, _execution(options))
+    return [run.folder for run in runs], results
 
 
 def _new_runs(options: argparse.Namespace) -> list[NewRun]:
@@ -66,28 +101,34 @@ def _new_runs(options: argparse.Namespace) -> list[NewRun]:
     first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
+    settings = ["fine-tuned"] if options.weights else []
     runs = []
     for name in dict.fromkeys(options.networks):
-        recipe = as_asked(get_recipe(name), options)
+        usual, weights = _recipe(name, options)
+        recipe = as_asked(usual, options)
+        frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
         for seed in range(first, first + count):
-            folder = Path("runs") / run_name(name, recipe.steps, recipe.scaled_from, seed)
-            runs.append(NewRun(recipe, seed, folder))
+            folder = run_name(name, recipe.steps, recipe.scaled_from, seed, settings)
+            runs.append(NewRun(recipe, seed, Path("runs") / folder, weights))
     if options.out is not None:
         alone = len(runs) == 1
         runs = [r._replace(folder=options.out / ("" if alone else r.folder.name)) for r in runs]
     return runs
 
 
-def _start(runs: list[NewRun], options: argparse.Namespace) -> list[dict[str, Any]]:
-    if len({run.recipe.kind for run in runs}) > 1:
-        raise UserError("networks that are trained at once are all of CIFAR-10 or all of ImageNet")
-    resolve_device(options.device)  # before a long download
-    for run in runs:
-        RunFolder(run.folder).check_absent()
-    data = _open(options.data, runs[0].recipe)
-    for recipe, _, folder, _ in runs:
-        say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
-    return train_together(Classification, runs, data, _execution(options))
+def _recipe(
+    network: str, options: argparse.Namespace
+) -> tuple[CifarRecipe | ImageNetRecipe, Path | None]:
+    """Return the paper's recipe for a network or, where weights are given, one to fine-tune them.
+
+    Networks for CIFAR-10 can be fine-tuned on a folder of images, too.
+    """
+    papers = get_recipe(network)
+    if not options.weights:
+        return papers, None
+    weights = weights_for(network, options.weights, say)
+    files = isinstance(papers, ImageNetRecipe) or holds_classes(options.data)
+    return recipe_for(network, weights, files=files), weights
 
 
 def _summary(result: dict[str, Any]) -> str:

@@ -8,11 +8,15 @@ from typing import Any, TypeVar
 from deepres.cli.terminal import length, say, show
 from deepres.errors import UserError
 from deepres.execution import Execution
+from deepres.pretrained import weights_for
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import describe, learning_curves
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, run_name
+from deepres.run_weights import WEIGHTS
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
+from deepres.training.repetition import Original, compared, read_original
+from deepres.training.repetition import repeat as run_again
 from deepres.training.run import resume_together
 from deepres.training.tensorboard_log import tensorboard_log, tensorboard_package
 
@@ -91,6 +95,67 @@ def resume(
         steps=options.steps,
         changes=options.set,
     )
+
+
+def repeat(
+    options: argparse.Namespace,
+    recipe_type: type[Recipe],
+    open_data: Callable[[Any, Original], Any],
+    execution: Callable[[], Execution],
+    *,
+    for_new_runs: Sequence[str],
+) -> tuple[list[Path], list[Result]]:
+    """Repeat the run whose recipe.json a command names.
+
+    Args:
+        options: of the command.
+        recipe_type: the class of the run's recipe.
+        open_data: opens its data, for the recipe and the run.
+        execution: says where and how, once the data are there.
+        for_new_runs: the options that cannot be given, besides those that all commands have.
+
+    Returns:
+        The folder of the new run and the content of its result.json, as lists of one.
+
+    Raises:
+        UserError: one of those options is given, or the run cannot be repeated.
+    """
+    if options.log:
+        tensorboard_package()  # before long work
+    for option in (*for_new_runs, "networks", "resume", "steps", "seed", "set"):
+        value = getattr(options, option)
+        if value is not False and value not in (None, []):
+            named = "a network" if option == "networks" else f"--{option.replace('_', '-')}"
+            raise UserError(
+                f"--recipe repeats a run as it was, and takes nothing that would change it: leave "
+                f"out {named}"
+            )
+    original = read_original(options.recipe, recipe_type)
+    recipe, seed = original.recipe, original.meta["seed"]
+    named = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["repeated"])
+    folder = options.out or Path("runs") / named
+    RunFolder(folder).check_absent()
+    where = original.meta["data"]
+    if (
+        options.data is None
+        and where["location"] != "sample"
+        and not Path(where["location"]).exists()
+    ):
+        raise UserError(
+            f"{original.file} was trained on {where['source']}, which is not here: "
+            f"{where['location']}; say where it is by --data"
+        )
+    weights = getattr(options, "weights", None)
+    given = weights_for(recipe.model, weights, say) if weights else None
+    data = open_data(recipe, original)
+    say(
+        f"repeating {original.file}: {recipe.model}, {recipe.steps:,} steps, seed {seed}, into "
+        f"{folder}"
+    )
+    result = run_again(original, folder, data, execution(), weights=given)
+    if is_leader() and (found := compared(original, folder)):
+        show(f"{folder / WEIGHTS}: {found}")
+    return [folder], [result]
 
 
 def say_outcomes(

@@ -21,6 +21,7 @@ class Batches:
         recipe: how they are augmented.
         seed: of the run.
         execution: where the images are kept and the batches made, and who shares each batch.
+        std: what divides them after all that, (C, 1, 1); None: nothing.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Batches:
         recipe: CifarRecipe,
         seed: int,
         execution: Execution,
+        std: Tensor | None = None,
     ) -> None:
         device, size, pad = execution.device, recipe.batch_size, recipe.pad
         self.bad: list[str] = []
@@ -37,6 +39,7 @@ class Batches:
         self._sampler = WindowSampler(len(train), size, pad, recipe.flip, seed, device)
         self._images = padded_windows(train.images.to(device), pad)
         self._mean = padded_windows(mean[None].to(device), pad)
+        self._std = None if std is None else std.to(device)
         self._labels = train.labels.to(device)
 
     def take(self, step: int) -> tuple[Tensor, ...]:
@@ -47,7 +50,9 @@ class Batches:
         """Return the images (B, C, H, W) float32 and labels (B,) int64 of what was taken."""
         [packed] = taken
         draws = window_draws(packed)
-        return augmented_batch(self._images, self._mean, *draws), self._labels[draws.image]
+        images = augmented_batch(self._images, self._mean, *draws)
+        images = images if self._std is None else images / self._std
+        return images, self._labels[draws.image]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return this process's images (B, C, H, W) float32 and labels (B,) int64 of ``step``."""

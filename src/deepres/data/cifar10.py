@@ -127,6 +127,12 @@ def load_cifar10(folder: Path) -> Cifar10:
         UserError: a file is missing, cut, or not the official one.
     """
     if problems := verify_cifar10(folder):
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if names and not names & MD5.keys():  # it is another's: nothing should be fetched into it
+            raise UserError(
+                f"{folder} holds none of CIFAR-10's files ({TRAIN_FILES[0]}, …, {TEST_FILE}); give "
+                "the folder that has them, or run: deepres data cifar10"
+            )
         raise UserError(f"{problems[0]}; run: deepres data cifar10 --data {quote(str(folder))}")
     train = _read_records([folder / name for name in TRAIN_FILES])
     test = _read_records([folder / TEST_FILE])

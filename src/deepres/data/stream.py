@@ -67,10 +67,11 @@ class StreamedBatches:
 
     Args:
         files: the training images.
-        mean: what is subtracted from them, (3, crop, crop) float32 in [0, 1].
+        mean: what is subtracted from them, (3, crop, crop) or (3, 1, 1) float32 in [0, 1].
         recipe: how they are augmented.
         seed: of the run.
         execution: where batches are wanted, and which processes decode and share them.
+        std: what divides the images after all that, (3, 1, 1); None: nothing.
     """
 
     def __init__(
@@ -80,12 +81,14 @@ class StreamedBatches:
         recipe: ImageNetRecipe,
         seed: int,
         execution: Execution,
+        std: Tensor | None = None,
     ) -> None:
         crops = CropStream(files, recipe, seed, execution.world.shard(recipe.batch_size))
         self._stream = StepStream(crops, recipe.steps, execution)
         self._recipe, self._device = recipe, execution.device
         # as crops come
         self._mean = mean[None].to(self._device, memory_format=torch.channels_last)
+        self._std = None if std is None else std.to(self._device)
         self.bad: list[str] = []
         """A line on each image of the last batch that could not be decoded and was left out."""
 
@@ -110,7 +113,8 @@ class StreamedBatches:
         """Return the images (B, 3, crop, crop) float32 and labels (B,) int64 of what was taken."""
         crops, labels, shifts = taken
         images = prepare(crops.permute(0, 3, 1, 2), self._mean)
-        return images.add_(shifts[:, :, None, None]), labels
+        images.add_(shifts[:, :, None, None])
+        return images if self._std is None else images.div_(self._std), labels
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return this process's images (B, 3, crop, crop) float32 and labels (B,) of ``step``.

@@ -6,11 +6,13 @@ from typing import Any, TypeVar
 from deepres.errors import UserError, did_you_mean
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
+from deepres.recipes.classification import ClassificationRecipe
 from deepres.recipes.detection import DetectionRecipe, detection_recipe
+from deepres.recipes.fine_tuning import fine_tuned
 from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
 from deepres.recipes.localization import BoxRecipe, LocalizationRecipe, localization_recipe
 from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe, localization_rcnn_recipe
-from deepres.recipes.schema import ClassificationRecipe, Recipe
+from deepres.recipes.schema import Recipe
 from deepres.run_weights import TRAINED
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "LocalizationRecipe",
     "Recipe",
     "detection_recipe",
+    "fine_tuned",
     "get_recipe",
     "localization_rcnn_recipe",
     "localization_recipe",

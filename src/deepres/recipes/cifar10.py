@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from deepres.errors import UserError
-from deepres.recipes.schema import ClassificationRecipe
+from deepres.recipes.classification import ClassificationRecipe
 
 NETWORKS = (
     *("plain20", "plain32", "plain44", "plain56", "plain110"),

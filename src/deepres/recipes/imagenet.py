@@ -1,9 +1,10 @@
 """§3.4: how the paper trains its ImageNet networks."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from deepres.recipes.schema import ClassificationRecipe
+from deepres.recipes.classification import ClassificationRecipe
 
 NETWORKS = (
     *("plain18", "plain34", "plain50-bottleneck", "plain101-bottleneck", "plain152-bottleneck"),
@@ -11,6 +12,9 @@ NETWORKS = (
 )
 """The networks that the paper trains on ImageNet (Tables 2 to 5, Figure 4; of the plain bottleneck
 networks §4.1 says no more than that they degrade too)."""
+
+CROP, SHORT_SIDES = 224, (256, 480)
+"""§3.4: the crop's side, and the range of the image's shorter side, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class ImageNetRecipe(ClassificationRecipe):
     """How many training images the mean image is taken over."""
     bad_images: Literal["fail", "skip"] = "fail"
     """What to do about a file that cannot be decoded: stop, or leave it out of its batch."""
+    small_images: Literal["refuse", "enlarge"] = "refuse"
+    """What to do about a folder of images that are far smaller than the crop."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +62,17 @@ class ImageNetRecipe(ClassificationRecipe):
     @property
     def test_short_side(self) -> int:
         """The shorter side for testing: 256 for crops of 224, others in proportion."""
-        return round(self.crop * 256 / 224)
+        return round(self.crop * SHORT_SIDES[0] / CROP)
+
+    def with_crop(self, crop: int) -> Self:
+        """Return the recipe with another crop, and the shorter sides in proportion."""
+        return dataclasses.replace(self, crop=crop, short_side=short_sides_for(crop))
+
+
+def short_sides_for(crop: int) -> tuple[int, int]:
+    """Return the range of shorter sides that stands to a crop as §3.4's to its crop of 224."""
+    low, high = (round(crop * side / CROP) for side in SHORT_SIDES)
+    return low, high
 
 
 def section_3_4(model: str) -> ImageNetRecipe:
@@ -70,8 +86,8 @@ def section_3_4(model: str) -> ImageNetRecipe:
         lr_divisor=10.0,
         momentum=0.9,
         weight_decay=1e-4,
-        short_side=(256, 480),
-        crop=224,
+        short_side=SHORT_SIDES,
+        crop=CROP,
         flip=True,
         colour_std=0.1,
         eval_every=5_000,

@@ -176,15 +176,18 @@ class Recipe:
 
         How numbers are computed, in which precision, is no deviation; a run's provenance tells it.
         """
-        paper = self.paper()
-        if self.steps < paper.steps or self.scaled_from:
-            paper = paper.scaled_to(self.steps)
-        papers = paper.to_dict()
+        papers = self._comparable().to_dict()
         return {
             field: value
             for field, value in self.to_dict().items()
             if value != papers[field] and field not in ARITHMETIC
         }
+
+    def _comparable(self) -> Self:
+        """Return the paper's recipe, in the length of this one if this is made of it."""
+        paper = self.paper()
+        made_of_it = self.steps < paper.steps or self.scaled_from
+        return paper.scaled_to(self.steps) if made_of_it else paper
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values."""
@@ -215,49 +218,6 @@ class Recipe:
         """Return the type of each field."""
         kinds = get_type_hints(cls)
         return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassificationRecipe(Recipe):
-    """What the training of every classifier has besides: a warm-up, parts of a batch, BN."""
-
-    lr_plateau: int | None = None
-    """Drop the rate once so many evaluations in a row have brought no lower error; None: at
-    ``lr_drops`` only."""
-    warm_up_lr: float | None = None
-    """The learning rate until the training error is low enough; None: no warm-up."""
-    warm_up_until_error_pct: float = 80.0
-    """Warm-up ends once the training error of a whole log window is below this."""
-    precision: Precision = "auto"
-    """Of activations and matrix products; auto: bf16 where the device has it, else fp32."""
-    accumulate: int = 1
-    """Parts in which a process takes its share of a batch, to save memory; BN sees each alone."""
-    sync_batch_norm: bool = False
-    """Whether BN sees the images of all processes, not of its own alone as in the paper."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_least(1, "accumulate", "lr_plateau")
-        self._check_positive("warm_up_lr")
-        self._check(
-            "warm_up_until_error_pct", "in (0, 100]", 0 < self.warm_up_until_error_pct <= 100
-        )
-        if self.lr_plateau is not None and self.lr_drops:
-            raise UserError("recipe: lr_plateau takes the place of lr_drops; add --set lr_drops=")
-
-    def learning_rate(self, step: int, warming_up: bool = False, plateaus: int = 0) -> float:
-        """Return the learning rate of step ``step``, the first being 0, after so many plateaus.
-
-        Warm-up takes the place of the initial rate only; the drops stand at their steps (§4.2).
-        """
-        drops = plateaus + sum(step >= drop for drop in self.lr_drops)
-        if warming_up and drops == 0 and self.warm_up_lr is not None:
-            return self.warm_up_lr
-        return self.lr / self.lr_divisor**drops
-
-    def model_options(self) -> dict[str, Any]:
-        """Return the options with which ``create_model`` makes the network."""
-        return {}
 
 
 def _parse(field: str, text: str, kind: Any) -> Any:

@@ -28,9 +28,9 @@ TRAINING_IMAGES = {
     **{"COCO 2014 train": 82_783, "COCO 2014 trainval": 82_783 + 40_504},
 }
 """How many images detectors are trained on, whole."""
-NO_MATTER = frozenset({"scaled_from", "bad_boxes", "precision"})
-"""Fields that set no run apart: the first is told as steps; the second the published annotations
-demand, for COCO has boxes of zero size; the third the provenance tells."""
+NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision"})
+"""Fields that set no run apart: the first is told as steps, the second in words; the third the
+published annotations demand, for COCO has boxes of zero size; the fourth the provenance tells."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {
@@ -38,6 +38,8 @@ PARTS = {
     "localization-rcnn": "R-CNN localizer",
 }
 """What a network becomes part of, by kind of recipe."""
+BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
+"""The residual networks whose shortcuts are of option B by default."""
 KINDS = ("cifar10", "imagenet", *PARTS)
 """Of recipes."""
 PRECISIONS = {
@@ -110,8 +112,8 @@ class Run:
         """Its shortcut option, "A", "B" or "C"; None: it is no residual network."""
         if not self.model.startswith("resnet"):
             return None
-        shallow = self.meta["recipe"]["kind"] == "cifar10" or self.model in ("resnet18", "resnet34")
-        return self.meta["recipe"].get("shortcut") or ("A" if shallow else "B")
+        usual = "B" if self.model in BOTTLENECKS else "A"
+        return self.meta["recipe"].get("shortcut") or usual
 
     @property
     def condition(self) -> str:
@@ -125,6 +127,9 @@ class Run:
         """Return the condition without what some fields of the recipe add to it."""
         recipe, source = self.meta["recipe"], self.meta["data"]["source"]
         parts = []
+        if recipe.get("pretrained"):
+            given = self.meta.get("initial_weights", {}).get("sha256", "unknown")[:8]
+            parts.append(f"fine-tuned from weights {given}…, by no recipe of the paper")
         if recipe["scaled_from"]:
             parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
         parts += [

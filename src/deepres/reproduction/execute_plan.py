@@ -47,7 +47,8 @@ def execute_plan(
         return
     for run in runs:  # all, before the first hour of work
         if run.state() != "missing":
-            check_same_data(RunFolder(run.folder), Classification.describe(data(run.recipe.kind)))
+            meta = RunFolder(run.folder).read_meta()
+            check_same_data(run.folder, meta, Classification.describe(data(run.recipe.kind)))
     runs = sorted(runs, key=lambda run: STATES.index(run.state()))
     works = [work(run.recipe) for run in runs]
     shares = [100 * each / sum(works) for each in works]

@@ -37,14 +37,14 @@ def train(
     Processes that torchrun started share each batch; all of them make this call.
 
     Args:
-        recipe: how; see ``get_recipe``, ``detection_recipe``, ``localization_recipe`` and
-            ``localization_rcnn_recipe``.
+        recipe: how; see ``get_recipe``, ``fine_tuning_recipe``, ``detection_recipe``,
+            ``localization_recipe`` and ``localization_rcnn_recipe``.
         run: the folder to make.
         data: as the recipe wants them: CIFAR-10 or its sample, a folder of images,
             ``DetectionData``, ``LocalizationData`` or ``LocalizationRCNNData``.
-        weights: of the classifier that a detector or a localization network is built on: a run's
-            folder or a file, or by name, as ``create_model`` takes them; or of a detector, which
-            gives another all but the layers of its classes.
+        weights: of the classifier that is fine-tuned, or that a detector or a localization network
+            is built on: a run's folder or a file, or by name, as ``create_model`` takes them; or of
+            a detector, which gives another all but the layers of its classes.
         seed: of the initial weights and of all random draws.
         execution: where and how; by default ``Execution.on("auto")``.
 

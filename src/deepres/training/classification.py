@@ -14,12 +14,13 @@ from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier
-from deepres.models.create import build_empty
 from deepres.models.weights import save_weights
-from deepres.recipes import ClassificationRecipe, ImageNetRecipe
+from deepres.recipes import ClassificationRecipe
 from deepres.run_folder import Event, RunFolder
-from deepres.training.data_source import make_data_source
-from deepres.training.optim import make_optimizer, set_learning_rate
+from deepres.training.batch_parts import fewest_images_of_a_part, smallest_part
+from deepres.training.data_source import Preparation, check_sizes, make_data_source
+from deepres.training.given_weights import frozen_modules, given_weights, in_words
+from deepres.training.optim import classifier_optimizer, set_learning_rate
 from deepres.training.step import initial_network, kernels, make_step, precision
 from deepres.training.task import Task, described, last_whole_window, loss_and_error, of_split
 from deepres.visible import visible
@@ -35,7 +36,8 @@ class Classification(Task[ClassificationRecipe, Data]):
         data: what on.
         seed: of the initial weights and of all random draws.
         execution: where and how.
-        mean: the mean image, where it is known from a checkpoint.
+        preparation: the mean and the standard deviation of the input, where they are known.
+        initial_weights: what recipe.json says of the weights that it begins from.
     """
 
     recipe_type = ClassificationRecipe
@@ -48,21 +50,32 @@ class Classification(Task[ClassificationRecipe, Data]):
         data: Data,
         seed: int,
         execution: Execution,
-        mean: Tensor | None = None,
+        preparation: Preparation | None = None,
+        initial_weights: dict[str, Any] | None = None,
     ) -> None:
         self.recipe, self.seed, self.execution = recipe, seed, execution
-        self._fewest = _fewest_images_of_a_part(recipe, execution)
+        self._initial_weights = initial_weights
+        self._fewest = fewest_images_of_a_part(recipe, execution)
         network = initial_network(recipe, len(data.classes), seed)
-        self._source = source = make_data_source(data, recipe, seed, execution, mean)
+        self._source = source = make_data_source(data, recipe, seed, execution, preparation)
         self._file_times = data.state() if isinstance(data, ImageFolder) else {}
         if recipe.sync_batch_norm:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        self._frozen = frozen_modules(network, recipe.freeze)
+        for module in self._frozen:
+            module.requires_grad_(False)
         self.classifier = Classifier(
-            network, source.mean, source.classes, crop=source.crop, short_side=source.short_side
+            network,
+            source.mean,
+            source.classes,
+            std=source.std,
+            crop=source.crop,
+            short_side=source.short_side,
         )
         self.classifier.to(execution.device).to(memory_format=torch.channels_last)
         self.model = network
-        self.optimizer = make_optimizer(network, recipe)
+        new = initial_weights["new"] if initial_weights else []
+        self.optimizer = classifier_optimizer(network, recipe, new)
         self._step = make_step(network, self.optimizer, source.batches.prepare, recipe, execution)
         self.warming_up = recipe.warm_up_lr is not None
         self.plateaus = 0
@@ -73,6 +86,13 @@ class Classification(Task[ClassificationRecipe, Data]):
         """How many images of this process were left out since the last log."""
         self._named: set[str] = set()
         """Lines on images that were left out, once said."""
+        self._learn()
+
+    def _learn(self) -> None:
+        """Have the network train, all but what is frozen: its BN keeps to its averages."""
+        self.classifier.train()
+        for module in self._frozen:
+            module.eval()
 
     @classmethod
     def begin(
@@ -83,16 +103,30 @@ class Classification(Task[ClassificationRecipe, Data]):
         execution: Execution,
         weights: Path | None,
     ) -> Self:
-        """Set up a run at step 0, from random weights.
+        """Set up a run at step 0, from random weights, or to fine-tune given ones.
 
         Raises:
-            UserError: other weights are given, or recipe, data and execution do not fit.
+            UserError: the recipe is for random weights and others are given, or the reverse; the
+                images are too small for it; or recipe, data, weights and execution do not fit.
         """
-        if weights is not None:
+        check_sizes(data, recipe)
+        if weights is None:
+            if recipe.pretrained:
+                raise UserError(
+                    f"the recipe is for given weights of {recipe.model}; name them by --weights"
+                )
+            return cls(recipe, data, seed, execution)
+        if not recipe.pretrained:
             raise UserError(
-                f"a classifier's run begins from random weights, not from {weights}; leave them out"
+                f"the paper's recipe of {recipe.model} begins from random weights, not from "
+                f"{weights}; leave them out, or take the recipe of deepres.fine_tuning_recipe"
             )
-        return cls(recipe, data, seed, execution)
+        given = given_weights(weights, recipe, data.classes)
+        preparation = Preparation(given.mean, given.std)
+        execution.say(in_words(given.noted, recipe, seed))
+        task = cls(recipe, data, seed, execution, preparation, given.noted)
+        task.model.load_state_dict({**task.model.state_dict(), **given.tensors})
+        return task
 
     @classmethod
     def rebuild(
@@ -104,7 +138,10 @@ class Classification(Task[ClassificationRecipe, Data]):
         execution: Execution,
     ) -> Self:
         """Set up what a checkpoint's ``state`` will be loaded into."""
-        return cls(recipe, data, meta["seed"], execution, state["task"]["mean"])
+        mean = state["task"]["mean"]
+        preparation = Preparation(mean, state["task"].get("std"))
+        given = meta.get("initial_weights")
+        return cls(recipe, data, meta["seed"], execution, preparation, given)
 
     @staticmethod
     def describe(data: Data) -> dict[str, Any]:
@@ -118,7 +155,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         batches = self._source.batches
         taken = batches.take(step)
         self._note_left_out(batches.bad)
-        if _smallest_part(len(taken[0]), self.recipe.accumulate) < self._fewest:
+        if smallest_part(len(taken[0]), self.recipe.accumulate) < self._fewest:
             raise UserError(
                 f"of the batch of step {step + 1:,} a single image is left in a part, and BN takes "
                 f"no variance of one value; mend the images that are left out, {batches.bad[-1]}"
@@ -168,7 +205,7 @@ class Classification(Task[ClassificationRecipe, Data]):
             events.append(event)
             if split in source.eval_sets and step % self.recipe.eval_every == 0:
                 self.note_plateau(found.error_pct)
-        self.classifier.train()
+        self._learn()
         return events
 
     def note_plateau(self, error_pct: float) -> None:
@@ -180,13 +217,14 @@ class Classification(Task[ClassificationRecipe, Data]):
             self.plateaus, self.evaluations_since_best = self.plateaus + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the learning rate depends on, the mean, and how many images were left out."""
+        """Return what learning rate and input depend on, and how many images were left out."""
         return {
             "warming_up": self.warming_up,
             "plateaus": self.plateaus,
             "best_error_pct": self.best_error_pct,
             "evaluations_since_best": self.evaluations_since_best,
             "mean": self.classifier.mean,
+            "std": self.classifier.std,
             "skipped": self._skipped_by_all(),
         }
 
@@ -197,6 +235,10 @@ class Classification(Task[ClassificationRecipe, Data]):
         self.best_error_pct = state["best_error_pct"]
         self.evaluations_since_best = state["evaluations_since_best"]
         self.skipped = state["skipped"] if self.execution.world.leader else 0
+
+    def meta(self) -> dict[str, Any]:
+        """Return which weights it began from, if they were given."""
+        return {"initial_weights": given} if (given := self._initial_weights) else {}
 
     def provenance(self) -> dict[str, Any]:
         """Return in which precision and by which kernels it computes, and how old the files are."""
@@ -219,6 +261,7 @@ class Classification(Task[ClassificationRecipe, Data]):
             "train_loss": trained["loss"],
             "skipped_images": skipped,
             "skipped_test_images": test.get("skipped_images", 0),
+            **self.meta(),
         }
 
     def save_weights(self, path: Path, result: dict[str, Any]) -> None:
@@ -228,36 +271,3 @@ class Classification(Task[ClassificationRecipe, Data]):
     def close(self) -> None:
         """End the processes that decode images."""
         self._source.batches.close()
-
-
-def _fewest_images_of_a_part(recipe: ClassificationRecipe, execution: Execution) -> int:
-    """Return how few images a part of a batch can have.
-
-    Raises:
-        UserError: the recipe's have fewer, or recipe and execution do not fit.
-    """
-    size, device = execution.world.size, execution.device
-    if recipe.batch_size % (size * recipe.accumulate):
-        raise UserError(
-            f"batch_size={recipe.batch_size} cannot be shared evenly by {size} processes in "
-            f"{recipe.accumulate} parts each; change one of the three"
-        )
-    if recipe.sync_batch_norm and device.type != "cuda":
-        raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
-    network = build_empty(recipe.model, **recipe.model_options())
-    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
-    last_maps = network.feature_map(torch.empty(2, 3, side, side, device="meta"))
-    fewest = 2 if last_maps[0, 0].numel() == 1 and not recipe.sync_batch_norm else 1
-    if recipe.batch_size // (size * recipe.accumulate) < fewest:
-        raise UserError(
-            f"batch_size={recipe.batch_size} leaves a single image to a part, and BN takes no "
-            f"variance of the one value that {recipe.model}'s last map has in crops of {side} "
-            "pixels; take a larger batch or crop, or fewer parts and processes"
-        )
-    return fewest
-
-
-def _smallest_part(images: int, parts: int) -> int:
-    """Return how many images the smallest part of a batch has, as ``torch.chunk`` divides it."""
-    size = -(-images // parts)
-    return images - size * (-(-images // size) - 1)

@@ -1,8 +1,9 @@
 """What a data set gives to a run: batches to train on, images to test on, and the mean."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFiles, ImageFolder
+from deepres.data.image_sizes import typical_short_side
 from deepres.data.loading import CentreCrops
 from deepres.data.stream import StreamedBatches
 from deepres.data.transforms import per_pixel_mean
@@ -18,6 +20,7 @@ from deepres.errors import UserError
 from deepres.evaluation.metrics import TestImages
 from deepres.execution import Execution
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe
+from deepres.recipes.imagenet import CROP, SHORT_SIDES, short_sides_for
 
 TEST_BATCH = 250
 """Small enough for a CPU's caches; of large images, large enough for any device."""
@@ -44,13 +47,23 @@ class TrainingBatches(Protocol):
         """End the processes that decode images, if there are any."""
 
 
+class Preparation(NamedTuple):
+    """What is done to the input's pixels in [0, 1]."""
+
+    mean: Tensor
+    """What is subtracted: an image (C, H, W), or a value for each channel (C, 1, 1)."""
+    std: Tensor | None = None
+    """What divides after that, (C, 1, 1); None: nothing, as in the paper."""
+
+
 @dataclass(frozen=True)
 class DataSource:
     """A data set as one run sees it."""
 
     classes: tuple[str, ...]
     mean: Tensor
-    """The mean image of the training images, (C, H, W), in [0, 1]."""
+    """The mean image of the training images, (C, H, W), in [0, 1]; or what was given as it."""
+    std: Tensor | None
     crop: int
     short_side: int
     """Sides in pixels, for testing."""
@@ -67,7 +80,7 @@ def make_data_source(
     recipe: ClassificationRecipe,
     seed: int,
     execution: Execution,
-    mean: Tensor | None = None,
+    preparation: Preparation | None = None,
 ) -> DataSource:
     """Return what ``data`` give to a run of ``recipe``.
 
@@ -76,16 +89,16 @@ def make_data_source(
         recipe: the run's.
         seed: the run's.
         execution: where and how.
-        mean: the mean image, where it is known.
+        preparation: what is done to the input; None: the training images' mean is subtracted.
 
     Raises:
         UserError: the recipe is for data of another kind.
         BadImage: a file cannot be decoded, and the recipe does not say to skip such.
     """
     if isinstance(data, Cifar10) and isinstance(recipe, CifarRecipe):
-        return _cifar_source(data, recipe, seed, execution, mean)
+        return _cifar_source(data, recipe, seed, execution, preparation)
     if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
-        return _folder_source(data, recipe, seed, execution, mean)
+        return _folder_source(data, recipe, seed, execution, preparation)
     kinds = {"cifar10": "CIFAR-10", "imagenet": "folders of images, as ImageNet"}
     raise UserError(
         f"the recipe of {recipe.model} is for {kinds[recipe.kind]}, but {data.location} is not; "
@@ -94,18 +107,23 @@ def make_data_source(
 
 
 def _cifar_source(
-    data: Cifar10, recipe: CifarRecipe, seed: int, execution: Execution, mean: Tensor | None
+    data: Cifar10,
+    recipe: CifarRecipe,
+    seed: int,
+    execution: Execution,
+    preparation: Preparation | None,
 ) -> DataSource:
     train, held_out = data.split(recipe.holdout)
-    mean = per_pixel_mean(train.images) if mean is None else mean
-    batches = Batches(train, mean, recipe, seed, execution)
+    size = train.images.shape[-2:]
+    mean, std = fitting(preparation or Preparation(per_pixel_mean(train.images)), size)
+    batches = Batches(train, mean.expand(-1, *size), recipe, seed, execution, std)
     device = execution.device
     test = data.test.to(device)
     eval_sets: dict[str, TestImages]
     eval_sets = {"val": held_out.to(device)} if recipe.holdout else {"test": test}
-    side = mean.shape[-1]
+    side = size[-1]
     test_batch = TEST_BATCH_ON_CUDA if device.type == "cuda" else TEST_BATCH
-    return DataSource(data.classes, mean, side, side, batches, eval_sets, test, test_batch)
+    return DataSource(data.classes, mean, std, side, side, batches, eval_sets, test, test_batch)
 
 
 def _folder_source(
@@ -113,7 +131,7 @@ def _folder_source(
     recipe: ImageNetRecipe,
     seed: int,
     execution: Execution,
-    mean: Tensor | None,
+    preparation: Preparation | None,
 ) -> DataSource:
     side = recipe.test_short_side
 
@@ -121,14 +139,47 @@ def _folder_source(
         skip = recipe.bad_images == "skip"
         return CentreCrops(files, recipe.crop, side, execution, skip_bad=skip)
 
-    if mean is None:
+    if preparation is None:
         execution.say("taking the mean of the training images")
         chosen = centres(data.train.spread(recipe.mean_images))
-        mean = _mean_image(chosen, recipe.crop, execution.world)
-    batches = StreamedBatches(data.train, mean, recipe, seed, execution)
+        preparation = Preparation(_mean_image(chosen, recipe.crop, execution.world))
+    mean, std = fitting(preparation, (recipe.crop, recipe.crop))
+    batches = StreamedBatches(data.train, mean, recipe, seed, execution, std)
     test = centres(data.test)
     return DataSource(
-        data.classes, mean, recipe.crop, side, batches, {"test": test}, test, TEST_BATCH
+        data.classes, mean, std, recipe.crop, side, batches, {"test": test}, test, TEST_BATCH
+    )
+
+
+def fitting(preparation: Preparation, size: Sequence[int]) -> Preparation:
+    """Return the preparation of images of ``size``; of a mean image of another, its own mean."""
+    mean, std = preparation
+    if mean.shape[1:] not in (torch.Size(size), (1, 1)):
+        mean = mean.mean((1, 2), keepdim=True)
+    divides = std is not None and bool((std != 1).any())
+    return Preparation(mean, std if divides else None)
+
+
+def check_sizes(data: Cifar10 | ImageFolder, recipe: ClassificationRecipe) -> None:
+    """Make sure that a folder's images are not far smaller than the recipe's crops.
+
+    Such crops would be a blur that takes many times the work.
+
+    Raises:
+        UserError: they are, and the recipe does not say to enlarge them.
+    """
+    if not (isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe)):
+        return
+    side = typical_short_side(data.train)
+    if side is None or 2 * side > recipe.crop or recipe.small_images == "enlarge":
+        return
+    crop = max(1, round(side * CROP / SHORT_SIDES[0]))
+    low, high = short_sides_for(crop)
+    raise UserError(
+        f"the images of {data.location} are small: their shorter side is {side} pixels, and the "
+        f"recipe of {recipe.model} cuts crops of {recipe.crop} pixels out of {recipe.short_side[0]}"
+        f" to {recipe.short_side[1]}. Fit them by --set crop={crop} --set short_side={low},{high}, "
+        "or have the images enlarged by --set small_images=enlarge"
     )
 
 

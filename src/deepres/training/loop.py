@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import Checkpointer
 from deepres.training.interrupt import StopRequest
-from deepres.training.optim import RATE
+from deepres.training.optim import FACTOR, RATE
 from deepres.training.state import RunState
 
 
@@ -39,7 +39,8 @@ def run_steps(state: RunState, folder: RunFolder, stop: StopRequest) -> Iterator
 def log_training(state: RunState, folder: RunFolder) -> str:
     """Log the window that ends here, and return a note."""
     measured = state.task.log(state.step, state.means())
-    lr = state.task.optimizer.param_groups[0][RATE]
+    group = state.task.optimizer.param_groups[0]
+    lr = group[RATE] / group[FACTOR]
     rates = {"lr": lr, "images_per_s": state.take_images_per_s()}
     state.end_window()
     if state.world.leader:

@@ -18,17 +18,21 @@ class InBf16(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self._names = [
-            f"{name}.{own_name}"
+        rounded = {
+            f"{name}.{own_name}": weight
             for name, module in network.named_modules()
             if isinstance(module, nn.Conv2d | nn.Linear)
-            for own_name, _ in module.named_parameters()
-        ]
+            for own_name, weight in module.named_parameters()
+        }
+        self._learning = [name for name, weight in rounded.items() if weight.requires_grad]
+        self._frozen = [name for name, weight in rounded.items() if not weight.requires_grad]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W) float32 to logits (N, classes) bfloat16."""
-        weights = [self.network.get_parameter(name) for name in self._names]
-        rounded = dict(zip(self._names, _Rounded.apply(*weights), strict=True))
+        weights = [self.network.get_parameter(name) for name in self._learning]
+        rounded = dict(zip(self._learning, _Rounded.apply(*weights), strict=True))
+        # Through the function above they would need gradients, as all of its outputs do.
+        rounded |= {name: self.network.get_parameter(name).bfloat16() for name in self._frozen}
         logits: Tensor = functional_call(self.network, rounded, (x.bfloat16(),))
         return logits
 

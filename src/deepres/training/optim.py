@@ -1,11 +1,12 @@
 """SGD as the paper's, and its learning rate as a function of the step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from deepres.recipes import DetectionRecipe, Recipe
+from deepres.recipes import ClassificationRecipe, DetectionRecipe, Recipe
 
 RATE, FACTOR = "rate", "factor"
 """Where a group of parameters keeps its learning rate, as a number of the host's, and how many
@@ -15,6 +16,18 @@ times the recipe's that is."""
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     """SGD with momentum; every parameter decays, BN's and biases too, as in Caffe by default."""
     return _sgd([(list(model.parameters()), 1.0)], recipe.lr, recipe)
+
+
+def classifier_optimizer(
+    network: nn.Module, recipe: ClassificationRecipe, new: Sequence[str] = ()
+) -> torch.optim.SGD:
+    """SGD for what of ``network`` learns; ``new`` layers at a rate of their own."""
+    prefixes = tuple(f"{layer}." for layer in new)
+    trained = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    given = [p for name, p in trained if not name.startswith(prefixes)]
+    made_anew = [p for name, p in trained if name.startswith(prefixes)]
+    groups = [(given, 1.0), (made_anew, recipe.new_layer_lr_factor)]
+    return _sgd(groups, recipe.lr, recipe)
 
 
 def detector_optimizer(model: nn.Module, recipe: DetectionRecipe, step: int) -> torch.optim.SGD:

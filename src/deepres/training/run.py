@@ -137,7 +137,7 @@ def resume_together(
     if fixed := sorted(fields - set(CHANGED_BY_RESUMING)):
         raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
     for path in folders:
-        check_same_data(RunFolder(path), task_type.describe(data))
+        check_same_data(path, RunFolder(path).read_meta(), task_type.describe(data))
     leader, world = execution.world.leader, execution.world
     executions = _with_bars(execution, len(folders))
     with ExitStack() as stack:
@@ -168,17 +168,17 @@ def resume_together(
         return _to_the_end(going, execution)
 
 
-def check_same_data(folder: RunFolder, found: dict[str, Any]) -> None:
-    """Make sure that the data are those that the run in ``folder`` began with.
+def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> None:
+    """Make sure that the data are those that a run began with.
 
     Args:
-        folder: the run's.
+        run: its folder or its recipe.json, to name it.
+        meta: what its recipe.json says.
         found: what its kind of ``Task`` says of the data that there are now.
 
     Raises:
-        UserError: they are others, or there is no run.
+        UserError: they are others.
     """
-    meta = folder.read_meta()
     for part, now in found.items():
         then = meta.get(part)
         if (then and then["fingerprint"]) != (now and now["fingerprint"]):
@@ -186,7 +186,7 @@ def check_same_data(folder: RunFolder, found: dict[str, Any]) -> None:
                 each and f"{each['source']} ({each['fingerprint']})" for each in (then, now)
             )
             raise UserError(
-                f"{folder.path} began with {was or 'no test set'}, but this is "
+                f"{run} began with {was or 'no test set'}, but this is "
                 f"{there or 'none'}; give the same data by --data"
             )
 

@@ -125,6 +125,6 @@ def kernels(recipe: ClassificationRecipe, execution: Execution) -> str:
         from deepres.models.fused_cifar import supports  # Triton is not everywhere
 
         network = build_empty(recipe.model, **recipe.model_options())
-        if supports(network) and not execution.recompute:
+        if supports(network) and not execution.recompute and recipe.freeze is None:
             return WHOLE_LAYERS
     return found

@@ -12,7 +12,7 @@ from deepres.models import Classifier, load_model
 from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.classification import Classification, Data
-from deepres.training.data_source import DataSource, make_data_source
+from deepres.training.data_source import DataSource, Preparation, make_data_source
 from deepres.training.run import check_same_data
 
 
@@ -34,9 +34,9 @@ class TrainedRun:
         recipe: ClassificationRecipe | None = None,
     ) -> DataSource:
         """Return what the run's data give to its recipe, or others, now in this process alone."""
-        mean = self.classifier.mean.cpu()
+        preparation = Preparation(self.classifier.mean.cpu(), self.classifier.std.cpu())
         given = (data or self.data, recipe or self.recipe, self.seed)
-        return make_data_source(*given, execution.alone(), mean)
+        return make_data_source(*given, execution.alone(), preparation)
 
 
 def trained_run(path: Path, data: Data, device: torch.device) -> TrainedRun:
@@ -51,9 +51,8 @@ def trained_run(path: Path, data: Data, device: torch.device) -> TrainedRun:
         UserError: there is no such run, it is not finished, or it had other data.
     """
     classifier = load_model(path, device)
-    folder = RunFolder(path)
-    check_same_data(folder, Classification.describe(data))
-    meta = folder.read_meta()
+    meta = RunFolder(path).read_meta()
+    check_same_data(path, meta, Classification.describe(data))
     recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
     return TrainedRun(path, classifier, recipe, meta["seed"], data)
 

@@ -81,6 +81,13 @@ def add_training(
         "--resume", type=Path, nargs="+", metavar="RUN", help="go on with runs, several at once"
     )
     parser.add_argument(
+        "--recipe",
+        type=Path,
+        metavar="FILE",
+        help="repeat somebody's run, to the same bits on the same machine, as its recipe.json (or "
+        "its folder) tells it",
+    )
+    parser.add_argument(
         "--steps",
         type=int,
         help="shorten or lengthen the recipe to so many steps, its milestones in proportion; "

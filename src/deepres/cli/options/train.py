@@ -4,6 +4,7 @@ import argparse
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_bad_images, add_training
+from deepres.cli.options.weights import NAMED_HELP
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -21,6 +22,17 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         folder="runs/<network>[-<steps>steps]-s<seed>; of several runs, one in FOLDER each",
     )
     parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
+    parser.add_argument(
+        "--weights",
+        help=f"fine-tune these, on classes of one's own: {NAMED_HELP} (default: random weights, by "
+        "the paper's recipe)",
+    )
+    parser.add_argument(
+        "--freeze",
+        metavar="STAGE",
+        help="with --weights: keep the stages up to this one as they are, e.g. conv4_x (short for "
+        "--set freeze=…; default: all of them learn)",
+    )
     parser.add_argument(
         "--seeds",
         type=int,

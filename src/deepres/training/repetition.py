@@ -1,0 +1,135 @@
+"""Somebody's run again, as its recipe.json tells it, to the same bits on the same machine."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from deepres.data.download import file_digest
+from deepres.errors import UserError
+from deepres.execution import Execution
+from deepres.models.weights import read_weights
+from deepres.recipes import ClassificationRecipe, Recipe, recipe_from_dict
+from deepres.run_folder import RunFolder, read_meta_file
+from deepres.run_weights import weights_file
+from deepres.training.api import task_of
+from deepres.training.run import NewRun, check_same_data, train_together
+
+
+class Original(NamedTuple):
+    """A run that is to be repeated."""
+
+    file: Path
+    """Its recipe.json."""
+    meta: dict[str, Any]
+    """What that says."""
+    recipe: Recipe
+    """In the precision in which the run was computed, where it tells."""
+
+
+def read_original(path: Path, kind: type[Recipe] = Recipe) -> Original:
+    """Read a run's recipe.json, or that of the run in a folder.
+
+    Args:
+        path: the file or the folder.
+        kind: the class of recipes that it must be of.
+
+    Raises:
+        UserError: it is missing, damaged, or of another kind.
+    """
+    file = RunFolder(path).recipe if path.is_dir() else path
+    meta = read_meta_file(file)
+    recipe: Recipe = recipe_from_dict(meta["recipe"], kind)
+    precision = meta["provenance"].get("precision")
+    if isinstance(recipe, ClassificationRecipe) and recipe.precision == "auto" and precision:
+        recipe = recipe.changed([f"precision={precision}"])
+    return Original(file, meta, recipe)
+
+
+def as_it_was_computed(original: Original, execution: Execution) -> Execution:
+    """Return an execution by the same kernels, where that is a choice; say what else is other."""
+    kernels = original.meta["provenance"].get("kernels")
+    if kernels == "PyTorch: as asked":
+        execution = dataclasses.replace(execution, fused_kernels=False)
+    elif kernels == "Triton":  # else it would be whole layers, where there are such
+        execution = dataclasses.replace(execution, fused_convolutions=False)
+    then, now = original.meta["provenance"], execution.provenance()
+    changed = [
+        f"{key} {then[key]} → {now[key]}" for key in now if then.get(key, now[key]) != now[key]
+    ]
+    if resumed := original.meta.get("resumed"):
+        changed.append(f"it went on in another way from step {resumed[0]['step']:,}")
+    if changed:
+        execution.say(f"not as {original.file} was, so the bits may differ: {'; '.join(changed)}")
+    return execution
+
+
+def given_file(noted: dict[str, Any], given: Path | None, original: Original) -> Path:
+    """Return the weights that a run began from.
+
+    Args:
+        noted: what its recipe.json says of them: where they were, and their digest.
+        given: where they are now; None: where they were.
+        original: the run.
+
+    Raises:
+        UserError: they are not there, or are others.
+    """
+    place = given or Path(noted["file"])
+    if not place.exists():
+        raise UserError(
+            f"{original.file} began from weights that are not here: {place} (sha256 "
+            f"{noted['sha256']}); say where they are by --weights"
+        )
+    file = weights_file(place)
+    if (digest := file_digest(file, "sha256")) != noted["sha256"]:
+        raise UserError(
+            f"{original.file} began from weights with sha256 {noted['sha256']}, but {file} has "
+            f"{digest}; give the same by --weights"
+        )
+    return file
+
+
+def repeat(
+    original: Original,
+    run: Path,
+    data: Any,
+    execution: Execution,
+    *,
+    weights: Path | None = None,
+) -> dict[str, Any]:
+    """Train what the original was trained for, and leave a run folder.
+
+    Args:
+        original: the run to repeat.
+        run: the folder to make.
+        data: the same that it began with.
+        execution: where and how.
+        weights: where those are now that it began from, if it began from any; None: where they
+            were.
+
+    Returns:
+        The content of the new run's result.json.
+
+    Raises:
+        UserError: data or weights are others than the original's, or the folder holds a run.
+    """
+    meta, task = original.meta, task_of(original.recipe)
+    check_same_data(original.file, meta, task.describe(data))
+    noted = meta.get("initial_weights")
+    if weights and not noted:
+        raise UserError(f"{original.file} began from random weights; leave out {weights}")
+    begun_from = given_file(noted, weights, original) if noted else None
+    new = NewRun(original.recipe, meta["seed"], run, begun_from)
+    return train_together(task, [new], data, as_it_was_computed(original, execution))[0]
+
+
+def compared(original: Original, run: Path) -> str | None:
+    """Say whether a run ended as the original; None: the original's weights are not at hand."""
+    theirs, ours = RunFolder(original.file.parent).weights, RunFolder(run).weights
+    if not theirs.exists():
+        return None
+    then, now = (read_weights(file)[0] for file in (theirs, ours))
+    same = then.keys() == now.keys() and all(torch.equal(then[name], now[name]) for name in then)
+    return f"{'the same bits as' if same else 'not the same bits as'} {theirs}"
