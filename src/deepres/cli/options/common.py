@@ -83,7 +83,7 @@ def add_training(
     parser.add_argument(
         "--recipe",
         type=Path,
-        metavar="FILE",
+        metavar="FILE|RUN",
         help="repeat somebody's run, to the same bits on the same machine, as its recipe.json (or "
         "its folder) tells it",
     )

@@ -24,6 +24,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     parser.add_argument(
         "--weights",
+        metavar="WEIGHTS",
         help=f"fine-tune these, on classes of one's own: {NAMED_HELP} (default: random weights, by "
         "the paper's recipe)",
     )
