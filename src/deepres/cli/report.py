@@ -14,6 +14,7 @@ from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
 from deepres.report.runs import Run, find_runs
 from deepres.report.untrained import find_untrained
+from deepres.report.x_axis import XAxis
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact
 from deepres.reproduction.draw import draw
 from deepres.run_folder import results_folder
@@ -35,7 +36,7 @@ def call(options: argparse.Namespace) -> int:
     for why in left_out:
         say(f"left out: {why}")
     finished = sum(run.result is not None for run in runs)
-    sections = [_section(artefact, runs) for artefact in ARTEFACTS]
+    sections = [_section(artefact, runs, options.x_axis) for artefact in ARTEFACTS]
     sections += _benchmarks(options.benchmarks)
     page = write_page(out, runs, sections, untrained, left_out)
     show(f"report on {len(runs)} runs, {finished} of them finished: {page}")
@@ -44,10 +45,10 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def _section(artefact: Artefact, runs: list[Run]) -> Section:
+def _section(artefact: Artefact, runs: list[Run], x_axis: XAxis | None) -> Section:
     """Draw a table or figure of the paper, from all runs that have a part in it."""
     try:
-        drawn = draw(artefact.name, runs)
+        drawn = draw(artefact.name, runs, x_axis=x_axis)
         html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
     except UserError as error:  # the others need not wait
         say(f"{artefact.title} is left out: {error}")

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepres.report.comparisons import Runs
-from deepres.report.curves import BOLD, THIN, Styles, choose, curve_label, draw_curve, set_axes
+from deepres.report.curves import (
+    BOLD,
+    THIN,
+    Styles,
+    choose,
+    curve_label,
+    draw_curve,
+    set_axes,
+    set_legend,
+)
 from deepres.report.grouping import comparable
 from deepres.report.pictures import new_figure
 from deepres.report.runs import Run, computed
@@ -69,6 +78,7 @@ def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence
     for curve in choose(runs, networks):
         draw_curve(axes, curve, styles, curve_label(curve, condition_said=True))
     set_axes(axes, runs, PAPERS_AXES)
+    set_legend(axes)
     axes.set_title(heading, fontsize=10)
     return figure
 

@@ -26,6 +26,7 @@ from deepres.report.render import FORMS, Table, save_table
 from deepres.report.response_curves import figure7
 from deepres.report.runs import Run, title
 from deepres.report.tables import released, table2, table3, table4, table5, table6
+from deepres.report.x_axis import XAxis
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +48,9 @@ FROM_RUNS: dict[str, Callable[[Sequence[Run]], "Table | Figure"]] = {
     "released": released,
     **{"table7": table7, "table8": table8, "table9": table9},
     **{"table10": table10, "table11": table11, "table12": table12, "table13": table13},
-    **{"figure1": figure1, "figure4": figure4, "figure6": figure6, "figure7": figure7},
+    "figure7": figure7,
 }
+CURVES = {"figure1": figure1, "figure4": figure4, "figure6": figure6}
 FROM_NETWORKS: dict[str, Callable[[], "Table | Figure"]] = {
     "table1": lambda: table1({name: stages(name) for name in TABLE_1}),
     "architecture": lambda: cifar_architecture({name: map_sizes(name) for name in CIFAR}),
@@ -60,7 +62,10 @@ FROM_NETWORKS: dict[str, Callable[[], "Table | Figure"]] = {
 
 
 def draw(
-    name: str, runs: Sequence[Run], ensembles: Sequence[Mapping[str, Any]] = ()
+    name: str,
+    runs: Sequence[Run],
+    ensembles: Sequence[Mapping[str, Any]] = (),
+    x_axis: XAxis | None = None,
 ) -> "Table | Figure":
     """Return the artefact called ``name``.
 
@@ -68,11 +73,14 @@ def draw(
         name: of one of ``ARTEFACTS``.
         runs: all that may have a part in it; others are left out.
         ensembles: for Table 5, as ``measure_ensemble`` gives them.
+        x_axis: what learning curves are drawn against; None: what they can be read against.
     """
     if name in FROM_NETWORKS:
         return FROM_NETWORKS[name]()
     if name == "table5":
         return table5(runs, ensembles)
+    if name in CURVES:
+        return CURVES[name](runs, x_axis)
     return FROM_RUNS[name](runs)
 
 
