@@ -200,7 +200,15 @@ def set_axes(
 
 
 def set_legend(axes: "Axes", lacking: str = "", missing: Sequence[str] = ()) -> None:
-    """Name the curves below the axes, and those that are ``missing``, where they hide none.
+    """Name the curves below the axes, where that hides none, and those that are ``missing``."""
+    handles, names = legend_entries(axes, lacking, missing)
+    if names:
+        columns = 1 if missing or max(map(len, names)) > 20 else 2
+        axes.legend(handles, names, ncols=columns, **LEGEND)
+
+
+def legend_entries(axes: "Axes", lacking: str, missing: Sequence[str]) -> tuple[list[Any], Any]:
+    """Return the lines and names of a legend, at its end those that are not drawn.
 
     Args:
         axes: of one picture.
@@ -210,13 +218,9 @@ def set_legend(axes: "Axes", lacking: str = "", missing: Sequence[str] = ()) -> 
     from matplotlib.lines import Line2D
 
     handles, names = axes.get_legend_handles_labels()
-    if missing:
-        note = textwrap.wrap(f"{lacking}: {', '.join(missing)}", NOTE_WIDTH)
-        handles, names = [*handles, *[Line2D([], [], linestyle="")] * len(note)], [*names, *note]
-    if names:
-        axes.legend(
-            handles, names, ncols=1 if missing or max(map(len, names)) > 20 else 2, **LEGEND
-        )
+    note = f"{lacking}: {', '.join(missing)}" if missing else ""
+    lines = textwrap.wrap(note, NOTE_WIDTH)
+    return [*handles, *(Line2D([], [], linestyle="") for _ in lines)], [*names, *lines]
 
 
 def common_condition(runs: Sequence[Run]) -> str:

@@ -17,10 +17,11 @@ from deepres.report.architecture import (
     shortcut_costs,
     table1,
 )
+from deepres.report.building_blocks import figure5
 from deepres.report.class_precision_tables import table10, table11
 from deepres.report.curves import figure1, figure4, figure6
 from deepres.report.detection_tables import table7, table8, table9, table12, table13, table14
-from deepres.report.diagrams import figure3, figure5
+from deepres.report.diagrams import figure3
 from deepres.report.pictures import save_picture
 from deepres.report.render import FORMS, Table, save_table
 from deepres.report.response_curves import figure7
