@@ -176,8 +176,7 @@ def _print(
     print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
     if not scores.known:
         return
-    confusion = scores.confusion()
-    own_errors = 100 * (1 - confusion.diag() / confusion.sum(1))
+    own_errors = scores.class_errors_pct()
     order = list(range(len(own_errors)))
     if len(order) > CLASSES_SHOWN:
         order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
