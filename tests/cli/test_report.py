@@ -78,10 +78,10 @@ def test_benchmarks_are_shown_where_they_are(folder: Path) -> None:
     assert main(["report"]) == 0
     page = Path("report.html").read_text()
     assert "2.00 (1.00–4.00)" in page
-    assert ("<h3>usual" in page, "<h3>given" in page) == (True, False)
+    assert ("<h3>Usual" in page, "<h3>Given" in page) == (True, False)
     assert main(["report", "--benchmarks", "other"]) == 0
     page = Path("report.html").read_text()
-    assert ("<h3>usual" in page, "<h3>given" in page) == (False, True)
+    assert ("<h3>Usual" in page, "<h3>Given" in page) == (False, True)
 
 
 def test_without_any_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import webbrowser
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from deepres.report.runs import Run, find_runs
 from deepres.report.untrained import find_untrained
 from deepres.report.x_axis import XAxis
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact
-from deepres.reproduction.draw import draw
+from deepres.reproduction.draw import draw, what_fills
 from deepres.run_folder import results_folder
 
 RUNS = Path("runs")
@@ -47,13 +48,20 @@ def call(options: argparse.Namespace) -> int:
 
 def _section(artefact: Artefact, runs: list[Run], x_axis: XAxis | None) -> Section:
     """Draw a table or figure of the paper, from all runs that have a part in it."""
+    heading = artefact.shows[:1].upper() + artefact.shows[1:]
+    if artefact.is_numbered:
+        heading = f"{artefact.title}: {artefact.shows}"
     try:
         drawn = draw(artefact.name, runs, x_axis=x_axis)
-        html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
     except UserError as error:  # the others need not wait
         say(f"{artefact.title} is left out: {error}")
-        html = f"<p>{escape(str(error))}</p>"
-    return Section(artefact.name, f"{artefact.title}: {artefact.shows}", html)
+        return Section(artefact.name, heading, f"<p>{escape(str(error))}</p>")
+    if commands := what_fills(artefact, drawn):
+        return Section(artefact.name, heading, "", commands)
+    if isinstance(drawn, Table):
+        caption = drawn.title.removeprefix(f"{artefact.title}: ")
+        return Section(artefact.name, heading, as_html(replace(drawn, title=caption)))
+    return Section(artefact.name, heading, svg_text(drawn))
 
 
 def _benchmarks(folder: Path | None) -> list[Section]:

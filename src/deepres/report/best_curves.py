@@ -28,6 +28,8 @@ FAMILIES = {
     name: [f"{kind}{depth}" for depth in DEPTHS]
     for name, kind in (("Plain nets", "plain"), ("Residual nets", "resnet"))
 }
+DEGRADATION = ("plain20", "plain56")
+"""The networks of Figure 1."""
 BOTH: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
 PAPERS_AXES = 6.4e4, 0, 20
 
@@ -36,6 +38,7 @@ PAPERS_AXES = 6.4e4, 0, 20
 class BestCurves:
     """Pictures that stand side by side, by their headings."""
 
+    heading: str
     panels: dict[str, "Figure"]
     caption: str
 
@@ -63,7 +66,15 @@ def best_curves(runs: Iterable[Run]) -> BestCurves | None:
     else:
         name = "Figure 6"
         panels = {what: _panel(what, names, BOTH, drawn) for what, names in present.items()}
-    return BestCurves(panels, _caption(name, drawn))
+    return BestCurves(_heading(present), panels, _caption(name, drawn))
+
+
+def _heading(present: dict[str, list[str]]) -> str:
+    """Say what the picture shows: degradation, if there are two depths to see it by."""
+    plain, residual = (len(present.get(family, [])) > 1 for family in FAMILIES)
+    if plain:
+        return "Degradation, and how it vanishes" if residual else "Degradation"
+    return "Learning curves of plain and residual nets"
 
 
 def _present(group: Runs) -> dict[str, list[str]]:
@@ -73,7 +84,7 @@ def _present(group: Runs) -> dict[str, list[str]]:
 
 
 def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> "Figure":
-    figure = new_figure(5.4, 4.1)
+    figure = new_figure(5.6, 2.9)
     axes = figure.add_subplot()
     for curve in choose(runs, networks):
         draw_curve(axes, curve, styles, curve_label(curve, condition_said=True))
@@ -103,4 +114,9 @@ def _caption(name: str, runs: Sequence[Run]) -> str:
         )
     if name == "Figure 6":
         parts.append("Dashed: training error; bold: test error.")
+    plain = {run.model for run in runs} & {*FAMILIES["Plain nets"]}
+    if len(plain) < 2:
+        lacking = [network for network in DEGRADATION if network not in plain]
+        command = f"deepres train {' '.join(lacking)}"
+        parts.append(f"Degradation shows with plain nets of two depths: {command}.")
     return " ".join([*parts, f"Computed: {computed(run.provenance for run in runs)}."])

@@ -27,10 +27,11 @@ Styles = dict[Split, dict[str, Any]]
 THIN: dict[str, Any] = {"linewidth": 0.9, "markerfacecolor": "white", "markersize": 4}
 BOLD: dict[str, Any] = {"linewidth": 2.2, "markersize": 5.5}
 LEGEND: dict[str, Any] = {
-    **{"loc": "upper center", "bbox_to_anchor": (0.5, -0.13), "frameon": False},
+    **{"loc": "upper center", "bbox_to_anchor": (0.5, 0), "frameon": False},
     **{"fontsize": 9, "handlelength": 3, "columnspacing": 1},
 }
-"""Below the axes, where it hides no curve."""
+BELOW_LABEL_POINTS = 34
+"""How far below the axes a legend is below their ticks and label."""
 
 
 @dataclass(frozen=True)
@@ -201,10 +202,13 @@ def set_axes(
 
 def set_legend(axes: "Axes", lacking: str = "", missing: Sequence[str] = ()) -> None:
     """Name the curves below the axes, where that hides none, and those that are ``missing``."""
+    from matplotlib.transforms import offset_copy
+
     handles, names = legend_entries(axes, lacking, missing)
     if names:
         columns = 1 if missing or max(map(len, names)) > 20 else 2
-        axes.legend(handles, names, ncols=columns, **LEGEND)
+        below = offset_copy(axes.transAxes, axes.get_figure(), 0, -BELOW_LABEL_POINTS, "points")
+        axes.legend(handles, names, ncols=columns, bbox_transform=below, **LEGEND)
 
 
 def legend_entries(axes: "Axes", lacking: str, missing: Sequence[str]) -> tuple[list[Any], Any]:

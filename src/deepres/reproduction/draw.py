@@ -9,6 +9,7 @@ from deepres.models.complexity import block_cost, stage_costs
 from deepres.models.composition import describe
 from deepres.models.create import build_empty
 from deepres.models.diagram import diagram
+from deepres.recipes import ImageNetRecipe, get_recipe
 from deepres.report.architecture import (
     BlockCost,
     MapSize,
@@ -28,6 +29,7 @@ from deepres.report.response_curves import figure7
 from deepres.report.runs import Run, title
 from deepres.report.tables import released, table2, table3, table4, table5, table6
 from deepres.report.x_axis import XAxis
+from deepres.reproduction.artefacts import Artefact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,6 +85,19 @@ def draw(
     if name in CURVES:
         return CURVES[name](runs, x_axis)
     return FROM_RUNS[name](runs)
+
+
+def what_fills(artefact: Artefact, drawn: "Table | Figure") -> list[str]:
+    """Return the commands that give an artefact its first numbers; none: it has some."""
+    if isinstance(drawn, Table):
+        empty, commands = drawn.is_empty, [command for _, command in drawn.missing]
+    else:
+        empty, commands = not any(axes.has_data() for axes in drawn.axes), []
+    if not empty:
+        return []
+    kinds = {get_recipe(study.recipe).kind for study in artefact.studies}
+    data = " --data IMAGENET" if ImageNetRecipe.kind in kinds else ""
+    return list(dict.fromkeys(commands)) or [f"deepres reproduce {artefact.name}{data}"]
 
 
 def save(drawn: "Table | Figure", name: str, folder: Path) -> list[Path]:

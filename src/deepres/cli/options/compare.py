@@ -4,16 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-
-
-def add_x_axis(parser: argparse.ArgumentParser) -> None:
-    """Declare what curves are drawn against."""
-    parser.add_argument(
-        "--x-axis",
-        choices=["steps", "share"],
-        help="draw curves against steps, or against the share of each run's schedule in %% "
-        "(default: steps, unless one run is more than three times as long as another)",
-    )
+from deepres.cli.options.common import add_x_axis
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.compare import add_x_axis
+from deepres.cli.options.common import add_x_axis
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
