@@ -51,8 +51,8 @@ class Scores:
         return torch.bincount(cells, minlength=classes**2).view(classes, classes)
 
     def class_errors_pct(self) -> Tensor:
-        """Return the error on the images of each class (classes,), in per cent; NaN: has none."""
-        confusion = self.confusion()
+        """Return the error on each class's images (classes,) in per cent; NaN: it has none."""
+        confusion = self.confusion().double()
         return 100 * (1 - confusion.diag() / confusion.sum(1))
 
 
