@@ -84,12 +84,15 @@ def _present(group: Runs) -> dict[str, list[str]]:
 
 
 def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> "Figure":
-    figure = new_figure(5.6, 2.9)
-    axes = figure.add_subplot()
-    for curve in choose(runs, networks):
-        draw_curve(axes, curve, styles, curve_label(curve, condition_said=True))
+    figure = new_figure(5.6, 3.0, layout=None)  # so that the axes of all panels are alike
+    axes = figure.add_axes((0.085, 0.36, 0.905, 0.56))
+    curves = choose(runs, networks)
+    alike = len({len(curve.runs) for curve in curves}) == 1  # the caption says how many
+    for curve in curves:
+        label = curve.label if alike else curve_label(curve, condition_said=True)
+        draw_curve(axes, curve, styles, label)
     set_axes(axes, runs, PAPERS_AXES)
-    set_legend(axes)
+    set_legend(axes, columns=4 if alike else 3)
     axes.set_title(heading, fontsize=10)
     return figure
 

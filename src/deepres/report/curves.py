@@ -198,15 +198,18 @@ def set_axes(
     axes.yaxis.set_major_locator(MultipleLocator(5 if high - low <= 40 else 20))
     axes.set_ylabel("error (%)")
     axes.grid(axis="y", color="0.92")
+    axes.set_axisbelow(True)
 
 
-def set_legend(axes: "Axes", lacking: str = "", missing: Sequence[str] = ()) -> None:
+def set_legend(
+    axes: "Axes", lacking: str = "", missing: Sequence[str] = (), columns: int | None = None
+) -> None:
     """Name the curves below the axes, where that hides none, and those that are ``missing``."""
     from matplotlib.transforms import offset_copy
 
     handles, names = legend_entries(axes, lacking, missing)
     if names:
-        columns = 1 if missing or max(map(len, names)) > 20 else 2
+        columns = columns or (1 if missing or max(map(len, names)) > 20 else 2)
         below = offset_copy(axes.transAxes, axes.get_figure(), 0, -BELOW_LABEL_POINTS, "points")
         axes.legend(handles, names, ncols=columns, bbox_transform=below, **LEGEND)
 
