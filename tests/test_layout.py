@@ -15,6 +15,7 @@ FOUNDATIONS = [
         "json_shape",
         "runtime",
         "compiled",
+        "torchrun",
         "distributed",
         "provenance",
         "files",

@@ -12,10 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from deepres.errors import UserError
 from deepres.runtime import resolve_device
+from deepres.torchrun import check_environment, number_of_processes
 
 T = TypeVar("T")
-
-SET_BY_TORCHRUN = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,6 @@ class World:
 ALONE = World()
 
 
-def is_leader() -> bool:
-    """Return whether this process speaks for those that torchrun started, or is alone."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 def join_world(device_name: str) -> tuple[World, torch.device]:
     """Return the processes that torchrun started, or this one alone, and this one's device.
 
@@ -105,14 +99,9 @@ def join_world(device_name: str) -> tuple[World, torch.device]:
     Raises:
         UserError: there is no such device, or there are fewer GPUs than processes.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size > 1 and (missing := [name for name in SET_BY_TORCHRUN if name not in os.environ]):
-        raise UserError(
-            f"WORLD_SIZE is {size}, but {missing[0]} is not set; start several processes by "
-            "torchrun, or unset WORLD_SIZE"
-        )
+    check_environment()
     device = resolve_device(device_name)
-    if size == 1:
+    if number_of_processes() == 1:
         return ALONE, device
     if device.type == "cuda":
         place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()

@@ -3,6 +3,7 @@
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -81,6 +82,26 @@ sys.exit(", ".join(sys.modules.keys() & {unwanted!r}) or None)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_list_of_what_there_is_does_not_wait_for_pytorch(tmp_path: Path) -> None:
+    program = f"""
+import sys
+printed = []
+class NotYet:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch" and not printed:
+            sys.exit("torch came before the list")
+sys.meta_path.insert(0, NotYet())
+from deepres.cli import reproduce_list
+from deepres.cli.main import main
+show = reproduce_list.show_what_there_is
+reproduce_list.show_what_there_is = lambda *given: (show(*given), printed.append(True))
+reproduce_list.show_times = lambda *_: None  # PyTorch is needed for it
+sys.exit(main(["reproduce", "--list", "--runs", {str(tmp_path)!r}]))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, "figure6" in ran.stdout) == (0, True), ran.stderr
 
 
 def test_no_command_waits_for_what_it_may_not_need() -> None:

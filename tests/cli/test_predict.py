@@ -154,6 +154,7 @@ def test_export_takes_a_name_and_writes_here(
     [
         ("predict resnet50 a.png --weights deepres", "no weights of resnet50 come with deepres"),
         ("predict resnet20 a.png --weights msra", "msra has no weights of resnet20"),
+        ("predict plain50-bottleneck a.png", "train it: deepres train plain50-bottleneck"),
         ("evaluate runs/a --weights torchvision", "torchvision has no weights of runs/a"),
         ("export resnet20 --to safetensors a b", "name the weights once, and the new file at most"),
         ("export --to safetensors", "name the weights once"),

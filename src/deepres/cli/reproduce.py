@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from deepres.cli.terminal import open_data, say, show
 from deepres.cli.training import execution_of
-from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.recipes import ImageNetRecipe
 from deepres.report.render import Table, as_text
@@ -19,6 +18,7 @@ from deepres.reproduction.draw import draw, save
 from deepres.reproduction.execute_plan import execute_plan
 from deepres.reproduction.measure import measure_ensemble
 from deepres.reproduction.plan import PlannedRun, plan
+from deepres.torchrun import is_leader
 from deepres.training.interrupt import Interrupted
 
 if TYPE_CHECKING:

@@ -3,13 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from deepres.cli.terminal import print_table, say
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
 from deepres.reproduction.plan import PlannedRun, plan
-from deepres.runtime import resolve_device
+
+if TYPE_CHECKING:
+    import torch
 
 ALL = "all of them"
 Planned = dict[Artefact, list[PlannedRun]]
@@ -25,11 +26,14 @@ def call(options: argparse.Namespace) -> int:
         )
         for artefact in artefacts
     }
-    device = resolve_device(options.device)
     runs = {run.folder: run for needed in planned.values() for run in needed}
     unfinished = {folder: run for folder, run in runs.items() if run.state() != "finished"}
     show_what_there_is(planned, unfinished)
     if unfinished:
+        # With PyTorch and all of the training, which the list need not wait for.
+        from deepres.runtime import resolve_device
+
+        device = resolve_device(options.device)
         show_times(planned, unfinished, options.runs, device, options.measure)
     return 0
 
@@ -55,11 +59,10 @@ def show_times(
     planned: Planned,
     unfinished: dict[Path, PlannedRun],
     folder: Path,
-    device: torch.device,
+    device: "torch.device",
     measure: bool,
 ) -> None:
     """Print how long the rest of each artefact's runs would take."""
-    # With all of the training, which the list above need not wait for.
     from deepres.report.runs import find_runs
     from deepres.reproduction.cost import in_words, time_left
 

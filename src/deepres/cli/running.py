@@ -1,19 +1,18 @@
 """Doing what a command line asks for, and saying in one line why not."""
 
 import argparse
+import gc
 import os
 import signal
 import sys
 import threading
 import time
 from importlib import import_module
-
-import torch
-import torch.distributed as dist
+from types import ModuleType
 
 from deepres.cli.terminal import say
-from deepres.distributed import leave_world
 from deepres.errors import UserError
+from deepres.torchrun import number_of_processes, started_by_torchrun
 from deepres.training.interrupt import Interrupted
 from deepres.visible import in_a_line
 
@@ -23,7 +22,6 @@ GOES_ON = {
 }
 """How the work that a command was at is taken up again."""
 
-ANOTHER_DIED = "another process of this run died"
 SECONDS_BETWEEN_LOOKS, SECONDS_TO_SAVE = 1.0, 60.0
 SECONDS_BEHIND = 2.0
 """By which a process ends later than the one whose death it met: torchrun blames the first."""
@@ -35,25 +33,24 @@ def run(options: argparse.Namespace) -> int:
     Their ``call`` names a module of the command line and a function in it.
     """
     goes_on = GOES_ON.get(options.command, "")
-    if "TORCHELASTIC_RUN_ID" in os.environ:
+    if started_by_torchrun():
         stop_without_parent()
     try:
         module, _, function = options.call.partition(".")
-        status: int = getattr(import_module(f"deepres.cli.{module}"), function)(options)
+        status: int = getattr(import_quickly(f"deepres.cli.{module}"), function)(options)
     except UserError as error:
         if options.debug:
             raise
         complain(str(error))
         return error.exit_status
-    except torch.OutOfMemoryError as error:
-        if options.debug:
-            raise
-        complain(f"the device's memory is full ({str(error).splitlines()[0]})")
-        return UserError.exit_status
     except RuntimeError as error:
-        if options.debug or not (what := death_of_another(error)):
+        from deepres.cli.torch_errors import ANOTHER_DIED, MEMORY_FULL, in_words
+
+        if options.debug or not (what := in_words(error)):
             raise
-        complain(f"{what} ({str(error).splitlines()[0]}){goes_on}")
+        complain(f"{what} ({str(error).splitlines()[0]}){'' if what == MEMORY_FULL else goes_on}")
+        if what == MEMORY_FULL:
+            return UserError.exit_status
         if what == ANOTHER_DIED:
             time.sleep(SECONDS_BEHIND)
         return 1
@@ -69,8 +66,21 @@ def run(options: argparse.Namespace) -> int:
         complain(str(error))
         return UserError.exit_status
     finally:
-        leave_world()
+        if number_of_processes() > 1:
+            from deepres.distributed import leave_world
+
+            leave_world()
     return status
+
+
+def import_quickly(module: str) -> ModuleType:
+    """Import what a command needs. Nothing of it is garbage, and looking takes 0.3 s of PyTorch."""
+    gc.disable()
+    try:
+        return import_module(module)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def stop_without_parent() -> None:
@@ -90,17 +100,8 @@ def stop_without_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def death_of_another(error: RuntimeError) -> str:
-    """Return what has died, if that is why PyTorch raised ``error``; else nothing."""
-    if "DataLoader worker" in str(error):
-        return "a process that decodes images died; if memory was short, take fewer --workers"
-    if dist.is_initialized() and "connection" in str(error).lower():
-        return ANOTHER_DIED
-    return ""
-
-
 def complain(message: str) -> None:
     """Print why the command ends, and which of several processes says so."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = number_of_processes()
     who = f"process {os.environ.get('RANK', '?')} of {world}: " if world > 1 else ""
     print(in_a_line(f"deepres: {who}{message}"), file=sys.stderr, flush=True)

@@ -1,6 +1,5 @@
 """What the commands share: how they print, and how they find CIFAR-10."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe
 from deepres.run_folder import length_in_words
+from deepres.torchrun import is_leader, number_of_processes
 from deepres.visible import in_a_line, visible
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ LEAST_TEXT = 6
 
 def say(line: str) -> None:
     """Print a line on what is going on, to standard error; of several processes one speaks."""
-    from deepres.distributed import is_leader
-
     if is_leader():
         print(in_a_line(line), file=sys.stderr, flush=True)
 
@@ -97,7 +95,7 @@ def open_data(name: str | None, kind: str = CifarRecipe.kind) -> "Cifar10 | Imag
     if name == "sample":
         return load_sample()
     if name is None and not all((DATA_FOLDER / file).exists() for file in MD5):
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if number_of_processes() > 1:
             raise UserError(f"{DATA_FOLDER} is not complete; fetch it first: deepres data cifar10")
         fetch_cifar10(DATA_FOLDER, say)
     return load_cifar10(Path(name) if name else DATA_FOLDER)

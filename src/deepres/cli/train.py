@@ -7,12 +7,12 @@ from typing import Any
 
 from deepres.cli.terminal import open_data, say
 from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
-from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import ClassificationRecipe, Recipe, get_recipe
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
+from deepres.torchrun import is_leader
 from deepres.training.classification import Classification
 from deepres.training.run import NewRun, train_together
 

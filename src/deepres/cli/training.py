@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepres.cli.terminal import length, say, show
-from deepres.distributed import is_leader
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder
+from deepres.torchrun import is_leader
 from deepres.training.api import task_of
 from deepres.training.run import resume_together
 

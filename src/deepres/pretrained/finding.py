@@ -15,7 +15,7 @@ from deepres.pretrained.published import published_weights
 
 SOURCES = ("deepres", *PUBLISHED)
 """Whose weights a network's name can stand for, in the order in which they are preferred."""
-NETWORK = re.compile(r"(plain|resnet|vgg|highway)\d+(-cifar)?")
+NETWORK = re.compile(r"(plain|resnet|vgg|highway)\d+(-cifar|-bottleneck)?")
 
 
 def find_weights(
