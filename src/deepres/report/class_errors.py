@@ -1,6 +1,7 @@
 """A classifier's errors by class, as ``deepres evaluate`` has kept them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,8 +12,8 @@ from deepres.run_folder import EVALUATIONS
 class Cell(NamedTuple):
     """Of a confusion matrix."""
 
-    count: int
-    """How many images of the row's class were taken for the column's."""
+    images: int
+    """How many of the row's class were taken for the column's."""
     shade: float
     """From 0 to 1; the root of their share, so that rare mistakes are seen."""
 
@@ -54,11 +55,12 @@ def class_errors(run: Run) -> ClassErrors | None:
     return ClassErrors(where, float(test["top1_error_pct"]), errors, _confusion(test))
 
 
-def _errors(test: dict[str, Any]) -> dict[str, float | None]:
-    return test.get("class_errors_pct", {})
+def _errors(test: Mapping[str, Any]) -> Mapping[str, float | None]:
+    found: Mapping[str, float | None] = test.get("class_errors_pct", {})
+    return found
 
 
-def _confusion(test: dict[str, Any]) -> list[tuple[str, list[Cell]]]:
+def _confusion(test: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
     names, rows = list(_errors(test)), test.get("confusion", [])
     if [len(row) for row in rows] != [len(names)] * len(names):
         return []

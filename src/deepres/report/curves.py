@@ -210,7 +210,9 @@ def set_legend(
     handles, names = legend_entries(axes, lacking, missing)
     if names:
         columns = columns or (1 if missing or max(map(len, names)) > 20 else 2)
-        below = offset_copy(axes.transAxes, axes.get_figure(), 0, -BELOW_LABEL_POINTS, "points")
+        below = offset_copy(
+            axes.transAxes, axes.get_figure(root=True), 0, -BELOW_LABEL_POINTS, "points"
+        )
         axes.legend(handles, names, ncols=columns, bbox_transform=below, **LEGEND)
 
 

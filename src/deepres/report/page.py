@@ -10,7 +10,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepres.files import atomic_write
-from deepres.report import page_words
 from deepres.report.best_curves import BestCurves, best_curves
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
@@ -22,6 +21,7 @@ from deepres.report.grouping import comparable, what_it_is
 from deepres.report.judging import RULE, Verdict
 from deepres.report.latest import HELD_OUT, outcome
 from deepres.report.newest import Newest, by_age, newest_run
+from deepres.report.page_words import WORDS
 from deepres.report.pictures import svg_text
 from deepres.report.render import as_html
 from deepres.report.runs import Run, computed, title
@@ -87,9 +87,7 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = (page_words.count, page_words.number, page_words.sentence, page_words.listed)
-    words += (page_words.difference, page_words.p_value, described, computed)
-    environment.filters |= {each.__name__: each for each in words}
+    environment.filters |= {each.__name__: each for each in (*WORDS, described, computed)}
     environment.filters["title_of"] = title
     environment.globals |= {"what_it_is": what_it_is, "outcome": outcome}
     environment.globals |= {"signs": SIGNS, "rule": RULE, "standings": STANDINGS, "strip": STRIP}

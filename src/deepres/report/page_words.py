@@ -1,5 +1,6 @@
 """How the page's templates put numbers and values into words."""
 
+from collections.abc import Callable
 from typing import Any
 
 from deepres.report.judging import Evidence
@@ -44,3 +45,7 @@ def difference(evidence: Evidence) -> str:
 def p_value(p: float | None) -> str:
     """Return a p-value with three decimals."""
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+WORDS: tuple[Callable[..., str], ...] = (count, number, sentence, listed, difference, p_value)
+"""What templates may use, by name."""
