@@ -13,9 +13,9 @@ from deepres.report.curves import (
     curve_label,
     draw_curve,
     set_axes,
-    set_legend,
 )
 from deepres.report.grouping import comparable
+from deepres.report.legends import set_legend
 from deepres.report.pictures import new_figure
 from deepres.report.runs import Run, computed
 

@@ -16,9 +16,9 @@ from deepres.report.curves import (
     curve_label,
     draw_curve,
     set_axes,
-    set_legend,
 )
 from deepres.report.latest import latest
+from deepres.report.legends import set_legend
 from deepres.report.pictures import as_label, new_figure, nth_look
 from deepres.report.render import Table
 from deepres.report.runs import OUTCOMES, Run

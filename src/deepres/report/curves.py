@@ -1,7 +1,6 @@
 """Figures 1, 4 and 6: errors against iterations, in the paper's form."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from deepres.report.grouping import poolable
+from deepres.report.legends import set_legend
 from deepres.report.pictures import COLORS, Look, look_of, new_figure
 from deepres.report.runs import Run, title
 from deepres.report.x_axis import XAxis, along, readable_axis, set_x_axis
@@ -20,18 +20,10 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-NOTE_WIDTH = 44
-"""Characters of a line of a note."""
 Styles = dict[Split, dict[str, Any]]
 """How the lines for each kind of images look."""
 THIN: dict[str, Any] = {"linewidth": 0.9, "markerfacecolor": "white", "markersize": 4}
 BOLD: dict[str, Any] = {"linewidth": 2.2, "markersize": 5.5}
-LEGEND: dict[str, Any] = {
-    **{"loc": "upper center", "bbox_to_anchor": (0.5, 0), "frameon": False},
-    **{"fontsize": 9, "handlelength": 3, "columnspacing": 1},
-}
-BELOW_LABEL_POINTS = 34
-"""How far below the axes a legend is below their ticks and label."""
 
 
 @dataclass(frozen=True)
@@ -199,37 +191,6 @@ def set_axes(
     axes.set_ylabel("error (%)")
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
-
-
-def set_legend(
-    axes: "Axes", lacking: str = "", missing: Sequence[str] = (), columns: int | None = None
-) -> None:
-    """Name the curves below the axes, where that hides none, and those that are ``missing``."""
-    from matplotlib.transforms import offset_copy
-
-    handles, names = legend_entries(axes, lacking, missing)
-    if names:
-        columns = columns or (1 if missing or max(map(len, names)) > 20 else 2)
-        below = offset_copy(
-            axes.transAxes, axes.get_figure(root=True), 0, -BELOW_LABEL_POINTS, "points"
-        )
-        axes.legend(handles, names, ncols=columns, bbox_transform=below, **LEGEND)
-
-
-def legend_entries(axes: "Axes", lacking: str, missing: Sequence[str]) -> tuple[list[Any], Any]:
-    """Return the lines and names of a legend, at its end those that are not drawn.
-
-    Args:
-        axes: of one picture.
-        lacking: what the missing ones lack: "no run yet".
-        missing: names of curves.
-    """
-    from matplotlib.lines import Line2D
-
-    handles, names = axes.get_legend_handles_labels()
-    note = f"{lacking}: {', '.join(missing)}" if missing else ""
-    lines = textwrap.wrap(note, NOTE_WIDTH)
-    return [*handles, *(Line2D([], [], linestyle="") for _ in lines)], [*names, *lines]
 
 
 def common_condition(runs: Sequence[Run]) -> str:

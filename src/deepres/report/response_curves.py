@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepres.errors import UserError
-from deepres.report.curves import choose, common_condition, curve_label, legend_entries
+from deepres.report.curves import choose, common_condition, curve_label
+from deepres.report.legends import legend_entries
 from deepres.report.pictures import new_figure
 from deepres.report.runs import RESPONSES, Run, title
 from deepres.report.x_axis import whole_ticks
