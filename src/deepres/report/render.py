@@ -84,12 +84,16 @@ def as_latex(table: Table) -> str:
 def as_html(table: Table) -> str:
     """Return the table as an HTML element, for people who see it and those who hear it."""
 
-    def cell(text: str, column: int) -> str:
-        kind = ' class="number"' if column in table.numbers else ""
-        escaped = html.escape(text)
-        return f"<td{kind}>{escaped}</td>" if column else f'<th scope="row">{escaped}</th>'
+    def kind(column: int) -> str:
+        return ' class="number"' if column in table.numbers else ""
 
-    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
+    def cell(text: str, column: int) -> str:
+        escaped = html.escape(text)
+        return f"<td{kind(column)}>{escaped}</td>" if column else f'<th scope="row">{escaped}</th>'
+
+    head = "".join(
+        f'<th scope="col"{kind(i)}>{html.escape(name)}</th>' for i, name in enumerate(table.columns)
+    )
     rows = ["<tr>" + "".join(map(cell, row, range(len(row)))) + "</tr>" for row in table.rows]
     notes = "<br>".join(map(html.escape, table.notes)) + _missing_html(table.missing)
     foot = (
