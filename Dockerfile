@@ -16,7 +16,7 @@ RUN if [ -n "$TORCH_INDEX" ]; then \
 COPY pyproject.toml README.md LICENSE /deepres/
 COPY results /deepres/results
 COPY src /deepres/src
-RUN pip install --no-cache-dir "/deepres[detection]"
+RUN pip install --no-cache-dir "/deepres[detection,app]"
 
 # Runs are left in the folder that is mounted here, by any user.
 ENV HOME=/tmp

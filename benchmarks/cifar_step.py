@@ -5,10 +5,10 @@
 The customary script is what most repositories do: per image, PIL and torchvision transforms in
 DataLoader workers; an eager model in the default memory format; PyTorch's SGD; on CUDA
 cudnn.benchmark. All sides train the same network with the same hyper-parameters. "ours" is the step
-of ``deepres train``, "ours, plain" that of ``--no-graph --precision fp32``. On CUDA there are also
-"ours, cuDNN", that of ``--no-fused-convolutions``, and "compiled", the strongest peer that PyTorch
-alone makes: torch.compile with CUDA graphs, bf16, channels last, on batches that ours makes on the
-device. What the machine does at most takes its turn too.
+of ``deepres train``, "ours, plain" that of ``--no-fused-kernels --precision fp32``. On CUDA there
+are also "ours, cuDNN", that of ``--no-fused-convolutions``, and "compiled", the strongest peer that
+PyTorch alone makes: torch.compile with CUDA graphs, bf16, channels last, on batches that ours makes
+on the device. What the machine does at most takes its turn too.
 
 Each turn has a process of its own, so that none inherits another's allocator, caches or workers.
 What counts is the ratio, turn by turn: these times are only as steady as the machine. Memory is
@@ -159,7 +159,7 @@ def our_step(
     network = create_model(model).to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_4_2(model), precision="fp32" if plain else "auto")
     optimizer, batches = make_optimizer(network, recipe), our_batches(train, device)
-    here = Execution(device, graph=not plain, fused_convolutions=side != CUDNN)
+    here = Execution(device, fused_kernels=not plain, fused_convolutions=side != CUDNN)
     step = make_step(network, optimizer, batches.prepare, recipe, here)
     return lambda number: step(*batches.take(number))
 

@@ -67,7 +67,7 @@ measure() {
             --out "$keep/imagenet_step.json"
         [ "$device" != cuda ] || limited 80 python3 benchmarks/fused_cifar.py --check --nets $deep
         limited 60 python3 -m deepres bench resnet20 $deep --only training --profile $where \
-            --json "$keep/bench.json"
+            --out "$keep/bench.json"
     } 2>&1 | tee "$keep/tables.txt"
 }
 

@@ -42,8 +42,8 @@ class Browser:
         assert "error" not in answer, f"{method}: {answer['error']}"
         return answer["result"]
 
-    def open(self, page: Path, *, width: int = 1280, dark: bool = False) -> None:
-        """Show ``page`` in a window of ``width`` CSS pixels, and wait until it is loaded."""
+    def open(self, page: Path | str, *, width: int = 1280, dark: bool = False) -> None:
+        """Show a file or an address in a window of ``width`` CSS pixels, once it is loaded."""
         self.events = []
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -51,7 +51,8 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=page.resolve().as_uri())
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        self.call("Page.navigate", url=address)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 
@@ -60,6 +61,25 @@ class Browser:
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def wait_for(self, script: str) -> None:
+        """Wait until a JavaScript expression in the page is true."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self.evaluate(f"!!({script})"):
+            assert time.monotonic() < deadline, f"not true after {TIMEOUT_S} s: {script}"
+            time.sleep(0.05)
+
+    def choose_file(self, selector: str, file: Path) -> None:
+        """Choose a file in the input that ``selector`` names, as a user does in the dialog."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+
+    def drop_file(self, file: Path, x: float, y: float) -> None:
+        """Drag a file from elsewhere onto a place of the page, and drop it there."""
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def seen(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of all events of one kind since the page was opened."""

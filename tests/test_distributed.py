@@ -74,7 +74,7 @@ def test_with_bn_frozen_processes_and_parts_make_no_difference(tmp_path: Path) -
     script.write_text(FROZEN)
     command = [*TRAIN, "--steps", "20", "--set", "lr=0.001", "--set", "eval_every=20"]
     # What is frozen is PyTorch's BN, and in bf16 another sum may round to another number.
-    command += ["--no-graph", "--precision", "fp32"]
+    command += ["--no-fused-kernels", "--precision", "fp32"]
     together(1, tmp_path, str(script), *command, "--out", "one")
     together(2, tmp_path, str(script), *command, "--out", "two")
     together(1, tmp_path, str(script), *command, "--out", "parts", "--accumulate", "4")
@@ -143,7 +143,7 @@ def test_a_process_that_meets_a_bad_image_is_named_and_the_run_goes_on_without_i
     )
     assert done.returncode == 1
     (who,) = re.findall(
-        r"deepres: process (\d) of 2: \S+/class1/002\.jpg: .*bad_images=skip", done.stderr
+        r"deepres: process (\d) of 2: \S+/class1/002\.jpg: .*--bad-images skip", done.stderr
     )
     (culprit,) = re.findall(r"Root Cause.*?rank\s*: (\d).*?exitcode\s*: 2", done.stderr, re.DOTALL)
     assert culprit == who

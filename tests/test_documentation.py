@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pictures import picture
 from torch.distributed.run import parse_args as parse_torchrun
 
 import deepres
@@ -28,7 +29,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "results/REA
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
-SHELL_WORDS = {"if", "then", "else", "fi", "source", "pytest", "pre-commit", "docker"}
+SHELL_WORDS = {"if", "then", "else", "fi", "source", "pytest", "pre-commit", "docker", "mkdir"}
 
 
 def name_of(page: Path) -> str:
@@ -78,7 +79,7 @@ def test_every_command_parses(page: Path, parsed: list[object]) -> None:
 
 
 def check(words: list[str], parsed: list[object]) -> None:
-    first, *rest = words
+    first, *rest = itertools.takewhile(lambda word: word not in ("|", ">"), words)
     if first == "torchrun":
         launch = parse_torchrun(rest)
         assert launch.module
@@ -126,6 +127,7 @@ def test_python_runs(
     few = dataclasses.replace(sample, **parts)
     monkeypatch.setattr(deepres, "load_sample", lambda: few)
     monkeypatch.chdir(tmp_path)
+    picture(60, 50).save("cat.jpg")
     for block in blocks(page, "python"):
         short = re.sub(r"\.scaled_to\(\d+\)", ".scaled_to(1)", block)
         exec(compile(short, str(page), "exec"), {})

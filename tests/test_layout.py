@@ -13,6 +13,7 @@ FOUNDATIONS = [
         "errors",
         "visible",
         "json_shape",
+        "renamed",
         "runtime",
         "compiled",
         "torchrun",
@@ -31,7 +32,7 @@ FOUNDATIONS = [
 # Training evaluates as it goes, by a function that never sees the trainer.
 FLOW = [
     *("recipes", "data", "models", "pretrained", "detection", "evaluation"),
-    *("training", "speed", "report", "reproduction", "cli"),
+    *("training", "speed", "report", "reproduction", "app", "cli"),
 ]
 ORDER = [*FOUNDATIONS, *FLOW]
 
@@ -82,6 +83,7 @@ def test_reports_are_drawn_from_files_alone() -> None:
         "run_contents",
         "files",
         "json_shape",
+        "renamed",
         "visible",
         "errors",
     }

@@ -135,12 +135,12 @@ def test_keys_of_before_are_still_read(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     recipe = {**META["recipe"], "steps": 3, "shortened_from": 64_000, "shorter_side": [32, 36]}
     del recipe["scaled_from"]
-    meta = {**META, "recipe": recipe, "departures": {"lr": 0.05}}
+    meta = {**META, "recipe": recipe, "departures": {"lr": 0.05, "bad_boxes": "drop"}}
     del meta["deviations"]
     run.write_meta(meta)
     run.write_result({**RESULT, "departures": {"lr": 0.05}})
     assert run.altered() == []
-    assert run.read_meta()["deviations"] == {"lr": 0.05}
+    assert run.read_meta()["deviations"] == {"lr": 0.05, "bad_boxes": "skip"}
     read = run.read_meta()["recipe"]
     assert read == {**META["recipe"], "steps": 3, "scaled_from": 64_000, "short_side": [32, 36]}
     assert (run.read_result() or {})["deviations"] == {"lr": 0.05}

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from deepres.data.cifar10 import load_cifar10, load_sample
     from deepres.data.folder import open_image_folder
     from deepres.evaluation import evaluate
+    from deepres.evaluation.predict import predict
     from deepres.execution import Execution
     from deepres.models import list_models
     from deepres.pretrained import create_model, load_model
@@ -37,6 +38,7 @@ __all__ = [
     "localization_rcnn_recipe",
     "localization_recipe",
     "open_image_folder",
+    "predict",
     "resume",
     "train",
 ]
@@ -54,6 +56,7 @@ _HOMES = {
     "localization_rcnn_recipe": "recipes",
     "localization_recipe": "recipes",
     "open_image_folder": "data.folder",
+    "predict": "evaluation.predict",
     "resume": "training.api",
     "train": "training.api",
 }

@@ -1,6 +1,7 @@
 """Mistakes that a user can mend."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,9 +15,23 @@ class UserError(Exception):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """Return the error for a name that does not exist, with the nearest that do."""
     known = sorted(known)
-    if nearest := difflib.get_close_matches(name, known, n=3):
-        return UserError(f"unknown {kind} {name!r}; did you mean {' or '.join(nearest)}?")
-    return UserError(f"unknown {kind} {name!r}; there are {', '.join(known)}")
+    question = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+    return UserError(f"unknown {kind} {name!r}{question}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the question that names those of the ``known`` names that are nearest, or nothing.
+
+    A name that is only written otherwise, as ``ResNet-50`` for ``resnet50``, is the nearest.
+    """
+    known = [*known]
+    alike = [each for each in known if _folded(each) == _folded(name)]
+    nearest = alike or difflib.get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_. ]", "", name.lower())
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

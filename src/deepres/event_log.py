@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,18 @@ class EventLog:
 
     def __init__(self, metrics: Path) -> None:
         self.metrics = metrics
+        self.listeners: list[Callable[[Event], None]] = []
+        """Each is told every event, once it is in the file."""
 
     def append_event(self, event: Event) -> None:
-        """Add a line to metrics.jsonl."""
+        """Add a line to metrics.jsonl, and tell those who listen."""
         try:
             with open(self.metrics, "a", opener=not_through_links) as file:
                 file.write(json.dumps(strict(event), allow_nan=False) + "\n")
         except OSError as error:
             raise cannot_write(self.metrics, error) from error
+        for listener in self.listeners:
+            listener(event)
 
     def read_events(self) -> list[Event]:
         """Return the events so far; a last line that a kill or a full disk cut is left out.

@@ -3,8 +3,10 @@
 import dataclasses
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import torch
@@ -21,6 +23,10 @@ class ShowProgress(Protocol):
 
     def __call__(self, label: str, total: int, start: int = 0) -> Progress:
         """Make it for ``total`` units of work, of which ``start`` are done."""
+
+
+OpenLog = Callable[[Path], AbstractContextManager[Callable[[dict[str, Any]], None]]]
+"""Opens what takes the events of the run in a folder, one by one."""
 
 
 def say_nothing(line: str) -> None:
@@ -47,10 +53,13 @@ class Execution:
     say: Callable[[str], None] = print
     """Receives lines for the user."""
     progress: ShowProgress = Progress
+    log: OpenLog | None = None
+    """What is told a run's events besides metrics.jsonl; none by default."""
     save_every_s: float = 60.0
     """Seconds between a run's checkpoints; a kill loses no more than that and an evaluation."""
-    graph: bool = True
-    """Whether a training step has fused kernels, and on CUDA is one graph; else plain PyTorch."""
+    fused_kernels: bool = True
+    """Whether a training step has fused kernels, and on CUDA is one graph; else it is PyTorch's own
+    operations, one by one."""
     fused_convolutions: bool = True
     """On CUDA, in bf16, whether §4.2's networks take one kernel a layer, of convolution and BN."""
     recompute: bool = False

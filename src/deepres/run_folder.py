@@ -29,6 +29,7 @@ from deepres.files import (
     write_json,
 )
 from deepres.json_shape import misfit
+from deepres.renamed import KEYS, fields_of_today
 from deepres.run_contents import checked, misfit_of_meta, misfit_of_result
 
 if sys.platform != "win32":
@@ -38,13 +39,6 @@ EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 """What a detector's test leaves: pictures, and each class's precision against recall."""
-RENAMED = {
-    "departures": "deviations",
-    "detector": "network",
-    "shortened_from": "scaled_from",
-    "shorter_side": "short_side",
-}
-"""Keys of before, and what they are called now."""
 DIGEST = "sha256"
 """In a JSON file: the digest of the rest of it. Files of before have none."""
 
@@ -256,4 +250,4 @@ def _in_todays_words(content: dict[str, Any]) -> dict[str, Any]:
 def _renamed(content: Any) -> Any:
     if not isinstance(content, dict):
         return content
-    return {RENAMED.get(key, key): value for key, value in content.items()}
+    return fields_of_today(content, KEYS)

@@ -64,6 +64,24 @@ def has_native_bf16(device: torch.device) -> bool:
     return any(ask().get(name) for name in CPU_BF16)
 
 
+def resolve_precision(name: str, device: torch.device) -> str:
+    """Return what ``auto`` is on ``device``: bf16 where the hardware has it, else fp32."""
+    if name == "auto":
+        return "bf16" if has_native_bf16(device) else "fp32"
+    return name
+
+
+def use_threads(count: int) -> None:
+    """Let PyTorch and our own kernels compute with so many threads on the CPU.
+
+    Raises:
+        UserError: there are none.
+    """
+    if count < 1:
+        raise UserError(f"--threads must be at least 1, got {count}")
+    torch.set_num_threads(count)
+
+
 def make_repeatable(device: torch.device) -> None:
     """Make all work on ``device`` in this process exact float32 and the same bits each time.
 

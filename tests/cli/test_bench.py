@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from json_keys import assert_documented
 
 from deepres.cli import bench
 from deepres.cli.main import main
@@ -30,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
 
 
 def test_a_table_and_a_file(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "resnet20", "--device", "cpu", "--turns", "3", "--json", "b.json"]) == 0
+    assert main(["bench", "resnet20", "--device", "cpu", "--turns", "3", "--out", "b.json"]) == 0
     out = capsys.readouterr().out
     numbers = "1,000.0 +[(]900.0–2,000.0[)] +3 MiB +0.50 [(]0.45–1.00[)] +0.10 [(]0.09–0.20[)]"
     assert re.search(f"^resnet20 +training +128 +{numbers} *$", out, re.MULTILINE)
@@ -43,6 +44,16 @@ def test_a_table_and_a_file(asked: Asked, capsys: pytest.CaptureFixture[str]) ->
     assert written["measured"][0]["turns"][1]["images_per_s"] == 1000
     assert written["measured"][0]["limit_share"] == [0.45, 0.5, 1.0]
     assert not Path("profiles").exists()
+
+
+def test_json(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "resnet20", "--device", "cpu", "--json", "--out", "b.json", "--profile"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert_documented({**told, "measured": [{**each, "costs": []} for each in told["measured"]]})
+    assert told == json.loads(Path("b.json").read_text())
+    assert [each["kind"] for each in told["measured"]] == ["training", "inference"]
+    assert told["measured"][0]["costs"][0]["name"] == "conv"
 
 
 def test_profiles(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +78,7 @@ def test_what_is_measured(asked: Asked) -> None:
 
 
 def test_of_vgg_inference_alone(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "vgg16", "--device", "cpu", "--batch", "3"]) == 0
+    assert main(["bench", "vgg16", "--device", "cpu", "--batch-size", "3"]) == 0
     assert [(work.kind, work.batch, work.size) for work, *_ in asked] == [("inference", 3, 224)]
     assert "vgg16 has no recipe: only its inference is measured" in capsys.readouterr().err
 
@@ -77,7 +88,7 @@ def test_of_vgg_inference_alone(asked: Asked, capsys: pytest.CaptureFixture[str]
     [
         ("resnet21", "no network resnet21"),
         ("alexnet", "unknown network 'alexnet'"),
-        ("resnet20 --batch 0", "--batch must be at least 1, got 0"),
+        ("resnet20 --batch-size 0", "--batch-size must be at least 1, got 0"),
         ("resnet20 --turns 0", "--turns must be at least 1, got 0"),
         ("resnet20 --set shortcut=B", "shortcut"),
         ("resnet18 plain18 --set shortcut=B", "plain18 cannot take the option 'B'"),

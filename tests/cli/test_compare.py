@@ -1,6 +1,8 @@
+import json
 from pathlib import Path
 
 import pytest
+from json_keys import assert_documented
 from made_up_runs import make_run
 from matplotlib.figure import Figure
 
@@ -28,6 +30,23 @@ def test_compare_prints_and_draws(
     assert (tmp_path / "compare.png").stat().st_size > 10_000
     assert main(["compare", "a", "b", "--out", "pictures/over.svg"]) == 0
     assert "plain20" in (tmp_path / "pictures/over.svg").read_text()
+
+
+def test_compare_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "a", test_error_pct=8.5)
+    make_run(tmp_path / "b", "plain20", 1, stopped_at=3200)
+    assert main(["compare", "a", "b", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert_documented({**found, "differences": {}})  # whose keys are fields
+    assert [run["run"] for run in found["runs"]] == ["a", "b"]
+    assert found["runs"][0]["result"]["test_error_pct"] == 8.5
+    assert found["runs"][1]["result"] is None
+    assert found["runs"][1]["steps_done"] == 3200
+    assert found["differences"]["recipe"] == {"model": ["resnet20", "plain20"], "seed": [0, 1]}
+    assert found["files"] == {"curves": "compare.png"}
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from deepres.detection.faster_rcnn import create_detector
 from deepres.detection.weights import save_detector
 from deepres.evaluation.detection.result_files import write_voc
 from deepres.files import read_json
+from deepres.report.runs import read_run
 from deepres.run_folder import RunFolder
 
 SET = [part for setting in TINY for part in ("--set", setting)]
@@ -91,7 +92,7 @@ def test_a_detector_starts_from_another(
 def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["detect", "evaluate", str(place / "plain"), "--refine", "--multi-scale", *CPU]
     results = place / "results"
-    assert main([*command, "--save-results", str(results)]) == 0
+    assert main([*command, "--save-submission", str(results)]) == 0
     shown = capsys.readouterr().out
     assert "plain + box refinement + multi-scale" in shown
     assert "3 images of cells test" in shown
@@ -151,8 +152,31 @@ def test_annotations_that_cannot_be_right_are_left_out_if_asked(
     command = ["detect", "evaluate", str(place / "plain"), "--data", str(tmp_path / "flawed"), *CPU]
     assert main(command) == 2
     assert "object 2: of zero size" in capsys.readouterr().err
-    assert main([*command, "--bad-boxes", "drop"]) == 0
+    assert main([*command, "--bad-boxes", "skip"]) == 0
     assert "1 object of zero size left out" in capsys.readouterr().err
+
+
+def test_coco_2017_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    objects = [
+        {"bbox": [10, 5, 20, 15], "category_id": 7},
+        {"bbox": [1, 1, 0, 9], "category_id": 7},
+    ]
+    for split in ("train2017", "val2017"):
+        coco_folder(tmp_path / "coco", split, {1: objects, 2: objects}, {7: "cat"})
+    data = ["--data", str(tmp_path / "coco")]
+    command = ["detect", "train", "resnet18", "--on", "coco2017", *data, "--schedule", "joint"]
+    command += ["--steps", "1", *CPU, *SET, "--set", "batch_size=1", "--out", str(tmp_path / "run")]
+    assert main(command) == 2
+    assert "--bad-boxes skip" in capsys.readouterr().err
+    assert main([*command, "--bad-boxes", "skip"]) == 0
+    shown = capsys.readouterr()
+    assert "on COCO 2017 val" in shown.out
+    assert "COCO 2017 train: 2 objects of zero size left out" in shown.err
+    run = read_run(tmp_path / "run")
+    assert run.meta["recipe"]["bad_boxes"] == "skip"
+    assert "COCO 2017 train" in run.condition  # never the paper's
+    assert main(["detect", "train", "--resume", str(tmp_path / "run"), "--bad-boxes", "skip"]) == 2
+    assert "--bad-boxes is for new runs" in capsys.readouterr().err
 
 
 def test_masks_go_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +192,9 @@ def test_masks_go_all_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     (trained, *_) = RunFolder(tmp_path / "run").read_events()
     assert trained["loss_mask"] > 0
     capsys.readouterr()
-    assert main(["detect", "evaluate", run, *CPU, "--save-results", str(tmp_path / "found")]) == 0
+    assert (
+        main(["detect", "evaluate", run, *CPU, "--save-submission", str(tmp_path / "found")]) == 0
+    )
     assert "masks @[.5, .95] (%)" in capsys.readouterr().out
     noted = read_json(tmp_path / "run/evaluations.json")[-1]
     file = tmp_path / "found/detections_val2014_deepres_results.json"
@@ -225,6 +251,29 @@ def test_predict_draws_and_writes(
         assert drawn.convert("L").getextrema()[1] > 100
 
 
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [([0.31, 0.2], "; the surest is cat, 0.310\n"), ([], ", and nothing with less\n")],
+)
+def test_predict_says_its_threshold_where_it_finds_nothing(
+    scores: list[float],
+    words: str,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    count = len(scores)
+    everything = Detections(torch.ones(count, 4), torch.tensor(scores), torch.ones(count).long())
+    monkeypatch.setattr("deepres.detection.inference.detect", lambda *given: [everything])
+    image = place / "cells/JPEGImages/b0.jpg"
+    command = ["detect", "predict", str(place / "plain"), str(image), "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    expected = f"{image}: nothing found with a score of 0.5 or more (--min-score){words}"
+    assert capsys.readouterr().out == expected
+    assert json.loads((tmp_path / "b0.json").read_text())["objects"] == []
+
+
 def test_predict_shrinks_what_would_take_all_memory(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -238,7 +287,7 @@ def test_predict_shrinks_what_would_take_all_memory(
         return [Detections(boxes, torch.tensor([0.9]), torch.ones(1).long(), mask)]
 
     monkeypatch.setattr("deepres.detection.inference.detect", detect)
-    monkeypatch.setattr("deepres.cli.detect_predict.MOST_PIXELS", 60 * 40 // 4)
+    monkeypatch.setattr("deepres.cli.picture_files.MOST_PIXELS", 60 * 40 // 4)
     Image.new("RGB", (60, 40)).save(tmp_path / "large.png")
     command = ["detect", "predict", str(place / "plain"), str(tmp_path / "large.png")]
     assert main([*command, "--device", "cpu", "--out", str(tmp_path / "out")]) == 0
@@ -268,7 +317,7 @@ def test_predict_shrinks_what_would_take_all_memory(
         ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),
         ("train resnet34 --on cells --weights plain", "holds resnet18, but the recipe is for"),
         (
-            "train resnet18 --on cells --weights plain --set bad_boxes=drop",
+            "train resnet18 --on cells --weights plain --bad-boxes skip",
             "to start from it, add --set anchor_sizes=16,32 --set rpn_channels=16",
         ),
         ("train --resume nowhere", "nowhere is not a run folder"),
@@ -328,7 +377,7 @@ def test_images_that_are_not_public_are_for_the_server(
     command.append(str(tmp_path / "voc.safetensors"))
     assert main(command) == 2
     assert "what is on the images of VOC 2012 test is not public" in capsys.readouterr().err
-    assert main([*command, "--save-results", str(tmp_path / "results")]) == 0
+    assert main([*command, "--save-submission", str(tmp_path / "results")]) == 0
     assert len(list((tmp_path / "results").glob("comp4_det_test_*.txt"))) == 20
     assert "mAP" not in capsys.readouterr().out
 
@@ -352,8 +401,8 @@ def test_an_ensemble_trained_on_train_and_val_finds_what_cocos_server_takes(
 
     on = ["--on", "coco-test-dev", *CPU]
     assert main(["detect", "evaluate", *runs, *on]) == 2
-    assert "of COCO 2015 test-dev is not public; give --save-results" in capsys.readouterr().err
-    assert main(["detect", "evaluate", *runs, *on, "--refine", "--save-results", "out"]) == 0
+    assert "of COCO 2015 test-dev is not public; give --save-submission" in capsys.readouterr().err
+    assert main(["detect", "evaluate", *runs, *on, "--refine", "--save-submission", "out"]) == 0
     said = capsys.readouterr()
     assert "ensemble of 3 + box refinement" in said.err
     assert "mAP" not in said.out

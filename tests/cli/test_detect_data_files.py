@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from annotated_pictures import voc_folder, voc_xml
+from json_keys import assert_documented
 from pictures import picture
 
 from deepres.cli.main import main
@@ -110,8 +111,18 @@ def test_dropped_objects_are_not_missed(
     assert evaluate(folder, [FOUND]) == 2
     said = capsys.readouterr().err.splitlines()
     assert "annotations/instances_mine.json, object 2: " in said[-1]
-    assert evaluate(folder, [FOUND], "--bad-boxes", "drop") == 0
+    assert evaluate(folder, [FOUND], "--bad-boxes", "skip") == 0
     assert precisions(capsys)["cat"] == "100.0"
+    assert evaluate(folder, [FOUND], "--bad-boxes", "skip", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["images"], told["files"]) == (1, {})
+    assert told["data"] == f"{folder.name} mine"
+    assert_documented({**told, "tests": []})
+    (test,) = told["tests"]
+    assert (test["test"], test["ap_pct"]) == (
+        str(folder / "results.json"),
+        {"cat": pytest.approx(100)},
+    )
 
 
 def test_what_voc_calls_difficult_does_not_count(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from json_keys import assert_documented
 from pictures import image_folder, picture
 from runs import on_cpu, train
 
@@ -91,6 +92,25 @@ def test_a_run_is_tested_on_its_own_data(
     assert (runs[0] / "confusion.png").exists()
     again, _ = evaluated(runs[0] / "model.safetensors")
     assert errors_of(runs[0] / "model.safetensors", again) == errors_of(runs[0], out)
+
+
+def test_json(runs: list[Path], evaluated: Evaluated, sample: Cifar10, tmp_path: Path) -> None:
+    alone = [errors_of(run, evaluated(run)[0]) for run in runs]
+    out, _ = evaluated(*runs, "--json", "--save-scores", tmp_path / "s.npz")
+    found = json.loads(out)
+    assert_documented(found)
+    assert (found["views"], found["images"]) == ("1-crop", 1000)
+    assert found["data"] == f"the test images of {sample.source}"
+    assert [each["weights"] for each in found["networks"]] == [str(run) for run in runs]
+    for each, (error, top5) in zip(found["networks"], alone, strict=True):
+        assert (f"{each['top1_error_pct']:.2f}", f"{each['top5_error_pct']:.2f}") == (error, top5)
+    mean = sum(each["error_pct"] for each in found["classes"]) / 10  # as many of each class
+    assert found["ensemble"]["top1_error_pct"] == pytest.approx(mean)
+    assert [each["class"] for each in found["classes"]] == list(sample.classes)
+    assert found["files"] == {"scores": str(tmp_path / "s.npz")}
+    single = json.loads(evaluated(runs[0], "--json")[0])
+    assert single["ensemble"] is None
+    assert single["files"] == {"confusion_matrix": str(runs[0] / "confusion.png")}
 
 
 def test_folding_and_an_ensemble_and_the_cache(
@@ -250,7 +270,7 @@ def test_an_edited_image_is_tested_anew_though_it_keeps_its_size(
 def test_a_submission_has_a_line_for_every_image_or_is_not_written(
     folder_run: Path, test_images: Path, evaluated: Evaluated, tmp_path: Path
 ) -> None:
-    asked = (folder_run, "--data", test_images, "--submission", tmp_path / "s.txt")
+    asked = (folder_run, "--data", test_images, "--save-submission", tmp_path / "s.txt")
     _, err = evaluated(*asked, "--bad-images", "skip", status=2)
     assert "a submission needs a line for every image" in err
     assert not (tmp_path / "s.txt").exists()
@@ -276,7 +296,7 @@ def test_what_a_submission_needs_is_looked_up_where_the_images_are_and_before_th
     monkeypatch.chdir(tmp_path)
     copy = shutil.copytree(data, tmp_path / "data/imagenet")
     save_weights(tmp_path / "imported.safetensors", load_model(folder_run), {})
-    asked = ("imported.safetensors", "--submission", tmp_path / "s.txt")
+    asked = ("imported.safetensors", "--save-submission", tmp_path / "s.txt")
     _, err = evaluated(*asked, status=2)
     assert "data/imagenet/ilsvrc2012.json is missing" in err
     known = {f"class{i}": ImageNetClass(10 + i, "", 2) for i in range(5)}
@@ -288,8 +308,10 @@ def test_what_a_submission_needs_is_looked_up_where_the_images_are_and_before_th
     evaluated(*asked)
     assert len((tmp_path / "s.txt").read_text().splitlines()) == 18
 
-    _, err = evaluated(runs[0], "--data", "sample", "--submission", tmp_path / "s.txt", status=2)
-    assert "--submission is for ImageNet's test images, not for the test images of" in err
+    _, err = evaluated(
+        runs[0], "--data", "sample", "--save-submission", tmp_path / "s.txt", status=2
+    )
+    assert "--save-submission is for ImageNet's test images, not for the test images of" in err
 
 
 def test_a_picture_that_is_not_drawn_is_said(
@@ -300,7 +322,7 @@ def test_a_picture_that_is_not_drawn_is_said(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = (folder_run, "--bad-images", "skip", "--picture", tmp_path / "a.png")
+    asked = (folder_run, "--bad-images", "skip", "--out", tmp_path / "a.png")
     _, err = evaluated(*asked, "--data", test_images)
     assert f"no {tmp_path}/a.png: without known classes there is no confusion matrix" in err
     monkeypatch.setattr("deepres.cli.evaluate.CLASSES_SHOWN", 5)

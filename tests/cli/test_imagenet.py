@@ -39,7 +39,7 @@ def test_prepare_then_verify(
     assert errors.splitlines()[-1] == (
         "deepres: data/imagenet is not ImageNet as it should be, for the reason above; delete the "
         "folders of classes that are damaged or incomplete, then run: "
-        "deepres data imagenet prepare SOURCE --dir data/imagenet"
+        "deepres data imagenet prepare SOURCE --data data/imagenet"
     )
 
 
@@ -48,7 +48,7 @@ def test_prepare_counts_in_the_end(
 ) -> None:
     del ilsvrc2012.train["n01000000"]["n01000000_7.JPEG"]
     ilsvrc2012.write_train(ilsvrc2012.train)
-    assert main(["data", "imagenet", "prepare", "official", "--dir", "there"]) == 2
+    assert main(["data", "imagenet", "prepare", "official", "--data", "there"]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines[-3:-1] == [
         "there/train has too few or too many images of some classes: n01000000 has 4, expected 5",

@@ -21,11 +21,11 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_import_then_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (checkpoint.parent / "names.txt").write_text("ant\nbee\ncat\n")
-    command = f"import {checkpoint} --model resnet18 --from torchvision --classes"
+    command = f"import resnet18 {checkpoint} --from torchvision --class-names"
     assert main([*command.split(), str(checkpoint.parent / "names.txt")]) == 0
     shown = capsys.readouterr()
     assert "torchvision's resnet18: its shortcuts are of option B" in shown.err
-    assert "input: shorter side 256, crop 224; 3 classes" in shown.err
+    assert "input: short side 256, crop 224; 3 classes" in shown.err
     assert "the mean 0.485 0.456 0.406 is subtracted, then the std 0.229 0.224 0.225" in shown.err
     assert "bilinearly" not in shown.err
     out = checkpoint.parent / "resnet18-torchvision.safetensors"
@@ -57,10 +57,10 @@ def test_import_then_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str
 
 def test_another_view_is_kept(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = checkpoint.with_name("b.safetensors")
-    command = f"import {checkpoint} --model resnet18 --from timm --crop 288 --short-side 303"
+    command = f"import resnet18 {checkpoint} --from timm --crop 288 --short-side 303"
     assert main([*command.split(), "--out", str(out)]) == 0
     said = capsys.readouterr().err
-    assert "input: shorter side 303, crop 288" in said
+    assert "input: short side 303, crop 288" in said
     assert re.search(r"^images are resized bilinearly, whatever .* differ slightly$", said, re.M)
     loaded = load_model(out)
     assert (loaded.crop, loaded.short_side) == (288, 303)
@@ -69,23 +69,23 @@ def test_another_view_is_kept(checkpoint: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--model resnet50 --from torchvision", "does not fit the network: "),
-        ("--model resnet50 --from caffe", "a.pth is damaged or no .caffemodel"),
-        ("--model resnet18 --from torchvision --out b.pth", "--out must end in .safetensors"),
-        ("--model resnet18 --from torchvision --crop 257", "crop 257, short side 256"),
+        ("resnet50 FILE --from torchvision", "does not fit the network: "),
+        ("resnet50 FILE --from caffe", "a.pth is damaged or no .caffemodel"),
+        ("resnet18 FILE --from torchvision --out b.pth", "--out must end in .safetensors"),
+        ("resnet18 FILE --from torchvision --crop 257", "crop 257, short side 256"),
         (
-            "--model resnet18 --from torchvision --classes nowhere",
+            "resnet18 FILE --from torchvision --class-names nowhere",
             "cannot read nowhere: No su",
         ),
-        ("--model resnet18 --from timm --pool ceil", "the pooling of timm's networks is known"),
-        ("--model resnet18 --from openmmlab", "released models are known for resnet50, resnet101,"),
-        ("--model resnet50 --from openmmlab --pool ceil", "a.pth does not fit the network: "),
+        ("resnet18 FILE --from timm --pool ceil", "the pooling of timm's networks is known"),
+        ("resnet18 FILE --from openmmlab", "released models are known for resnet50, resnet101,"),
+        ("resnet50 FILE --from openmmlab --pool ceil", "a.pth does not fit the network: "),
     ],
 )
 def test_mistakes_are_one_line_and_leave_nothing(
     checkpoint: Path, options: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["import", str(checkpoint), *options.split()]) == 2
+    assert main(["import", *options.replace("FILE", str(checkpoint)).split()]) == 2
     (line,) = [li for li in capsys.readouterr().err.splitlines() if li.startswith("deepres: ")]
     assert message in line
     assert list(checkpoint.parent.iterdir()) == [checkpoint]
@@ -95,7 +95,7 @@ def test_the_file_that_is_read_is_not_replaced(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = str(tmp_path / "a.safetensors")
-    command = ["import", file, "--model", "resnet18", "--from", "timm", "--out", file]
+    command = ["import", "resnet18", file, "--from", "timm", "--out", file]
     assert main(command) == 2
     assert "would replace the file that is read" in capsys.readouterr().err
 
@@ -105,12 +105,12 @@ def test_a_file_that_nobody_named_is_not_replaced(
 ) -> None:
     theirs = checkpoint.parent / "resnet18-torchvision.safetensors"
     theirs.write_text("theirs")
-    command = ["import", str(checkpoint), "--model", "resnet18", "--from", "torchvision"]
+    command = ["import", "resnet18", str(checkpoint), "--from", "torchvision"]
     assert main(command) == 2
     assert f"{theirs} is there already and would be replaced" in capsys.readouterr().err
     assert theirs.read_text() == "theirs"
     (checkpoint.parent / "names.txt").write_text("ant\nbee\ncat\n")
-    assert main([*command, "--classes", str(checkpoint.parent / "names.txt"), "--force"]) == 0
+    assert main([*command, "--class-names", str(checkpoint.parent / "names.txt"), "--force"]) == 0
     assert load_model(theirs).classes == ("ant", "bee", "cat")
 
 
@@ -120,7 +120,7 @@ def test_of_several_networks_in_a_file_one_is_chosen(
     state = torch.load(checkpoint, weights_only=True)
     mean = {name: 2 * tensor for name, tensor in state.items()}
     torch.save({"state_dict": state, "state_dict_ema": mean}, checkpoint)
-    command = ["import", str(checkpoint), "--model", "resnet18", "--from", "timm"]
+    command = ["import", "resnet18", str(checkpoint), "--from", "timm"]
     assert main(command) == 0
     out = checkpoint.with_name("resnet18-timm.safetensors")
     said = capsys.readouterr().err

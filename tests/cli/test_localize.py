@@ -2,10 +2,19 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from json_keys import assert_documented
 from made_up_runs import whole_meta
+from PIL import Image
+from runs import on_cpu
 from small_localization import RCNN_SETTINGS, SETTINGS, tiny_weights, two_classes
 
+import deepres
 from deepres.cli.main import main
+from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.localization import open_localization_test
+from deepres.detection.drawing import COLORS
+from deepres.evaluation.detection.localization_protocol import load_localizers, locate_by
 from deepres.recipes import get_recipe
 
 TRAIN = ["localize", "train"]
@@ -55,14 +64,21 @@ def test_errors_are_printed_beside_trivial_boxes_and_noted(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "evaluations.json").unlink(missing_ok=True)
-    for _ in range(2):  # the second takes the place of the first
-        assert evaluate(run) == 0
+    assert evaluate(run, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert_documented(told)
+    assert evaluate(run) == 0  # it takes the place of the first
     table = capsys.readouterr().out
     assert "Tiny-ImageNet val, the true class" in table
     # The largest of the rectangles covers 800 of 4,096 pixels.
     whole = next(line for line in table.splitlines() if line.startswith("the whole image"))
     assert whole.split()[-2:] == ["100.00", "100.00"]
     (noted,) = json.loads((run / "evaluations.json").read_text())
+    assert (told["data"], told["views"]) == (noted["set"], noted["views"])
+    assert (told["classes"], told["classifiers"]) == ("truth", [])
+    by_name = {each["test"]: each for each in told["tests"]}
+    assert by_name["the whole image"]["top1_error_pct"] == 100
+    assert by_name[str(run)]["top1_error_pct"] == noted["top1_error_pct"]
     result = json.loads((run / "result.json").read_text())
     assert noted.pop("provenance")["device"] == "cpu"
     assert noted == {
@@ -161,3 +177,119 @@ def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     (tmp_path / "recipe.json").write_text(json.dumps(whole_meta(get_recipe("resnet18"))))
     assert evaluate(tmp_path) == 2
     assert "this run trains a classifier; use deepres train" in capsys.readouterr().err
+
+
+def predict(run: Path, *options: object) -> int:
+    return main(["localize", "predict", str(run), *map(str, options), "--device", "cpu"])
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_predict_draws_the_box_that_evaluate_would_find(
+    run: Path, rcnns: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    test = open_localization_test(run.parent / "tiny")
+    images = BoxedImages.of(test)
+    for subject in (run, rcnns[0]):
+        members = [localizer for localizer, _ in load_localizers([subject], torch.device("cpu"))]
+        for name, number in (("n01", 0), ("n02", 1)):
+            asked = torch.full((len(images), 1), number)
+            expected = locate_by(members, images, asked, "1-crop", on_cpu(workers=0))
+            given = [*images.paths, "--class", name, "--views", "1-crop", "--json"]
+            capsys.readouterr()
+            assert predict(subject, *given) == 0
+            told = json.loads(capsys.readouterr().out)
+            assert told["weights"] == str(subject)
+            for each, path, boxes in zip(told["images"], images.paths, expected, strict=True):
+                (found,) = each["objects"]
+                assert (each["image"], each["width"], found["class"]) == (str(path), 64, name)
+                assert found["box"] == pytest.approx(boxes[0].tolist())
+                with Image.open(each["picture"]) as drawn:
+                    colors = {color for _, color in drawn.getcolors(1 << 20)}
+                    assert COLORS[number] in colors
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_predict_takes_the_likeliest_classes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the network that the run began with, or another."""
+    paths = sorted((run.parent / "tiny/val/images").iterdir())[:2]
+    weights = run.parent / "weights.safetensors"
+    guesses = deepres.predict(deepres.load_model(weights), paths, top=2)
+    for words in ([], ["--classifier", weights]):
+        assert predict(run, *paths, "--top", 2, "--json", *words) == 0
+        told = json.loads(capsys.readouterr().out)
+        for each, expected in zip(told["images"], guesses, strict=True):
+            found = [(o["class"], pytest.approx(o["probability"])) for o in each["objects"]]
+            assert [tuple(guess) for guess in expected] == found
+    assert predict(run, *paths) == 0
+    shown = capsys.readouterr().out
+    name, probability = guesses[1][0]
+    assert f"{paths[1]}: drawn in localizations/{paths[1].stem}.png" in shown
+    assert [name, f"{100 * probability:.1f}", "%"] == shown.splitlines()[-1].split()[:3]
+
+
+def test_predict_names_what_cannot_be_read_and_does_the_rest(
+    run: Path, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_folder / "broken.jpg").write_bytes(b"no image")
+    tall = Image.new("RGB", (40, 90), "red")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    tall.save("turned.jpg", exif=exif)
+    Image.new("RGB", (40_000, 1)).save("strip.png")
+    images = ("broken.jpg", "strip.png", "turned.jpg")
+    assert predict(run, *images, "--class", "n01", "--json") == 2
+    shown = capsys.readouterr()
+    assert "strip.png: too long to be seen whole" in shown.err
+    assert "2 of 3 files could not be read" in shown.err
+    (found,) = json.loads(shown.out)["images"]
+    assert (found["width"], found["height"]) == (90, 40)
+    with Image.open(found["picture"]) as drawn:
+        assert drawn.width > drawn.height
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("a.png --class n03", "unknown class 'n03'; did you mean n02 or n01"),
+        ("a.png --top 0", "--top must be at least 1, got 0"),
+        ("a.png --classifier nowhere", "nowhere: no such file or folder"),
+        ("a.png --class n01 --out .", "a.png would replace an image that is read"),
+        ("a.png --class n01 --classifier b", "not allowed with argument --class"),
+    ],
+)
+@pytest.mark.usefixtures("in_folder")
+def test_predicts_mistakes_get_one_line(
+    words: str, message: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (60, 40)).save("a.png")
+    try:
+        status = predict(run, *words.split())
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert [path.name for path in Path().iterdir()] == ["a.png"]
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_the_network_that_predicts_classes_must_be_there_and_know_them(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (60, 40)).save("a.png")
+    other = tiny_weights(Path("other.safetensors"), ("n01", "n03"))
+    assert predict(run, "a.png", "--classifier", other) == 2
+    assert "the classifier knows other classes than the run" in capsys.readouterr().err
+    weights = run.parent / "weights.safetensors"
+    weights.rename(weights.with_name("away"))
+    try:
+        assert predict(run, "a.png") == 2
+    finally:
+        weights.with_name("away").rename(weights)
+    assert "is there no more; name what predicts the classes" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import argparse
 import importlib.metadata
+import json
 import re
 import shlex
 import sys
@@ -7,12 +8,15 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import torch
+from json_keys import assert_documented
 from made_up_runs import make_run
 
 from deepres.cli import running
 from deepres.cli.main import main
-from deepres.cli.terminal import print_table
+from deepres.cli.terminal import print_json, print_table
 from deepres.errors import UserError
+from deepres.run_folder import RunFolder
 from deepres.visible import visible
 
 
@@ -24,7 +28,14 @@ from deepres.visible import visible
         ("models resnet18 --input-size 0", "at least 1 pixel, got 0"),
         ("train", "name either a network, e.g. deepres train resnet20, or a run to --resume"),
         ("train resnet20 --resume run", "name either a network"),
-        ("train resnet21", "no recipe 'resnet21': there are plain18"),
+        ("train ResNet-26", "no recipe 'ResNet-26'; did you mean resnet26?"),
+        ("models ResNet_50", "unknown network 'ResNet_50'; did you mean resnet50?"),
+        ("models resnet-26", "unknown network 'resnet-26'; did you mean resnet26?"),
+        ("predict resent50 a.png", "resent50: no such file, folder or network; did you mean res"),
+        ("train resnet20 --set learning_rate=1", "unknown recipe field 'learning_rate'; did you"),
+        ("train resnet20 --set epochs=1", "unknown recipe field 'epochs'; did you mean --steps?"),
+        ("train resnet20 --data sample --threads 0", "--threads must be at least 1, got 0"),
+        ("train resnet21", "no recipe 'resnet21'; did you mean resnet20 or"),
         ("train resnet20 --seeds 0", "--seeds is how many runs to train at once, 1 or more, got 0"),
         ("train resnet20 --data sample --set lr=-1", "lr must be above 0, got -1.0"),
         ("train resnet20 --data sample --steps 0", "a run has 1 step or more, got 0"),
@@ -33,8 +44,8 @@ from deepres.visible import visible
         ("train resnet20 --data nowhere", "data_batch_1.bin is missing; run: deepres data cifar10"),
         ("train resnet20 --data sample --save-every nan", "must be 0 s or more, got nan"),
         ("train resnet20 --data sample --device meta", "device 'meta' is not available here"),
-        ("evaluate run --picture a.xyz", "--picture must end in .png or .svg or .pdf"),
-        ("data cifar10 --dir /proc/nowhere", "cannot write /proc/nowhere"),
+        ("evaluate run --out a.xyz", "--out must end in .png or .svg or .pdf"),
+        ("data cifar10 --data /proc/nowhere", "cannot write /proc/nowhere"),
         ("train --resume nowhere", "nowhere is not a run folder"),
         (
             "train --resume nowhere --seed 1",
@@ -45,7 +56,7 @@ from deepres.visible import visible
         ("predict nowhere a.png --top 0", "--top must be at least 1, got 0"),
         ("train resnet20 --data sample --workers -1", "workers must be 0 or more, got -1"),
         ("signals resnet8 --data sample --workers -1", "workers must be 0 or more, got -1"),
-        ("data cifar10 --dir nowhere --verify", "6 of 6 files are missing or damaged"),
+        ("data cifar10 verify --data nowhere", "6 of 6 files are missing or damaged"),
         ("data imagenet prepare nowhere", "nowhere is not a folder; name the one that holds"),
         ("data imagenet verify", "not ImageNet as it should be, for the 3 reasons above"),
         ("data imagenet verify --decode", "for the 3 reasons above"),
@@ -99,7 +110,7 @@ def test_without_a_command_each_is_shown_with_an_example_that_works(
     for example in examples:
         assert main(example.split()) == 0, example
     with pytest.raises(SystemExit, match="2"):
-        main(["trian"])
+        main(["xyz"])
     known = re.findall(r"'([a-z]+)'", capsys.readouterr().err.partition("choose from")[2])
     assert [example.split()[0] for example in examples] == known
     with pytest.raises(SystemExit, match="0"):
@@ -181,6 +192,84 @@ def test_models_lists_all_beside_the_papers_numbers(capsys: pytest.CaptureFixtur
     ]
 
 
+def test_models_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "resnet5*", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert_documented(found)
+    resnet50, resnet56 = found["networks"]
+    assert resnet50["parameters"] == 25_557_032  # as torchvision's
+    assert round(resnet50["multiply_adds"] / 1e9, 3) == 3.858
+    assert (resnet50["papers_parameters_m"], resnet50["papers_multiply_adds_g"]) == (None, 3.8)
+    assert (resnet56["network"], resnet56["papers_parameters_m"]) == ("resnet56", 0.85)
+    assert main(["models", "resnet34", "--input-size", "112", "--json"]) == 0
+    network = json.loads(capsys.readouterr().out)
+    assert (network["network"], network["layers"], network["input_size"]) == ("resnet34", 34, 112)
+    conv4 = network["stages"][3]
+    assert (conv4["stage"], conv4["output"], conv4["layers"]) == ("conv4_x", [256, 7, 7], 12)
+    assert conv4["composition"] == "[3×3, 256; 3×3, 256]×6"
+    assert_documented(network)
+    assert sum(stage["parameters"] for stage in network["stages"]) == network["parameters"]
+
+
+def test_json_is_text_that_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a\x9b": ["\x1b[2J", "猫", float("nan")]})
+    out = capsys.readouterr().out
+    assert out.isascii()
+    assert out.replace("\n", "").isprintable()
+    assert json.loads(out) == {"a\x9b": ["\x1b[2J", "猫", None]}
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("train --epochs 90", "--epochs: the paper's recipe decides, and counts in steps; for "),
+        ("train resnet20 --lr 0.01", "--lr: the paper's recipe decides; to depart from it: --set"),
+        ("train resnet20 --learning-rate=0.01", "to depart from it: --set lr=0.01; see: deepres t"),
+        ("train --batch-size 64 resnet20", "to depart from it: --set batch_size=64;"),
+        ("detect train resnet101 --wd 1e-4", "--set weight_decay=1e-4; see: deepres detect train"),
+        ("localize train resnet101 --momentum", "--set momentum=VALUE;"),
+        ("train resnet20 --gpus 4", "several by torchrun --nproc-per-node N -m deepres"),
+        ("predict a b --gpu 1", "--gpu: one GPU is taken if there is any; another by --device"),
+        ("trian", "argument COMMAND: no 'trian'; did you mean train?; see: deepres --help"),
+        ("detect evalute", "no 'evalute'; did you mean evaluate?; see: deepres detect --help"),
+        ("--hlep", "unrecognized arguments: --hlep; did you mean --help?; see: deepres --help"),
+        ("train resnet20 --stpes 3", "--stpes; did you mean --steps or --"),
+        ("train --stpes=3", "--stpes; did you mean --steps or --"),
+        ("import a b --form timm", "--form; did you mean --from or --force?"),  # before --from
+        ("evaluate a --views 10crop", "argument --views: no '10crop'; did you mean 10-crop?"),
+        ("export resnet20 --to caffe2", "argument --to: no 'caffe2'; did you mean caffe?"),
+        ("evaluate a --views blurred", "(choose from '1-crop', '10-crop', 'multi-scale')"),
+        ("export resnet20 --to caffe a b", "unrecognized arguments: a b; see: deepres export"),
+        ("export --to caffe", "the following arguments are required: WEIGHTS"),
+        ("train resnet20 --debug", "--debug, which comes before the command: deepres --debug"),
+    ],
+)
+def test_what_was_meant_is_said_where_it_is_typed(
+    command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(command.split())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("deepres: ")
+    assert said in line
+
+
+def test_threads_are_those_that_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "resnet8", "--data", "sample", "--steps", "1", "--device", "cpu"]
+    command += ["--set", "batch_size=2", "--out", "run", "--threads"]
+    before = torch.get_num_threads()
+    try:
+        assert main([*command, "2"]) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert RunFolder(Path("run")).read_meta()["provenance"]["hardware"].endswith(", 2 threads")
+    assert main([*command, "0"]) == 2
+    assert "--threads must be at least 1, got 0" in capsys.readouterr().err
+
+
 def test_a_networks_own_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "resnet34"]) == 0
     shown = capsys.readouterr().out
@@ -210,7 +299,7 @@ def test_commands_that_are_advised_can_be_pasted(
     monkeypatch.chdir(tmp_path)
     folder = "a b; $(touch c)"
     make_run(tmp_path / folder, stopped_at=0)
-    for command in (["evaluate", folder], ["data", "cifar10", "--verify", "--dir", folder]):
+    for command in (["evaluate", folder], ["data", "cifar10", "verify", "--data", folder]):
         assert main(command) == 2
         *_, line = capsys.readouterr().err.splitlines()
         assert folder in shlex.split(line.partition(": deepres ")[2])

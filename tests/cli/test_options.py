@@ -146,14 +146,13 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert option(evaluate, "--views").choices == list(VIEWS)
     assert option(localize_evaluate, "--class-views").choices == list(VIEWS)
     assert option(localize_evaluate, "--views").choices == list(LOCALIZATION_VIEWS)
-    assert export_weights.TARGETS == TARGETS
-    assert ", ".join(TARGETS) in option(export_weights, "--to").help
+    assert option(export_weights, "--to").choices == TARGETS
     assert option(evaluate, "--weights").choices == WEIGHTS_SOURCES
     assert option(import_weights, "--from").choices == list(SOURCES)
     assert option(import_weights, "--crop").default == CROP
     assert option(import_weights, "--short-side").default == SHORT_SIDE
     assert option(responses, "--images").default == RESPONSE_IMAGES
     assert option(train, "--save-every").default == Execution(torch.device("cpu")).save_every_s
-    assert option(bench, "--precision").choices == list(DTYPES)
-    assert f"{VIEWS_AT_ONCE} for inference" in option(bench, "--batch").help
+    assert option(bench, "--precision").choices == ["auto", *DTYPES]
+    assert f"{VIEWS_AT_ONCE} for inference" in option(bench, "--batch-size").help
     assert f"the {COSTLIEST} costliest" in option(bench, "--profile").help

@@ -136,9 +136,9 @@ def test_evaluate_takes_a_name_and_leaves_what_comes_with_deepres_as_it_is(
     ("command", "made"),
     [
         ("resnet20 --to safetensors", ["resnet20.safetensors"]),
-        ("resnet20 --to safetensors b.safetensors", ["b.safetensors"]),
+        ("resnet20 --to safetensors --out b.safetensors", ["b.safetensors"]),
         ("--to safetensors resnet20", ["resnet20.safetensors"]),
-        ("resnet20 --to huggingface out", ["out"]),
+        ("resnet20 --to huggingface --out out", ["out"]),
     ],
 )
 def test_export_takes_a_name_and_writes_here(
@@ -156,9 +156,6 @@ def test_export_takes_a_name_and_writes_here(
         ("predict resnet20 a.png --weights msra", "msra has no weights of resnet20"),
         ("predict plain50-bottleneck a.png", "train it: deepres train plain50-bottleneck"),
         ("evaluate runs/a --weights torchvision", "torchvision has no weights of runs/a"),
-        ("export resnet20 --to safetensors a b", "name the weights once, and the new file at most"),
-        ("export --to safetensors", "name the weights once"),
-        ("export resnet20 --to caffe2", "unknown target 'caffe2'"),
         ("localize train resnet18 --weights msra", "msra has no weights of resnet18"),
         ("detect train resnet18 --on voc07+12 --weights msra", "msra has no weights of resnet18"),
     ],

@@ -58,7 +58,7 @@ def test_what_is_asked_for_is_saved_before_it_is_printed(
     monkeypatch.setattr(sys, "stdout", Gone())
     monkeypatch.setattr("deepres.cli.main.drop_output", lambda: None)  # the test's own
     assert main([*RUN, *SHORT]) == PIPE_CLOSED
-    assert main(["evaluate", "run", "--save-scores", "s.npz", "--picture", "p.svg"]) == PIPE_CLOSED
+    assert main(["evaluate", "run", "--save-scores", "s.npz", "--out", "p.svg"]) == PIPE_CLOSED
     assert main(["responses", "run", "--images", "8"]) == PIPE_CLOSED
     assert main(["signals", "run", "--images", "8"]) == PIPE_CLOSED
     assert main(["batchnorm", "run", "--images", "8", "--out", "b.safetensors"]) == PIPE_CLOSED

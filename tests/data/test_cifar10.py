@@ -59,7 +59,7 @@ def test_records_are_read_in_order(small_set: Path) -> None:
 def test_a_wrong_file_is_named_with_what_to_do(small_set: Path, damage, problem: str) -> None:
     assert verify_cifar10(small_set) == []
     damage(small_set / "data_batch_3.bin")
-    with pytest.raises(UserError, match=f"{problem}.*; run: deepres data cifar10 --dir"):
+    with pytest.raises(UserError, match=f"{problem}.*; run: deepres data cifar10 --data"):
         load_cifar10(small_set)
 
 

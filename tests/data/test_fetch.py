@@ -66,7 +66,7 @@ def test_wrong_content_never_takes_a_files_name(
 @pytest.mark.network
 @pytest.mark.slow
 def test_the_real_data_set_from_whatever_source_answers(tmp_path: Path, sample: Cifar10) -> None:
-    command = [sys.executable, "-m", "deepres", "data", "cifar10", "--dir", str(tmp_path)]
+    command = [sys.executable, "-m", "deepres", "data", "cifar10", "--data", str(tmp_path)]
     subprocess.run(command, check=True)
     assert verify_cifar10(tmp_path) == []
     assert len(list(tmp_path.iterdir())) == 6  # no archive or part is left
@@ -78,6 +78,8 @@ def test_the_real_data_set_from_whatever_source_answers(tmp_path: Path, sample: 
         assert torch.equal(sample.train.images[sample.train.labels == label], expected)
 
     (tmp_path / "data_batch_2.bin").write_bytes(b"cut")
-    answer = subprocess.run([*command, "--verify"], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [*command[:5], "verify", *command[5:]], capture_output=True, text=True, check=False
+    )
     assert answer.returncode == 2
     assert "data_batch_2.bin has 3 bytes, expected 30,730,000" in answer.stderr

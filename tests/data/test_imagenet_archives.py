@@ -212,7 +212,7 @@ def test_what_is_missing_is_named(ilsvrc2012: Ilsvrc2012, tmp_path: Path) -> Non
     folder = tmp_path / "imagenet"
     ilsvrc2012.path("train").unlink()
     (ilsvrc2012.folder / "train").mkdir()
-    with pytest.raises(UserError, match=r"no ILSVRC2012_img_train\.tar but a folder train.*--dir"):
+    with pytest.raises(UserError, match=r"no ILSVRC2012_img_train\.tar but a folder train.*--data"):
         prepare(ilsvrc2012, folder)
     (ilsvrc2012.folder / "train").rmdir()
     (said,) = prepare(ilsvrc2012, tmp_path / "without")  # enough to test networks

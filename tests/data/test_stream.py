@@ -171,7 +171,7 @@ def damaged(tmp_path: Path) -> ImageFiles:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_bad_image_is_named_and_stops_the_run(damaged: ImageFiles, workers: int) -> None:
     stream = batches(damaged, dataclasses.replace(RECIPE, batch_size=8), workers=workers)
-    with pytest.raises(BadImage, match=r"00[25]\.jpg: .* by --set bad_images=skip, with --resume"):
+    with pytest.raises(BadImage, match=r"00[25]\.jpg: .* --bad-images skip, with --resume"):
         stream(0)
 
 

@@ -1,19 +1,13 @@
-import itertools
-
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from deepres.detection.drawing import (
     COLORS,
     MASK_OPACITY,
-    Rectangle,
     contact_sheet,
     draw_detections,
-    place_label,
 )
 
 WHITE = (255, 255, 255)
@@ -26,15 +20,6 @@ def blank(width: int, height: int) -> Image.Image:
 
 def boxes(*coordinates: tuple[float, ...]) -> Tensor:
     return torch.tensor(coordinates, dtype=torch.float32).reshape(-1, 4)
-
-
-def inside(place: Rectangle, width: int, height: int) -> bool:
-    return 0 <= place[0] <= place[2] <= width and 0 <= place[1] <= place[3] <= height
-
-
-def covered(a: Rectangle, b: Rectangle) -> set[tuple[int, int]]:
-    pixels = [set(itertools.product(range(x1, x2), range(y1, y2))) for x1, y1, x2, y2 in (a, b)]
-    return pixels[0] & pixels[1]
 
 
 @pytest.fixture
@@ -85,33 +70,6 @@ def test_a_name_too_long_keeps_its_ends(labels: list[str]) -> None:
     assert label.startswith("first very")
     assert label.endswith("last 0.50")
     assert "…" in label
-
-
-@given(
-    *(st.integers(1, 60), st.integers(1, 20)),
-    st.tuples(st.integers(0, 79), st.integers(0, 39), st.integers(1, 80), st.integers(1, 40)),
-)
-def test_a_label_stays_inside_the_picture(width: int, height: int, box: Rectangle) -> None:
-    outline = (box[0], box[1], min(80, box[0] + box[2]), min(40, box[1] + box[3]))
-    place = place_label((width, height), outline, (80, 40), [])
-    assert inside(place, 80, 40)
-    assert (place[2] - place[0], place[3] - place[1]) == (width, height)
-
-
-def test_a_label_stands_above_its_box_unless_there_is_no_room() -> None:
-    assert place_label((30, 10), (20, 50, 90, 80), (100, 100), []) == (20, 40, 50, 50)
-    assert place_label((30, 10), (20, 0, 90, 80), (100, 100), []) == (20, 0, 50, 10)
-    assert place_label((30, 10), (95, 50, 99, 80), (100, 100), []) == (70, 40, 100, 50)
-
-
-def test_labels_of_one_box_keep_clear_of_each_other() -> None:
-    taken: list[Rectangle] = []
-    for _ in range(8):
-        taken.append(place_label((30, 10), (20, 30, 90, 80), (100, 100), taken))
-    for a, b in itertools.combinations(taken, 2):
-        assert not covered(a, b)
-    last = place_label((30, 10), (20, 30, 90, 80), (100, 100), taken)  # there are no more places
-    assert last == taken[0]
 
 
 def test_masks_tint_their_own_pixels_only() -> None:

@@ -1,6 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
+from pictures import picture
+from PIL import Image
 
+from deepres.data.images import BadImage, open_image
+from deepres.data.views import one_crop
 from deepres.errors import UserError
 from deepres.evaluation.predict import predict
 from deepres.models import Classifier, create_model
@@ -24,3 +30,58 @@ def test_nan_is_no_prediction() -> None:
     classifier = Classifier(network, torch.zeros(3, 32, 32), tuple("abcdefghij")).eval()
     with pytest.raises(UserError, match="the network's answer is no finite number"):
         predict(classifier, torch.full((1, 3, 32, 32), 255, dtype=torch.uint8), 3)
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    classes = tuple("abcdefghij")
+    return Classifier(create_model("resnet8"), torch.zeros(3, 1, 1), classes, short_side=40).eval()
+
+
+def test_images_of_every_kind_are_prepared_alike(classifier: Classifier, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    picture(60, 50).save(path)
+    (centre,) = one_crop(open_image(path), 32, 40)
+    crops = torch.tensor(centre).permute(0, 3, 1, 2)
+    expected = classifier(crops)
+    with Image.open(path) as opened:
+        given = [path, str(path), picture(60, 50), opened]
+        assert torch.equal(classifier.crops(given), crops.repeat(4, 1, 1, 1))
+        for each in given:
+            assert torch.equal(classifier(each), expected)
+            assert torch.equal(classifier([each]), expected)
+        several = predict(classifier, given * 5, top=2)  # more than a batch
+    assert [[guess.name for guess in guesses] for guesses in several] == [
+        ["abcdefghij"[i] for i in expected[0].topk(2).indices]
+    ] * 20
+    assert predict(classifier, path) == predict(classifier, crops, 3)
+    assert predict(classifier, []) == []
+
+
+def test_an_image_of_pillows_is_read_as_its_file_would_be(
+    classifier: Classifier, tmp_path: Path
+) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6  # Orientation: to be turned by 90 degrees
+    picture(60, 50).save(tmp_path / "turned.jpg", exif=turned)
+    clear = picture(60, 50)
+    clear.putalpha(90)
+    clear.save(tmp_path / "clear.png")
+    Image.new("I", (60, 50), 200).save(tmp_path / "dark.pgm")  # of 65535, as no other mode's would
+    for path in tmp_path.iterdir():
+        with Image.open(path) as opened:
+            before = opened.copy()
+            assert torch.equal(classifier.crops(opened), classifier.crops(path)), path.name
+            assert opened.tobytes() == before.tobytes()
+
+
+def test_a_bad_image_is_named(classifier: Classifier, tmp_path: Path) -> None:
+    picture(60, 50).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:3000])
+    with Image.open(tmp_path / "cut.png") as opened, pytest.raises(BadImage, match=r"cut\.png"):
+        predict(classifier, opened)
+    with pytest.raises(BadImage, match="the image given: damaged or unreadable"):
+        predict(classifier, Image.new("F", (60, 50), 0.5))
+    with pytest.raises(BadImage, match=r"nothing\.png: no such file"):
+        predict(classifier, [tmp_path / "nothing.png"])

@@ -96,7 +96,7 @@ def test_the_screen_says_which_resnet_it_is(published, server) -> None:
     assert said[1:] == [
         f"resnet18: weights of torchvision, {published[1]}",
         "network: shortcuts of option B; the max pool pads a pixel",
-        "input: shorter side 256, crop 224; of R, G, B in [0, 1] the mean 0.485 0.456 0.406 is "
+        "input: short side 256, crop 224; of R, G, B in [0, 1] the mean 0.485 0.456 0.406 is "
         "subtracted, then the std 0.229 0.224 0.225 divides",
     ]
 

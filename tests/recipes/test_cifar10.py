@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from deepres.errors import UserError
@@ -46,9 +48,21 @@ def test_a_run_from_before_there_was_the_choice_loads() -> None:
     assert recipe_from_dict(fields, Recipe) == get_recipe("resnet20")
 
 
-@pytest.mark.parametrize("name", ["resnet21", "resnet2", "plain51", "vgg16", "x"])
-def test_others_have_none(name: str) -> None:
-    with pytest.raises(UserError, match=f"no recipe '{name}': there are plain18"):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("resnet21", "; did you mean resnet20 or resnet18?"),
+        ("ResNet-26", "; did you mean resnet26?"),
+        ("resnet_50", "; did you mean resnet50?"),
+        ("resnet2", "; did you mean resnet8 or resnet14?"),
+        ("plain51", "; did you mean plain50 or plain56?"),
+        ("higway19", "; did you mean highway19"),
+        ("vgg16", ": there are plain18"),
+        ("x", ": there are plain18"),
+    ],
+)
+def test_others_have_none(name: str, said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(f"no recipe '{name}'{said}")):
         get_recipe(name)
 
 

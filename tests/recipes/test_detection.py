@@ -35,6 +35,7 @@ def test_coco_is_trained_by_the_papers_numbers() -> None:
     ("name", "train", "test"),
     [
         ("coco-trainval", "coco2014-trainval", None),
+        ("coco2017", "coco2017-train", "coco2017-val"),
         ("imagenet-det", "imagenet-det-train+val1", "imagenet-det-val2"),
     ],
 )
@@ -138,7 +139,7 @@ def test_recipes_of_each_kind_are_told_apart() -> None:
         ("dataset=coco", "unknown recipe field 'dataset'"),
         ("roi_pooling=mean", "roi_pooling must be one of max, align, got mean"),
         ("batch_norm=exact", "batch_norm must be one of frozen, trained, got exact"),
-        ("bad_boxes=keep", "bad_boxes must be one of fail, drop, got keep"),
+        ("bad_boxes=keep", "bad_boxes must be one of fail, skip, got keep"),
         ("long_side=500", "long_side must be at least short_side, got 500"),
         ("anchor_sizes=", r"anchor_sizes must be numbers above 0, got \(\)"),
         ("anchor_ratios=x", "--set anchor_ratios: expected numbers separated by commas, got 'x'"),

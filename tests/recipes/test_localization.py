@@ -35,7 +35,7 @@ def test_it_is_shortened_and_changed_like_others() -> None:
 
 
 def test_it_survives_json() -> None:
-    changed = RECIPE.changed(["stage=conv5_x", "bad_boxes=drop"])
+    changed = RECIPE.changed(["stage=conv5_x", "bad_boxes=skip"])
     assert (
         recipe_from_dict(json.loads(json.dumps(changed.to_dict())), LocalizationRecipe) == changed
     )

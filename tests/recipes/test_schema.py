@@ -63,6 +63,9 @@ def test_names_of_before_are_still_read() -> None:
     before = {("shorter_side" if key == "short_side" else key): now[key] for key in now}
     assert recipe_from_dict(before, Recipe) == recipe
     assert recipe.changed(["shorter_side=230,300"]) == recipe.changed(["short_side=230,300"])
+    detector = detection_recipe("coco", "resnet18").changed(["bad_boxes=drop"])
+    assert detector.bad_boxes == "skip"
+    assert recipe_from_dict({**detector.to_dict(), "bad_boxes": "drop"}, Recipe) == detector
 
 
 def test_a_recipe_of_another_version_is_named() -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from small_detection import narrow_networks, tiny_recipe, tiny_sets
 from torch import nn
 
-from deepres.checkpoint import load_checkpoint
+from deepres.checkpoint import load_checkpoint, save_checkpoint
 from deepres.data.detection.batches import DetectionBatches
 from deepres.data.detection.records import DetectionData, DetectionSet
 from deepres.detection.beginning import initial_detector
@@ -335,6 +335,21 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, sets: Sets) -> N
     folder.write_meta(folder.read_meta() | {"seed": 1})
     with pytest.raises(UserError, match=r"is of another run than .*: seed 1 \(saved: 0\)"):
         resumed(folder.path, sets)
+
+
+def test_a_run_of_before_goes_on_in_its_own_words(tmp_path: Path, sets: Sets) -> None:
+    """Where bad boxes were dropped, in recipe.json and in the checkpoint, they are skipped."""
+    folder = run(tmp_path / "run", sets, tiny_recipe(2, "joint", "bad_boxes=skip"))
+    meta, saved = json.loads(folder.recipe.read_text()), load_checkpoint(folder.checkpoint)
+    del meta["sha256"]
+    for fields in (meta["recipe"], meta["deviations"], saved["run"]):
+        assert fields["bad_boxes"] == "skip"
+        fields["bad_boxes"] = "drop"
+    folder.write_meta(meta)
+    save_checkpoint(folder.checkpoint, saved)
+    resumed(folder.path, sets, steps=3)
+    assert folder.read_meta()["recipe"]["bad_boxes"] == "skip"
+    assert (folder.read_result() or {})["steps"] == 3
 
 
 def test_divergence_ends_the_run(tmp_path: Path, sets: Sets) -> None:

@@ -77,7 +77,7 @@ def test_the_kernels_are_pytorchs_batch_norm(shape: tuple[int, ...], with_shortc
 
 def test_graph_is_eager(tmp_path: Path, sample: Cifar10) -> None:
     for graph in (True, False):
-        train(SHORT, tmp_path / str(graph), sample, device="cuda", graph=graph)
+        train(SHORT, tmp_path / str(graph), sample, device="cuda", fused_kernels=graph)
     assert_near(tmp_path / "True", tmp_path / "False", until=10)
 
 
@@ -97,7 +97,7 @@ def test_a_graphed_run_goes_on_either_way(
     interrupt_after(23)
     with pytest.raises(Interrupted):
         train(SHORT, tmp_path / "cut", sample, device="cuda")
-    resume(tmp_path / "cut", sample, device="cuda", graph=graph_after)
+    resume(tmp_path / "cut", sample, device="cuda", fused_kernels=graph_after)
     if graph_after:
         assert_same_bits(RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut"))
     else:
@@ -148,7 +148,7 @@ def memory_of_a_step(recipe: CifarRecipe, data: Cifar10, recompute: bool) -> int
     """The most bytes that a step without a graph has beyond what stays from step to step."""
     device = torch.device("cuda")
     network = create_model(recipe.model).to(device).to(memory_format=torch.channels_last)
-    here = Execution(device, graph=False, recompute=recompute)
+    here = Execution(device, fused_kernels=False, recompute=recompute)
     batches = make_data_source(data, recipe, 0, here).batches
     optimizer = make_optimizer(network, recipe)
     step = make_step(network, optimizer, batches.prepare, recipe, here)

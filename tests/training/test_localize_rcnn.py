@@ -156,10 +156,10 @@ def test_what_does_not_fit_is_named(
 
 def test_it_is_trained_on_real_photographs(tmp_path: Path, two_tiny_classes: Path) -> None:
     """Boxes as published: some are of zero size."""
-    images = open_localization_data(two_tiny_classes, "drop", say=lambda line: None)
+    images = open_localization_data(two_tiny_classes, "skip", say=lambda line: None)
     assert images.classes == ("n01443537", "n01629819")
     weights = tiny_weights(tmp_path / "weights.safetensors", images.classes)
-    size = ["crop=56", "bad_boxes=drop"]
+    size = ["crop=56", "bad_boxes=skip"]
     rpns = tiny_recipe(2, "short_side=64,80", "anchor_sizes=14,28,56", *size)
     train(rpns, tmp_path / "rpn", images, weights=weights, workers=0)
     recipe = tiny_rcnn_recipe(3, "context=4", "log_every=1", "eval_every=3", *size)

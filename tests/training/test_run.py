@@ -272,7 +272,7 @@ def test_training_time_counts_over_interruptions(
 def test_precision_follows_the_device(
     native: bool, tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepres.training.step.has_native_bf16", lambda device: native)
+    monkeypatch.setattr("deepres.runtime.has_native_bf16", lambda device: native)
     two_steps = dataclasses.replace(SHORT, steps=2, lr_drops=())
     found = run(tmp_path / "auto", data, two_steps).read_meta()["provenance"]["precision"]
     assert found == ("bf16" if native else "fp32")
@@ -281,7 +281,7 @@ def test_precision_follows_the_device(
 def test_a_run_without_a_compiler_is_plain_pytorchs_and_says_so(
     tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = run(tmp_path / "plain", data, graph=False)
+    plain = run(tmp_path / "plain", data, fused_kernels=False)
     assert plain.read_meta()["provenance"]["kernels"] == "PyTorch: as asked"
     monkeypatch.setattr("deepres.models.batch_norm_cpu.library", lambda: "no C compiler cc")
     without = run(tmp_path / "without", data)
@@ -479,7 +479,7 @@ def test_a_run_that_a_bad_image_stopped_goes_on_without_it(tmp_path: Path) -> No
         **{"batch_size": 8, "crop": 32, "short_side": (36, 40), "mean_images": 1},
     )
     options = {"device": "cpu", "workers": 0}
-    with pytest.raises(BadImage, match=r"001\.jpg: .* --set bad_images=skip, with --resume too"):
+    with pytest.raises(BadImage, match=r"001\.jpg: .* --bad-images skip, with --resume too"):
         train(recipe, tmp_path / "run", folder, **options)
     result = resume(tmp_path / "run", folder, changes=["bad_images=skip"], **options)
     assert result["skipped_images"] == 3

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import torch
 
 from deepres.cli.options.bench import PHOTOGRAPHS_ON_CPU, PROFILES
-from deepres.cli.terminal import print_table, say, show
+from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.errors import UserError
 from deepres.evaluation.scores import VIEWS_AT_ONCE
 from deepres.files import write_json
@@ -20,7 +20,7 @@ from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.recipes.cifar10 import cifar_recipe
 from deepres.recipes.imagenet import imagenet_recipe
-from deepres.runtime import has_native_bf16, resolve_device
+from deepres.runtime import resolve_device, resolve_precision
 from deepres.speed.machine import limited_by
 from deepres.speed.measure import DTYPES, Speed, Timing, measure_alone
 from deepres.speed.work import Kind, Work
@@ -30,11 +30,11 @@ def call(options: argparse.Namespace) -> int:
     """Measure each network, each in a process of its own, and print the table."""
     if not 0 <= options.turn_seconds < math.inf:
         raise UserError(f"--turn-seconds must be 0 or more, got {options.turn_seconds:g}")
-    for name in ("batch", "threads", "turns"):
+    for name in ("batch_size", "threads", "turns"):
         if (value := getattr(options, name)) is not None and value < 1:
-            raise UserError(f"--{name} must be at least 1, got {value}")
+            raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     device = resolve_device(options.device)
-    options.precision = options.precision or ("bf16" if has_native_bf16(device) else "fp32")
+    options.precision = resolve_precision(options.precision, device)
     options.threads = options.threads or torch.get_num_threads()
     torch.set_num_threads(options.threads)  # for the provenance
     works = [work for name in options.networks for work in _works(name, options, device)]
@@ -43,19 +43,24 @@ def call(options: argparse.Namespace) -> int:
     for work in works:
         trace = _trace(work) if options.profile else None
         speeds.append(measure_alone(work, timing, trace))
+    measured = {
+        "provenance": provenance(device),
+        "limited_by": limited_by(device, DTYPES[options.precision]),
+        "measured": [_entry(work, speed) for work, speed in zip(works, speeds, strict=True)],
+    }
     try:
+        if options.out:
+            write_json(options.out, measured)
+    finally:  # whether it can be written or not: the numbers are what took the time
         if options.json:
-            entries = [_entry(work, speed) for work, speed in zip(works, speeds, strict=True)]
-            by = limited_by(device, DTYPES[options.precision])
-            about = {"provenance": provenance(device), "limited_by": by}
-            write_json(options.json, {**about, "measured": entries})
-    finally:
-        for work, speed in zip(works, speeds, strict=True):
-            if options.profile:
-                _print_costs(work, speed)
-        _print_speeds(works, speeds, device, options)
-    if options.json:
-        show(f"numbers: {options.json}")
+            print_json(measured)
+        else:
+            for work, speed in zip(works, speeds, strict=True):
+                if options.profile:
+                    _print_costs(work, speed)
+            _print_speeds(works, speeds, device, options)
+    if options.out and not options.json:
+        show(f"numbers: {options.out}")
     return 0
 
 
@@ -80,7 +85,13 @@ def _works(name: str, options: argparse.Namespace, device: torch.device) -> list
         say(f"{name} has no recipe: only its inference is measured")
     kinds: Sequence[Kind] = get_args(Kind) if recipe else ("inference",)
     return [
-        Work(kind, name, recipe, options.batch or _batch(kind, recipe, device), options.precision)
+        Work(
+            kind,
+            name,
+            recipe,
+            options.batch_size or _batch(kind, recipe, device),
+            options.precision,
+        )
         for kind in kinds
         if options.only in (None, kind)
     ]

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from deepres.cli.terminal import show
+from deepres.cli.terminal import print_json, show
 from deepres.errors import UserError
 from deepres.files import check_ours
-from deepres.report.comparison import comparison, recipe_differences, result_differences
+from deepres.report.comparison import as_data, comparison, recipe_differences, result_differences
 from deepres.report.pictures import PICTURES, save_picture
 from deepres.report.render import as_text
 from deepres.report.runs import read_run
@@ -26,7 +26,11 @@ def call(options: argparse.Namespace) -> int:
     try:
         picture = save_picture(figure, out)
     finally:
-        for table in (recipe_differences(runs), result_differences(runs)):
-            show(as_text(table))
-    show(f"curves: {picture}")
+        if options.json:
+            print_json({**as_data(runs), "files": {"curves": picture and str(picture)}})
+        else:
+            for table in (recipe_differences(runs), result_differences(runs)):
+                show(as_text(table))
+    if not options.json:
+        show(f"curves: {picture}")
     return 0

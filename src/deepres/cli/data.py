@@ -1,6 +1,7 @@
 """deepres data: fetch, unpack and check the data sets."""
 
 import argparse
+from pathlib import Path
 from shlex import quote
 
 from deepres.cli.terminal import say, show
@@ -10,16 +11,23 @@ from deepres.errors import UserError
 
 
 def call(options: argparse.Namespace) -> int:
-    """Fetch what is missing of CIFAR-10, or say what is wrong."""
-    if options.verify:
-        if problems := verify_cifar10(options.dir):
-            for problem in problems:
-                say(problem)
-            raise UserError(
-                f"{len(problems)} of 6 files are missing or damaged; "
-                f"run: deepres data cifar10 --dir {quote(str(options.dir))}"
-            )
-    else:
-        fetch_cifar10(options.dir, say)
-    show(f"CIFAR-10 is complete in {options.dir}: 6 files, all with the official md5")
+    """Fetch what is missing of CIFAR-10."""
+    fetch_cifar10(options.data, say)
+    return _complete(options.data)
+
+
+def call_verify(options: argparse.Namespace) -> int:
+    """Say what is missing or damaged."""
+    if problems := verify_cifar10(options.data):
+        for problem in problems:
+            say(problem)
+        raise UserError(
+            f"{len(problems)} of 6 files are missing or damaged; "
+            f"run: deepres data cifar10 --data {quote(str(options.data))}"
+        )
+    return _complete(options.data)
+
+
+def _complete(folder: Path) -> int:
+    show(f"CIFAR-10 is complete in {folder}: 6 files, all with the official md5")
     return 0

@@ -12,7 +12,7 @@ from deepres.cli.detection import (
     read_run,
     scales_for,
 )
-from deepres.cli.terminal import say, show
+from deepres.cli.terminal import print_json, say, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
@@ -33,13 +33,13 @@ def call(options: argparse.Namespace) -> int:
     if bool(options.runs) == bool(options.results):
         raise UserError("name either runs to test, or a results file by --results")
     if options.results and (
-        options.ablation or options.refine or options.multi_scale or options.save_results
+        options.ablation or options.refine or options.multi_scale or options.save_submission
     ):
         raise UserError(
             "--results scores a file as it is; leave out --ablation, --refine, --multi-scale and "
-            "--save-results"
+            "--save-submission"
         )
-    if options.ablation and (options.refine or options.multi_scale or options.save_results):
+    if options.ablation and (options.refine or options.multi_scale or options.save_submission):
         raise UserError("--ablation chooses the improvements itself; leave out the other switches")
     if options.results:
         return _score_file(options)
@@ -56,9 +56,9 @@ def call(options: argparse.Namespace) -> int:
                 f"{run} finds {len(detector.classes)} classes ({', '.join(detector.classes[:3])}, "
                 f"…), but {data.name} has {len(data.classes)} ({', '.join(data.classes[:3])}, …)"
             )
-    if not data.annotated and not options.save_results:
+    if not data.annotated and not options.save_submission:
         raise UserError(
-            f"what is on the images of {data.name} is not public; give --save-results, and submit "
+            f"what is on the images of {data.name} is not public; give --save-submission, and send "
             "the files to the benchmark's server"
         )
     tests = Tests(options.runs, detectors, data, execution)
@@ -70,19 +70,30 @@ def call(options: argparse.Namespace) -> int:
         rows = [(title, scores)]
     if not leader:
         return 0
-    written: list[str] = []
+    written: dict[str, Path] = {}
     try:
-        if found and options.save_results:
-            results = found.write(options.save_results, official_split(name))
-            written.append(f"results: {results}")
+        if found and options.save_submission:
+            written["submission"] = found.write(options.save_submission, official_split(name))
         if found and data.annotated:
-            written += _leave_evidence(options.runs[0], found, detectors, improvements)
+            written |= _leave_evidence(options.runs[0], found, detectors, improvements)
     finally:  # whether it can be written or not: the numbers are what took the time
-        if data.annotated:
-            print_precisions(f"{len(data):,} images of {data.name}", rows)
-        for line in written:
-            show(line)
+        _tell(options.json, data, rows, written)
     return 0
+
+
+def _tell(
+    as_json: bool, data: DetectionSet, rows: list[tuple[str, Scores]], written: dict[str, Path]
+) -> None:
+    """Print what was found and written."""
+    if as_json:
+        tests = [{"test": title, **scores} for title, scores in rows]
+        files = {what: str(path) for what, path in written.items()}
+        print_json({"data": data.name, "images": len(data), "tests": tests, "files": files})
+        return
+    if data.annotated:
+        print_precisions(f"{len(data):,} images of {data.name}", rows)
+    for what, path in written.items():
+        show(f"{what}: {path}")
 
 
 class Tests:
@@ -162,19 +173,19 @@ class Tests:
 
 def _leave_evidence(
     run: Path, found: "DetectionResults", detectors: "list[Detector]", improvements: "Improvements"
-) -> list[str]:
-    """Write the curves and pictures of a test beside the run, if it is one; return what to say."""
+) -> dict[str, Path]:
+    """Write the curves and pictures of a test beside the run, if it is one; return the latter."""
     from deepres.evaluation.detection.artifacts import write_curves, write_pictures
     from deepres.evaluation.detection.average_precision import AveragePrecision
 
     folder = weights_file(run).parent
     if read_run(run) is None or not os.access(folder, os.W_OK):
-        return []
+        return {}
     # COCO's program takes minutes, and leaves no curve at one overlap.
     result = None if found.rule == "coco" else found.result()
     if isinstance(result, AveragePrecision):
         write_curves(folder, result)
-    return [f"pictures: {write_pictures(folder, detectors, found.data, improvements)}"]
+    return {"pictures": write_pictures(folder, detectors, found.data, improvements)}
 
 
 def _score_file(options: argparse.Namespace) -> int:
@@ -182,5 +193,5 @@ def _score_file(options: argparse.Namespace) -> int:
 
     data, _ = open_test_set(options.on, options.data, None, options.bad_boxes)
     scores = read_results(options.results, data).scores()
-    print_precisions(f"{len(data):,} images of {data.name}", [(str(options.results), scores)])
+    _tell(options.json, data, [(str(options.results), scores)], {})
     return 0

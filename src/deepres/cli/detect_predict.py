@@ -3,7 +3,8 @@
 import argparse
 import dataclasses
 import json
-import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,14 @@ import torch
 from PIL import Image
 
 from deepres.cli.detection import improvements_of
+from deepres.cli.picture_files import draw_each, shrunk
 from deepres.cli.terminal import print_table, say, show
-from deepres.data.images import open_image
 from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.runtime import make_repeatable, resolve_device
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.data.detection.records import Detections
-
-MOST_PIXELS = 25_000_000
-"""Of an image that a detector is given."""
 
 
 def call(options: argparse.Namespace) -> int:
@@ -37,30 +35,19 @@ def call(options: argparse.Namespace) -> int:
     make_repeatable(device)
     detector = load_detector(options.weights, device)
     improvements = improvements_of(options, detector)
-    unreadable, taken = 0, set[str]()
-    given = {path.resolve() for path in options.images}
-    for path in options.images:
-        if (drawn := options.out / f"{path.stem}.png").resolve() in given:
-            raise UserError(f"{drawn} would replace an image that is read; choose another --out")
-    for path in options.images:
-        try:
-            image = open_image(path)
-        except (UserError, OSError) as error:
-            say(f"deepres: {error}")
-            unreadable += 1
-            continue
+
+    def look(path: Path, image: Image.Image, place: Path) -> None:
         size, image = image.size, shrunk(image)
-        (found,) = detect([detector], [as_tensor(image)], improvements)
-        found = at_least(found, options.min_score)
+        (everything,) = detect([detector], [as_tensor(image)], improvements)
+        found = at_least(everything, options.min_score)
         names = [detector.classes[label - 1] for label in found.labels.tolist()]
-        place = options.out / free_name(path.stem, taken)
         picture = draw_detections(
             image, found.boxes, names, found.scores, found.masks, detector.classes
         )
         if size != image.size:
             say(f"{path} is large: objects are found and drawn on {image.width}×{image.height}")
             found = in_pixels_of(size, image.size, found)
-        with atomic_write(place.with_name(f"{place.name}.png")) as file:
+        with atomic_write(place) as file:
             picture.save(file, "PNG")
         described = {
             "image": str(path),
@@ -69,7 +56,7 @@ def call(options: argparse.Namespace) -> int:
             "detector": str(options.weights),
             "objects": as_json(found, names, size),
         }
-        with atomic_write(place.with_name(f"{place.name}.json")) as file:
+        with atomic_write(place.with_suffix(".json")) as file:
             file.write(json.dumps(described, indent=1).encode() + b"\n")
         rows = [
             [name, f"{100 * score:.1f} %", *(f"{side:.0f}" for side in box)]
@@ -77,22 +64,23 @@ def call(options: argparse.Namespace) -> int:
                 names, found.scores.tolist(), found.boxes.tolist(), strict=True
             )
         ]
-        show(f"{path}: {len(rows)} found, drawn in {place}.png")
         if rows:
+            show(f"{path}: {len(rows)} found, drawn in {place}")
             print_table("", ["class", "score", "x1", "y1", "x2", "y2"], rows)
-    if unreadable:
-        raise UserError(f"{unreadable} of {len(options.images)} files could not be read")
+        else:
+            show(f"{path}: {nothing_found(options.min_score, everything, detector.classes)}")
+
+    draw_each(options.images, options.out, look)
     return 0
 
 
-def shrunk(image: Image.Image) -> Image.Image:
-    """Return an image of ``MOST_PIXELS`` at most, each the mean of a square of the image's own.
-
-    Detectors scale to 600 pixels or so; the pixels of a photograph of 200 million as floating-point
-    numbers would take gigabytes before.
-    """
-    factor = math.ceil(math.sqrt(image.width * image.height / MOST_PIXELS))
-    return image.reduce(factor) if factor > 1 else image
+def nothing_found(least: float, everything: "Detections", classes: Sequence[str]) -> str:
+    """Say which score was asked for, and what came nearest to it."""
+    words = f"nothing found with a score of {least:g} or more (--min-score)"
+    if not len(everything.scores):
+        return f"{words}, and nothing with less"
+    name, score = classes[int(everything.labels[0]) - 1], float(everything.scores[0])
+    return f"{words}; the surest is {name}, {score:.3f}"
 
 
 def in_pixels_of(
@@ -131,12 +119,3 @@ def as_json(found: "Detections", names: list[str], size: tuple[int, int]) -> lis
                 mask = torch.from_numpy(np.array(large))
             each["mask"] = compressed(mask)
     return objects
-
-
-def free_name(stem: str, taken: set[str]) -> str:
-    """Return a name that none of the images before had, and take it."""
-    name, number = stem, 2
-    while name in taken:
-        name, number = f"{stem}-{number}", number + 1
-    taken.add(name)
-    return name

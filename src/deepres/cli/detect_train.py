@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import say
-from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
+from deepres.cli.training import (
+    as_asked,
+    execution_of,
+    goes_on,
+    resume,
+    say_outcomes,
+    shorthands,
+)
 from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
@@ -21,13 +28,14 @@ if TYPE_CHECKING:  # not everyone has torchvision
 
 DATA_FOLDERS = {
     **dict.fromkeys(("voc07+12", "voc07++12"), "VOCdevkit"),
-    **dict.fromkeys(("coco", "coco-trainval"), "coco"),
+    **dict.fromkeys(("coco", "coco-trainval", "coco2017"), "coco"),
     "imagenet-det": "ILSVRC",
 }
 
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
+    shorthands(options, "bad_boxes")
     if not goes_on(options, "deepres detect train resnet101 --on voc07+12"):
         folder, result = _start(options)
         return say_outcomes([folder], [result], summary)
@@ -36,7 +44,7 @@ def call(options: argparse.Namespace) -> int:
         DetectionRecipe,
         lambda recipe, meta: _open(recipe, options.data or Path(meta["data"]["location"])),
         lambda: _execution(options),
-        for_new_runs=("on", "weights", "schedule"),
+        for_new_runs=("on", "weights", "schedule", "bad_boxes"),
     )
     return say_outcomes(options.resume, results, summary)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from deepres.cli.terminal import IMAGENET_FOLDER, open_data, print_table, say, show
+from deepres.cli.found_errors import CLASSES_SHOWN, print_found, show_found
+from deepres.cli.terminal import IMAGENET_FOLDER, open_data, say
 from deepres.cli.training import execution_of
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
@@ -25,34 +26,37 @@ from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
 from deepres.run_folder import RunFolder, comes_with_deepres
 from deepres.run_weights import WEIGHTS, weights_file
+from deepres.runtime import resolve_precision
 
 CONFUSION = "confusion.png"
 """In a run's folder, where the name is ours."""
-CLASSES_SHOWN = 20
-"""With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
 
 
 def call(options: argparse.Namespace) -> int:
     """Evaluate each network, print the errors, and draw the confusion matrix."""
-    if options.picture and options.picture.suffix.lower() not in PICTURES:
-        raise UserError(f"--picture must end in {' or '.join(PICTURES)}, got {options.picture}")
+    if options.out and options.out.suffix.lower() not in PICTURES:
+        raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {options.out}")
     if options.save_scores and options.save_scores.suffix != ".npz":
         raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
     execution = execution_of(options)
     leader = execution.world.leader
-    members, errors, ids = [], [], []
+    precision = resolve_precision(options.precision, execution.device)
+    members: list[tuple[str, Scores]] = []
+    ids: list[int] = []
     named: dict[tuple[str, ...], Path] = {}
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]
-    beside = options.picture or _default_picture(paths)
-    if beside and not options.picture and beside.name != CONFUSION:
+    beside = options.out or _default_picture(paths)
+    if beside and not options.out and beside.name != CONFUSION:
         check_ours(beside)
     for weights, subject in zip(paths, options.subjects, strict=True):
         classifier = load_model(weights, execution.device)
         named.setdefault(classifier.classes, subject)
         images, source = _test_images(options.data, weights, classifier)
-        if options.submission:  # before the work of scoring
+        if options.save_submission:  # before the work of scoring
             if not isinstance(images, ImageFiles):
-                raise UserError(f"--submission is for ImageNet's test images, not for {source}")
+                raise UserError(
+                    f"--save-submission is for ImageNet's test images, not for {source}"
+                )
             ids = submission_ids(images.root, classifier.classes)
         say(f"evaluating {subject}, {options.views}, on {source}")
         scores = score_weights(
@@ -63,31 +67,27 @@ def call(options: argparse.Namespace) -> int:
             execution,
             source=source,
             fold=options.fold,
-            precision=options.precision,
+            precision=precision,
             skip_bad=options.bad_images == "skip",
         )
         if leader:
-            if options.submission and len(scores.names) < len(images):
+            if options.save_submission and len(scores.names) < len(images):
                 raise UserError("a submission needs a line for every image; mend those left out")
-            members.append(scores)
-            errors.append([str(subject), *_errors(scores)])
+            members.append((str(subject), scores))
     if not leader:
         return 0
-    scores = average(members)
+    scores = average([each for _, each in members])
     if len(named) > 1:
         which = " and ".join(map(str, named.values()))
         say(f"classes are matched in order: {which} have other names for them")
-    if len(members) > 1:
-        errors.append([f"ensemble of {len(members)}", *_errors(scores)])
-    written: list[str] = []
-    found = (classifier.classes, scores, errors[-1][1], source, ids)
+    written: dict[str, Path] = {}
+    found = (classifier.classes, scores, source)
     try:
-        for line in _write(options, paths, *found, execution.device):
-            written.append(line)
+        for name, path in _write(options, paths, *found, ids, execution.device):
+            written[name] = path
     finally:  # whether it can be written or not: the numbers are what took the time
-        _print(options.views, classifier.classes, scores, errors, source)
-        for line in written:
-            show(line)
+        tell = print_found if options.json else show_found
+        tell(options.views, members, *found, written)
     return 0
 
 
@@ -124,28 +124,22 @@ def _test_images(
     return images, f"{len(images):,} images of {data}"
 
 
-def _errors(scores: Scores) -> list[str]:
-    if not scores.known:
-        return ["unknown", "unknown"]
-    return [f"{scores.error_pct(1):.2f}", f"{scores.error_pct(5):.2f}"]
-
-
 def _write(
     options: argparse.Namespace,
     paths: list[Path],
     classes: tuple[str, ...],
     scores: Scores,
-    error_pct: str,
     source: str,
     ids: list[int],
     device: torch.device,
-) -> Iterator[str]:
-    """Write what was asked for and draw the confusion matrix; yield a line on each."""
-    path = options.picture or _default_picture(paths)
+) -> Iterator[tuple[str, Path]]:
+    """Write what was asked for and draw the confusion matrix; yield what each is, and its place."""
+    path = options.out or _default_picture(paths)
     if scores.known and path and len(classes) <= CLASSES_SHOWN:
-        counts, title = scores.confusion().tolist(), f"{source}: {error_pct} % error"
-        yield f"confusion matrix: {confusion_matrix(counts, classes, title, path)}"
-    elif options.picture:
+        title = f"{source}: {scores.error_pct():.2f} % error"
+        counts = scores.confusion().tolist()
+        yield "confusion matrix", confusion_matrix(counts, classes, title, path)
+    elif options.out:
         why = "without known classes there is no confusion matrix"
         if scores.known:
             why = f"of more than {CLASSES_SHOWN} classes no matrix is drawn"
@@ -159,30 +153,10 @@ def _write(
             weights=[file_digest(weights_file(path), "sha256") for path in paths],
             provenance=json.dumps(provenance(device)),
         )
-        yield f"scores: {options.save_scores}"
-    if options.submission:
-        write_submission(options.submission, scores, ids)
-        yield f"submission: {options.submission}"
-
-
-def _print(
-    views: str,
-    classes: tuple[str, ...],
-    scores: Scores,
-    errors: list[list[str]],
-    source: str,
-) -> None:
-    """Print what was found."""
-    print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
-    if not scores.known:
-        return
-    own_errors = scores.class_errors_pct()
-    order = list(range(len(own_errors)))
-    if len(order) > CLASSES_SHOWN:
-        order = own_errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_SHOWN].tolist()
-    rows = [[classes[i], f"{float(own_errors[i]):.2f}"] for i in order]
-    worst = "" if len(order) == len(own_errors) else f"the worst {len(order)} classes"
-    print_table(worst, ["class", "error (%)"], rows)
+        yield "scores", options.save_scores
+    if options.save_submission:
+        write_submission(options.save_submission, scores, ids)
+        yield "submission", options.save_submission
 
 
 def _default_picture(weights: list[Path]) -> Path | None:

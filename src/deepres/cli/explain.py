@@ -2,19 +2,13 @@
 
 import argparse
 import itertools
-import json
 from pathlib import Path
 from statistics import median
 
-import torch
-
-from deepres.cli.terminal import print_table, say, show
-from deepres.data.images import open_image
-from deepres.data.views import one_crop
-from deepres.errors import UserError, unknown_name
-from deepres.evaluation.contributions import Contribution, block_contributions
-from deepres.evaluation.grad_cam import grad_cam
-from deepres.evaluation.predict import predict
+from deepres.cli.terminal import print_json, print_table, say, show
+from deepres.errors import UserError
+from deepres.evaluation.contributions import Contribution
+from deepres.evaluation.explain import explain
 from deepres.models import load_model
 from deepres.pretrained import find_weights
 from deepres.report.explanation import Bar, explanation
@@ -34,19 +28,11 @@ def call(options: argparse.Namespace) -> int:
     device = resolve_device(options.device)
     make_repeatable(device)
     classifier = load_model(find_weights(options.subject, options.source, say), device)
-    if options.target and options.target not in classifier.classes:
-        raise unknown_name("class", options.target, classifier.classes)
-    image = open_image(options.image)
-    (pixels,) = one_crop(image, classifier.crop, classifier.short_side)  # (1, H, W, 3)
-    images = torch.tensor(pixels).permute(0, 3, 1, 2).to(device)
-    (guesses,) = predict(classifier, images, options.top)
-    target = options.target or guesses[0].name
-    label = torch.tensor([classifier.classes.index(target)], device=device)
-    heat = grad_cam(classifier, images, label)[0].float().cpu()
-    blocks = block_contributions(classifier.network, classifier.prepare(images))
+    found = explain(classifier, options.image, options.top, options.target)
+    guesses, target, blocks = found.guesses, found.target, found.blocks
     figure = explanation(
-        pixels[0],
-        heat.numpy(),
+        found.pixels,
+        found.heat,
         target,
         guesses,
         [Bar(block.stage, block.ratio) for block in blocks],
@@ -60,11 +46,11 @@ def call(options: argparse.Namespace) -> int:
             "weights": str(options.subject),
             "image": str(options.image),
             "classes": [{"class": g.name, "probability": g.probability} for g in guesses],
-            "grad_cam": {"class": target, "map": heat.tolist()},
+            "grad_cam": {"class": target, "map": found.heat.tolist()},
             "blocks": [{"block": b.block, "stage": b.stage, "ratio": b.ratio} for b in blocks],
             "picture": str(picture),
         }
-        show(json.dumps(told, indent=2, ensure_ascii=False))
+        print_json(told)
         return 0
     rows = [[guess.name, f"{100 * guess.probability:.1f} %"] for guess in guesses]
     print_table(str(options.image), ["class", "probability"], rows)

@@ -15,7 +15,7 @@ def call_prepare(options: argparse.Namespace) -> int:
     """Unpack what is missing, then count."""
     try:
         prepare_imagenet(
-            options.source, options.dir, say, check_md5=options.md5, expected=ILSVRC2012
+            options.source, options.data, say, check_md5=options.md5, expected=ILSVRC2012
         )
     except KeyboardInterrupt:
         say("deepres: stopped; the same command goes on from here")
@@ -25,12 +25,12 @@ def call_prepare(options: argparse.Namespace) -> int:
             "what the images hold was not compared with anything: --md5 compares the archives with "
             "their official checksums, and verify --decode decodes every image"
         )
-    return _report(options.dir, decode=False)
+    return _report(options.data, decode=False)
 
 
 def call_verify(options: argparse.Namespace) -> int:
     """Say what is missing, superfluous or damaged."""
-    return _report(options.dir, options.decode)
+    return _report(options.data, options.decode)
 
 
 def _report(folder: Path, decode: bool) -> int:
@@ -44,7 +44,7 @@ def _report(folder: Path, decode: bool) -> int:
         raise UserError(
             f"{folder} is not ImageNet as it should be, for the {reasons} above; delete the "
             "folders of classes that are damaged or incomplete, then run: "
-            f"deepres data imagenet prepare SOURCE --dir {quote(str(folder))}"
+            f"deepres data imagenet prepare SOURCE --data {quote(str(folder))}"
         )
     test = f", {ILSVRC2012.test:,} test" if (folder / "test").is_dir() else ""
     show(

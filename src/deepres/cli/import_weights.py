@@ -15,7 +15,7 @@ from deepres.models.exchange import import_weights
 def call(options: argparse.Namespace) -> int:
     """Read the file, write it as ours, and load that once to be sure."""
     file: Path = options.file
-    out = options.out or file.with_name(f"{options.model}-{options.source}.safetensors")
+    out = options.out or file.with_name(f"{options.network}-{options.source}.safetensors")
     if out.suffix != ".safetensors":
         raise UserError(f"--out must end in .safetensors, got {out}")
     if out.resolve() == file.resolve():
@@ -24,10 +24,10 @@ def call(options: argparse.Namespace) -> int:
         check_free([out])
     classifier = import_weights(
         file,
-        options.model,
+        options.network,
         options.source,
         mean=options.mean,
-        classes=options.classes,
+        classes=options.class_names,
         crop=options.crop,
         short_side=options.short_side,
         key=options.key,
@@ -38,5 +38,5 @@ def call(options: argparse.Namespace) -> int:
     origin = {"source": options.source, "file": file.name, "sha256": checksum}
     save_weights(out, classifier, {"imported": origin})
     load_model(out)
-    show(f"{options.model} in {out}; classify by: deepres predict {quote(str(out))} IMAGE")
+    show(f"{options.network} in {out}; classify by: deepres predict {quote(str(out))} IMAGE")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deepres.cli.terminal import print_table, say
+from deepres.cli.terminal import print_json, print_table, say
 from deepres.cli.training import execution_of
 from deepres.data.detection.localization import open_localization_test
 from deepres.recipes import BoxRecipe, recipe_from_dict
@@ -21,7 +21,7 @@ def call(options: argparse.Namespace) -> int:
     recipe = recipe_from_dict(metas[0]["recipe"], BoxRecipe)
     execution = execution_of(options)
     folder = options.data or Path(metas[0]["data"]["location"])
-    test = open_localization_test(folder, recipe.bad_boxes, say=say)
+    test = open_localization_test(folder, options.bad_boxes or recipe.bad_boxes, say=say)
     classifiers: list[Path] = []
     if options.classes == "predicted":
         own = [Path(meta["initial_weights"]["file"]) for meta in metas]
@@ -35,6 +35,20 @@ def call(options: argparse.Namespace) -> int:
         class_views=options.class_views,
     )
     if execution.world.leader:
+        if options.json:
+            print_json(
+                {
+                    "data": test.name,
+                    "views": options.views,
+                    "classes": options.classes,
+                    "classifiers": [str(path) for path in classifiers],
+                    "tests": [
+                        {"test": name, "top1_error_pct": top1, "top5_error_pct": top5}
+                        for name, top1, top5 in found
+                    ],
+                }
+            )
+            return 0
         rows = [[name, f"{top1:.2f}", f"{top5:.2f}"] for name, top1, top5 in found]
         asked = f"classes predicted by {named(classifiers)}" if classifiers else "the true class"
         columns = [f"{test.name}, {asked}", "top-1 error (%)", "top-5 error (%)"]

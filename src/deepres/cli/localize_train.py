@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.terminal import IMAGENET_FOLDER, say
-from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
+from deepres.cli.training import (
+    as_asked,
+    execution_of,
+    goes_on,
+    resume,
+    say_outcomes,
+    shorthands,
+)
 from deepres.data.detection.localization import (
     LocalizationData,
     LocalizationRCNNData,
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
+    shorthands(options, "bad_boxes")
     if not goes_on(options, "deepres localize train resnet101 --weights RUN"):
         folder, result = _start(options)
         return say_outcomes([folder], [result], _summary)
@@ -36,7 +44,7 @@ def call(options: argparse.Namespace) -> int:
         BoxRecipe,
         lambda recipe, meta: _open(options.data or Path(meta["data"]["location"]), recipe, None),
         lambda: _execution(options),
-        for_new_runs=("weights", "rpn"),
+        for_new_runs=("weights", "rpn", "bad_boxes"),
     )
     return say_outcomes(options.resume, results, _summary)
 

@@ -4,9 +4,10 @@ import argparse
 import itertools
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from deepres.cli.old_spellings import as_spelled_now
 from deepres.cli.overview import GROUPS, overview
+from deepres.cli.parser import Parser
 from deepres.cli.streams import OutputLost, drop_output, prepare_streams
 from deepres.errors import UserError
 from deepres.provenance import installed_version
@@ -18,14 +19,6 @@ was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130, 143
 Ctrl-C, SIGTERM or SIGHUP (a run's state is saved); 141 nobody reads what is printed any more"""
 PIPE_CLOSED = 141
 """As a shell reports SIGPIPE."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a mistake in one line, with the way to the manual."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print ``message`` and exit."""
-        self.exit(UserError.exit_status, f"deepres: {message}; see: {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return UserError.exit_status
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def make_parser() -> Parser:
+    """Return what reads the command line."""
     parser = Parser(
         prog="deepres",
         usage="deepres [-h] [--version] [--debug] COMMAND ...",
@@ -61,11 +55,15 @@ def _run(arguments: Sequence[str] | None) -> int:
         command.add_to(commands)
     summaries = {each.dest: each.help or "" for each in commands._choices_actions}
     parser.description = f"{DESCRIPTION}\n\n{overview(summaries)}\n{EXPLAINS_ITSELF}"
+    return parser
 
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = make_parser()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         parser.exit(UserError.exit_status, f"{parser.description}\n")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(as_spelled_now(arguments))
     from deepres.cli.running import run  # PyTorch takes a second: --help and mistakes need not wait
 
     return run(options)

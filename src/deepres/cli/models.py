@@ -1,8 +1,9 @@
 """deepres models: the networks and what they cost."""
 
 import argparse
+from typing import Any
 
-from deepres.cli.terminal import print_table
+from deepres.cli.terminal import print_json, print_table
 from deepres.errors import unknown_name
 from deepres.models.complexity import stage_costs, total_cost
 from deepres.models.composition import describe
@@ -17,51 +18,89 @@ def call(options: argparse.Namespace) -> int:
         names = list_models(name)
         if not names:
             raise unknown_name("network", name, list_models())
-        show_list(names, options.input_size)
+        networks = [_network(each, options.input_size) for each in names]
+        if options.json:
+            print_json({"networks": networks})
+        else:
+            _print_list(networks)
     else:
-        show_stages(name, options.input_size)
+        network = _network(name, options.input_size)
+        network["stages"] = _stages(name, network["input_size"])
+        if options.json:
+            print_json(network)
+        else:
+            _print_stages(network)
     return 0
 
 
-def show_list(names: list[str], input_size: int | None) -> None:
-    """Print one line per network, the paper's figures beside ours."""
-    rows = []
-    for name in names:
-        model = build_empty(name)
-        size = model.input_size if input_size is None else input_size
-        cost = total_cost(model, size)
-        paper_m = PARAMETERS_M.get(name.replace("plain", "resnet"))
-        paper_g = MULTIPLY_ADDS_G.get(name) if size == 224 else None
-        rows.append(
-            [
-                name,
-                str(cost.layers),
-                f"{size}×{size}",
-                f"{cost.parameters / 1e6:.2f} M",
-                f"{paper_m} M" if paper_m else "–",
-                f"{cost.multiply_adds / 1e9:.3f} G",
-                f"{paper_g} G" if paper_g else "–",
-            ]
-        )
+def _network(name: str, input_size: int | None) -> dict[str, Any]:
+    """Return what a network costs, the paper's figures beside ours."""
+    model = build_empty(name)
+    size = model.input_size if input_size is None else input_size
+    cost = total_cost(model, size)
+    return {
+        "network": name,
+        "layers": cost.layers,
+        "input_size": size,
+        "output": cost.output,
+        "parameters": cost.parameters,
+        "papers_parameters_m": PARAMETERS_M.get(name.replace("plain", "resnet")),
+        "multiply_adds": cost.multiply_adds,
+        "papers_multiply_adds_g": MULTIPLY_ADDS_G.get(name) if size == 224 else None,
+    }
+
+
+def _stages(name: str, input_size: int) -> list[dict[str, Any]]:
+    """Return a network's Table 1: what each stage is made of, puts out (C, H, W), and costs."""
+    model = build_empty(name)
+    return [
+        {
+            "stage": cost.name,
+            "output": cost.output,
+            "composition": describe(model, cost.name),
+            "layers": cost.layers,
+            "parameters": cost.parameters,
+            "multiply_adds": cost.multiply_adds,
+        }
+        for cost in stage_costs(model, input_size)
+    ]
+
+
+def _print_list(networks: list[dict[str, Any]]) -> None:
+    rows = [
+        [
+            each["network"],
+            str(each["layers"]),
+            f"{each['input_size']}×{each['input_size']}",
+            f"{each['parameters'] / 1e6:.2f} M",
+            _papers(each["papers_parameters_m"], "M"),
+            f"{each['multiply_adds'] / 1e9:.3f} G",
+            _papers(each["papers_multiply_adds_g"], "G"),
+        ]
+        for each in networks
+    ]
     columns = ["network", "layers", "input", "parameters", "paper", "multiply-adds", "paper"]
     print_table("", columns, rows)
 
 
-def show_stages(name: str, input_size: int | None) -> None:
-    """Print a network's Table 1: what each stage puts out and costs."""
-    model = build_empty(name)
-    size = model.input_size if input_size is None else input_size
-    costs = [*stage_costs(model, size), total_cost(model, size)]
-    rows = [
-        [
-            cost.name,
-            "×".join(map(str, (*cost.output[1:], cost.output[0]))),
-            "" if cost.name == "total" else describe(model, cost.name),
-            str(cost.layers),
-            f"{cost.parameters:,}",
-            f"{cost.multiply_adds:,}",
-        ]
-        for cost in costs
-    ]
+def _papers(figure: float | None, unit: str) -> str:
+    return f"{figure} {unit}" if figure else "–"
+
+
+def _print_stages(network: dict[str, Any]) -> None:
+    rows = []
+    for each in (*network["stages"], {**network, "stage": "total", "composition": ""}):
+        channels, *sides = each["output"]
+        rows.append(
+            [
+                each["stage"],
+                "×".join(map(str, (*sides, channels))),
+                each["composition"],
+                str(each["layers"]),
+                f"{each['parameters']:,}",
+                f"{each['multiply_adds']:,}",
+            ]
+        )
     columns = ["stage", "output", "composition", "layers", "parameters", "multiply-adds"]
-    print_table(f"{name}, {size}×{size} input", columns, rows, text_columns=3)
+    size = network["input_size"]
+    print_table(f"{network['network']}, {size}×{size} input", columns, rows, text_columns=3)

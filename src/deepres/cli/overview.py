@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 
 from deepres.cli.options import (
+    app,
     batchnorm,
     bench,
     compare,
+    completion,
     data,
     detect,
     evaluate,
@@ -45,9 +47,11 @@ GROUPS = {
         models: "models resnet34",
         predict: "predict resnet20 cat.jpg",
         explain: "explain resnet20 cat.jpg",
+        app: "app --open",
         features: "features runs/demo pictures --out features.npz",
-        import_weights: "import resnet50.pth --model resnet50 --from torchvision",
+        import_weights: "import resnet50 resnet50.pth --from torchvision",
         export_weights: "export runs/demo --to onnx",
+        completion: "completion bash",
     },
     "reproduce": {
         reproduce: "reproduce figure1 --steps 300",

@@ -2,23 +2,18 @@
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Iterator
 
 import torch
 
-from deepres.cli.terminal import print_table, say
-from deepres.data.named_images import named_images, open_named_image
-from deepres.data.views import one_crop
+from deepres.cli.terminal import print_json, print_table, say
+from deepres.data.named_images import named_images
 from deepres.errors import UserError
-from deepres.evaluation.predict import Guess, predict
+from deepres.evaluation.predict import AT_ONCE, Guess, predict
 from deepres.models import Classifier, load_model
 from deepres.pretrained import find_weights
 from deepres.runtime import make_repeatable, resolve_device
-
-AT_ONCE = 16
-"""Images in a batch."""
 
 Prediction = tuple[str, list[Guess]]
 """An image's name, and its likeliest classes in order."""
@@ -32,7 +27,7 @@ def call(options: argparse.Namespace) -> int:
     make_repeatable(device)
     classifier = load_model(find_weights(options.subject, options.source, say), device)
     names = list(named_images(options.images))
-    predictions = _predictions(classifier, names, options.top, device)
+    predictions = _predictions(classifier, names, options.top)
     if options.json:
         read = _print_json(predictions, str(options.subject))
     else:
@@ -42,23 +37,18 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def _predictions(
-    classifier: Classifier, names: list[str], top: int, device: torch.device
-) -> Iterator[Prediction]:
+def _predictions(classifier: Classifier, names: list[str], top: int) -> Iterator[Prediction]:
     for start in range(0, len(names), AT_ONCE):
         read, crops = [], []
         for name in names[start : start + AT_ONCE]:
             try:
-                image = open_named_image(name)
+                crops.append(classifier.crops(name))
             except (UserError, OSError) as error:
                 say(f"deepres: {error}")
                 continue
-            (centre,) = one_crop(image, classifier.crop, classifier.short_side)
             read.append(name)
-            crops.append(torch.tensor(centre).permute(0, 3, 1, 2))  # (1, 3, H, W)
         if crops:
-            guesses = predict(classifier, torch.cat(crops).to(device), top)
-            yield from zip(read, guesses, strict=True)
+            yield from zip(read, predict(classifier, torch.cat(crops), top), strict=True)
 
 
 def _print_tables(predictions: Iterator[Prediction]) -> int:
@@ -75,7 +65,7 @@ def _print_json(predictions: Iterator[Prediction], weights: str) -> int:
         {"image": name, "classes": [{"class": g.name, "probability": g.probability} for g in found]}
         for name, found in predictions
     ]
-    print(json.dumps({"weights": weights, "images": images}, indent=2, ensure_ascii=False))
+    print_json({"weights": weights, "images": images})
     return len(images)
 
 

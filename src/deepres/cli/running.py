@@ -36,6 +36,10 @@ def run(options: argparse.Namespace) -> int:
     if started_by_torchrun():
         stop_without_parent()
     try:
+        if (threads := getattr(options, "threads", None)) is not None:
+            from deepres.runtime import use_threads
+
+            use_threads(threads)
         module, _, function = options.call.partition(".")
         status: int = getattr(import_quickly(f"deepres.cli.{module}"), function)(options)
     except UserError as error:

@@ -1,10 +1,12 @@
 """What the commands share: how they print, and how they find CIFAR-10."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.errors import UserError
+from deepres.files import strict
 from deepres.recipes import CifarRecipe
 from deepres.run_folder import length_in_words
 from deepres.torchrun import is_leader, number_of_processes
@@ -34,6 +36,14 @@ def say(line: str) -> None:
 def show(text: str) -> None:
     """Print a result, to standard output."""
     print(visible(text))
+
+
+def print_json(content: Any) -> None:
+    """Print what a command found as JSON, to standard output; NaN and infinity become null.
+
+    It is ASCII: what is in a name does nothing to a terminal, and any encoding can have it.
+    """
+    print(json.dumps(strict(content), indent=2, allow_nan=False))
 
 
 def print_table(

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli.terminal import open_data, say
-from deepres.cli.training import as_asked, execution_of, goes_on, resume, say_outcomes
+from deepres.cli.training import (
+    as_asked,
+    execution_of,
+    goes_on,
+    resume,
+    say_outcomes,
+    shorthands,
+)
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import ClassificationRecipe, Recipe, get_recipe
@@ -19,6 +26,7 @@ from deepres.training.run import NewRun, train_together
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the results."""
+    shorthands(options, "precision", "accumulate", "bad_images")
     if goes_on(options, "deepres train resnet20"):
         folders = options.resume
         results = resume(
@@ -43,7 +51,7 @@ def _execution(options: argparse.Namespace) -> Execution:
     return execution_of(
         options,
         save_every_s=options.save_every,
-        graph=not options.no_graph,
+        fused_kernels=not options.no_fused_kernels,
         fused_convolutions=not options.no_fused_convolutions,
         recompute=options.recompute,
     )
@@ -58,11 +66,9 @@ def _new_runs(options: argparse.Namespace) -> list[NewRun]:
     first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
-    shorthands = {"precision": options.precision, "accumulate": options.accumulate}
-    given = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
     runs = []
     for name in dict.fromkeys(options.networks):
-        recipe = as_asked(get_recipe(name).changed(given), options)
+        recipe = as_asked(get_recipe(name), options)
         for seed in range(first, first + count):
             folder = Path("runs") / run_name(name, recipe.steps, recipe.scaled_from, seed)
             runs.append(NewRun(recipe, seed, folder))

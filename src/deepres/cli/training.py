@@ -14,6 +14,7 @@ from deepres.run_folder import RunFolder
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
 from deepres.training.run import resume_together
+from deepres.training.tensorboard_log import tensorboard_log, tensorboard_package
 
 R = TypeVar("R", bound=Recipe)
 Result = dict[str, Any]
@@ -21,19 +22,29 @@ Result = dict[str, Any]
 
 def execution_of(options: argparse.Namespace, **settings: Any) -> Execution:
     """Return where and how a command's work is done."""
-    workers = getattr(options, "workers", None)
-    return Execution.on(options.device, workers=workers, say=say, **settings)
+    settings.setdefault("workers", getattr(options, "workers", None))
+    log = tensorboard_log if getattr(options, "log", None) else None
+    return Execution.on(options.device, say=say, log=log, **settings)
 
 
 def goes_on(options: argparse.Namespace, example: str) -> bool:
     """Tell whether a command goes on with runs, or starts some.
 
     Raises:
-        UserError: it names neither networks nor runs, or both.
+        UserError: it names neither networks nor runs, or both; or it asks for a log that needs a
+            package which is not there.
     """
+    if options.log:
+        tensorboard_package()  # before long work
     if bool(options.networks) == bool(options.resume):
         raise UserError(f"name either a network, e.g. {example}, or a run to --resume")
     return bool(options.resume)
+
+
+def shorthands(options: argparse.Namespace, *fields: str) -> None:
+    """Put the options that are short for ``--set FIELD=VALUE`` before what is ``--set``."""
+    given = {field: getattr(options, field) for field in fields}
+    options.set[:0] = [f"{field}={value}" for field, value in given.items() if value is not None]
 
 
 def as_asked(recipe: R, options: argparse.Namespace) -> R:
@@ -67,7 +78,8 @@ def resume(
     """
     for option in ("out", "seed", *for_new_runs):
         if getattr(options, option) is not None:
-            raise UserError(f"--{option} is for new runs: --resume keeps recipe, seed and folder")
+            name = option.replace("_", "-")
+            raise UserError(f"--{name} is for new runs: --resume keeps recipe, seed and folder")
     if any(setting.partition("=")[0] not in changeable for setting in options.set):
         but = f", all but {' and '.join(changeable)}" if changeable else ""
         raise UserError(f"--set is for new runs: --resume keeps the recipe{but}")

@@ -127,7 +127,7 @@ def load_cifar10(folder: Path) -> Cifar10:
         UserError: a file is missing, cut, or not the official one.
     """
     if problems := verify_cifar10(folder):
-        raise UserError(f"{problems[0]}; run: deepres data cifar10 --dir {quote(str(folder))}")
+        raise UserError(f"{problems[0]}; run: deepres data cifar10 --data {quote(str(folder))}")
     train = _read_records([folder / name for name in TRAIN_FILES])
     test = _read_records([folder / TEST_FILE])
     return Cifar10(train, test, source="CIFAR-10", location=str(folder.resolve()))

@@ -91,7 +91,7 @@ def _check_sources(source: Path, folder: Path, say: Say) -> None:
         if (source / part).is_dir():
             raise UserError(
                 f"{source} has no {name} but a folder {part}; images that are unpacked already "
-                f"are prepared where they are, by --dir {quote(str(source))}"
+                f"are prepared where they are, by --data {quote(str(source))}"
             )
         missing.append(name)
     if len(missing) == 2:

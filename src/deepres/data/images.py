@@ -45,13 +45,19 @@ def open_image(path: Path | str, content: BinaryIO | None = None) -> Image.Image
     """
     with naming_bad_files(path), Image.open(content or path) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        upright = _eight_bits(image)
-        if upright.has_transparency_data:
-            layer = upright.convert("RGBA")
-            upright = Image.new("RGBA", layer.size, "white")
-            upright.alpha_composite(layer)
-        upright.load()  # while the file is open; converting RGB to RGB would only copy it
-        return upright if upright.mode == "RGB" else upright.convert("RGB")
+        return _rgb(image)
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of Pillow's as ``open_image`` would have read it; it is not changed.
+
+    Raises:
+        BadImage: its file is cut, or its pixels are no whole numbers.
+    """
+    with naming_bad_files(getattr(image, "filename", "") or "the image given"):
+        upright = ImageOps.exif_transpose(image)
+        upright.format = image.format  # a copy has none, and greyscale's range depends on it
+        return _rgb(upright)
 
 
 @contextmanager
@@ -91,6 +97,16 @@ def _pixels(error: Image.DecompressionBombError) -> str:
     """Return how many pixels Pillow found too many; it says so in words alone."""
     count = re.search(r"\d+", str(error))
     return f"{int(count[0]):,} pixels" if count else "its pixels"
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    upright = _eight_bits(image)
+    if upright.has_transparency_data:
+        layer = upright.convert("RGBA")
+        upright = Image.new("RGBA", layer.size, "white")
+        upright.alpha_composite(layer)
+    upright.load()  # while the file is open; converting RGB to RGB would only copy it
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -11,7 +11,10 @@ from pathlib import Path
 from PIL import Image
 
 from deepres.data.folder import ENDINGS
-from deepres.data.images import BadImage, open_image
+from deepres.data.images import BadImage, as_rgb, open_image
+
+GivenImage = Image.Image | Path | str
+"""An image of Pillow's, its path, or its name as ``open_named_image`` takes it."""
 
 STANDARD_INPUT = "-"
 SCHEMES = ("http://", "https://")
@@ -51,6 +54,18 @@ def open_named_image(name: str) -> Image.Image:
     if name.startswith(SCHEMES):
         return open_image(name, io.BytesIO(_fetch(name)))
     return open_image(Path(name))
+
+
+def open_given_image(image: GivenImage) -> Image.Image:
+    """Return an image of any kind as 8-bit RGB, as ``open_image`` does.
+
+    Raises:
+        BadImage: as by ``open_named_image``.
+        OSError: as by ``open_named_image``.
+    """
+    if isinstance(image, Image.Image):
+        return as_rgb(image)
+    return open_named_image(image) if isinstance(image, str) else open_image(image)
 
 
 def _fetch(address: str) -> bytes:

@@ -98,7 +98,7 @@ class StreamedBatches:
         crops = self._stream(step)
         if crops.bad and self._recipe.bad_images == "fail":
             raise BadImage(
-                f"{crops.bad[0]}; leave such images out by --set bad_images=skip, with --resume too"
+                f"{crops.bad[0]}; leave such images out: --bad-images skip, with --resume too"
             )
         if not len(crops.labels):
             raise BadImage(f"{crops.bad[0]}; and so it is with all other images of step {step}")

@@ -1,10 +1,14 @@
 """What a classifier sees in single images."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from deepres.data.named_images import GivenImage
 from deepres.models.classifier import Classifier, check_outputs
 
 
@@ -15,17 +19,37 @@ class Guess(NamedTuple):
     probability: float
 
 
+AT_ONCE = 16
+"""Images in a batch."""
+
+
 @torch.inference_mode()
-def predict(classifier: Classifier, images: Tensor, top: int) -> list[list[Guess]]:
-    """Return, for each of ``images`` (N, 3, H, W) uint8, the ``top`` likeliest classes in order.
+def predict(
+    classifier: Classifier, images: Tensor | GivenImage | Sequence[GivenImage], top: int = 3
+) -> list[list[Guess]]:
+    """Return the likeliest classes of each image, the likeliest first.
+
+    Args:
+        classifier: in evaluation mode, as ``load_model`` returns it.
+        images: one or several, each an image of Pillow's, a path or a web address; or a tensor
+            (N, 3, H, W) uint8 on the classifier's device.
+        top: how many classes of each.
+
+    Returns:
+        A list for each image, of one image, too.
 
     Raises:
+        BadImage: an image cannot be read.
         UserError: the classifier's answer is no finite number.
     """
-    probabilities = classifier(images).softmax(1)  # (N, classes)
-    check_outputs(probabilities)
-    best = probabilities.topk(min(top, len(classifier.classes)))
-    return [
-        [Guess(classifier.classes[i], p) for p, i in zip(ps, places, strict=True)]
-        for ps, places in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-    ]
+    several = [images] if isinstance(images, Image.Image | Path | str) else images
+    found = []
+    for start in range(0, len(several), AT_ONCE):
+        probabilities = classifier(several[start : start + AT_ONCE]).softmax(1)  # (N, classes)
+        check_outputs(probabilities)
+        best = probabilities.topk(min(top, len(classifier.classes)))
+        found += [
+            [Guess(classifier.classes[i], p) for p, i in zip(ps, places, strict=True)]
+            for ps, places in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+    return found

@@ -1,9 +1,16 @@
 """A trained network with the input preparation that belongs to its weights."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
+from deepres.data.named_images import GivenImage, open_given_image
 from deepres.data.transforms import prepare
+from deepres.data.views import one_crop
 from deepres.errors import UserError
 from deepres.models.stages import StagedNetwork
 
@@ -42,6 +49,19 @@ class Classifier(nn.Module):
         self.crop = crop or network.input_size
         self.short_side = short_side or self.crop
 
+    def crops(self, images: GivenImage | Sequence[GivenImage]) -> Tensor:
+        """Cut out what the network sees of images: the centre, (N, 3, crop, crop) uint8.
+
+        Args:
+            images: one or several, each an image of Pillow's, a path or a web address.
+
+        Raises:
+            BadImage: one cannot be read.
+        """
+        several = [images] if isinstance(images, Image.Image | Path | str) else images
+        centres = [one_crop(open_given_image(i), self.crop, self.short_side)[0] for i in several]
+        return torch.from_numpy(np.concatenate(centres)).permute(0, 3, 1, 2).to(self.mean.device)
+
     def prepare(self, images: Tensor) -> Tensor:
         """Turn images (N, C, H, W) uint8 into the network's input, in its precision."""
         mean = self.mean
@@ -50,8 +70,14 @@ class Classifier(nn.Module):
         x = prepare(images, mean, self.std).to(next(self.network.parameters()).dtype)
         return x.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, C, H, W) uint8 to logits (N, classes) float32."""
+    def forward(self, images: Tensor | GivenImage | Sequence[GivenImage]) -> Tensor:
+        """Map images to logits (N, classes) float32.
+
+        Args:
+            images: (N, C, H, W) uint8, or what ``crops`` takes.
+        """
+        if not isinstance(images, Tensor):
+            images = self.crops(images)
         logits: Tensor = self.network(self.prepare(images))
         return logits.float()
 

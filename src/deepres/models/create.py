@@ -67,7 +67,7 @@ def create_model(
         raise UserError(f"num_classes must be at least 1, got {num_classes}")
     match = re.fullmatch(r"(plain|resnet|vgg|highway)([1-9][0-9]{0,6})(-cifar|-bottleneck)?", name)
     if not match:
-        raise unknown_name("network", name, NAMES)
+        raise unknown_name("network", name, _names_near(name))
     if int(match[2]) > MOST_LAYERS:
         raise UserError(f"{name} is too deep: networks have {MOST_LAYERS:,} layers at most")
     kind, depth, suffix = match[1], int(match[2]), match[3]
@@ -157,6 +157,13 @@ class _NoValues(TorchFunctionMode):
         if function in (torch.zeros, torch.ones):
             function = torch.empty
         return function(*args, **(kwargs or {}))
+
+
+def _names_near(name: str) -> list[str]:
+    """Return ``NAMES``, and the network that ``name`` is if only its spelling is wrong."""
+    match = re.fullmatch(r"(plain|resnet)([1-9][0-9]{0,3})", re.sub(r"[-_. ]", "", name.lower()))
+    exists = match and int(match[2]) >= 8 and int(match[2]) % 6 == 2
+    return [*NAMES, match[0]] if match and exists and match[0] not in NAMES else [*NAMES]
 
 
 def _suffix_in_table_1(kind: str, depth: int) -> str | None:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from deepres.errors import UserError, unknown_name
+from deepres.errors import UserError, did_you_mean, unknown_name
 from deepres.execution import say_nothing
-from deepres.models.create import build_empty
+from deepres.models.create import NAMES, build_empty
 from deepres.pretrained.bundled import best_bundled_run, bundled_run, bundled_runs
 from deepres.pretrained.catalogue import PUBLISHED
 from deepres.pretrained.hub import PREFIX, hub_weights
@@ -46,6 +46,8 @@ def find_weights(
     if Path(subject).exists():
         return Path(subject)
     if not (NETWORK.fullmatch(name) or _is_bundled(name)):
+        if question := did_you_mean(name, [*NAMES, *bundled_runs()]):
+            raise UserError(f"{name}: no such file, folder or network{question}")
         raise UserError(
             f"{name}: no such file or folder; give a run's folder, a .safetensors file, a "
             "network's name, e.g. resnet20, or hf:owner/name"

@@ -42,7 +42,7 @@ def introduction(path: Path) -> list[str]:
     if traits := _traits(architecture):
         lines.append(f"network: {'; '.join(traits)}")
     crop, short_side = meta["crop"], meta["short_side"]
-    size = f"{crop}×{crop}" if crop == short_side else f"shorter side {short_side}, crop {crop}"
+    size = f"{crop}×{crop}" if crop == short_side else f"short side {short_side}, crop {crop}"
     subtracted = "the mean" if mean.shape[1:] == (1, 1) else "the mean image, on average"
     divided = "" if bool((std == 1).all()) else f", then the std {_numbers(std)} divides"
     lines.append(

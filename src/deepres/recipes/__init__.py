@@ -1,8 +1,9 @@
 """Recipes by name: a recipe has its network's name."""
 
+import re
 from typing import Any, TypeVar
 
-from deepres.errors import UserError
+from deepres.errors import UserError, did_you_mean
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
 from deepres.recipes.detection import DetectionRecipe, detection_recipe
@@ -49,12 +50,27 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
     """
     recipe = imagenet_recipe(name) or cifar_recipe(name)
     if recipe is None:
-        raise UserError(
-            f"no recipe {name!r}: there are {', '.join(imagenet.NETWORKS)} for ImageNet, and for "
+        question = _did_you_mean(name) or (
+            f": there are {', '.join(imagenet.NETWORKS)} for ImageNet, and for "
             f"CIFAR-10 all of 6n+2 layers, as {', '.join(cifar10.NETWORKS)} or resnet50-cifar, and "
             f"{', '.join(cifar10.HIGHWAYS)}"
         )
+        raise UserError(f"no recipe {name!r}{question}")
     return recipe
+
+
+def _did_you_mean(name: str) -> str:
+    """Return the question that names the networks that are nearest, by depth if it has one."""
+    networks = (*imagenet.NETWORKS, *cifar10.NETWORKS, *cifar10.HIGHWAYS)
+    match = re.fullmatch(r"(plain|resnet)(\d{1,4})", re.sub(r"[-_. ]", "", name.lower()))
+    if not match:
+        return did_you_mean(name, networks)
+    kind, depth = match[1], int(match[2])
+    below = max(8, depth - (depth - 2) % 6)
+    named = {int(each.removeprefix(kind)) for each in networks if re.fullmatch(rf"{kind}\d+", each)}
+    nearest = sorted({*named, below, below + 6}, key=lambda known: abs(known - depth))
+    nearest = nearest[: 1 if nearest[0] == depth else 2]
+    return f"; did you mean {' or '.join(f'{kind}{each}' for each in nearest)}?"
 
 
 def recipe_from_dict(fields: dict[str, Any], kind: type[R]) -> R:

@@ -43,7 +43,7 @@ class DetectionRecipe(Recipe):
     """The images of a step that trains the proposals alone."""
     bias_lr_factor: float = 2.0
     """Biases learn at so many times the rate of weights."""
-    bad_boxes: Literal["fail", "drop"] = "fail"
+    bad_boxes: Literal["fail", "skip"] = "fail"
     """What to do about an annotation that cannot be meant: stop, or leave it out."""
     eval_images: int = 500
     """How many test images, evenly spread, are tested on the way; the last step tests on all."""
@@ -179,11 +179,13 @@ DATASETS = {
     "voc07++12": Benchmark("voc07++12", None, regions=Length((40_000, 80_000), 100_000), **_VOC),
     "coco": Benchmark("coco2014-train", "coco2014-val", **_COCO),
     "coco-trainval": Benchmark("coco2014-trainval", None, **_COCO),
+    # Of later; not the paper's. By the same recipe, so that it stands beside other programs.
+    "coco2017": Benchmark("coco2017-train", "coco2017-val", **_COCO),
     # "The same as that for MS COCO" (appendix B), which prints no schedule of its own.
     "imagenet-det": Benchmark("imagenet-det-train+val1", "imagenet-det-val2", **_COCO),
 }
 """The paper's: VOC 2007 (Table 7, left), VOC 2012 (Table 7, right), COCO (Table 8), its test-dev
-(Table 9) and ImageNet DET (Table 12)."""
+(Table 9) and ImageNet DET (Table 12); and COCO 2017, by COCO's recipe."""
 
 FOLDER = Benchmark("trainval", "test", regions=DATASETS["voc07+12"].regions, **_VOC)
 """For any other folder in VOC's layout: VOC 2007's recipe."""

@@ -12,7 +12,7 @@ class BoxRecipe(Recipe):
 
     crop: int
     """The side, in pixels, of the square that the network sees."""
-    bad_boxes: Literal["fail", "drop"] = "fail"
+    bad_boxes: Literal["fail", "skip"] = "fail"
     """What to do about an annotation that cannot be meant: stop, or leave it out."""
     eval_images: int
     """How many test images, evenly spread, are tested on the way; the last step tests on all."""

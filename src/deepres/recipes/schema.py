@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
 from deepres.errors import UserError, unknown_name
+from deepres.renamed import FIELDS, fields_of_today, value_of_today
 
 Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
 """The fields that say how numbers are computed, and not which: no run departs by them."""
-RENAMED = {"shorter_side": "short_side", "shortened_from": "scaled_from"}
-"""Fields of before, and what they are called now."""
+OTHERS_WORDS = {
+    **dict.fromkeys(("learning_rate", "base_lr", "lr0"), "lr"),
+    **dict.fromkeys(("batch", "batchsize", "bs"), "batch_size"),
+    **dict.fromkeys(("wd", "decay", "l2"), "weight_decay"),
+    **dict.fromkeys(("epochs", "max_epochs", "max_steps", "iterations", "max_iter"), "--steps"),
+    **dict.fromkeys(("amp", "dtype"), "precision"),
+}
+"""What other programs call a field of the recipe."""
 MOST_IMAGES = 1 << 20
 """In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
 
@@ -130,9 +137,13 @@ class Recipe:
         kinds = self._settable()
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
-            field = RENAMED.get(name, name)
+            field = FIELDS.get(name, name)
             if not equals:
                 raise UserError(f"--set takes field=value, got {assignment!r}")
+            if field in OTHERS_WORDS and field not in kinds:
+                raise UserError(
+                    f"unknown recipe field {name!r}; did you mean {OTHERS_WORDS[field]}?"
+                )
             if field in self.bound:
                 raise UserError(
                     f"--set {field} would leave the milestones in place; {self.bound[field]}"
@@ -140,7 +151,7 @@ class Recipe:
             if field in self.identity or field not in kinds:
                 settable = kinds.keys() - self.identity - self.bound.keys()
                 raise unknown_name("recipe field", field, settable)
-            changes[field] = _parse(field, text, kinds[field])
+            changes[field] = _parse(field, value_of_today(field, text), kinds[field])
         return self._with(changes)
 
     @classmethod
@@ -187,11 +198,10 @@ class Recipe:
             UserError: a field is unknown or missing: it was written by another version.
         """
         kinds = cls._fields()
-        named = {RENAMED.get(name, name): value for name, value in fields.items()}
         try:
             values: dict[str, Any] = {
                 name: tuple(value) if get_origin(kinds[name]) is tuple else value
-                for name, value in named.items()
+                for name, value in fields_of_today(fields).items()
                 if name != "kind"
             }
             return cls(**values)

@@ -98,11 +98,39 @@ def _detectors(runs: Sequence[Run], x_axis: XAxis) -> "Figure":
 
 def recipe_differences(runs: Sequence[Run]) -> Table:
     """Return the fields in which the recipes, the seeds or the data of ``runs`` differ."""
-    fields = [
+    rows = _differing(_fields(runs))
+    return _table("Recipe: what differs", runs, rows, "the recipes are the same")
+
+
+def _fields(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    return [
         {**run.meta["recipe"], "seed": run.meta["seed"], "data": run.meta["data"]["source"]}
         for run in runs
     ]
-    return _table("Recipe: what differs", runs, _differing(fields), "the recipes are the same")
+
+
+def as_data(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what the two tables say as plain JSON values, and all that they are taken from."""
+    fields = {"recipe": _fields(runs), "provenance": [run.meta["provenance"] for run in runs]}
+    return {
+        "runs": [
+            {
+                "run": str(run.path),
+                "seed": run.meta["seed"],
+                "data": run.meta["data"]["source"],
+                "steps_done": run.last_step,
+                "recipe": run.meta["recipe"],
+                "deviations": run.meta["deviations"],
+                "result": run.result,
+                "provenance": run.meta["provenance"],
+            }
+            for run in runs
+        ],
+        "differences": {
+            part: {key: [each.get(key) for each in several] for key in _differing_keys(several)}
+            for part, several in fields.items()
+        },
+    }
 
 
 def result_differences(runs: Sequence[Run]) -> Table:
@@ -144,9 +172,12 @@ def labels(runs: Sequence[Run]) -> list[str]:
 
 def _differing(fields: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return a row for each key whose values are not all the same."""
+    return [[key, *(_shown(each.get(key)) for each in fields)] for key in _differing_keys(fields)]
+
+
+def _differing_keys(fields: Sequence[Mapping[str, Any]]) -> list[str]:
     keys = dict.fromkeys(itertools.chain.from_iterable(fields))
-    rows = [[key, *(_shown(each.get(key)) for each in fields)] for key in keys]
-    return [row for row in rows if len(set(row[1:])) > 1]
+    return [key for key in keys if len({_shown(each.get(key)) for each in fields}) > 1]
 
 
 def _shown(value: Any) -> str:

@@ -194,12 +194,12 @@ def detection_command(entry: DetectionResult, state: str) -> str:
     """Return the command that brings about a published row's number of ours."""
     train = f"deepres detect train {entry.network} --on {entry.test.dataset}"
     if entry.test.dataset == "coco":  # which has boxes of zero size
-        train += " --set bad_boxes=drop"
+        train += " --bad-boxes skip"
     if CONTEXT in entry.improvements:
         train += f" --set global_context=true --out runs/{entry.network}-coco-context-s0"
     options = "".join(f" {OPTIONS[each]}" for each in entry.improvements if each in OPTIONS)
     if entry.test is VOC12_TEST:  # what is on its images is not public
-        options = " --on voc2012-test --save-results DIR, for VOC's server"
+        options = " --on voc2012-test --save-submission FOLDER, for VOC's server"
     test = f"deepres detect evaluate RUN{options}"
     if state == UNTESTED:
         return test

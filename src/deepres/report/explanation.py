@@ -51,18 +51,44 @@ def explanation(
     figure.suptitle(title, fontsize=11, **AS_IS)
     grid = figure.add_gridspec(len(rows), 3, height_ratios=rows)
     seen, looked, likely = (figure.add_subplot(grid[0, column]) for column in range(3))
-    for axes in (seen, looked):
-        axes.imshow(image)
-        axes.set_axis_off()
+    seen.imshow(image)
+    seen.set_axis_off()
     seen.set_title("what the network saw", fontsize=10)
-    height, width, _ = image.shape
-    whole = (-0.5, width - 0.5, height - 0.5, -0.5)
-    looked.imshow(heat, cmap="inferno", alpha=0.6, extent=whole, interpolation="bilinear", vmin=0)
+    _grad_cam(looked, image, heat)
     looked.set_title(f"Grad-CAM: {_short(target)}", fontsize=10, **AS_IS)
     _likeliest(likely, guesses)
     if blocks:
         _contributions(figure.add_subplot(grid[1, :]), blocks)
     return figure
+
+
+def grad_cam_figure(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> "Figure":
+    """Draw Grad-CAM over an image and nothing else, as wide as is usual on a page.
+
+    Args:
+        image: what the network saw, (H, W, 3).
+        heat: Grad-CAM's map, (h, w).
+    """
+    height, width, _ = image.shape
+    figure = new_figure(4, 4 * height / width, layout=None)
+    _grad_cam(figure.add_axes((0, 0, 1, 1)), image, heat)
+    return figure
+
+
+def contributions_figure(blocks: Sequence[Bar]) -> "Figure":
+    """Draw what each block adds and nothing else, narrow enough for a phone."""
+    figure = new_figure(5.6, 2.6)
+    _contributions(figure.add_subplot(), blocks)
+    return figure
+
+
+def _grad_cam(axes: "Axes", image: NDArray[np.uint8], heat: NDArray[np.float32]) -> None:
+    """Draw an image, and over it where its class is seen."""
+    height, width, _ = image.shape
+    whole = (-0.5, width - 0.5, height - 0.5, -0.5)
+    axes.imshow(image)
+    axes.imshow(heat, cmap="inferno", alpha=0.6, extent=whole, interpolation="bilinear", vmin=0)
+    axes.set_axis_off()
 
 
 def _likeliest(axes: "Axes", guesses: Sequence[tuple[str, float]]) -> None:

@@ -83,6 +83,11 @@ def svg_text(figure: "Figure") -> str:
     return svg[svg.index("<svg") :]
 
 
+def png_bytes(figure: "Figure") -> bytes:
+    """Return ``figure`` as the content of a PNG file."""
+    return _rendered(figure, "png")
+
+
 def _rendered(figure: "Figure", form: str) -> bytes:
     import matplotlib as mpl
 

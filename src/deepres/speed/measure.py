@@ -96,7 +96,7 @@ def measure_alone(work: Work, timing: Timing, trace: Path | None) -> Speed:
         except BrokenProcessPool as error:
             raise UserError(
                 f"{work.network}: the process that measured {work.kind} was killed; if memory was "
-                "short, take a smaller --batch"
+                "short, take a smaller --batch-size"
             ) from error
 
 

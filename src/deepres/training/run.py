@@ -5,7 +5,7 @@ It is the same for whatever is trained; a ``Task`` says what that is.
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -204,8 +204,9 @@ def _to_the_end(runs: Sequence[Run], execution: Execution) -> list[dict[str, Any
 
 def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
     """Train, then write the final weights and numbers; pause after each step."""
-    yield from run_steps(run.state, run.folder, stop)
     task = run.state.task
+    with _listening(run.folder, task.execution):
+        yield from run_steps(run.state, run.folder, stop)
     if task.execution.world.leader:
         result = _result(run)
         run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
@@ -241,6 +242,17 @@ def _note_resumption(run: Run, now: dict[str, Any]) -> None:
         run.state.task.execution.say(f"not as this run was before, so the bits may differ: {words}")
         noted = {"step": run.state.step, **now}
         run.meta["resumed"] = [*run.meta.get("resumed", []), noted]
+
+
+@contextmanager
+def _listening(folder: RunFolder, execution: Execution) -> Iterator[None]:
+    """Tell the events of a run to the log that the leader's execution asks for."""
+    if execution.log and execution.world.leader:
+        with execution.log(folder.path) as listener:
+            folder.listeners.append(listener)
+            yield
+    else:
+        yield
 
 
 def _locked(folder: RunFolder, execution: Execution) -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from deepres.checkpoint import save_checkpoint
 from deepres.errors import UserError
 from deepres.recipes import Recipe
+from deepres.renamed import fields_of_today
 from deepres.run_folder import RunFolder
 from deepres.training.optim import load_optimizer
 from deepres.training.task import Task
@@ -161,7 +162,7 @@ def _check_same_run(state: dict[str, Any], now: dict[str, Any], folder: RunFolde
     Raises:
         UserError: they are not; the fields that differ are named.
     """
-    then = state.get("run", {})
+    then = fields_of_today(state.get("run", {}))
     if differ := [key for key in now if now[key] != then.get(key, now[key])]:
         words = ", ".join(f"{key} {now[key]} (saved: {then[key]})" for key in differ)
         raise UserError(

@@ -17,7 +17,7 @@ from deepres.models.batch_norm import fuse_batch_norm, fused_by
 from deepres.models.create import build_empty, create_model
 from deepres.models.stages import StagedNetwork
 from deepres.recipes import ClassificationRecipe
-from deepres.runtime import has_native_bf16, initial_weights_of
+from deepres.runtime import initial_weights_of, resolve_precision
 from deepres.training.activation_checkpointing import checkpoint_blocks
 from deepres.training.cuda_graph import GraphedStep
 from deepres.training.mixed_precision import InBf16
@@ -79,12 +79,12 @@ def make_step(
     It takes what ``prepare`` makes images and labels of, and returns what ``training_step`` does.
     ``network`` may be changed in how it computes, not in what.
     """
-    device, world, graph = execution.device, execution.world, execution.graph
+    device, world, fused = execution.device, execution.world, execution.fused_kernels
     found = kernels(recipe, execution)
-    if found.startswith("PyTorch") and graph and device.type == "cuda":
+    if found.startswith("PyTorch") and fused and device.type == "cuda":
         why = found.removeprefix("PyTorch: ")
         execution.say(f"no fused kernels: {why}; PyTorch's own kernels take their place")
-    if graph:
+    if fused:
         fuse_batch_norm(network)
     if execution.recompute:
         checkpoint_blocks(network)
@@ -101,7 +101,7 @@ def make_step(
         images, labels = prepare(taken)
         return training_step(computing, optimizer, images, labels, recipe.accumulate)
 
-    if not graph or device.type != "cuda" or world.size > 1:
+    if not fused or device.type != "cuda" or world.size > 1:
         return step
     momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
     return GraphedStep(step, [*network.state_dict().values(), *momenta])
@@ -109,14 +109,12 @@ def make_step(
 
 def precision(recipe: ClassificationRecipe, device: torch.device) -> str:
     """Return in which precision a run computes on ``device``: bf16 where the hardware has it."""
-    if recipe.precision == "auto":
-        return "bf16" if has_native_bf16(device) else "fp32"
-    return recipe.precision
+    return resolve_precision(recipe.precision, device)
 
 
 def kernels(recipe: ClassificationRecipe, execution: Execution) -> str:
     """Return what a run's fused kernels are: Triton or C, or ``PyTorch: <why there are none>``."""
-    if not execution.graph:
+    if not execution.fused_kernels:
         return "PyTorch: as asked"
     if recipe.sync_batch_norm:
         return "PyTorch: synchronised over processes"

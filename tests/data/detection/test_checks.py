@@ -35,9 +35,9 @@ def test_bad_boxes_of_voc_stop_or_are_left_out(
     with pytest.raises(UserError) as error:
         open_detection_set("train", folder)
     assert f"{folder}/Annotations/x.xml, object 2: {wrong} (" in str(error.value)
-    assert "bad_boxes=drop" in str(error.value)
+    assert "--bad-boxes skip" in str(error.value)
     said: list[str] = []
-    data = open_detection_set("train", folder, "drop", said.append)
+    data = open_detection_set("train", folder, "skip", said.append)
     assert data.images[0].objects.boxes.tolist() == [[0, 0, 60, 40], [1, 1, 3, 3]]
     assert data.dropped == 1
     (line,) = said
@@ -65,7 +65,7 @@ def test_bad_boxes_of_coco_are_named_by_their_number(
     folder = coco_folder(tmp_path, "train", {5: [good, bad]}, {7: "a"})
     with pytest.raises(UserError, match=f"instances_train.json, object 102: {wrong}"):
         open_detection_set("train", folder)
-    data = open_detection_set("train", folder, "drop", lambda line: None)
+    data = open_detection_set("train", folder, "skip", lambda line: None)
     assert data.images[0].objects.boxes.tolist() == [[0, 0, 60, 40]]
     assert data.dropped == 1
 
@@ -89,7 +89,7 @@ def test_the_first_faults_are_named_and_all_are_counted(tmp_path: Path) -> None:
     assert "/1.xml, object 3" not in str(error.value)
     assert "; and 5 more. Mend" in str(error.value)
     said: list[str] = []
-    open_detection_set("train", folder, "drop", said.append)
+    open_detection_set("train", folder, "skip", said.append)
     assert [line.partition(" left out")[0] for line in said] == [
         "cells train: 4 objects of zero size",
         "cells train: 4 objects outside the image",

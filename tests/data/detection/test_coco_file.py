@@ -95,7 +95,7 @@ def test_lists_that_contradict_themselves_are_one_line(
     tmp_path: Path, content: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
-        open_detection_set("mine", folder_of(tmp_path, **content), "drop", lambda line: None)
+        open_detection_set("mine", folder_of(tmp_path, **content), "skip", lambda line: None)
     assert "instances_mine.json" in str(error.value)
 
 
@@ -149,7 +149,7 @@ def test_objects_that_cannot_be_right_are_named_or_left_out(
     with pytest.raises(UserError, match=rf"instances_mine\.json, object 102: {wrong}"):
         open_detection_set("mine", folder)
     said: list[str] = []
-    data = open_detection_set("mine", folder, "drop", said.append)
+    data = open_detection_set("mine", folder, "skip", said.append)
     assert data.images[0].objects.boxes.tolist() == [[10, 5, 30, 20]]
     assert (data.dropped, len(said)) == (1, 1)
 

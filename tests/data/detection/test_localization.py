@@ -51,7 +51,7 @@ def test_or_are_left_out_with_their_images_and_counted(tmp_path: Path) -> None:
     good = (1.0, 1.0, 5.0, 5.0)
     folder = tiny_imagenet(tmp_path, {"n01": [good, *BAD.values(), good]}, [("n01", good)])
     lines: list[str] = []
-    data = open_localization_data(folder, "drop", say=lines.append)
+    data = open_localization_data(folder, "skip", say=lines.append)
     assert [image.id for image in data.train.images] == ["n01_0", "n01_4"]
     assert (data.train.dropped, data.test.dropped) == (3, 0)
     assert len(data.test) == 1
@@ -63,7 +63,7 @@ def test_a_set_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     good = (1.0, 1.0, 5.0, 5.0)
     folder = tiny_imagenet(tmp_path, {"n01": [good]}, [("n01", BAD["reversed"])])
     with pytest.raises(UserError, match=r"Tiny-ImageNet val in .* has no image with a box"):
-        open_localization_data(folder, "drop", say=lambda line: None)
+        open_localization_data(folder, "skip", say=lambda line: None)
 
 
 def test_a_malformed_line_is_named(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_an_object_of_another_class_is_a_fault(tmp_path: Path) -> None:
     folder = imagenet(tmp_path, {"train/n01/n01_1": one, "val/n01/val_1": one})
     with pytest.raises(UserError, match=r"n01_1.xml, object 2: of unknown class \('n02'\)"):
         open_localization_data(folder)
-    assert len(open_localization_test(folder, "drop").images[0].objects.boxes) == 1
+    assert len(open_localization_test(folder, "skip").images[0].objects.boxes) == 1
 
 
 def test_a_folder_without_boxes_is_refused(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_tiny_imagenets_published_boxes(tmp_path: Path) -> None:
     (folder / "train" / wnid / f"{wnid}_boxes.txt").touch()
     with pytest.raises(UserError, match=r"41 objects that cannot be right: .*object 38: of zero"):
         open_localization_test(folder)
-    data = open_localization_test(folder, "drop")
+    data = open_localization_test(folder, "skip")
     assert len(data.classes) == 200
     assert (len(data), data.dropped) == (9_959, 41)
     assert boxes(data.images[0]) == [[0, 32, 45, 63]]

@@ -114,6 +114,6 @@ def test_objects_that_say_too_little_stop_or_are_left_out(
     folder = voc_folder(tmp_path / "cells", {"train": {"x": xml, "y": good}})
     with pytest.raises(UserError, match=rf"x\.xml, object 1: {wrong}"):
         open_detection_set("train", folder)
-    data = open_detection_set("train", folder, "drop", lambda line: None)
+    data = open_detection_set("train", folder, "skip", lambda line: None)
     assert [len(image.objects.boxes) for image in data.images] == [0, 1]
     assert "" not in data.classes

@@ -16,19 +16,22 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "run",
         type=Path,
+        metavar="RUN",
         help="the folder of a finished run, or the name of one that comes with deepres",
     )
     parser.add_argument(
         "--images",
         type=int,
+        metavar="N",
         default=10_000,
         help="how many augmented training images to average over (default: %(default)s)",
     )
-    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     add_execution(parser)
     parser.add_argument(
         "--out",
         type=Path,
+        metavar="FILE",
         help="the new weights (default: RUN/model.batchnorm.safetensors; of a run that comes with "
         "deepres in this folder)",
     )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_execution, add_json
 
 PHOTOGRAPHS_ON_CPU = 16
 """Images at a time for ImageNet's networks on a CPU, where the recipe's 256 take minutes."""
@@ -40,7 +40,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument("networks", nargs="+", metavar="NETWORK", help="e.g. resnet20")
     parser.add_argument(
-        "--batch",
+        "--batch-size",
         type=int,
         metavar="IMAGES",
         help="at a time (default: the recipe's for training, 200 for inference; for "
@@ -48,8 +48,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=["fp32", "bf16"],
-        help="default: bf16 where the device has it, else fp32",
+        choices=["auto", "fp32", "bf16"],
+        default="auto",
+        help="of activations and matrix products; auto (default): bf16 where the device has it, "
+        "else fp32",
     )
     parser.add_argument("--only", choices=["training", "inference"], help="measure one of the two")
     parser.add_argument(
@@ -60,8 +62,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="replace a field of the recipe, e.g. shortcut=B or accumulate=4, as for deepres train",
     )
     add_execution(parser, workers=False)
-    parser.add_argument("--threads", type=int, help="of the CPU (default: all)")
-    parser.add_argument("--turns", type=int, default=5, help="how often (default: %(default)s)")
+    parser.add_argument(
+        "--turns", type=int, metavar="N", default=5, help="how often (default: %(default)s)"
+    )
     parser.add_argument(
         "--turn-seconds",
         type=float,
@@ -75,5 +78,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help=f"print the 10 costliest kernels (on a CPU: operators), and write a trace "
         f"for ui.perfetto.dev into {PROFILES}/",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers, too")
+    add_json(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="write what --json prints (default: no file)"
+    )
     parser.set_defaults(call="bench.call")

@@ -3,25 +3,57 @@
 import argparse
 from pathlib import Path
 
+from deepres.cli.options.hints import add_device_hints, add_training_hints
+
 
 def add_execution(parser: argparse.ArgumentParser, workers: bool = True) -> None:
-    """Declare where the work is done and, where image files are read, by how many processes."""
+    """Declare where the work is done, by how many threads, and which processes read images."""
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads that compute on a CPU (default: one a core, or OMP_NUM_THREADS)",
+    )
+    add_device_hints(parser, several=workers)
     if workers:
         parser.add_argument(
             "--workers",
             type=int,
+            metavar="N",
             help="processes that decode image files (default: one a core, up to 8)",
         )
 
 
-def add_bad_images(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: argparse._ActionsContainer) -> None:
+    """Declare that a command can print its findings for programs."""
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON, and nothing else, in place of tables"
+    )
+
+
+def add_bad_images(parser: argparse.ArgumentParser, default: str | None = "fail") -> None:
     """Declare what is done about image files that cannot be decoded."""
     parser.add_argument(
         "--bad-images",
         choices=["fail", "skip"],
-        default="fail",
+        default=default,
         help="stop at a file that cannot be decoded (default), or leave it out and say so",
+    )
+
+
+def add_bad_boxes(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Declare what is done about annotations that cannot be right.
+
+    Args:
+        parser: the command's.
+        otherwise: what is done by default, in words.
+    """
+    parser.add_argument(
+        "--bad-boxes",
+        choices=["fail", "skip"],
+        help="stop at annotations that cannot be right, or leave them out and say so (default: "
+        f"{otherwise})",
     )
 
 
@@ -62,14 +94,23 @@ def add_training(
         metavar="FIELD=VALUE",
         help=f"replace a field of the recipe, e.g. {setting}; may be given several times",
     )
+    add_training_hints(parser)
     add_execution(parser)
-    parser.add_argument("--out", type=Path, help=f"folder to make (default: {folder})")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help=f"the run's folder (default: {folder})"
+    )
     parser.add_argument(
         "--save-every",
         type=float,
         default=60.0,
         metavar="SECONDS",
         help="time between checkpoints (default: %(default).0f)",
+    )
+    parser.add_argument(
+        "--log",
+        choices=["tensorboard"],
+        help="write the run's events into its folder for TensorBoard, too, as it goes; needs the "
+        "extra 'tensorboard'",
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_x_axis
+from deepres.cli.options.common import add_json, add_x_axis
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -16,7 +16,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="where to draw the curves: .png, .svg or .pdf (default: compare.png)",
+        metavar="FILE",
+        help="the curves, .png, .svg or .pdf (default: compare.png)",
     )
     add_x_axis(parser)
+    add_json(parser)
     parser.set_defaults(call="compare.call")

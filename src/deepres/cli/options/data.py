@@ -13,14 +13,16 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser("data", help="fetch a data set, or check what is there")
     datasets = parser.add_subparsers(required=True, metavar="DATASET")
     cifar10 = datasets.add_parser("cifar10", help="fetch CIFAR-10, or check it")
-    cifar10.add_argument(
-        "--dir",
-        type=Path,
-        default=DATA_FOLDER,
-        help="folder for the official binary files (default: %(default)s)",
-    )
-    cifar10.add_argument(
-        "--verify", action="store_true", help="only check the files, fetch nothing"
-    )
     cifar10.set_defaults(call="data.call")
+    commands = cifar10.add_subparsers(metavar="COMMAND")
+    verify = commands.add_parser("verify", help="check the files, and fetch nothing")
+    verify.set_defaults(call="data.call_verify")
+    for command in (cifar10, verify):
+        command.add_argument(
+            "--data",
+            type=Path,
+            metavar="FOLDER",
+            default=DATA_FOLDER,
+            help="with the official binary files (default: %(default)s)",
+        )
     imagenet.add_to(datasets)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_bad_boxes, add_execution, add_json
 from deepres.cli.options.improvements import add_improvements
 
 EPILOG = """Table 9, with two runs of COCO's recipe, the second with --set global_context=true:
@@ -22,7 +22,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "runs", type=Path, nargs="*", metavar="RUN", help="run folders or .safetensors files"
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="WEIGHTS",
+        help="a run's folder or a .safetensors file; several: ensemble",
     )
     parser.add_argument(
         "--on",
@@ -31,14 +35,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "a folder of one's own (default: the test set of the first run)",
     )
     parser.add_argument(
-        "--data", type=Path, help="where the data set was unpacked (default: as in training)"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="where the data set was unpacked (default: as in training)",
     )
-    parser.add_argument(
-        "--bad-boxes",
-        choices=["fail", "drop"],
-        help="stop at annotations that cannot be right, or leave them out and say so (default: as "
-        "in training, else stop)",
-    )
+    add_bad_boxes(parser, "as in training, else stop")
     add_improvements(parser)
     parser.add_argument(
         "--ablation",
@@ -49,14 +51,15 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--results",
         type=Path,
-        metavar="FILE|DIR",
+        metavar="FILE|FOLDER",
         help="score this results file of the benchmark's official format, without a detector",
     )
     parser.add_argument(
-        "--save-results",
+        "--save-submission",
         type=Path,
-        metavar="DIR",
+        metavar="FOLDER",
         help="write what is found in the benchmark's official format, for its server",
     )
     add_execution(parser)
+    add_json(parser)
     parser.set_defaults(call="detect_evaluate.call")

@@ -13,7 +13,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser = commands.add_parser(
         "predict", help="find objects in image files; draw them, and write them as JSON"
     )
-    parser.add_argument("weights", type=Path, help="a run folder or a .safetensors file")
+    parser.add_argument(
+        "weights", type=Path, metavar="WEIGHTS", help="a run's folder or a .safetensors file"
+    )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
     parser.add_argument(
         "--min-score",
@@ -27,7 +29,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--out",
         type=Path,
+        metavar="FOLDER",
         default=Path("detections"),
-        help="folder for <image>.png and <image>.json (default: %(default)s)",
+        help="for <image>.png and <image>.json (default: %(default)s)",
     )
     parser.set_defaults(call="detect_predict.call")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_training
+from deepres.cli.options.common import add_bad_boxes, add_training
 from deepres.cli.options.weights import NAMED_HELP
 from deepres.recipes.detection import DATASETS
 
@@ -13,7 +13,7 @@ EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepre
   deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights runs/resnet101-s0
   deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights runs/resnet101-s0
   torchrun --nproc-per-node 8 -m deepres detect train resnet101 --on coco --data coco \\
-      --set bad_boxes=drop --weights runs/resnet101-s0"""
+      --bad-boxes skip --weights runs/resnet101-s0"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -34,12 +34,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--on",
-        metavar="DATA SET",
+        metavar="SET",
         help=f"{', '.join(DATASETS)}, or a folder in VOC's layout with the lists trainval and test",
     )
     parser.add_argument(
         "--data",
         type=Path,
+        metavar="FOLDER",
         help="where the data set was unpacked: the folder with VOC2007 and VOC2012, COCO's with "
         "annotations, or ImageNet's (default: where a run's data are, else VOCdevkit, coco or "
         "ILSVRC)",
@@ -47,6 +48,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--weights",
         type=Path,
+        metavar="WEIGHTS",
         help=f"of the classifier that it starts from: {NAMED_HELP}; or of a detector, whose layers "
         "are kept but for those of its classes (default: random weights)",
     )
@@ -56,4 +58,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="alternate between proposals and regions, as in the paper (default), or train both "
         "at once, for as many steps as one of the four",
     )
+    add_bad_boxes(parser, "stop")
     parser.set_defaults(call="detect_train.call")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_bad_images, add_execution
+from deepres.cli.options.common import add_bad_images, add_execution, add_json
 from deepres.cli.options.weights import WEIGHTS_HELP, add_source
 from deepres.cli.terminal import DATA_HELP
 
@@ -22,7 +22,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help=f"{WEIGHTS_HELP}; several: ensemble",
     )
     add_source(parser)
-    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     parser.add_argument(
         "--views",
         choices=["1-crop", "10-crop", "multi-scale"],
@@ -39,25 +39,27 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     parser.add_argument(
         "--precision",
-        choices=["fp32", "bf16"],
+        choices=["auto", "fp32", "bf16"],
         default="fp32",
-        help="of convolutions and linear layers (default: %(default)s); a test in bf16 is not "
-        "noted as a run's result",
+        help="of convolutions and linear layers (default: %(default)s); auto: bf16 where the "
+        "device has it, else fp32. A test in bf16 is not noted as a run's result",
     )
     add_bad_images(parser)
     parser.add_argument(
         "--save-scores", type=Path, metavar="FILE", help="write each image's scores as .npz"
     )
     parser.add_argument(
-        "--submission",
+        "--save-submission",
         type=Path,
         metavar="FILE",
         help="write the five likeliest classes of each image as ILSVRC takes them",
     )
+    add_json(parser)
     parser.add_argument(
-        "--picture",
+        "--out",
         type=Path,
-        help="where to draw the confusion matrix (default: in the run's folder; of an ensemble "
-        "none is drawn)",
+        metavar="FILE",
+        help="the confusion matrix, .png, .svg or .pdf (default: in the run's folder; of an "
+        "ensemble none is drawn)",
     )
     parser.set_defaults(call="evaluate.call")

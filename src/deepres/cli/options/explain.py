@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_execution, add_json
 from deepres.cli.options.weights import WEIGHTS_HELP, add_source
 
 
@@ -22,8 +22,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="NAME",
         help="the class that Grad-CAM looks for (default: the likeliest)",
     )
-    parser.add_argument("--top", type=int, default=3, help="classes to show (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
+    parser.add_argument(
+        "--top", type=int, metavar="N", default=3, help="classes to show (default: %(default)s)"
+    )
+    add_json(parser)
     add_execution(parser, workers=False)
     parser.add_argument(
         "--out",

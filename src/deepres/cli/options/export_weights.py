@@ -12,20 +12,19 @@ TARGETS = ("safetensors", "torchvision", "onnx", "caffe", "huggingface")
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     """Declare the command's options."""
     parser = commands.add_parser("export", help="write a trained network for another program")
-    # The new file may follow the program, and so may the weights where they were not named before.
-    parser.add_argument("subject", nargs="?", metavar="WEIGHTS", help=WEIGHTS_HELP)
+    parser.add_argument("subject", metavar="WEIGHTS", help=WEIGHTS_HELP)
     parser.add_argument(
         "--to",
-        nargs="+",
         required=True,
-        metavar=("PROGRAM", "OUT"),
-        help=f"the program: {', '.join(TARGETS)} (a folder with weights, config.json and a model "
-        "card); and the new file or folder, as by --out",
+        choices=TARGETS,
+        help="the program that is to read them; huggingface: a folder with weights, config.json "
+        "and a model card",
     )
     add_source(parser)
     parser.add_argument(
         "--out",
         type=Path,
+        metavar="FILE|FOLDER",
         help="the new file or folder (default: beside the weights, named for the network; of "
         "weights by name in this folder)",
     )

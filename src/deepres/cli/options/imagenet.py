@@ -36,8 +36,9 @@ def add_to(datasets: "Commands[argparse.ArgumentParser]") -> None:
     verify.set_defaults(call="imagenet.call_verify")
     for command in (prepare, verify):
         command.add_argument(
-            "--dir",
+            "--data",
             type=Path,
+            metavar="FOLDER",
             default=IMAGENET_FOLDER,
-            help="folder for train/, val/ and test/ (default: %(default)s)",
+            help="with train/, val/ and test/ (default: %(default)s)",
         )

@@ -12,10 +12,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "import",
         help="turn weights of torchvision, timm, Caffe and others into a .safetensors file",
     )
+    parser.add_argument("network", metavar="NETWORK", help="whose weights they are, e.g. resnet50")
     parser.add_argument(
-        "file", type=Path, help="a .pth, .safetensors, .caffemodel, .pkl or .h5 file"
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="a .pth, .safetensors, .caffemodel, .pkl or .h5 file",
     )
-    parser.add_argument("--model", required=True, help="its network, e.g. resnet50")
     parser.add_argument(
         "--from",
         dest="source",
@@ -37,7 +40,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "channel)",
     )
     parser.add_argument(
-        "--classes",
+        "--class-names",
         type=Path,
         metavar="FILE",
         help="the classes' names, one a line (default: of 1000 ImageNet's, else numbers)",
@@ -54,7 +57,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         type=int,
         default=256,
         metavar="PIXELS",
-        help="what an image's shorter side is scaled to before (default: %(default)s)",
+        help="what an image's short side is scaled to before (default: %(default)s)",
     )
     parser.add_argument(
         "--key",
@@ -62,7 +65,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "moving average)",
     )
     parser.add_argument(
-        "--out", type=Path, help="the new file (default: MODEL-SOURCE.safetensors beside FILE)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="the new file (default: NETWORK-PROGRAM.safetensors beside the other)",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace files that are there already by default names"

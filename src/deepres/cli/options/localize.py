@@ -3,7 +3,7 @@
 import argparse
 
 from deepres.cli import Commands
-from deepres.cli.options import localize_evaluate, localize_train
+from deepres.cli.options import localize_evaluate, localize_predict, localize_train
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -15,5 +15,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     # Known by the name of its own command when it fails: training can be gone on with.
     own = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command in (localize_train, localize_evaluate):
+    for command in (localize_train, localize_evaluate, localize_predict):
         command.add_to(own)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_execution
+from deepres.cli.options.common import add_bad_boxes, add_execution, add_json
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -47,7 +47,12 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "scales, which the paper calls dense",
     )
     parser.add_argument(
-        "--data", type=Path, help="as for train (default: where the run's data are)"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="as for train (default: where the run's data are)",
     )
+    add_bad_boxes(parser, "as in training")
     add_execution(parser)
+    add_json(parser)
     parser.set_defaults(call="localize_evaluate.call")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_training
+from deepres.cli.options.common import add_bad_boxes, add_training
 from deepres.cli.options.weights import NAMED_HELP
 from deepres.cli.terminal import IMAGENET_FOLDER
 
@@ -13,9 +13,9 @@ EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet: 
   deepres localize train resnet101 --rpn runs/resnet101-localization-s0
 Tiny-ImageNet's boxes, some of which are of zero size, in crops of 56 pixels:
   deepres localize train resnet18 --weights runs/tiny --data tiny-imagenet-200 --set crop=56 \\
-      --set short_side=64,80 --set anchor_sizes=14,28,56 --set bad_boxes=drop --steps 2000
+      --set short_side=64,80 --set anchor_sizes=14,28,56 --bad-boxes skip --steps 2000
   deepres localize train resnet18 --rpn runs/resnet18-localization-2000steps-s0 \\
-      --data tiny-imagenet-200 --set crop=56 --set context=4 --set bad_boxes=drop --steps 2000"""
+      --data tiny-imagenet-200 --set crop=56 --set context=4 --bad-boxes skip --steps 2000"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -43,14 +43,17 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--weights",
         type=Path,
+        metavar="WEIGHTS",
         help=f"of the network, trained for classification: {NAMED_HELP} (with --rpn by default: "
         "those that the RPN began with)",
     )
     parser.add_argument(
         "--data",
         type=Path,
-        help="folder with train/<class>/, val/<class>/, ILSVRC2012_bbox_train/ and "
+        metavar="FOLDER",
+        help="with train/<class>/, val/<class>/, ILSVRC2012_bbox_train/ and "
         "ILSVRC2012_bbox_val/, or Tiny-ImageNet as published (default: where a run's data are, "
         f"else {IMAGENET_FOLDER})",
     )
+    add_bad_boxes(parser, "stop")
     parser.set_defaults(call="localize_train.call")

@@ -16,17 +16,17 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--runs",
         type=Path,
         action="append",
-        metavar="DIR",
+        metavar="FOLDER",
         help="folder that holds run folders; may be given several times (default: "
         "runs, and the results that come with deepres)",
     )
     parser.add_argument(
         "--benchmarks",
         type=Path,
-        metavar="DIR",
+        metavar="FOLDER",
         help="folder with results of benchmarks (default: benchmarks/results, if it is there)",
     )
     add_x_axis(parser)
-    parser.add_argument("--out", type=Path, help="file to write (default: report.html)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html)")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.set_defaults(call="report.call")

@@ -38,15 +38,22 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     length.add_argument(
         "--scale", type=float, help="shorten every run to this share of its steps, e.g. 0.02"
     )
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each network (default: 1)")
-    parser.add_argument("--data", help=DATA_HELP)
     parser.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="where runs lie (default: %(default)s)"
+        "--seeds", type=int, metavar="N", default=1, help="runs of each network (default: 1)"
+    )
+    parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("runs"),
+        help="where runs lie (default: %(default)s)",
     )
     parser.add_argument(
         "--out",
         type=Path,
+        metavar="FOLDER",
         default=Path("reproduced"),
-        help="where tables and figures are written (default: %(default)s)",
+        help="for tables and figures (default: %(default)s)",
     )
     add_execution(parser)

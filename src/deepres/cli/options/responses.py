@@ -19,9 +19,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--images",
         type=int,
+        metavar="N",
         default=1_000,
         help="how many test images to measure on (default: %(default)s)",
     )
-    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     add_execution(parser)
     parser.set_defaults(call="responses.call")

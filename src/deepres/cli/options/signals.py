@@ -20,10 +20,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="networks at initialisation, e.g. plain56, or folders of finished runs",
     )
     parser.add_argument(
-        "--images", type=int, help="of a training batch (default: as many as the recipe takes)"
+        "--images",
+        type=int,
+        metavar="N",
+        help="of a training batch (default: as many as the recipe takes)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of initial weights (default: 0)")
-    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     add_execution(parser)
     parser.add_argument(
         "--out",

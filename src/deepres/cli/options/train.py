@@ -3,7 +3,7 @@
 import argparse
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_training
+from deepres.cli.options.common import add_bad_images, add_training
 from deepres.cli.terminal import DATA_HELP
 
 
@@ -18,9 +18,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         several=True,
         seeds="weights, order and crops",
         setting="lr=0.05",
-        folder="runs/<network>[-<steps>steps]-s<seed>; of several runs, one below FOLDER each",
+        folder="runs/<network>[-<steps>steps]-s<seed>; of several runs, one in FOLDER each",
     )
-    parser.add_argument("--data", help=DATA_HELP)
+    parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     parser.add_argument(
         "--seeds",
         type=int,
@@ -40,9 +40,10 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="short for --set precision=… (default: bf16 where the device has it, else fp32)",
     )
     parser.add_argument(
-        "--no-graph",
+        "--no-fused-kernels",
         action="store_true",
-        help="plain PyTorch, step by step, in place of fused kernels and, on CUDA, of one graph",
+        help="PyTorch's own operations, one by one, in place of fused kernels and, on CUDA, of a "
+        "graph of them",
     )
     parser.add_argument(
         "--no-fused-convolutions",
@@ -54,4 +55,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         action="store_true",
         help="compute blocks again in the backward pass, if memory is short",
     )
+    add_bad_images(parser, default=None)
     parser.set_defaults(call="train.call")

@@ -1,5 +1,6 @@
 """Images of one class each with their boxes, in the form that goes to other processes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,7 +20,7 @@ class BoxedImages:
     sizes: Tensor
     """(N, 2) int64: width and height as annotated."""
     classes: Tensor
-    """(N,) int64, from 0."""
+    """(N,) int64, from 0; -1: not known."""
     boxes: Tensor
     """(M, 4) float32, of all images in turn, as shares of their widths and heights."""
     first: Tensor
@@ -38,6 +39,17 @@ class BoxedImages:
             classes=torch.tensor([image_class(image) - 1 for image in images]),
             boxes=boxes / sizes.repeat(1, 2).repeat_interleave(counts, 0),
             first=torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]),
+        )
+
+    @classmethod
+    def without_boxes(cls, paths: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> Self:
+        """Gather image files of which neither class nor boxes are known."""
+        return cls(
+            paths=tuple(paths),
+            sizes=torch.tensor(sizes),
+            classes=torch.full((len(paths),), -1),
+            boxes=torch.empty(0, 4),
+            first=torch.zeros(len(paths) + 1, dtype=torch.int64),
         )
 
     def __len__(self) -> int:

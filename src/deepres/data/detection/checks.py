@@ -9,7 +9,7 @@ from typing import Literal
 
 from deepres.errors import UserError
 
-BadBoxes = Literal["fail", "drop"]
+BadBoxes = Literal["fail", "skip"]
 """What to do with annotations that cannot be right: stop, or leave them out and say how many."""
 Say = Callable[[str], None]
 """Receives a line for people."""
@@ -100,7 +100,7 @@ class Faults:
             raise UserError(
                 f"{name} has {_objects(len(self.found))} that cannot be right: {first}"
                 f"{f'; and {more:,} more' if more > 0 else ''}. Mend the files, or leave such "
-                "objects out by bad_boxes=drop"
+                "objects out: --bad-boxes skip"
             )
         for wrong, count in sorted(Counter(wrong for wrong, _ in self.found).items()):
             where = next(where for kind, where in self.found if kind == wrong)

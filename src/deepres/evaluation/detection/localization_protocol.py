@@ -69,7 +69,7 @@ def evaluate_localizers(
         BadImage: an image cannot be decoded.
     """
     say = execution.say
-    members = _load(runs, execution.device)
+    members = load_localizers(runs, execution.device)
     for run, (member, _) in zip(runs, members, strict=True):
         check_classes(member.classes, test, run)
     images = BoxedImages.of(test)
@@ -78,7 +78,7 @@ def evaluate_localizers(
         say(f"predicting classes by {' and '.join(map(str, classifiers))}, {class_views}")
         classes = predicted_classes(classifiers, test, class_views, execution)
     say(f"locating in {len(test):,} images of {test.name}, {views}")
-    boxes = _locate([member for member, _ in members], images, classes, views, execution)
+    boxes = locate_by([member for member, _ in members], images, classes, views, execution)
     if not execution.world.leader:
         return []
     meta = members[0][1]
@@ -111,10 +111,14 @@ def evaluate_localizers(
     return errors
 
 
-def _load(
+def load_localizers(
     runs: Sequence[Path], device: torch.device
 ) -> list[tuple[Localizer | RegionLocalizer, dict[str, Any]]]:
-    """Return the networks of runs, and what was noted with each."""
+    """Return the networks of runs, each an RPN or an R-CNN, and what was noted with each.
+
+    Raises:
+        UserError: one is no finished run of them, or several are given and one is an RPN.
+    """
     recipes = [recipe_from_dict(RunFolder(run).read_meta()["recipe"], BoxRecipe) for run in runs]
     if len(runs) > 1 and any(isinstance(recipe, LocalizationRecipe) for recipe in recipes):
         raise UserError(
@@ -127,13 +131,14 @@ def _load(
     ]
 
 
-def _locate(
+def locate_by(
     members: Sequence[Localizer | RegionLocalizer],
     images: BoxedImages,
     classes: Tensor,
     views: str,
     execution: Execution,
 ) -> Tensor:
+    """Return what an RPN, an R-CNN or an ensemble of these says, as ``locate`` does."""
     if rcnns := [member for member in members if isinstance(member, RegionLocalizer)]:
         return locate_by_regions(rcnns, images, classes, views, execution)
     [rpn] = members

@@ -118,7 +118,7 @@ def import_weights(
     prepared = Classifier(
         network, mean_tensor, names, std=std, crop=crop, short_side=short_side
     ).eval()
-    say(f"input: shorter side {short_side}, crop {crop}; {len(names)} classes")
+    say(f"input: short side {short_side}, crop {crop}; {len(names)} classes")
     of_channels = "the mean image, on average" if mean else "the mean"
     say(
         f"of R, G, B in [0, 1] {of_channels} {_numbers(mean_tensor.mean((1, 2)))} is subtracted, "

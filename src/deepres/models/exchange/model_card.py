@@ -84,7 +84,7 @@ def _input(classifier: Classifier) -> dict[str, Any]:
     whole = mean.shape[1:] != (1, 1)
     return {
         "channels": "RGB, pixels in [0, 1]",
-        "shorter side scaled to": classifier.short_side,
+        "short side scaled to": classifier.short_side,
         "crop": classifier.crop,
         "mean image, on average" if whole else "mean": [round(v, 4) for v in _flat(mean)],
         "std": [round(v, 4) for v in classifier.std.flatten().tolist()],

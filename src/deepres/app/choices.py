@@ -1,0 +1,54 @@
+"""Which networks the page can choose from: those whose weights are at hand."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from deepres.errors import UserError
+from deepres.pretrained.bundled import bundled_runs
+from deepres.pretrained.introduction import introduction
+from deepres.run_folder import RunFolder
+from deepres.run_weights import WEIGHTS
+
+
+class Choice(NamedTuple):
+    """A classifier with weights."""
+
+    name: str
+    """What it goes by."""
+    weights: Path
+    about: list[str]
+    """Whose weights, which ResNet, and what input it expects, in words."""
+
+
+def choices(given: Iterable[tuple[str, Path]], runs: Path) -> dict[str, Choice]:
+    """Return the classifiers whose weights are at hand, by name: each file once.
+
+    Args:
+        given: names and weights that come first.
+        runs: a folder with runs at any depth, which come next, the newest first; then come those
+            that come with deepres, the most accurate first. What is not finished or no classifier
+            is left out.
+    """
+    found: dict[str, Choice] = {}
+    seen = set[Path]()
+    bundled = sorted(bundled_runs().items(), key=lambda run: _error_pct(run[1]))
+    for name, weights in (*given, *_finished(runs), *bundled):
+        file = (weights / WEIGHTS if weights.is_dir() else weights).resolve()
+        if file in seen:
+            continue
+        seen.add(file)
+        try:
+            found.setdefault(name, Choice(name, weights, introduction(weights)))
+        except UserError:
+            continue
+    return found
+
+
+def _finished(runs: Path) -> Iterator[tuple[str, Path]]:
+    files = sorted(runs.rglob(WEIGHTS), key=lambda file: -file.stat().st_mtime)
+    return ((str(file.parent), file.parent) for file in files)
+
+
+def _error_pct(run: Path) -> float:
+    return float((RunFolder(run).read_result() or {}).get("test_error_pct", 100))

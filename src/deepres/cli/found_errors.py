@@ -1,0 +1,81 @@
+"""What deepres evaluate has found, as tables or as JSON."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepres.cli.terminal import print_json, print_table, show
+from deepres.evaluation.scores import Scores
+
+CLASSES_SHOWN = 20
+"""With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
+Members = Sequence[tuple[str, Scores]]
+"""The networks, as they were named, and what each found."""
+
+
+def show_found(
+    views: str,
+    members: Members,
+    classes: tuple[str, ...],
+    scores: Scores,
+    source: str,
+    written: Mapping[str, Path],
+) -> None:
+    """Print errors, the worst classes, and where files were written, as tables.
+
+    Args:
+        views: what the networks saw of an image.
+        members: the networks.
+        classes: their names.
+        scores: the mean of the networks'.
+        source: what was tested on, in words.
+        written: the files, by what they are.
+    """
+    together = [(f"ensemble of {len(members)}", scores)] if len(members) > 1 else []
+    errors = [[name, *_in_words(each)] for name, each in (*members, *together)]
+    print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
+    if scores.known:
+        by_class, title = [*zip(classes, scores.class_errors_pct().tolist(), strict=True)], ""
+        if len(classes) > CLASSES_SHOWN:
+            by_class = sorted(by_class, key=lambda item: -item[1] if item[1] >= 0 else 1)
+            by_class, title = by_class[:CLASSES_SHOWN], f"the worst {CLASSES_SHOWN} classes"
+        rows = [[name, f"{error:.2f}"] for name, error in by_class]
+        print_table(title, ["class", "error (%)"], rows)
+    for what, path in written.items():
+        show(f"{what}: {path}")
+
+
+def print_found(
+    views: str,
+    members: Members,
+    classes: tuple[str, ...],
+    scores: Scores,
+    source: str,
+    written: Mapping[str, Path],
+) -> None:
+    """Print the same as JSON, with all classes; null stands for what is not known."""
+    by_class = scores.class_errors_pct().tolist() if scores.known else []
+    print_json(
+        {
+            "views": views,
+            "data": source,
+            "images": len(scores.names),
+            "networks": [{"weights": name, **_errors(each)} for name, each in members],
+            "ensemble": _errors(scores) if len(members) > 1 else None,
+            "classes": [
+                {"class": name, "error_pct": error}
+                for name, error in zip(classes, by_class, strict=scores.known)
+            ],
+            "files": {what.replace(" ", "_"): str(path) for what, path in written.items()},
+        }
+    )
+
+
+def _errors(scores: Scores) -> dict[str, Any]:
+    if not scores.known:
+        return {"top1_error_pct": None, "top5_error_pct": None}
+    return {"top1_error_pct": scores.error_pct(1), "top5_error_pct": scores.error_pct(5)}
+
+
+def _in_words(scores: Scores) -> list[str]:
+    return ["unknown" if error is None else f"{error:.2f}" for error in _errors(scores).values()]

@@ -1,0 +1,43 @@
+import os
+from pathlib import Path
+
+import torch
+from made_up_runs import make_run
+
+from deepres.app.choices import choices
+from deepres.models import Classifier, create_model, save_weights
+from deepres.pretrained.bundled import bundled_runs
+
+
+def classifier(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    classes = tuple("abcdefghij")
+    save_weights(path, Classifier(create_model("resnet8"), torch.zeros(3, 1, 1), classes), {})
+    return path
+
+
+def test_what_is_named_comes_first_then_runs_then_what_comes_with_deepres(tmp_path: Path) -> None:
+    given = classifier(tmp_path / "given.safetensors")
+    for age, name in enumerate(("new", "nested/old")):
+        file = classifier(tmp_path / "runs" / name / "model.safetensors")
+        os.utime(file, (1e9 - age, 1e9 - age))
+    found = choices([("given", given)], tmp_path / "runs")
+    own = [str(tmp_path / "runs" / name) for name in ("new", "nested/old")]
+    assert list(found)[:3] == ["given", *own]
+    assert set(list(found)[3:]) == {*bundled_runs()}
+    assert found["given"].about[0] == f"resnet8: weights of {given}"
+    errors = [float(each.about[0].split("test error ")[1][:-2]) for each in [*found.values()][3:]]
+    assert errors == sorted(errors)
+
+
+def test_a_file_is_there_once_and_what_cannot_be_used_is_left_out(tmp_path: Path) -> None:
+    bundled = choices([], tmp_path)
+    run = bundled_runs()["resnet20-s0"]
+    assert list(choices([("resnet20", run)], tmp_path)) == [
+        "resnet20",
+        *(name for name in bundled if name != "resnet20-s0"),
+    ]
+    make_run(tmp_path / "unfinished", stopped_at=9_600)
+    damaged = classifier(tmp_path / "damaged/model.safetensors")
+    damaged.write_bytes(damaged.read_bytes()[:50])
+    assert choices([], tmp_path) == bundled

@@ -1,0 +1,129 @@
+import io
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from pictures import picture
+
+pytest.importorskip("flask", reason="needs Flask: pip install flask")
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import deepres
+from deepres.app.choices import choices
+from deepres.app.server import TOP, create_app
+from deepres.pretrained.bundled import bundled_runs
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> FlaskClient:
+    app = create_app(lambda: choices([], tmp_path / "runs"), torch.device("cpu"), ["127.0.0.1"])
+    app.testing = True
+    return app.test_client()
+
+
+def png() -> bytes:
+    content = io.BytesIO()
+    picture(50, 40).save(content, "PNG")
+    return content.getvalue()
+
+
+def ask(client: FlaskClient, content: bytes = b"", **form: str) -> TestResponse:
+    file = (io.BytesIO(content), form.pop("name", "photo.png"))
+    data = {"network": "resnet20-s0", "picture": file, **form}
+    return client.post("/", data=data, base_url="http://127.0.0.1:7860")
+
+
+def alert(response: TestResponse) -> str:
+    return re.search(r'role="alert">(.*?)</p>', response.text)[1]
+
+
+def test_the_page_asks_and_has_no_answer_yet(client: FlaskClient) -> None:
+    response = client.get("/", base_url="http://127.0.0.1:7860")
+    assert response.status_code == 200
+    assert "the run resnet32-s0: 64,000 steps" in response.text
+    assert "The likeliest classes" not in response.text
+    assert re.findall("https?://", response.text) == []
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    nonce = re.search("script-src 'nonce-(.*?)'", policy)[1]
+    assert f'<script nonce="{nonce}">' in response.text
+
+
+def test_the_answer_is_what_predict_says(client: FlaskClient) -> None:
+    response = ask(client, png())
+    assert response.status_code == 200
+    (guesses,) = deepres.predict(deepres.load_model("resnet20-s0"), picture(50, 40), TOP)
+    rows = zip(
+        re.findall('class="name">(.*?)<', response.text),
+        re.findall('class="number">(.*?) %<', response.text),
+        strict=True,
+    )
+    assert [*rows] == [(name, f"{100 * probability:.1f}") for name, probability in guesses]
+    assert f"speaks for <strong>{guesses[0].name}</strong>" in response.text
+    assert response.text.count("data:image/png;base64,") == 2
+    assert ">conv4_x<" in response.text
+    assert '<option value="resnet20-s0" selected>' in response.text
+
+
+def test_another_class_can_be_looked_for(client: FlaskClient) -> None:
+    likeliest, frog = (ask(client, png(), **given).text for given in ({}, {"class": "frog"}))
+    assert "speaks for <strong>frog</strong>" in frog
+    (seen, looked), (same, other) = (
+        re.findall('src="(data:.*?)"', text) for text in (likeliest, frog)
+    )
+    assert seen == same
+    assert looked != other
+
+
+def test_a_plain_network_adds_nothing(client: FlaskClient) -> None:
+    assert "has no residual blocks" in ask(client, png(), network="plain20-s0").text
+
+
+def test_a_run_that_was_finished_meanwhile_can_be_chosen(
+    client: FlaskClient, tmp_path: Path
+) -> None:
+    run = tmp_path / "runs/new"
+    assert "there is no network" in alert(ask(client, png(), network=str(run)))
+    shutil.copytree(bundled_runs()["resnet20-300steps-s0"], run)
+    assert ask(client, png(), network=str(run)).status_code == 200
+    assert str(run) in client.get("/", base_url="http://127.0.0.1").text
+
+
+@pytest.mark.parametrize(
+    ("content", "form", "message"),
+    [
+        (b"no image", {}, "photo.png: not an image that can be read"),
+        (png()[:900], {}, "photo.png: damaged or unreadable image"),
+        (b"no image", {"name": "<b>.png"}, "&lt;b&gt;.png: not an image"),
+        (b"", {"name": ""}, "drop a picture first"),
+        (png(), {"class": "cow"}, "unknown class &#39;cow&#39;"),
+        (png(), {"network": "/etc/passwd"}, "there is no network &#39;/etc/passwd&#39; any more"),
+    ],
+)
+def test_mistakes_get_one_line(
+    client: FlaskClient, content: bytes, form: dict[str, str], message: str
+) -> None:
+    response = ask(client, content, **form)
+    assert response.status_code == 400
+    assert message in alert(response)
+    assert 'id="question"' in response.text
+
+
+def test_a_picture_that_is_too_large_is_refused(client: FlaskClient) -> None:
+    client.application.config["MAX_CONTENT_LENGTH"] = 1_000
+    response = ask(client, png())
+    assert response.status_code == 413
+    assert alert(response) == "a picture may have 100 MiB"
+
+
+def test_a_foreign_page_gets_nothing(client: FlaskClient) -> None:
+    """Its name could be made to stand for this machine: the browser would then let it read."""
+    response = client.get("/", base_url="http://example.org:7860")
+    assert response.status_code == 400
+    assert "resnet20" not in response.text
+    client.application.config["TRUSTED_HOSTS"] = None  # as with --host 0.0.0.0
+    assert client.get("/", base_url="http://example.org:7860").status_code == 200
