@@ -62,10 +62,12 @@ RESULT = {
 ERRORS = dict.fromkeys(("test_error_pct", "train_error_pct"), PERCENT)
 """What result.json holds of all runs but detectors'."""
 
+DRAWN = [(PERCENT, None)]
 TEST = {
     **{"images": COUNT, "provenance": dict},  # a server's answer is noted by hand
     **dict.fromkeys(("*_error_pct", "*map_pct", "*map_50_pct"), PERCENT),
     **{"improvements?": [str], "members?": [str], "class_views?": str},
+    "resampled?": {"images": str, "*map_pct": DRAWN, "*map_50_pct": DRAWN},
 }
 TOP_5 = dict.fromkeys(("top1_error_pct", "top5_error_pct"), PERCENT)
 BY_CLASS = {"class_errors_pct?": {"*": (PERCENT, None)}, "confusion?": [[COUNT]]}

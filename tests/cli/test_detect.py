@@ -15,6 +15,7 @@ from deepres.data.detection.records import Detections
 from deepres.data.detection.voc import VOC_CLASSES
 from deepres.detection.faster_rcnn import create_detector
 from deepres.detection.weights import save_detector
+from deepres.evaluation.detection.resampling import DRAWS
 from deepres.evaluation.detection.result_files import write_voc
 from deepres.files import read_json
 from deepres.report.runs import read_run
@@ -96,10 +97,14 @@ def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture
     shown = capsys.readouterr().out
     assert "plain + box refinement + multi-scale" in shown
     assert "3 images of cells test" in shown
+    assert "± is the standard error" in shown
     first, second = read_json(place / "plain/evaluations.json")
     assert first["improvements"] == []
     assert second["improvements"] == ["box refinement", "multi-scale"]
     assert (second["kind"], second["set"], second["images"]) == ("detection", "cells test", 3)
+    for each in (first, second):
+        assert len(each["resampled"]["map_50_pct"]) == DRAWS
+    assert first["resampled"]["images"] == second["resampled"]["images"]
     curves = read_json(place / "plain/pr_curves.json")
     assert curves["cat"]["ap_pct"] == second["ap_pct"]["cat"]
     with Image.open(place / "plain/detections.png") as sheet:

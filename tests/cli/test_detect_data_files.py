@@ -123,6 +123,9 @@ def test_dropped_objects_are_not_missed(
         str(folder / "results.json"),
         {"cat": pytest.approx(100)},
     )
+    # One image alone tells nothing of others: in all draws it is found.
+    assert "resampled" not in test
+    assert test["standard_errors_pct"] == {"map_50_pct": 0, "map_pct": 0}
 
 
 def test_what_voc_calls_difficult_does_not_count(

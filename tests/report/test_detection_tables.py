@@ -98,6 +98,27 @@ def test_of_several_seeds_the_best_is_the_most_precise(tmp_path: Path) -> None:
     assert found["provenance"] == "seeds 0, 1, 2; commit abc123; torch 2.15.0; AMD EPYC, 2 threads"
 
 
+def test_a_single_runs_number_has_its_standard_error(tmp_path: Path) -> None:
+    resampled = {"images": "f00", "map_50_pct": [74.0, 75.0, 76.0, 75.0]}
+    make_detection_run(tmp_path / "0", map_50_pct=75.0, tests=({"resampled": resampled},))
+    table = table7(find_runs([tmp_path]))
+    assert row(table, "ResNet-101", "VOC07 test")["ours"] == "75.00 ± 0.82"
+    assert "standard error" in " ".join(table.notes)
+    assert "standard error" not in " ".join(table13([]).notes)  # errors are not resampled
+    # Of several seeds, they are what the precision differs by.
+    more = ({"resampled": resampled},)
+    make_detection_run(tmp_path / "1", seed=1, map_50_pct=77.0, tests=more)
+    found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC07 test")
+    assert found["ours"] == "77.00 (76.00 ± 1.41)"
+
+
+def test_a_draw_without_objects_leaves_no_standard_error(tmp_path: Path) -> None:
+    resampled = {"images": "f00", "map_50_pct": [74.0, None, 76.0]}
+    make_detection_run(tmp_path / "0", map_50_pct=75.0, tests=({"resampled": resampled},))
+    found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC07 test")
+    assert found["ours"] == "75.00"
+
+
 def test_coco_has_two_measures(tmp_path: Path) -> None:
     make_detection_run(tmp_path / "v", "vgg16", "coco", map_50_pct=42.0, map_pct=21.0)
     found = row(table8(find_runs([tmp_path])), "VGG-16", "COCO val")

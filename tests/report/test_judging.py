@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from made_up_runs import make_run
 
-from deepres.report.comparisons import Above, Comparison, Measure, Runs, Trend, Within, falling
+from deepres.report.comparisons import Above, Comparison, Trend, Within, falling
 from deepres.report.judging import Evidence, combined, judge_all
 from deepres.report.runs import Run
+from deepres.report.samples import Measure, Runs
 
 NUMBERS: dict[Path, float] = {}
 ERROR = Measure("error", lambda run: NUMBERS[run.path])

@@ -105,7 +105,11 @@ def test_what_comes_out_against_the_paper_is_a_sentence(tmp_path: Path) -> None:
         ),
         (
             "signals-are-healthy-at-first",
-            [f"deepres signals plain20 plain56 plain34 --seed {seed}" for seed in range(3)],
+            [f"deepres signals plain20 plain56 --seed {seed}" for seed in range(3)],
+        ),
+        (
+            "plain34-signals-are-healthy-at-first",
+            [f"deepres signals plain34 --data IMAGENET --seed {seed}" for seed in range(3)],
         ),
         (
             "depth-transfers-to-voc07",
@@ -123,8 +127,11 @@ def test_commands_for_what_is_missing(claim: str, commands: list[str]) -> None:
 def test_of_trained_networks_only_the_measurement_is_missing(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / "runs" / f"{net}-s0", net) for net in ("plain20", "plain56")]
     assert commands_for(BY_ID["signals-do-not-vanish"], runs) == [
+        "deepres signals runs/plain20-s0 runs/plain56-s0",
+    ]
+    assert commands_for(BY_ID["plain34-signals-do-not-vanish"], runs) == [
         "deepres train plain34 --seeds 3 --data IMAGENET",
-        "deepres signals runs/plain20-s0 runs/plain56-s0 runs/plain34-s*",
+        "deepres signals runs/plain34-s*",
     ]
     train, responses = commands_for(BY_ID["residual-responses-are-smaller"], runs)
     assert train == "deepres train resnet20 resnet56 --seeds 3"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.detection import (
+    PRECISIONS,
     improvements_of,
     open_test_set,
     print_precisions,
@@ -18,6 +19,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
 from deepres.execution import Execution
+from deepres.report.detection_runs import standard_error
 from deepres.run_weights import weights_file
 
 if TYPE_CHECKING:  # not everyone has torchvision
@@ -86,7 +88,7 @@ def _tell(
 ) -> None:
     """Print what was found and written."""
     if as_json:
-        tests = [{"test": title, **scores} for title, scores in rows]
+        tests = [_in_json(title, scores) for title, scores in rows]
         files = {what: str(path) for what, path in written.items()}
         print_json({"data": data.name, "images": len(data), "tests": tests, "files": files})
         return
@@ -94,6 +96,13 @@ def _tell(
         print_precisions(f"{len(data):,} images of {data.name}", rows)
     for what, path in written.items():
         show(f"{what}: {path}")
+
+
+def _in_json(title: str, scores: Scores) -> dict[str, Any]:
+    """Return a test with the standard errors in the place of the draws that they are from."""
+    found = {key: value for key, value in scores.items() if key != "resampled"}
+    errors = {key: standard_error(scores, key) for key in PRECISIONS if key in scores}
+    return {"test": title, **found, "standard_errors_pct": errors}
 
 
 class Tests:
@@ -161,7 +170,7 @@ class Tests:
         found = detect_all(detectors, self.data, self.execution, improvements)
         if not self.execution.world.leader or not self.data.annotated:
             return title, found, {}
-        scores = found.scores()
+        scores = found.scores(resample=True)
         first = self.paths[members[0]]
         if read_run(first):
             now = self.execution.provenance()
@@ -192,6 +201,6 @@ def _score_file(options: argparse.Namespace) -> int:
     from deepres.evaluation.detection.detector_inference import read_results
 
     data, _ = open_test_set(options.on, options.data, None, options.bad_boxes)
-    scores = read_results(options.results, data).scores()
+    scores = read_results(options.results, data).scores(resample=True)
     _tell(options.json, data, [(str(options.results), scores)], {})
     return 0

@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepres.cli.terminal import print_table, say
+from deepres.cli.terminal import print_table, say, show
 from deepres.data.detection.checks import BadBoxes
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.recipes import DetectionRecipe, recipe_from_dict
+from deepres.report.detection_runs import standard_error
 from deepres.run_folder import RunFolder
 from deepres.run_weights import weights_file
 
@@ -85,10 +86,7 @@ def print_precisions(title: str, rows: list[tuple[str, dict[str, Any]]]) -> None
         rows: a test's name, and what evaluations.json has on it.
     """
     keys = [key for key in PRECISIONS if any(key in scores for _, scores in rows)]
-    numbers = [
-        [name, *(f"{scores[key]:.1f}" if key in scores else "–" for key in keys)]
-        for name, scores in rows
-    ]
+    numbers = [[name, *(_number(scores, key) for key in keys)] for name, scores in rows]
     print_table("", [title, *(PRECISIONS[key] for key in keys)], numbers)
     classes = sorted(rows[-1][1]["ap_pct"].items(), key=lambda item: item[1])
     words = ""
@@ -97,3 +95,13 @@ def print_precisions(title: str, rows: list[tuple[str, dict[str, Any]]]) -> None
     else:
         classes = list(rows[-1][1]["ap_pct"].items())
     print_table(words, ["class", "AP (%)"], [[name, f"{ap:.1f}"] for name, ap in classes])
+    if any("resampled" in scores for _, scores in rows):
+        show("(± is the standard error, for other test images)")
+
+
+def _number(scores: dict[str, Any], key: str) -> str:
+    """Return a precision with its standard error, as far as they are known."""
+    if key not in scores:
+        return "–"
+    error = standard_error(scores, key)
+    return f"{scores[key]:.1f}" + ("" if error is None else f" ± {error:.1f}")

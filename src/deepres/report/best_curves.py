@@ -4,20 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepres.report.comparisons import Runs
-from deepres.report.curves import (
-    BOLD,
-    THIN,
-    Styles,
-    choose,
-    curve_label,
-    draw_curve,
-    set_axes,
-)
+from deepres.report.curves import BOLD, THIN, Styles, choose, curve_label, draw_curve, set_axes
 from deepres.report.grouping import comparable
 from deepres.report.legends import set_legend
 from deepres.report.pictures import new_figure
 from deepres.report.runs import Run, computed
+from deepres.report.samples import Runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

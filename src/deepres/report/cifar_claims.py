@@ -1,16 +1,8 @@
-"""What the paper claims of its networks on CIFAR-10, and of signals and shortcuts in general."""
+"""What the paper claims of its networks on CIFAR-10."""
 
 from deepres.report.claim import Claim
 from deepres.report.comparisons import Above, Within, falling
-from deepres.report.measures import (
-    FORWARD,
-    LOWEST_TEST,
-    RESPONSE,
-    STRONGEST_GRADIENT,
-    TEST,
-    TRAINING,
-    WEAKEST_GRADIENT,
-)
+from deepres.report.measures import LOWEST_TEST, RESPONSE, TEST, TRAINING
 from deepres.report.published import (
     PLAIN_110_ERROR_ABOVE_PCT,
     RESNET_1202_TRAINING_ERROR_BELOW_PCT,
@@ -18,23 +10,9 @@ from deepres.report.published import (
 
 PLAIN = ("plain56", "plain44", "plain32", "plain20")
 RESIDUAL = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
-FACTOR = 1_000
-"""A signal that falls to less than 1/FACTOR of what it was has vanished; above it, exploded."""
 SAME_ERROR = 0.5
 """Errors that differ by less, in points, are alike."""
 
-
-def _healthy(network: str) -> tuple[Above, ...]:
-    return (
-        Above(FORWARD, (network, 1 / FACTOR)),
-        Above(WEAKEST_GRADIENT, (network, 1 / FACTOR)),
-        Above(STRONGEST_GRADIENT, (FACTOR, network)),
-    )
-
-
-HEALTHY = tuple(
-    comparison for network in ("plain20", "plain56", "plain34") for comparison in _healthy(network)
-)
 
 CIFAR_CLAIMS = (
     Claim(
@@ -132,24 +110,6 @@ CIFAR_CLAIMS = (
         "Residual nets test better than highway nets that have more parameters: ResNet-56 (0.85 M) "
         "than highway-32 (1.25 M), and ResNet-110 (1.7 M) than highway-19 (2.3 M).",
         (Above(TEST, ("highway32", "resnet56")), Above(TEST, ("highway19", "resnet110"))),
-    ),
-    Claim(
-        "signals-are-healthy-at-first",
-        "Signals are healthy in untrained plain nets",
-        "§4.1",
-        "At initialisation neither forward nor backward signals vanish in plain nets, and "
-        "gradients have healthy norms: none is below 1/1000 of where it set out, and no gradient "
-        "above 1000 times that (the limits are ours).",
-        HEALTHY,
-        untrained=True,
-    ),
-    Claim(
-        "signals-do-not-vanish",
-        "Signals are healthy in trained plain nets",
-        "§4.1",
-        "In trained plain nets neither forward nor backward signals vanish, and gradients have "
-        "healthy norms, by the same limits.",
-        HEALTHY,
     ),
     Claim(
         "residual-responses-are-smaller",

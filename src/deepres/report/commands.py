@@ -22,7 +22,8 @@ def commands_for(claim: Claim, runs: Sequence[Run]) -> list[str]:
     Of networks that are trained already only the measurement is asked for.
     """
     if claim.untrained:
-        networks = " ".join(claim.networks)
+        data = " --data IMAGENET" if IMAGENET.issuperset(claim.networks) else ""
+        networks = " ".join(claim.networks) + data
         return [f"deepres signals {networks} --seed {seed}" for seed in range(SEEDS)]
     papers = {
         network_of(run): run for run in runs if run.result and not run.condition_but(COMPARED)

@@ -2,65 +2,21 @@
 
 import itertools
 import math
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from deepres.report.predictions import paired_errors_of
-from deepres.report.runs import Run, title
-from deepres.report.significance import Difference, falling_trend, paired_errors, welch
-
-SMALLEST = 1e-9
-"""Stands for zero where quotients are compared."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What is compared."""
-
-    name: str
-    """With its unit, for people."""
-    of: Callable[[Run], float | None]
-    """Return it for a run; None: it was not measured."""
-    decimals: int = 2
-    """How many are worth printing."""
-    ratio: bool = False
-    """Whether it is compared by quotients, on a logarithmic scale."""
-    views: str | None = None
-    """By which the answers are kept, if it is an error on test images."""
-    top: int = 1
-    """Among how many of the likeliest classes the true one must be."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One side of a comparison: a network's values over seeds, or a constant."""
-
-    label: str
-    values: tuple[float, ...]
-    exact: bool = False
-    """Whether it is a constant."""
-    runs: tuple[Run, ...] = ()
-    """Which gave the values."""
-
-    @property
-    def n(self) -> int:
-        """How many runs."""
-        return len(self.values)
-
-    @property
-    def mean(self) -> float:
-        """Over the runs."""
-        return statistics.fmean(self.values)
-
-    @property
-    def std(self) -> float | None:
-        """The sample standard deviation over the runs; None: there is but one."""
-        return statistics.stdev(self.values) if self.n > 1 else None
-
-
-Runs = Mapping[str, Sequence[Run]]
-"""Runs that are alike in all but network and seed, by network."""
+from deepres.report.runs import title
+from deepres.report.samples import SMALLEST, Measure, Runs, Sample
+from deepres.report.significance import (
+    Difference,
+    falling_trend,
+    paired_draws,
+    paired_errors,
+    welch,
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +84,18 @@ class Comparison:
         first, last = ([self._scaled(v) for v in samples[i].values] for i in (0, -1))
         return welch(first, last)
 
+    def _paired(self, samples: Sequence[Sample]) -> tuple[Difference, str] | None:
+        """Return the difference of two single runs, from draws of the same images, and its test."""
+        if not self.measure.draws or any(s.exact or s.n != 1 for s in samples):
+            return None
+        first, second = (self.measure.draws(sample.runs[0]) for sample in samples)
+        if first is None or second is None or first.images != second.images:
+            return None
+        values = [self._scaled(sample.mean) for sample in samples]
+        draws = [np.array([*map(self._scaled, each.values)]) for each in (first, second)]
+        words = f"compared on {first.count:,} images (bootstrap)"
+        return paired_draws(values[0] - values[1], *draws), words
+
     def _finding(
         self, difference: Difference, p_for: float, p_against: float, test: str = ""
     ) -> Finding:
@@ -157,12 +125,19 @@ class Above(Comparison):
 
     def test(self, samples: Sequence[Sample]) -> Finding:
         """Test it by Welch's t-test."""
-        difference = self._difference(samples)
+        return self._tested(self._difference(samples))
+
+    def _tested(self, difference: Difference, test: str = "") -> Finding:
         above, below = difference.p_above(self.by), difference.p_below(self.by)
-        return self._finding(difference, float(above), float(below))
+        return self._finding(difference, float(above), float(below), test)
 
     def test_paired(self, samples: Sequence[Sample]) -> Finding | None:
-        """Test it by McNemar's test, if both runs' answers on the same images are kept."""
+        """Test it on what both runs answered to the same images, if that is kept.
+
+        Errors are compared by McNemar's test, precisions by the bootstrap.
+        """
+        if paired := self._paired(samples):
+            return self._tested(*paired)
         if self.by or not self.measure.views or any(s.exact or s.n != 1 for s in samples):
             return None
         (first,), (second,) = (sample.runs for sample in samples)
@@ -190,11 +165,18 @@ class Within(Comparison):
 
     def test(self, samples: Sequence[Sample]) -> Finding:
         """Test it by two one-sided tests (TOST), with Welch's standard error."""
-        difference = self._difference(samples)
+        return self._tested(self._difference(samples), "two one-sided tests")
+
+    def test_paired(self, samples: Sequence[Sample]) -> Finding | None:
+        """Test it as ``Above`` does, if precisions are compared; errors are not."""
+        paired = self._paired(samples)
+        return self._tested(*paired) if paired else None
+
+    def _tested(self, difference: Difference, test: str) -> Finding:
         low, high = self._scaled(self.low), self._scaled(self.high)
         inside = max(difference.p_above(low), difference.p_below(high))
         outside = min(difference.p_below(low), difference.p_above(high))
-        return self._finding(difference, float(inside), float(outside), "two one-sided tests")
+        return self._finding(difference, float(inside), float(outside), test)
 
 
 @dataclass(frozen=True)

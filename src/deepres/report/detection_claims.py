@@ -1,9 +1,10 @@
 """What the paper claims of object detection."""
 
 from deepres.report.claim import Claim
-from deepres.report.comparisons import Above, Measure, Within
+from deepres.report.comparisons import Above, Within
 from deepres.report.measures import MAP, MAP_50, MAP_RATIO
 from deepres.report.runs import PAPERS_DATA
+from deepres.report.samples import Measure
 
 BETTER = "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: "
 

@@ -4,8 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from deepres.report.rows import Measurement, one_a_seed
 from deepres.report.runs import Run, on_data, title
+from deepres.report.samples import Draws
+from deepres.report.significance import Numbers
 from deepres.run_folder import EVALUATIONS
 
 
@@ -56,7 +60,27 @@ class Test:
             condition,
             None if self.members else self.run.meta["seed"],
             (self.run.provenance, self.found["provenance"]),
+            tuple(standard_error(self.found, key) for key in keys),
         )
+
+    def draws(self, key: str) -> Draws | None:
+        """Return a precision for each draw of the images; None: they were not resampled."""
+        values = _drawn(self.found, key)
+        if values is None:
+            return None
+        return Draws(self.found["resampled"]["images"], self.found["images"], values)
+
+
+def standard_error(found: Mapping[str, Any], key: str) -> float | None:
+    """Return how far a precision would differ on other test images; None: it is not known."""
+    values = _drawn(found, key)
+    return None if values is None else float(values.std(ddof=1))
+
+
+def _drawn(found: Mapping[str, Any], key: str) -> Numbers | None:
+    values = found.get("resampled", {}).get(key, [])
+    known: Numbers = np.array(values, dtype=float)  # null, of a draw without objects, becomes NaN
+    return known if len(known) > 1 and np.isfinite(known).all() else None
 
 
 def tests_of(runs: Iterable[Run]) -> list[Test]:

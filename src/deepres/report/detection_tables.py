@@ -49,6 +49,12 @@ PLACEHOLDERS = (
 )
 
 
+OF_ONE_RUN = (
+    "After a single run's number ± is its standard error, for other test images (bootstrap); runs "
+    "that were tested before it was kept have none."
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """A published row, and which tests belong to it."""
@@ -254,7 +260,7 @@ def _filled(
         others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
     shown += [other_row(name, len(shown[0]), each, best) for name, each in others.items()]
     what = "Errors" if best is min else "Mean average precision"
-    notes = [note.format(what=what) for note in NOTES]
+    notes = [note.format(what=what) for note in NOTES] + [OF_ONE_RUN] * (best is max)
     if missing:
         notes.append(PLACEHOLDERS)
     return result_table(title, [*names], measures, shown, notes, missing)

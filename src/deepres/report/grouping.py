@@ -3,8 +3,8 @@ but network and seed."""
 
 from collections.abc import Iterable
 
-from deepres.report.comparisons import Runs
 from deepres.report.runs import Run, on_data
+from deepres.report.samples import Runs
 from deepres.report.untrained import AT_INITIALISATION, Untrained
 
 PAPER_LENGTH = "paper-length"

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from deepres.report.comparisons import SMALLEST, Comparison, Finding, Runs, Sample
+from deepres.report.comparisons import Comparison, Finding
+from deepres.report.samples import SMALLEST, Runs, Sample
 from deepres.report.significance import LEVEL, holm
 
 Verdict = Literal["holds", "does not hold", "undecided", "no run yet"]
@@ -17,8 +18,8 @@ RULE = (
     "paper's. Runs of several precisions are judged together, and it is said.",
     f"With fewer than {SEEDS} seeds on a side a comparison is undecided. One exception: two single "
     "runs whose answers to the same test images are kept (deepres evaluate) are compared image by "
-    "image, by McNemar's test. The verdict then says so, for it is one on these two trained "
-    "networks.",
+    "image, by McNemar's test, and two detectors by the bootstrap over the images of their test. "
+    "The verdict then says so, for it is one on these two trained networks.",
     "Means are compared by Welch's t-test, trends along several networks by the test of Jonckheere "
     "and Terpstra. That a difference lies inside a margin (that networks are alike) holds when the "
     "95 % interval of the difference does, and does not hold when that lies outside. A training "

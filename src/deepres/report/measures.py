@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from deepres.report.comparisons import SMALLEST, Measure
-from deepres.report.detection_runs import tests_of
+from deepres.report.detection_runs import Test, tests_of
 from deepres.report.published import VALIDATION_IMAGES
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import RESPONSES, SIGNALS, Run
+from deepres.report.samples import SMALLEST, Draws, Measure
 from deepres.run_folder import EVALUATIONS
 
 STRETCH = 0.05
@@ -44,16 +44,25 @@ def error_by(run: Run, views: str, key: str) -> float | None:
 
 
 def precision(run: Run, key: str) -> float | None:
-    """Return the mean average precision in % on the benchmark that the paper has for the data.
+    """Return the mean average precision in % on the benchmark that the paper has for the data."""
+    test = _papers_test(run, key)
+    return None if test is None else float(test.found[key])
 
-    Without the improvements of appendix B.
-    """
+
+def precision_draws(run: Run, key: str) -> Draws | None:
+    """Return that precision for draws of the benchmark's images."""
+    test = _papers_test(run, key)
+    return None if test is None else test.draws(key)
+
+
+def _papers_test(run: Run, key: str) -> Test | None:
+    """Return a detector's test that the paper has, without the improvements of appendix B."""
     for entry in (*TABLE_7, *TABLE_8):
         if run.kind == "detection" and run.meta["recipe"]["dataset"] == entry.test.dataset:
             for test in tests_of([run]):
                 how = test.found["set"], test.found["images"], test.improvements, test.members
                 if how == (entry.test.set, entry.test.images, (), ()) and key in test.found:
-                    return float(test.found[key])
+                    return test
     return None
 
 
@@ -120,8 +129,10 @@ TOP5_MULTI_SCALE = Measure(
     views="multi-scale",
     top=5,
 )
-MAP_50 = Measure("mAP@.5 (%)", partial(precision, key="map_50_pct"), decimals=1)
-MAP = Measure("mAP@[.5, .95] (%)", partial(precision, key="map_pct"), decimals=1)
+MAP_50, MAP = (
+    Measure(name, partial(precision, key=key), decimals=1, draws=partial(precision_draws, key=key))
+    for name, key in (("mAP@.5 (%)", "map_50_pct"), ("mAP@[.5, .95] (%)", "map_pct"))
+)
 MAP_RATIO = replace(MAP, name="mAP@[.5, .95], as a ratio", decimals=2, ratio=True)
 RESPONSE = Measure("mean response (std)", response, decimals=3)
 FORWARD = Measure("forward signal, weakest layer to first", forward_signal, 3, ratio=True)

@@ -31,6 +31,8 @@ class Measurement:
     seed: int | None
     provenances: tuple[Mapping[str, Any], ...]
     """Of the training and of the test."""
+    errors_pct: tuple[float | None, ...] = ()
+    """The standard error of each value, from the draws of test images; none: it is not known."""
 
 
 def one_a_seed(runs: Iterable[Run]) -> list[Run]:
@@ -108,7 +110,7 @@ def result_rows(
         difference = NOTHING
         if values and reference is not None:
             difference = f"{statistics.mean(values) - reference:+.2f}".replace("-", "−")
-        cells += [text, spread(values, best) if values else state, difference]
+        cells += [text, _spread_of(ours, i, best) if values else state, difference]
     count = str(len(ours)) if ours else NOTHING
     rows = [[*names, *cells, count, NOTHING, describe_provenance(ours)]]
     for condition, group in groups.items():
@@ -118,10 +120,18 @@ def result_rows(
 
 def other_row(label: str, width: int, group: Sequence[Measurement], best: Best) -> list[str]:
     """Return a row of ``width`` cells for measurements that do not count as ours."""
-    measures = zip(*[measurement.values_pct for measurement in group], strict=True)
-    found = " / ".join(spread(values, best) for values in measures)
+    found = " / ".join(_spread_of(group, i, best) for i in range(len(group[0].values_pct)))
     nothing = [NOTHING] * (width - 4)
     return [label, *nothing, str(len(group)), found, describe_provenance(group)]
+
+
+def _spread_of(group: Sequence[Measurement], i: int, best: Best) -> str:
+    """Return the spread of the ``i``-th value; a single one's is that over test images."""
+    found = spread([measurement.values_pct[i] for measurement in group], best)
+    errors = group[0].errors_pct
+    if len(group) == 1 and errors and errors[i] is not None:
+        return f"{found} ± {errors[i]:.2f}"
+    return found
 
 
 def spread(values: Sequence[float], best: Best = min) -> str:

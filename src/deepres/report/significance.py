@@ -70,6 +70,18 @@ def _mean_and_error(sample: ArrayLike) -> tuple[Numbers, Numbers, int]:
     return mean, values.var(-1, ddof=1) / n, n - 1
 
 
+def paired_draws(difference: float, first: Numbers, second: Numbers) -> Difference:
+    """Return a difference of two numbers with its standard error by the bootstrap.
+
+    Args:
+        difference: of the numbers.
+        first: the first one's values in B draws of the same images, (B,).
+        second: the second one's.
+    """
+    error = np.asarray(np.std(first - second, ddof=1))
+    return Difference(np.array(difference), error, np.array(len(first) - 1))
+
+
 def falling_trend(groups: Sequence[Sequence[float]]) -> tuple[float, float]:
     """Return the exact one-sided p-values of a falling and of a rising trend over ``groups``.
 

@@ -6,7 +6,6 @@ from typing import Literal
 
 from deepres.report.claim import Claim, Judgement
 from deepres.report.commands import commands_for
-from deepres.report.comparisons import Measure, Sample
 from deepres.report.judging import Evidence
 from deepres.report.measures import (
     LOWEST_TEST,
@@ -29,6 +28,7 @@ from deepres.report.published import (
 )
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import PAPERS_DATA, Run, title
+from deepres.report.samples import Measure, Sample
 
 Standing = Literal["holds", "does not hold", "undecided", "in small", "no run yet"]
 STANDINGS: dict[Standing, str] = {

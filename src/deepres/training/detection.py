@@ -199,7 +199,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         self.detector.eval()
         found = detect_all([self.detector], data, self.execution.quietly())
         self.network.train()
-        scores = world.broadcast_object(found.scores() if world.leader else {})
+        scores = world.broadcast_object(found.scores(resample=last) if world.leader else {})
         if last and world.leader:
             folder.set_tests_aside()
             used = improvements_in_use([self.detector], PLAIN)

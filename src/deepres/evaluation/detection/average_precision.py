@@ -1,20 +1,24 @@
 """Precision and recall of ranked detections, and the two averages that VOC has had."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from deepres.data.detection.packages import detection_package
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.errors import UserError
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from deepres.evaluation.detection.resampling import (
+    AVERAGES,
+    Bools,
+    ClassMatches,
+    Floats,
+    Ints,
+    resampled_precisions,
+)
 
 Judge = Callable[[Floats, Floats, Bools], tuple[Bools, Bools]]
 """Decides which detections of one class on one image are right, and which do not count.
@@ -45,6 +49,8 @@ class AveragePrecision:
 
     rule: str
     curves: tuple[ClassCurve, ...]
+    matches: tuple[ClassMatches, ...] = field(compare=False, repr=False)
+    """Of the same classes."""
 
     @property
     def ap_pct(self) -> dict[str, float]:
@@ -60,6 +66,11 @@ class AveragePrecision:
     def noted(self) -> dict[str, Any]:
         """The result as evaluations.json has it."""
         return {"rule": self.rule, "map_50_pct": self.map_50_pct, "ap_pct": self.ap_pct}
+
+    def resampled(self, counts: Ints) -> dict[str, Floats]:
+        """Return ``map_50_pct`` (B,) for images drawn so often: ``counts``, (B, images)."""
+        found = resampled_precisions(self.matches, AVERAGES[self.rule], counts)
+        return {"map_50_pct": 100 * found[:, 0]}
 
 
 def eleven_points(recall: Floats, precision: Floats) -> float:
@@ -102,13 +113,14 @@ def average_precision(
     """
     check_found(dataset, found)
     judged = _Judged.of(dataset, found, judge)
-    curves = [
-        _curve(name, judged.objects[i], judged.scores[i], judged.right[i], average)
-        for i, name in enumerate(dataset.classes)
-    ]
-    if not any(judged.objects):
+    if not judged.objects.any():
         raise UserError(f"{dataset.name} has no objects to find, so there is no precision")
-    return AveragePrecision(rule, tuple(curves))
+    ranked = [judged.ranked(i) for i in range(len(dataset.classes))]
+    curves = [
+        _curve(name, scores, matches, average)
+        for name, (scores, matches) in zip(dataset.classes, ranked, strict=True)
+    ]
+    return AveragePrecision(rule, tuple(curves), tuple(matches for _, matches in ranked))
 
 
 def check_found(dataset: DetectionSet, found: Mapping[str, object]) -> None:
@@ -128,20 +140,22 @@ def check_found(dataset: DetectionSet, found: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Per class: how many objects, and of the detections that count the score, and if right."""
+    """Per class: how many objects are on each image, and which detections count."""
 
-    objects: list[int]
-    scores: list[list[Floats]]
-    right: list[list[Bools]]
+    objects: Ints
+    """(classes, images)."""
+    found: list[list[tuple[Floats, Bools, Ints]]]
+    """Of each class, image by image: scores, which are right, and the image's place."""
 
     @staticmethod
     def of(dataset: DetectionSet, found: Mapping[str, Detections], judge: Judge) -> "_Judged":
         classes = len(dataset.classes)
-        judged = _Judged([0] * classes, [[] for _ in range(classes)], [[] for _ in range(classes)])
-        for image in dataset.images:
+        none = np.zeros((classes, len(dataset.images)), dtype=np.int64)
+        judged = _Judged(none, [[] for _ in range(classes)])
+        for place, image in enumerate(dataset.images):
             objects = image.objects
             for label in objects.labels[~objects.ignored].tolist():
-                judged.objects[label - 1] += 1
+                judged.objects[label - 1, place] += 1
             if (detections := found.get(image.id)) is None:
                 continue
             overlaps = _overlaps(detections.boxes, objects.boxes)
@@ -155,9 +169,21 @@ class _Judged:
                     boxes = objects.boxes.double().numpy()[theirs]
                     doubtful = objects.ignored.numpy()[theirs]
                     right, ignored = judge(overlaps[mine][:, theirs], boxes, doubtful)
-                judged.scores[label - 1].append(scores[mine][~ignored])
-                judged.right[label - 1].append(right[~ignored])
+                places = np.full(len(mine), place)
+                judged.found[label - 1].append(
+                    (scores[mine][~ignored], right[~ignored], places[~ignored])
+                )
         return judged
+
+    def ranked(self, label: int) -> tuple[Floats, ClassMatches]:
+        """Return a class's scores, the highest first, and its matches; labels count from 0."""
+        nothing = np.empty(0), np.empty(0, dtype=bool), np.empty(0, dtype=np.int64)
+        columns = zip(nothing, *self.found[label], strict=True)
+        scores, right, places = map(np.concatenate, columns)
+        order = np.argsort(-scores, kind="stable")
+        right = right[order][None]
+        matches = ClassMatches(self.objects[label], places[order], right, np.zeros_like(right))
+        return scores[order], matches
 
 
 def _overlaps(found: Tensor, objects: Tensor) -> Floats:
@@ -168,16 +194,11 @@ def _overlaps(found: Tensor, objects: Tensor) -> Floats:
 
 
 def _curve(
-    name: str,
-    objects: int,
-    scores: Sequence[Floats],
-    right: Sequence[Bools],
-    average: Callable[[Floats, Floats], float],
+    name: str, scores: Floats, matches: ClassMatches, average: Callable[[Floats, Floats], float]
 ) -> ClassCurve:
-    all_scores = np.concatenate([np.empty(0), *scores])
-    order = np.argsort(-all_scores, kind="stable")
-    true = np.concatenate([np.empty(0, dtype=bool), *right])[order].cumsum(dtype=np.float64)
+    objects = int(matches.objects.sum())
+    true = matches.right[0].cumsum(dtype=np.float64)
     precision = true / np.arange(1, len(true) + 1)
     recall = true / objects if objects else np.full(len(true), math.nan)
     ap = average(recall, precision) if objects else math.nan
-    return ClassCurve(name, objects, all_scores[order], recall, precision, ap)
+    return ClassCurve(name, objects, scores, recall, precision, ap)

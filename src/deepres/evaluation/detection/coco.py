@@ -1,9 +1,9 @@
 """COCO's rule, by its own program pycocotools, for boxes and for masks."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,13 @@ from deepres.data.detection.records import Detections, DetectionSet
 from deepres.errors import UserError
 from deepres.evaluation.detection.average_precision import check_found
 from deepres.evaluation.detection.coco_truth import file_of, image_places, truth
+from deepres.evaluation.detection.resampling import (
+    AVERAGES,
+    ClassMatches,
+    Floats,
+    Ints,
+    resampled_precisions,
+)
 
 CocoDetection = dict[str, Any]
 """One entry of COCO's result format: image_id, category_id, score, bbox and segmentation."""
@@ -49,6 +56,8 @@ class CocoResult:
     """Of each class that has objects, averaged over overlaps of 0.5, 0.55, …, 0.95."""
     ap_50_pct: dict[str, float]
     """The same at an overlap of 0.5."""
+    matches: tuple[ClassMatches, ...] = field(compare=False, repr=False)
+    """Of each class, at the ten overlaps."""
 
     @property
     def map_pct(self) -> float:
@@ -69,6 +78,12 @@ class CocoResult:
             "rule": "coco",
             **{"map_50_pct": self.map_50_pct, "map_pct": self.map_pct, "ap_pct": self.ap_pct},
         }
+
+    def resampled(self, counts: Ints) -> dict[str, Floats]:
+        """Return the two means (B,) for images drawn so often: ``counts``, (B, images)."""
+        found = 100 * resampled_precisions(self.matches, AVERAGES["coco"], counts)
+        kind = "mask_" if self.of_masks else ""
+        return {f"{kind}map_50_pct": found[:, 0], f"{kind}map_pct": found.mean(1)}
 
 
 def evaluate_coco(
@@ -182,6 +197,7 @@ def evaluate_coco_results(
         {name: number for name, number in numbers.items() if number >= 0},
         _by_class(dataset.classes, precision),
         _by_class(dataset.classes, precision[:1]),
+        tuple(_matches(scored, len(dataset.classes))),
     )
 
 
@@ -201,6 +217,32 @@ def _indexed(content: dict[str, Any]) -> Any:
     coco.dataset = content
     coco.createIndex()
     return coco
+
+
+def _matches(scored: Any, classes: int) -> Iterator[ClassMatches]:
+    """Yield how pycocotools judged each class's detections, of all sizes, 100 an image."""
+    sizes, images = len(scored.params.areaRng), len(scored.params.imgIds)
+    overlaps = len(scored.params.iouThrs)
+    for label in range(classes):
+        first = label * sizes * images  # it goes by class, then by size, then by image
+        objects = np.zeros(images, dtype=np.int64)
+        scores, places = [np.empty(0)], [np.empty(0, dtype=np.int64)]
+        right, ignored = ([np.empty((overlaps, 0), dtype=bool)] for _ in range(2))
+        for place, judged in enumerate(scored.evalImgs[first : first + images]):
+            if judged is None:  # the class is neither there nor found
+                continue
+            objects[place] = np.count_nonzero(judged["gtIgnore"] == 0)
+            scores.append(judged["dtScores"])
+            places.append(np.full(len(judged["dtScores"]), place))
+            ignored.append(judged["dtIgnore"].astype(bool))
+            right.append((judged["dtMatches"] > 0) & ~ignored[-1])
+        order = np.argsort(-np.concatenate(scores), kind="stable")
+        yield ClassMatches(
+            objects,
+            np.concatenate(places)[order],
+            np.concatenate(right, axis=1)[:, order],
+            np.concatenate(ignored, axis=1)[:, order],
+        )
 
 
 def _by_class(classes: Sequence[str], precision: Any) -> dict[str, float]:

@@ -21,6 +21,7 @@ from deepres.evaluation.detection.coco import (
     coco_ids,
     evaluate_coco_results,
 )
+from deepres.evaluation.detection.resampling import draws
 from deepres.evaluation.detection.result_files import (
     read_coco,
     read_imagenet_det,
@@ -54,17 +55,31 @@ class DetectionResults:
             return evaluate_coco_results(self.data, self.entries)
         return evaluate_detections(self.data, self.detections, self.rule)
 
-    def scores(self) -> dict[str, Any]:
+    def scores(self, *, resample: bool = False) -> dict[str, Any]:
         """Return what evaluations.json has on boxes and masks: ``rule``, ``map_50_pct`` and so on.
 
         Masks are scored where the objects' outlines are known.
 
+        Args:
+            resample: whether to add ``resampled``, the same precisions for other draws of images.
+
         Raises:
             UserError: as by ``result``.
         """
-        noted = self.result().noted
+        results = [self.result()]
         if self.data.has_outlines and any("segmentation" in entry for entry in self.entries):
-            noted |= evaluate_coco_results(self.data, self.entries, masks=True).noted
+            results.append(evaluate_coco_results(self.data, self.entries, masks=True))
+        noted = {key: value for result in results for key, value in result.noted.items()}
+        if resample:
+            counts = draws(len(self.data))
+            noted["resampled"] = {
+                "images": self.data.fingerprint(),
+                **{
+                    key: values.round(4).tolist()
+                    for result in results
+                    for key, values in result.resampled(counts).items()
+                },
+            }
         return noted
 
     def write(self, folder: Path, split: str) -> Path:

@@ -8,12 +8,11 @@ import numpy as np
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.evaluation.detection.average_precision import (
     AveragePrecision,
-    Bools,
-    Floats,
     area,
     average_precision,
     eleven_points,
 )
+from deepres.evaluation.detection.resampling import Bools, Floats
 
 VocRule = Literal["11-point", "area"]
 
