@@ -72,11 +72,13 @@ TEST = {
     "resampled?": {"images": str, "*map_pct": DRAWN, "*map_50_pct": DRAWN},
 }
 TOP_5 = dict.fromkeys(("top1_error_pct", "top5_error_pct"), PERCENT)
+BY_CLASS = {"class_errors_pct?": {"*": (PERCENT, None)}, "confusion?": [[COUNT]]}
+"""Errors by class, and rows of how many images were taken for each class."""
 LOCALIZED = {"set": str, "views": str, "classes": str, **TOP_5}
 TEST_OF = {
     "detection": {"set": str, "rule": str, "map_50_pct": PERCENT},
     **{"localization": LOCALIZED, "localization-rcnn": LOCALIZED},
-    "": {"data": str, "views": str, **TOP_5},
+    "": {"data": str, "views": str, **TOP_5, **BY_CLASS},
 }
 """What an entry of evaluations.json holds besides, by kind of recipe, or of a classifier."""
 

@@ -136,6 +136,8 @@ def test_folding_and_an_ensemble_and_the_cache(
     assert errors_of(runs[0], out) == alone[0]
 
     noted = (runs[0] / EVALUATIONS).read_text()
+    confusion = np.array(json.loads(noted)[0]["confusion"])
+    assert f"{100 * (1 - np.trace(confusion) / confusion.sum()):.2f}" == alone[0][0]
     out, err = evaluated(runs[0], "--precision", "bf16")
     assert computed(err)
     errors = [[float(error) for error in each] for each in (errors_of(runs[0], out), alone[0])]

@@ -1,4 +1,5 @@
 import json
+import re
 import webbrowser
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def test_the_usual_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     page = Path("report.html").read_text()
     assert "plain-20" in page
     assert "32,000 of 64,000 steps logged" in page
+    shown, to_fill = page.split('<h2 id="to-fill">')
+    assert {"table1", "figure1", "figure3", "figure6"} <= set(re.findall('<h2 id="(.*?)">', shown))
+    listed = dict(re.findall(r'<li id="(\w+)">.*?<code>(.*?)</code>', to_fill, flags=re.DOTALL))
+    commands = {name: re.sub("<.*?>", "", command) for name, command in listed.items()}
+    assert commands["table2"] == "deepres reproduce table2 --data IMAGENET"
+    assert commands["figure7"] == "deepres reproduce figure7"
+    assert commands["table7"] == "deepres detect train vgg16 --on voc07+12 --weights WEIGHTS"
+    assert not {"table1", "table14", "figure3", "figure5", "shortcuts"} & set(commands)
+    assert page.count("no run yet") < 25  # rows of Table 6, and what Figures 1 and 6 lack
 
 
 def test_given_folders(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,10 +88,10 @@ def test_benchmarks_are_shown_where_they_are(folder: Path) -> None:
     assert main(["report"]) == 0
     page = Path("report.html").read_text()
     assert "2.00 (1.00–4.00)" in page
-    assert ("<h3>usual" in page, "<h3>given" in page) == (True, False)
+    assert ("<h3>Usual" in page, "<h3>Given" in page) == (True, False)
     assert main(["report", "--benchmarks", "other"]) == 0
     page = Path("report.html").read_text()
-    assert ("<h3>usual" in page, "<h3>given" in page) == (False, True)
+    assert ("<h3>Usual" in page, "<h3>Given" in page) == (False, True)
 
 
 def test_without_any_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,9 @@ from made_up_runs import PROVENANCE
 from svg import texts
 
 from deepres.errors import UserError
-from deepres.report.benchmarks import benchmarks_html, scaling_figure, summary_table
+from deepres.report.benchmarks import HEADINGS, benchmarks_html, scaling_figure, summary_table
+
+ROOT = Path(__file__).parents[2]
 
 
 def spread(median: float) -> dict[str, float]:
@@ -77,14 +79,24 @@ def test_the_line_is_drawn_through_the_points() -> None:
 
 def test_all_files_of_a_folder_are_shown_or_named(tmp_path: Path) -> None:
     assert benchmarks_html(tmp_path / "nowhere") == ""
-    files = {"b-lines": {"provenance": PROVENANCE, "scaling": [LINE]}, "a<b": RESULTS}
+    lines = {"provenance": PROVENANCE, "scaling": [LINE], "precision": "bf16"}
+    files = {"scaling-bf16-amd-epyc": lines, "a<b_c-amd-epyc": RESULTS}
     files["old"] = {"provenance": PROVENANCE}
     for name, content in files.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     shown = benchmarks_html(tmp_path)
-    assert re.findall("<h3>(.*?)</h3>", shown) == ["a&lt;b", "b-lines"]
+    assert re.findall("<h3>(.*?)</h3>", shown) == [
+        "A&lt;b c, on AMD EPYC, 2 threads",
+        "A training step&#x27;s time against depth and batch, bf16, on AMD EPYC, 2 threads",
+    ]
+
     assert (shown.count("<table>"), shown.count("<svg")) == (1, 1)
     assert "<p>Without a summary, and not shown: old.json.</p>" in shown
+
+
+def test_every_benchmark_has_a_heading() -> None:
+    names = {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - {"turns"}
+    assert names == set(HEADINGS)
 
 
 @pytest.mark.parametrize(

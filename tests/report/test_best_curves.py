@@ -24,6 +24,33 @@ def test_figure_6_at_the_papers_length_with_its_seeds(tmp_path: Path) -> None:
     assert "ResNet-20, mean of 3" in texts(best.panels["Residual nets"])
 
 
+def test_panels_have_axes_of_one_size_and_a_legend_that_is_not_cut(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / f"p{depth}", f"plain{depth}") for depth in (20, 56)]
+    for depth in (20, 32, 44, 56, 110, 1202):
+        seeds = range(1 + (depth == 56))
+        runs += [make_run(tmp_path / f"r{depth}-{s}", f"resnet{depth}", s) for s in seeds]
+    best = best_curves(runs)
+    assert best is not None
+    assert best.heading == "Degradation, and how it vanishes"
+    sizes = set()
+    for figure in best.panels.values():
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        sizes.add(axes.get_position().bounds)
+        legend = axes.get_legend().get_window_extent()
+        assert 0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+        assert legend.y0 >= 0
+        assert legend.y1 < axes.xaxis.label.get_window_extent().y0
+    assert len(sizes) == 1
+
+
+def test_without_two_plain_depths_it_says_what_would_show_degradation(tmp_path: Path) -> None:
+    best = best_curves([make_run(tmp_path / n, n) for n in ("plain20", "resnet20", "resnet56")])
+    assert best is not None
+    assert best.heading == "Learning curves of plain and residual nets"
+    assert "plain nets of two depths: deepres train plain56." in best.caption
+
+
 def test_plain_networks_alone_make_figure_1(tmp_path: Path) -> None:
     best = best_curves([make_run(tmp_path / n, n) for n in ("plain20", "plain56")])
     assert best is not None

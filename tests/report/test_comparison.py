@@ -29,16 +29,47 @@ def test_the_same_recipe_says_so(tmp_path: Path) -> None:
 
 def test_results_and_what_they_were_measured_with(tmp_path: Path) -> None:
     make_run(tmp_path / "a", test_error_pct=8.75, train_error_pct=0.5)
-    make_run(tmp_path / "b", stopped_at=32_000)
+    make_run(tmp_path / "b", stopped_at=32_000, test_error_pct=8.0)
     folder = RunFolder(tmp_path / "b")
     folder.write_meta(folder.read_meta() | {"provenance": {**PROVENANCE, "torch": "2.11"}})
     assert result_differences(find_runs([tmp_path])).rows == [
-        ["steps done", "64,000", "32,000"],
-        ["test_error_pct", "8.75", "not finished"],
-        ["train_error_pct", "0.50", "not finished"],
-        ["training_s", "12", "not finished"],
+        ["steps done", "64,000", "32,000 of 64,000"],
+        ["test_error_pct", "8.75", "8.75 at step 32,000"],
+        ["train_error_pct", "0.50", "1.82 at step 32,000"],
+        ["training_s", "12", "–"],
         ["torch", "2.15.0", "2.11"],
     ]
+
+
+def test_an_unfinished_run_that_holds_images_out_shows_its_validation_error(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", test_error_pct=8.75)
+    run = RunFolder(make_run(tmp_path / "b", stopped_at=0).path)
+    run.append_event({"step": 1_000, "split": "val", "error_pct": 41.5})
+    rows = {row[0]: row[1:] for row in result_differences(find_runs([tmp_path])).rows}
+    assert rows["test_error_pct"] == ["8.75", "41.50 at step 1,000 (validation error)"]
+    assert rows["train_error_pct"] == ["1.00", "–"]
+
+
+def test_runs_of_different_lengths_are_drawn_by_their_share_of_the_schedule(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", test_error_pct=9)
+    make_run(tmp_path / "b", "plain20", steps=2_000, test_error_pct=30)
+    runs = find_runs([tmp_path])
+    (axes,) = comparison(runs).axes
+    assert axes.get_xlabel() == "share of the run's own schedule (%)"
+    assert axes.get_xlim() == (0, 100)
+    assert [line.get_xdata()[-1] for line in axes.get_lines()] == [100] * 4
+    (axes,) = comparison(runs, "steps").axes
+    assert {line.get_xdata()[-1] for line in axes.get_lines()} == {64_000, 2_000}
+    (axes,) = comparison(runs[:1], "share").axes
+    assert {line.get_xdata()[-1] for line in axes.get_lines()} == {100}
+
+
+def test_validation_and_test_have_lines_of_their_own(tmp_path: Path) -> None:
+    run = RunFolder(make_run(tmp_path / "a", steps=300).path)
+    run.append_event({"step": 300, "split": "val", "error_pct": 41.5})
+    (axes,) = comparison([read_run(run.path)]).axes
+    assert len({line.get_linestyle() for line in axes.get_lines()}) == 3
+    assert "dash-dotted: validation" in axes.get_title()
 
 
 def test_curves_over_each_other(tmp_path: Path) -> None:

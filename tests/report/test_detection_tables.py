@@ -282,7 +282,7 @@ def test_classifiers_are_no_detectors(tmp_path: Path) -> None:
 def test_below_the_table_is_what_fills_its_gaps(tmp_path: Path) -> None:
     make_detection_run(tmp_path / "a", "vgg16")
     make_detection_run(tmp_path / "b", "resnet101", steps=3_200)
-    missing = [note for note in table7(find_runs([tmp_path])).notes if "Missing" in note]
+    missing = [note for note in table7(find_runs([tmp_path])).all_notes if "Missing" in note]
     assert len(missing) == 3
     assert missing[0] == (
         "Missing: ResNet-101, VOC07 test: deepres detect train resnet101 --on voc07+12 "
@@ -290,10 +290,24 @@ def test_below_the_table_is_what_fills_its_gaps(tmp_path: Path) -> None:
     )
     for model in ("resnet101", "vgg16"):
         make_detection_run(tmp_path / f"coco-{model}", model, "coco", map_50_pct=48, map_pct=27)
-    missing = [note for note in table9(find_runs([tmp_path])).notes if "Missing" in note]
+    missing = [note for note in table9(find_runs([tmp_path])).all_notes if "Missing" in note]
     assert [note.split(":")[1].strip() for note in missing] == [
         *("+ box refinement, COCO val", "+ global context, COCO val"),
         "+ multi-scale testing, COCO val",
     ]
     assert "train" not in missing[0]  # there is a detector, and only the test is missing
     assert "--set global_context=true" in missing[1]
+
+
+def test_a_table_without_a_run_says_so() -> None:
+    for table in (table7, table8, table9, table10, table11, table13):
+        assert table([]).is_empty
+        assert table([]).missing
+    assert not table12([]).is_empty  # whose rows are published only
+    assert not table14().is_empty
+
+
+def test_a_run_that_is_like_no_published_row_makes_a_table_worth_reading(tmp_path: Path) -> None:
+    make_detection_run(tmp_path / "b", "resnet101", steps=3_200)
+    assert not table7(find_runs([tmp_path])).is_empty
+    assert table8(find_runs([tmp_path])).is_empty

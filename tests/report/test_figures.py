@@ -2,11 +2,12 @@ import re
 from pathlib import Path
 
 import pytest
-from made_up_runs import whole_meta
+from made_up_runs import make_run, whole_meta
 from matplotlib.figure import Figure
 from PIL import Image
 
-from deepres.report.figures import confusion_matrix, learning_curves
+from deepres.report.figures import confusion_matrix, curves_figure, learning_curves
+from deepres.report.runs import read_run
 from deepres.run_folder import RunFolder
 from deepres.visible import visible
 
@@ -44,6 +45,14 @@ def test_learning_curves(tmp_path: Path, texts: list[str], scaled_from: int | No
     assert ("shortened from 64,000" in title) == (scaled_from is not None)
     assert "not the paper's: lr 0.05" in title
     assert {"training", "test"} <= set(texts)
+
+
+def test_validation_and_test_have_two_colours(tmp_path: Path) -> None:
+    run = RunFolder(make_run(tmp_path / "a", steps=300).path)
+    run.append_event({"step": 300, "split": "val", "error_pct": 41.5})
+    (axes,) = curves_figure(read_run(run.path)).axes
+    colors = {line.get_label(): line.get_color() for line in axes.get_lines()}
+    assert colors["validation"] != colors["test"]
 
 
 def test_confusion_matrix(tmp_path: Path, texts: list[str]) -> None:

@@ -1,6 +1,7 @@
 import base64
 import io
 import json
+import os
 import re
 from html import unescape
 from html.parser import HTMLParser
@@ -21,7 +22,7 @@ from PIL import Image
 from deepres.errors import UserError
 from deepres.report.claims import CLAIMS
 from deepres.report.page import Section, render_page, write_page
-from deepres.report.runs import Run
+from deepres.report.runs import Run, read_run
 from deepres.report.untrained import find_untrained
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -87,16 +88,19 @@ def test_the_page_is_sound(runs: list[Run]) -> None:
         assert below <= above + 1
     assert {f"claim-{claim.id}" for claim in CLAIMS} <= set(outline.ids)
     assert '<li><a href="#table-6">Table 6</a></li>' in page
-    assert page.count("<svg") == len(runs) - 1 + 2  # one has logged nothing; two on top
+    # One has logged nothing; on top the two large ones.
+    assert page.count("<svg") == len(runs) - 1 + 2
     assert render_page(reversed(runs), [section]) == page
 
 
 def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
     text = text_of(render_page(runs))
-    assert "13 runs: 11 finished, 2 unfinished. 11 runs are the paper's" in text
+    assert "13 runs: 11 finished, 2 unfinished. Every number on this page is read" in text
+    assert "11 runs are the paper's: of full length" in text
     assert "plain-20 × 3, plain-56 × 3, ResNet-20 × 3, ResNet-44 (1 unfinished)," in text
     assert "shortened: 2,000 of 64,000 steps, sample" in text
     assert "13.10 ± 0.10 (n = 3)" in text
+    assert "Test error 8.75 % at step 32,000, training error 1.82 % at step 32,000." in text
     assert "Unfinished: 32,000 of 64,000 steps logged; it counts in no claim." in text
     assert "Nothing is logged yet." in text
     assert "Not the paper's: lr 0.05." in text
@@ -106,7 +110,7 @@ def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
 def test_differences_of_a_recipe_come_first(runs: list[Run]) -> None:
     page = render_page(run for run in runs if "lr" in run.name or run.name == "short")
     first = re.findall(r'scope="col">Remark.*?scope="row"><code>(\w+)', page, flags=re.DOTALL)
-    assert first == ["steps", "lr"]
+    assert first == ["lr", "steps"]  # of the newer run, then of the older
     assert "the paper's: 64,000" in text_of(page)
 
 
@@ -128,7 +132,8 @@ def test_nobody_has_run_anything() -> None:
     Outline(page)
     text = text_of(page)
     assert "There are no runs yet" in text
-    assert f"0 hold 0 against the paper 0 undecided 0 in small only {len(CLAIMS)} without" in text
+    assert "At the paper's length 0 none In small 0 none Not yet run" in text
+    assert f"{len(CLAIMS)} claims, and the commands for them" in text
     assert "deepres train plain20 plain56 --seeds 3" in text
     assert "<svg" not in render_page([])
 
@@ -142,14 +147,110 @@ def test_shortened_runs_alone_are_not_the_papers(tmp_path: Path) -> None:
 def test_the_summary_stands_first_and_groups_the_claims(runs: list[Run]) -> None:
     page = render_page(runs)
     text = text_of(page)
-    assert "0 hold 0 against the paper 1 undecided 0 in small only" in text
+    assert "At the paper's length 1 ≈ Plain nets degrade with depth In small 0 none" in text
     assert "plain-56 13.10 ± 0.10 (n = 3)" in text
-    order = ["Figure 6 at the paper's length", "Undecided at the paper's length"]
+    order = ["Your newest run", "Degradation", "Figure 6 at the paper's length"]
+    order += ["claims of the paper At the paper's length", "Undecided at the paper's length"]
     order += ["Table 6, published", "Contents", "How a claim is judged"]
+    order += ["To fill these: what has no run yet, and the commands"]
     places = [text.index(each) for each in order]
     assert places == sorted(places)
     assert "8.70 (8.80 ± 0.10)3 runs of 64,000 steps; AMD EPYC, 2 threads" in text
     assert "<details open" not in page
+
+
+def aged(run: Run, days: float) -> Run:
+    """The same run, as if it had logged so many days ago."""
+    when = 1_700_000_000 - 86_400 * days
+    for file in run.path.iterdir():
+        os.utime(file, (when, when))
+    return read_run(run.path)
+
+
+def test_the_newest_run_stands_first_beside_the_papers_number(tmp_path: Path) -> None:
+    old = aged(make_run(tmp_path / "old", "resnet20", test_error_pct=8.5), days=2)
+    new = aged(make_run(tmp_path / "new", "resnet110", 1, test_error_pct=6.5), days=1)
+    text = text_of(render_page([old, new]))
+    assert "Your newest run: ResNet-110, seed 1 6.50 % test error" in text
+    assert "After 64,000 steps: the paper's length and recipe." in text
+    assert "The paper: 6.61 % test error, after 64,000 steps (Table 6)." in text
+    assert text.index("ResNet-110, seed 1 paper-length") < text.index("ResNet-20, seed 0 paper-len")
+    text = text_of(render_page([aged(old, days=0), new]))
+    assert "Your newest run: ResNet-20, seed 0 8.50 %" in text
+
+
+def test_an_unfinished_or_short_newest_run_says_so(tmp_path: Path) -> None:
+    begun = make_run(tmp_path / "a", "resnet20", stopped_at=32_000)
+    text = text_of(render_page([begun]))
+    assert "8.75 % test error Under way, after 32,000 of 64,000 steps: the paper's length" in text
+    short = make_run(tmp_path / "b", "resnet20", steps=2_000, source=SAMPLE)
+    text = text_of(render_page([short]))
+    assert "After 2,000 steps: shortened: 2,000 of 64,000 steps, sample." in text
+    assert "(Table 6). A run so short is not to be compared with it." in text
+    text = text_of(render_page([make_run(tmp_path / "c", "plain20")]))
+    assert "The paper prints no number for it; its run has 64,000 steps." in text
+    text = text_of(render_page([make_detection_run(tmp_path / "d", map_50_pct=75.0)]))
+    assert "75.00 % mAP@.5" in text
+    assert "The paper: 76.40 % mAP@.5, after" in text
+
+
+def test_runs_that_come_with_deepres_are_not_called_yours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [make_run(tmp_path / "results" / name, name) for name in ("plain20", "resnet20")]
+    own = aged(make_run(tmp_path / "runs/mine", "plain56", steps=2_000), days=100)
+    monkeypatch.setattr("deepres.run_folder.results_folder", lambda: tmp_path / "results")
+    text = text_of(render_page(given))
+    assert "No run of your own yet; one that comes with deepres: ResNet-20, seed 0" in text
+    assert "Your newest run: plain-56, seed 0" in text_of(render_page([*given, own]))
+
+
+def test_what_has_no_run_yet_is_one_list_with_its_commands(tmp_path: Path) -> None:
+    empty = [Section("table-2", "Table 2", "", ["deepres reproduce table2 --data IMAGENET"])]
+    empty.append(Section("table-7", "Table 7", "", ["deepres <detect>", "deepres test"]))
+    page = render_page([make_run(tmp_path)], [Section("t", "Table 6", "<p>ours</p>"), *empty])
+    assert (page.count(">Table 2"), page.count('href="#table-2"')) == (1, 0)
+    text = text_of(page)
+    at = text.index("To fill these: what has no run yet, and the commands for it")
+    assert "Table 2deepres reproduce table2 --data IMAGENET" in text[at:]
+    assert "Table 7deepres <detect>deepres test" in text[at:]
+    assert "no run yet" not in text.replace("what has no run yet", "")
+
+
+def a_test(**by_class: Any) -> list[dict[str, Any]]:
+    test = {"views": "1-crop", "data": "the test images of CIFAR-10", "images": 10}
+    return [test | {"top1_error_pct": 30.0, "top5_error_pct": 0.0, "provenance": {}} | by_class]
+
+
+def test_errors_by_class_and_confusion_matrix(tmp_path: Path) -> None:
+    errors = {"cat": 40.0, "<dog>": 20.0, "none": None}
+    confusion = [[3, 2, 0], [1, 4, 0], [0, 0, 0]]
+    kept = a_test(class_errors_pct=errors, confusion=confusion)
+    page = render_page([make_run(tmp_path / "a", evaluations=kept)])
+    Outline(page)
+    text = text_of(page)
+    assert "Errors by class and confusion matrix: the hardest is cat, 40.0 %" in text
+    assert "1-crop, 10 images, the test images of CIFAR-10; 30.00 % in all." in text
+    matrix = page[page.index('<table class="confusion">') :]
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th>(.*?)</tr>", matrix)
+    assert [name for name, _ in rows][:3] == ["cat", "&lt;dog&gt;", "none"]
+    assert [re.findall(r">(\d+)</td>", cells) for _, cells in rows[:3]] == [
+        [str(count) for count in row] for row in confusion
+    ]
+    many = a_test(class_errors_pct=errors)
+    text = text_of(render_page([make_run(tmp_path / "b", evaluations=many)]))
+    assert "Errors by class: the hardest is cat, 40.0 %" in text
+    assert "the hardest classes alone" in text
+
+
+@pytest.mark.parametrize(
+    "by_class", [{}, {"class_errors_pct": {}}, {"class_errors_pct": {"cat": None}}]
+)
+def test_without_errors_by_class_nothing_is_said_of_them(
+    tmp_path: Path, by_class: dict[str, Any]
+) -> None:
+    page = render_page([make_run(tmp_path, evaluations=a_test(**by_class))])
+    assert "by class" not in text_of(page)
 
 
 def test_names_are_escaped(runs: list[Run]) -> None:

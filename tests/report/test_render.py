@@ -1,4 +1,5 @@
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,17 @@ def test_html_is_escaped_and_has_scopes() -> None:
         *("x|y", "long name")
     ]
     assert table.findtext("tbody/tr/td[@class='number']") == "8.75 (8.80 ± 0.10)"
-    assert table.findtext("tfoot/tr/td[@colspan='2']") == "Note #1: a < b"
+    assert table.findtext("tfoot/tr/td[@colspan='2']/div") == "Note #1: a < b"
+
+
+def test_what_is_missing_follows_the_notes() -> None:
+    table = replace(TABLE, missing=[("row <b>", "deepres train")])
+    assert as_text(table).splitlines()[-1] == "Missing: row <b>: deepres train"
+    assert as_markdown(table).splitlines()[-1] == "Missing: row &lt;b&gt;: deepres train"
+    assert "Note \\#1: a \\textless{} b Missing: row" in as_latex(table)
+    listed = ET.fromstring(as_html(table)).find("tfoot/tr/td/div/details/ul/li")
+    assert listed is not None
+    assert (listed.text, listed.findtext("code")) == ("row <b>: ", "deepres train")
 
 
 @pytest.mark.parametrize("ending", ["txt", "md", "tex", "html"])

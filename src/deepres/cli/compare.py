@@ -22,7 +22,7 @@ def call(options: argparse.Namespace) -> int:
     if not options.out:
         check_ours(out)
     runs = [read_run(path) for path in options.runs]
-    figure, picture = comparison(runs), None
+    figure, picture = comparison(runs, options.x_axis), None
     try:
         picture = save_picture(figure, out)
     finally:

@@ -35,7 +35,7 @@ def show_found(
     errors = [[name, *_in_words(each)] for name, each in (*members, *together)]
     print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
     if scores.known:
-        by_class, title = [*zip(classes, _class_errors(scores), strict=True)], ""
+        by_class, title = [*zip(classes, scores.class_errors_pct().tolist(), strict=True)], ""
         if len(classes) > CLASSES_SHOWN:
             by_class = sorted(by_class, key=lambda item: -item[1] if item[1] >= 0 else 1)
             by_class, title = by_class[:CLASSES_SHOWN], f"the worst {CLASSES_SHOWN} classes"
@@ -54,7 +54,7 @@ def print_found(
     written: Mapping[str, Path],
 ) -> None:
     """Print the same as JSON, with all classes; null stands for what is not known."""
-    by_class = _class_errors(scores) if scores.known else []
+    by_class = scores.class_errors_pct().tolist() if scores.known else []
     print_json(
         {
             "views": views,
@@ -79,10 +79,3 @@ def _errors(scores: Scores) -> dict[str, Any]:
 
 def _in_words(scores: Scores) -> list[str]:
     return ["unknown" if error is None else f"{error:.2f}" for error in _errors(scores).values()]
-
-
-def _class_errors(scores: Scores) -> list[float]:
-    """Return each class's error in per cent; NaN: it has no image."""
-    confusion = scores.confusion().double()
-    errors: list[float] = (100 * (1 - confusion.diag() / confusion.sum(1))).tolist()
-    return errors

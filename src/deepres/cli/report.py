@@ -2,6 +2,7 @@
 
 import argparse
 import webbrowser
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
 from deepres.report.runs import Run, find_runs
 from deepres.report.untrained import find_untrained
+from deepres.report.x_axis import XAxis
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact
-from deepres.reproduction.draw import draw
+from deepres.reproduction.draw import draw, what_fills
 from deepres.run_folder import results_folder
 
 RUNS = Path("runs")
@@ -35,7 +37,7 @@ def call(options: argparse.Namespace) -> int:
     for why in left_out:
         say(f"left out: {why}")
     finished = sum(run.result is not None for run in runs)
-    sections = [_section(artefact, runs) for artefact in ARTEFACTS]
+    sections = [_section(artefact, runs, options.x_axis) for artefact in ARTEFACTS]
     sections += _benchmarks(options.benchmarks)
     page = write_page(out, runs, sections, untrained, left_out)
     show(f"report on {len(runs)} runs, {finished} of them finished: {page}")
@@ -44,15 +46,22 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def _section(artefact: Artefact, runs: list[Run]) -> Section:
+def _section(artefact: Artefact, runs: list[Run], x_axis: XAxis | None) -> Section:
     """Draw a table or figure of the paper, from all runs that have a part in it."""
+    heading = artefact.shows[:1].upper() + artefact.shows[1:]
+    if artefact.is_numbered:
+        heading = f"{artefact.title}: {artefact.shows}"
     try:
-        drawn = draw(artefact.name, runs)
-        html = as_html(drawn) if isinstance(drawn, Table) else svg_text(drawn)
+        drawn = draw(artefact.name, runs, x_axis=x_axis)
     except UserError as error:  # the others need not wait
         say(f"{artefact.title} is left out: {error}")
-        html = f"<p>{escape(str(error))}</p>"
-    return Section(artefact.name, f"{artefact.title}: {artefact.shows}", html)
+        return Section(artefact.name, heading, f"<p>{escape(str(error))}</p>")
+    if commands := what_fills(artefact, drawn):
+        return Section(artefact.name, heading, "", commands)
+    if isinstance(drawn, Table):
+        caption = drawn.title.removeprefix(f"{artefact.title}: ")
+        return Section(artefact.name, heading, as_html(replace(drawn, title=caption)))
+    return Section(artefact.name, heading, svg_text(drawn))
 
 
 def _benchmarks(folder: Path | None) -> list[Section]:

@@ -116,5 +116,5 @@ def score_weights(
         )
     of_run = file.name == WEIGHTS and keep
     if leader and of_run and scores.known and precision == "fp32":
-        log_evaluation_entry(file.parent, views, source, scores, now)
+        log_evaluation_entry(file.parent, views, source, scores, now, classifier.classes)
     return scores

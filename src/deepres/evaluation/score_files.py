@@ -17,6 +17,9 @@ from deepres.evaluation.evaluation_log import note
 from deepres.evaluation.scores import Scores
 from deepres.files import atomic_write
 
+CLASSES_KEPT = 20
+"""Of so many classes, and no more, a run's folder keeps the errors."""
+
 
 def cached_scores(
     path: Path, key: dict[str, Any], make: Callable[[], Scores], world: World = ALONE
@@ -81,15 +84,35 @@ def evaluation_entry(
     }
 
 
+def class_errors(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what evaluations.json keeps by class: errors, and what was taken for what.
+
+    Of more than ``CLASSES_KEPT`` classes the worst alone, and no confusion matrix: a file of a run
+    is small.
+    """
+    errors = scores.class_errors_pct()
+    if len(classes) > CLASSES_KEPT:
+        worst = errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_KEPT].tolist()
+        return {"class_errors_pct": {classes[i]: float(errors[i]) for i in worst}}
+    pcts = dict(zip(classes, errors.tolist(), strict=True))
+    return {"class_errors_pct": pcts, "confusion": scores.confusion().tolist()}
+
+
 def log_evaluation_entry(
-    run: Path, views: str, source: str, scores: Scores, provenance: dict[str, str]
+    run: Path,
+    views: str,
+    source: str,
+    scores: Scores,
+    provenance: dict[str, str],
+    classes: Sequence[str],
 ) -> None:
-    """Note the errors that ``scores`` make in the evaluations.json of the run's folder.
+    """Note the errors that ``scores`` make, also by class, in the evaluations.json of a run.
 
     What was noted of the same views and data is replaced. A folder that cannot be written to is
     left as it is.
     """
-    note(run, evaluation_entry(views, source, scores, provenance), same=("views", "data"))
+    entry = evaluation_entry(views, source, scores, provenance) | class_errors(scores, classes)
+    note(run, entry, same=("views", "data"))
 
 
 def submission_ids(root: Path, classes: tuple[str, ...]) -> list[int]:

@@ -50,6 +50,11 @@ class Scores:
         cells = self.labels[known] * classes + self.probabilities[known].argmax(1)
         return torch.bincount(cells, minlength=classes**2).view(classes, classes)
 
+    def class_errors_pct(self) -> Tensor:
+        """Return the error on each class's images (classes,) in per cent; NaN: it has none."""
+        confusion = self.confusion().double()
+        return 100 * (1 - confusion.diag() / confusion.sum(1))
+
 
 @torch.inference_mode()
 def class_scores(

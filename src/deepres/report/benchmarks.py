@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 RESULTS = Path("benchmarks/results")
 """Where the benchmarks keep their numbers, in a checkout."""
+HEADINGS = {
+    "cifar_evaluation": "CIFAR-10's test, end to end",
+    "cifar_step": "Training steps on CIFAR-10",
+    "fused_cifar": "Training steps on CIFAR-10, by fused kernels",
+    "imagenet_input": "Preparing ImageNet's training images",
+    "imagenet_step": "Training steps of ResNet-50",
+    "inference": "Inference with ResNet-50",
+    "scaling": "A training step's time against depth and batch",
+    "seeds": "Several runs at once",
+    "stem_channels": "The first convolution of ResNet-50",
+}
+"""What each benchmark is about, by its name."""
 SUMMARY, SCALING, SHARE = "summary", "scaling", "share of "
 NOTHING = "–"
 
@@ -51,7 +63,20 @@ def _parts(name: str, results: Mapping[str, Any]) -> list[str]:
     if SCALING in results:
         caption = f"Dots and bars: medians and ranges over turns. {' '.join(_notes(results))}"
         parts.append(figure_html(svg_text(scaling_figure(results[SCALING])), caption))
-    return [f"<h3>{html.escape(name)}</h3>", *parts] if parts else []
+    return [f"<h3>{html.escape(heading(name, results))}</h3>", *parts] if parts else []
+
+
+def heading(name: str, results: Mapping[str, Any]) -> str:
+    """Say what was measured, in which precision if that is told, and on what.
+
+    Args:
+        name: of the file, which begins with the benchmark's.
+        results: what is in it.
+    """
+    benchmark = name.partition("-")[0]
+    precision = [results["precision"]] if "precision" in results else []
+    subject = HEADINGS.get(benchmark, benchmark.replace("_", " ").capitalize())
+    return ", ".join([subject, *precision, f"on {results['provenance']['hardware']}"])
 
 
 def summary_table(results: Mapping[str, Any]) -> Table:

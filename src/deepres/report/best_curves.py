@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from deepres.report.curves import BOLD, THIN, Styles, choose, curve_label, draw_curve, set_axes
 from deepres.report.grouping import comparable
+from deepres.report.legends import set_legend
 from deepres.report.pictures import new_figure
 from deepres.report.runs import Run, computed
 from deepres.report.samples import Runs
@@ -19,6 +20,8 @@ FAMILIES = {
     name: [f"{kind}{depth}" for depth in DEPTHS]
     for name, kind in (("Plain nets", "plain"), ("Residual nets", "resnet"))
 }
+DEGRADATION = ("plain20", "plain56")
+"""The networks of Figure 1."""
 BOTH: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
 PAPERS_AXES = 6.4e4, 0, 20
 
@@ -27,6 +30,7 @@ PAPERS_AXES = 6.4e4, 0, 20
 class BestCurves:
     """Pictures that stand side by side, by their headings."""
 
+    heading: str
     panels: dict[str, "Figure"]
     caption: str
 
@@ -54,7 +58,15 @@ def best_curves(runs: Iterable[Run]) -> BestCurves | None:
     else:
         name = "Figure 6"
         panels = {what: _panel(what, names, BOTH, drawn) for what, names in present.items()}
-    return BestCurves(panels, _caption(name, drawn))
+    return BestCurves(_heading(present), panels, _caption(name, drawn))
+
+
+def _heading(present: dict[str, list[str]]) -> str:
+    """Say what the picture shows: degradation, if there are two depths to see it by."""
+    plain, residual = (len(present.get(family, [])) > 1 for family in FAMILIES)
+    if plain:
+        return "Degradation, and how it vanishes" if residual else "Degradation"
+    return "Learning curves of plain and residual nets"
 
 
 def _present(group: Runs) -> dict[str, list[str]]:
@@ -64,11 +76,15 @@ def _present(group: Runs) -> dict[str, list[str]]:
 
 
 def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> "Figure":
-    figure = new_figure(5.4, 4.1)
-    axes = figure.add_subplot()
-    for curve in choose(runs, networks):
-        draw_curve(axes, curve, styles, curve_label(curve, condition_said=True))
+    figure = new_figure(5.6, 3.0, layout=None)  # so that the axes of all panels are alike
+    axes = figure.add_axes((0.085, 0.36, 0.905, 0.56))
+    curves = choose(runs, networks)
+    alike = len({len(curve.runs) for curve in curves}) == 1  # the caption says how many
+    for curve in curves:
+        label = curve.label if alike else curve_label(curve, condition_said=True)
+        draw_curve(axes, curve, styles, label)
     set_axes(axes, runs, PAPERS_AXES)
+    set_legend(axes, columns=4 if alike else 3)
     axes.set_title(heading, fontsize=10)
     return figure
 
@@ -93,4 +109,9 @@ def _caption(name: str, runs: Sequence[Run]) -> str:
         )
     if name == "Figure 6":
         parts.append("Dashed: training error; bold: test error.")
+    plain = {run.model for run in runs} & {*FAMILIES["Plain nets"]}
+    if len(plain) < 2:
+        lacking = [network for network in DEGRADATION if network not in plain]
+        command = f"deepres train {' '.join(lacking)}"
+        parts.append(f"Degradation shows with plain nets of two depths: {command}.")
     return " ".join([*parts, f"Computed: {computed(run.provenance for run in runs)}."])

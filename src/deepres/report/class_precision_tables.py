@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from deepres.report.detection_runs import tests_of
+from deepres.report.detection_tables import PLACEHOLDERS, detection_command
 from deepres.report.published_detection import (
+    TABLE_7,
     TABLE_10,
     TABLE_11,
     VOC_CLASSES,
     ClassPrecisions,
 )
 from deepres.report.render import Table
-from deepres.report.rows import NO_RUN, NOTHING, PUBLISHED_ONLY, one_a_seed
+from deepres.report.rows import NO_RUN, NOTHING, PUBLISHED_ONLY, awaits_runs, one_a_seed
 from deepres.report.runs import Run
 from deepres.run_folder import PR_CURVES
 
@@ -36,7 +38,7 @@ def table11(runs: Iterable[Run]) -> Table:
 
 def _table(name: str, entries: Sequence[ClassPrecisions], runs: Iterable[Run]) -> Table:
     detectors = one_a_seed(run for run in runs if run.kind == "detection" and run.is_papers)
-    columns = ["class"]
+    columns, missing = ["class"], []
     rows = [["n"], ["mAP"], *([each] for each in VOC_CLASSES)]
     for entry in entries:
         columns += [f"{entry.label} published", f"{entry.label} ours"]
@@ -47,10 +49,29 @@ def _table(name: str, entries: Sequence[ClassPrecisions], runs: Iterable[Run]) -
             ours = [str(len(found)), *(f"{each:.1f}" for each in (statistics.fmean(means), *means))]
         else:
             state = NO_RUN if entry.network else PUBLISHED_ONLY
+            missing += [(entry.label, command) for command in _commands(entry)]
             ours = [state, *[NOTHING] * (len(rows) - 1)]
         for row, *numbers in zip(rows, published, ours, strict=True):
             row += numbers
-    return Table(name, columns, rows, NOTES, frozenset(range(1, len(columns))))
+    return Table(
+        *(
+            name,
+            columns,
+            rows,
+            [*NOTES, *([PLACEHOLDERS] if missing else [])],
+            frozenset(range(1, len(columns))),
+        ),
+        missing=missing,
+        is_empty=awaits_runs(set(rows[0][2::2])),
+    )
+
+
+def _commands(entry: ClassPrecisions) -> list[str]:
+    """Return the command that brings about a detector's numbers, if it is one of ours."""
+    alike = [row for row in TABLE_7 if (row.network, row.test) == (entry.network, entry.test)]
+    test = "deepres detect evaluate RUN"
+    trained = [detection_command(row, NO_RUN) for row in alike]
+    return [each if test in each else f"{each}; {test}" for each in trained]
 
 
 def _of_classes(run: Run, entry: ClassPrecisions) -> list[float] | None:

@@ -2,14 +2,27 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deepres.errors import UserError
-from deepres.report.curves import BOLD, THIN, Curve, Styles, curve_label, draw_curve, set_axes
+from deepres.report.curves import (
+    BOLD,
+    THIN,
+    Curve,
+    Styles,
+    curve_label,
+    draw_curve,
+    set_axes,
+)
+from deepres.report.latest import latest
+from deepres.report.legends import set_legend
 from deepres.report.pictures import as_label, new_figure, nth_look
 from deepres.report.render import Table
 from deepres.report.runs import OUTCOMES, Run
+from deepres.report.x_axis import XAxis, along, readable_axis, set_x_axis
 from deepres.visible import visible
 
 if TYPE_CHECKING:
@@ -17,10 +30,19 @@ if TYPE_CHECKING:
 
 
 NOTHING = "–"
+STYLES: Styles = {
+    "train": THIN | {"linestyle": "--"},
+    "val": BOLD | {"linestyle": "-.", "linewidth": 1.6},
+    "test": BOLD,
+}
 
 
-def comparison(runs: Sequence[Run]) -> "Figure":
-    """Draw the training and test errors of ``runs`` over each other; of detectors, losses and mAP.
+def comparison(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
+    """Draw the errors of ``runs`` over each other; of detectors, losses and mAP.
+
+    Args:
+        runs: two or more.
+        x_axis: what curves are drawn against; None: what they can be read against.
 
     Raises:
         UserError: only some are detectors.
@@ -32,38 +54,44 @@ def comparison(runs: Sequence[Run]) -> "Figure":
             f"{detectors[0].path} is a detector's run and {other.path} is not; compare runs of one "
             "kind"
         )
+    x_axis = x_axis or readable_axis(runs)
     if detectors:
-        return _detectors(runs)
+        return _detectors(runs, x_axis)
     figure = new_figure(7, 4.8 + 0.2 * len(runs))
     axes = figure.add_subplot()
     for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         name = label if run.model in label else f"{label}, {run.model}"
         curve = Curve(name, nth_look(i), [run])
-        styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
-        draw_curve(axes, curve, styles, curve_label(curve))
-    last = [run.curve(split)[1][-1:] for run in runs for split in ("train", "test")]
+        draw_curve(axes, curve, STYLES, curve_label(curve), x_axis)
+    last = [run.curve(split)[1][-1:] for run in runs for split in STYLES]
     worst = max(itertools.chain.from_iterable(last), default=0.0)
     high = min(100, max(20, 10 * math.ceil(worst / 8)))  # with room above the worst
-    set_axes(axes, runs, (0, 0, high))
-    axes.set_title("dashed: training error; bold: test error", fontsize=10)
+    set_axes(axes, runs, (0, 0, high), x_axis)
+    set_legend(axes)
+    validated = any(run.curve("val")[0] for run in runs)
+    lines = ["dashed: training", *(["dash-dotted: validation"] if validated else []), "bold: test"]
+    axes.set_title(f"error, {'; '.join(lines)}", fontsize=10)
     return figure
 
 
-def _detectors(runs: Sequence[Run]) -> "Figure":
+def _detectors(runs: Sequence[Run], x_axis: XAxis) -> "Figure":
     figure = new_figure(7, 6.5 + 0.2 * len(runs))
     losses, precisions = figure.subplots(2, 1, sharex=True)
     for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         color, marker = nth_look(i)
-        losses.plot(*run.curve("train", "loss"), color=color, **THIN)
-        line = BOLD | {"color": color, "marker": marker}
-        precisions.plot(*run.curve("val", "map_50_pct"), label=label, **line)
+        looks = THIN | {"color": color}, BOLD | {"color": color, "marker": marker, "label": label}
+        for axes, split, key, look in (
+            (losses, "train", "loss", looks[0]),
+            (precisions, "val", "map_50_pct", looks[1]),
+        ):
+            steps, values = run.curve(split, key)
+            axes.plot(along(np.array(steps, float), run, x_axis), values, **look)
     losses.set_ylabel("training loss")
     precisions.set_ylabel("mAP@.5 on watched images (%)")
-    precisions.set_xlabel("steps")
     for axes in (losses, precisions):
-        axes.set_xlim(0, max(run.steps for run in runs))
         axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
         axes.grid(axis="y", color="0.92")
+    set_x_axis(precisions, max(run.steps for run in runs), x_axis)
     figure.legend(loc="outside lower center", frameon=False)
     return figure
 
@@ -106,24 +134,34 @@ def as_data(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def result_differences(runs: Sequence[Run]) -> Table:
-    """Return the results of ``runs`` side by side, and in what their provenance differs."""
-    known = [key for key in OUTCOMES if any(key in (run.result or {}) for run in runs)]
-    numbers: dict[str, Callable[[Any], str]] = {
-        **dict.fromkeys(known, "{:.2f}".format),
-        "training_s": "{:,.0f}".format,
-    }
+    """Return the results of ``runs`` side by side, and in what their provenance differs.
+
+    Of a run that is not finished the latest numbers that it has logged.
+    """
+    known = [key for key in OUTCOMES if any(latest(run, key) for run in runs)]
+    times = [f"{run.result['training_s']:,.0f}" if run.result else NOTHING for run in runs]
     rows = [
-        ["steps done", *(f"{run.last_step:,}" for run in runs)],
-        *([key, *(_number(run, key, form) for run in runs)] for key, form in numbers.items()),
+        ["steps done", *map(_steps_done, runs)],
+        *([key, *(_number(run, key) for run in runs)] for key in known),
+        ["training_s", *times],
         *_differing([run.meta["provenance"] for run in runs]),
     ]
     return _table("Result", runs, rows)
 
 
-def _number(run: Run, key: str, form: Callable[[Any], str]) -> str:
-    if run.result is None:
-        return "not finished"
-    return form(run.result[key]) if key in run.result else NOTHING
+def _steps_done(run: Run) -> str:
+    return f"{run.last_step:,}" + ("" if run.result else f" of {run.steps:,}")
+
+
+def _number(run: Run, key: str) -> str:
+    """Return a final number, or the latest and when it was logged."""
+    found = latest(run, key)
+    if found is None:
+        return NOTHING
+    if run.result:
+        return f"{found.pct:.2f}"
+    other = "" if found.words == OUTCOMES[key] else f" ({found.words})"
+    return f"{found.pct:.2f} at step {found.step:,}{other}"
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

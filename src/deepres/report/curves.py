@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from deepres.report.grouping import poolable
+from deepres.report.legends import set_legend
 from deepres.report.pictures import COLORS, Look, look_of, new_figure
 from deepres.report.runs import Run, title
+from deepres.report.x_axis import XAxis, along, readable_axis, set_x_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-Split = Literal["train", "test"]
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Styles = dict[Split, dict[str, Any]]
 """How the lines for each kind of images look."""
 THIN: dict[str, Any] = {"linewidth": 0.9, "markerfacecolor": "white", "markersize": 4}
@@ -41,17 +44,17 @@ class Curve:
     runs: list[Run]
 
 
-def figure1(runs: Sequence[Run]) -> "Figure":
+def figure1(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
     """Draw degradation (§1): the deeper plain network has the higher error, in training too."""
     pair = ("plain20", "plain56")
     panels = [
         Panel("training error", pair, {"train": BOLD | {"linewidth": 1.5}}),
         Panel("test error", pair, {"test": BOLD | {"linewidth": 1.5}}),
     ]
-    return _draw("Figure 1: plain networks on CIFAR-10", "", panels, runs, (6.4e4, 0, 20))
+    return _draw("Figure 1: plain networks on CIFAR-10", "", panels, runs, (6.4e4, 0, 20), x_axis)
 
 
-def figure4(runs: Sequence[Run]) -> "Figure":
+def figure4(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
     """Draw training on ImageNet (§4.1): plain networks left, residual ones of option A right."""
     styles: Styles = {"train": THIN, "test": BOLD}
     panels = [
@@ -60,10 +63,10 @@ def figure4(runs: Sequence[Run]) -> "Figure":
     ]
     lines = "thin: training error; bold: validation error, centre crop"
     shown = [run for run in runs if run.shortcut in (None, "A")]
-    return _draw("Figure 4: ImageNet", lines, panels, shown, (50e4, 20, 60))
+    return _draw("Figure 4: ImageNet", lines, panels, shown, (50e4, 20, 60), x_axis)
 
 
-def figure6(runs: Sequence[Run]) -> "Figure":
+def figure6(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
     """Draw training on CIFAR-10 (§4.2): plain networks, residual ones, and 110 against 1202."""
     styles: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
     plain, residual = (
@@ -75,7 +78,7 @@ def figure6(runs: Sequence[Run]) -> "Figure":
         Panel("ResNet-110 and 1202", ("resnet110", "resnet1202"), styles),
     ]
     lines = "dashed: training error; bold: test error"
-    return _draw("Figure 6: CIFAR-10", lines, panels, runs, (6.4e4, 0, 20))
+    return _draw("Figure 6: CIFAR-10", lines, panels, runs, (6.4e4, 0, 20), x_axis)
 
 
 def _draw(
@@ -84,6 +87,7 @@ def _draw(
     panels: Sequence[Panel],
     runs: Sequence[Run],
     papers_axes: tuple[float, float, float],
+    x_axis: XAxis | None,
 ) -> "Figure":
     """Draw ``panels`` side by side.
 
@@ -94,23 +98,23 @@ def _draw(
         runs: those that there are; of each network the nearest to the paper's are drawn.
         papers_axes: the last iteration, lowest and highest error of the paper's; curves of other
             runs get as much as they need.
+        x_axis: what curves are drawn against; None: what they can be read against.
     """
     chosen = [choose(runs, panel.networks) for panel in panels]
     drawn = [run for curves in chosen for curve in curves for run in curve.runs]
-    common = common_condition(drawn)
+    common, x_axis = common_condition(drawn), x_axis or readable_axis(drawn)
     figure = new_figure(4.6 * len(panels), 4.9)
     figure.suptitle("\n".join(filter(None, [name, lines, common])), fontsize=11)
     for panel, curves, axes in zip(
         panels, chosen, figure.subplots(1, len(panels), squeeze=False)[0], strict=True
     ):
         for curve in curves:
-            draw_curve(axes, curve, panel.styles, curve_label(curve, bool(common)))
-        set_axes(axes, drawn, papers_axes)
-        axes.set_title(panel.heading, fontsize=10)
+            draw_curve(axes, curve, panel.styles, curve_label(curve, bool(common)), x_axis)
         present = {run.model for curve in curves for run in curve.runs}
-        if missing := [title(network) for network in panel.networks if network not in present]:
-            note = "no run yet:\n" + "\n".join(missing)
-            axes.text(0.03, 0.03, note, transform=axes.transAxes, color="0.35", fontsize=8)
+        missing = [title(network) for network in panel.networks if network not in present]
+        set_axes(axes, drawn, papers_axes, x_axis)
+        set_legend(axes, "no run yet", missing)
+        axes.set_title(panel.heading, fontsize=10)
     return figure
 
 
@@ -125,7 +129,9 @@ def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
     return curves
 
 
-def draw_curve(axes: "Axes", curve: Curve, styles: Styles, label: str) -> None:
+def draw_curve(
+    axes: "Axes", curve: Curve, styles: Styles, label: str, x_axis: XAxis = "steps"
+) -> None:
     """Draw the mean over a curve's runs, and a light band from the lowest to the highest.
 
     The last of the lines that there are stands in the legend.
@@ -136,6 +142,7 @@ def draw_curve(axes: "Axes", curve: Curve, styles: Styles, label: str) -> None:
         steps, values = seeds_curve(curve.runs, split)
         if not steps.size:
             continue
+        steps = along(steps, curve.runs[0], x_axis)
         every = max(1, steps.size // 7)
         first = COLORS.index(color) * every // len(COLORS)  # markers should not cover each other
         (last,) = axes.plot(steps, np.nanmean(values, 0), color=color, marker=marker, **style)
@@ -165,40 +172,25 @@ def seeds_curve(runs: Sequence[Run], split: Split) -> tuple[Any, Any]:
     return steps, np.array(values)
 
 
-def set_axes(axes: "Axes", runs: Sequence[Run], papers_axes: tuple[float, float, float]) -> None:
+def set_axes(
+    axes: "Axes",
+    runs: Sequence[Run],
+    papers_axes: tuple[float, float, float],
+    x_axis: XAxis = "steps",
+) -> None:
     """Set the paper's axes if all ``runs`` are the paper's, else such as they need."""
     from matplotlib.ticker import MultipleLocator
 
     papers_end, low, high = papers_axes
-    end = papers_end
-    if runs:
-        end = max(run.steps for run in runs)
     if not all(run.is_papers for run in runs):
-        errors = [
-            error for run in runs for split in ("train", "test") for error in run.curve(split)[1]
-        ]
+        errors = [error for run in runs for split in SPLITS for error in run.curve(split)[1]]
         low, high = 0, min(100, 10 * math.ceil(max(errors, default=100) / 10))
-    if end >= 10_000:
-        axes.xaxis.set_major_locator(MultipleLocator(1e4 if end <= 1e5 else 1e5))
-        axes.xaxis.set_major_formatter(lambda step, _: f"{step / 1e4:g}")
-        axes.set_xlabel("iterations (10⁴)")
-    else:
-        axes.set_xlabel("iterations")
-    axes.set_xlim(0, end)
+    set_x_axis(axes, max((run.steps for run in runs), default=papers_end), x_axis)
     axes.set_ylim(low, high)
     axes.yaxis.set_major_locator(MultipleLocator(5 if high - low <= 40 else 20))
     axes.set_ylabel("error (%)")
     axes.grid(axis="y", color="0.92")
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.13),
-            ncols=1 if max(map(len, axes.get_legend_handles_labels()[1])) > 20 else 2,
-            frameon=False,
-            fontsize=9,
-            handlelength=3,
-            columnspacing=1,
-        )
+    axes.set_axisbelow(True)
 
 
 def common_condition(runs: Sequence[Run]) -> str:

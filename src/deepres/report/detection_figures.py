@@ -18,6 +18,7 @@ from deepres.report.pictures import (
     new_figure,
 )
 from deepres.report.runs import PRECISIONS, Run
+from deepres.report.x_axis import set_x_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,13 +60,14 @@ def detection_curves(run: Run) -> "Figure":
         for start in phases:
             axes.axvline(start, color="0.55", linewidth=0.8, linestyle=":", zorder=0)
         axes.set_ylabel(what)
-        axes.set_xlim(0, run.steps)
+        set_x_axis(axes, run.steps, "steps")
         axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
         axes.grid(axis="y", color="0.92")
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False, fontsize=8, ncols=2)
     lines = "grey lines: the learning rate drops" + ("; dotted: a phase begins" if phases else "")
-    precisions.set_xlabel(f"steps\n({lines})")
+    losses.set_xlabel("")
+    precisions.set_xlabel(f"{precisions.get_xlabel()}\n({lines})")
     return figure
 
 

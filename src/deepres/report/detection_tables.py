@@ -43,6 +43,10 @@ NOTES = (
     "the mean of ours minus the published number.",
     "Other runs are shortened, depart from the paper's recipe, or are of other images or tests.",
 )
+PLACEHOLDERS = (
+    "In commands WEIGHTS are the network's, trained to classify ImageNet, and RUN is the folder of "
+    "a run."
+)
 
 
 OF_ONE_RUN = (
@@ -250,7 +254,7 @@ def _filled(
         printed = [digits(value, 1) for value in row.published_pct]
         shown += result_rows(row.names, printed, row.published_pct, measured, row.state, best)
         if row.command and not any(each.condition == "" for each in measured):
-            missing.append(f"Missing: {', '.join(row.names)}: {row.command}")
+            missing.append((", ".join(row.names), row.command))
     others: dict[str, list[Measurement]] = {}
     for test in filter(belongs, left):
         others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
@@ -258,5 +262,5 @@ def _filled(
     what = "Errors" if best is min else "Mean average precision"
     notes = [note.format(what=what) for note in NOTES] + [OF_ONE_RUN] * (best is max)
     if missing:
-        missing.append("WEIGHTS are the network's, trained to classify ImageNet; RUN the folder.")
-    return result_table(title, [*names], measures, shown, [*notes, *missing])
+        notes.append(PLACEHOLDERS)
+    return result_table(title, [*names], measures, shown, notes, missing)

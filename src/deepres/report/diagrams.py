@@ -1,4 +1,4 @@
-"""Figures 3 and 5: networks drawn layer by layer, from plain rows that describe them."""
+"""Figure 3: networks drawn layer by layer, from plain rows that describe them."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -45,8 +45,8 @@ FILLS = ("#ffffff", "#f6e3b4", "#cfe6f5", "#bfe3d6", "#f3d0b8", "#eddbe6")
 """Light tints, one for each stage in turn; what a stage puts out also stands beside it."""
 WIDTH, HEIGHT, GAP = 3.0, 0.62, 0.38
 """Of a box, and between boxes, in units of the drawing."""
-COLUMN, HEAD = 6.2, 1.5
-"""A network's width, and the height of its name."""
+COLUMN, HEAD, BULGE = 6.2, 1.5, 1.1
+"""A network's width, the height of its name, and the reach of a shortcut's curve."""
 UNIT_INCHES, HEADING_INCHES = 0.36, 0.5
 THIN: dict[str, Any] = {"arrowstyle": "->", "mutation_scale": 7, "color": "0.2", "linewidth": 0.8}
 BOW: dict[str, Any] = {"arrowstyle": "->", "mutation_scale": 7, "color": "0.1", "zorder": 1}
@@ -61,28 +61,6 @@ def figure3(networks: Mapping[str, Diagram]) -> "Figure":
     """Draw whole networks side by side (§3.3); dotted shortcuts change the dimensions."""
     heading = "Figure 3: network architectures\ndotted shortcuts increase dimensions"
     return _draw(heading, {title(name): diagram for name, diagram in networks.items()})
-
-
-def figure5(networks: Mapping[str, Diagram]) -> "Figure":
-    """Draw a building block of each network (§4.1): the first that keeps the dimensions.
-
-    The paper shows those of ResNet-34 (basic) and ResNet-50 (bottleneck).
-    """
-    blocks = {}
-    for name, diagram in networks.items():
-        channels, block = first_block(diagram)
-        blocks[f"{title(name)}, {channels}-d"] = block
-    return _draw("Figure 5: building blocks", blocks)
-
-
-def first_block(diagram: Diagram) -> tuple[int, Diagram]:
-    """Return the channels and the layers of the first block with an identity shortcut."""
-    shortcut = next(each for each in diagram["shortcuts"] if each["kind"] == "identity")
-    rows = diagram["rows"][shortcut["start"] + 1 : shortcut["end"] + 1]
-    return rows[-1]["channels"], {
-        "rows": rows,
-        "shortcuts": [{"start": -1, "end": len(rows) - 1, "kind": "identity"}],
-    }
 
 
 def _draw(heading: str, networks: Mapping[str, Diagram]) -> "Figure":
@@ -113,16 +91,18 @@ def _draw_network(axes: "Axes", x: float, name: str, diagram: Diagram) -> None:
         corner = (x - WIDTH / 2, y - HEIGHT / 2)
         axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, facecolor=fill, **BOX))
         axes.text(x, y, row["label"], ha="center", va="center", fontsize=7.5, zorder=3)
-        _arrow(axes, x, y + HEIGHT / 2 + GAP, y + HEIGHT / 2)
+        arrow(axes, x, y + HEIGHT / 2 + GAP, y + HEIGHT / 2)
         if row["size"] not in (1, before):
             axes.text(x - WIDTH / 2 - 0.15, y, f"output\n{row['size']}×{row['size']}", **NOTE)
         before = row["size"]
     for shortcut in diagram["shortcuts"]:
         start, end = shortcut["start"], shortcut["end"]
         style = ":" if _changes(diagram, shortcut) else "-"
-        _bow(axes, x, _below(start), _below(end), "-." if shortcut["kind"] == "gated" else style)
+        style = "-." if shortcut["kind"] == "gated" else style
+        ends = _below(start) - GAP / 5, _below(end) + GAP / 5  # apart from the next one's
+        shortcut_arrow(axes, x, ends, WIDTH / 2, style)
         if end == len(diagram["rows"]) - 1:  # its sum leaves the drawing
-            _arrow(axes, x, _below(end) + GAP / 2, _below(end) - GAP / 2)
+            arrow(axes, x, _below(end) + GAP / 2, _below(end) - GAP / 2)
 
 
 def _changes(diagram: Diagram, shortcut: Shortcut) -> bool:
@@ -138,18 +118,42 @@ def _below(layer: int) -> float:
     return -(layer + 1) * (HEIGHT + GAP)
 
 
-def _bow(axes: "Axes", x: float, start: float, end: float, style: str) -> None:
-    """Draw a shortcut past the right side of the boxes."""
+def shortcut_arrow(
+    axes: "Axes",
+    x: float,
+    ends: tuple[float, float],
+    half_width: float,
+    style: str = "-",
+    end_x: float | None = None,
+) -> float:
+    """Draw a shortcut beside boxes, none of which it touches.
+
+    Args:
+        axes: to draw on.
+        x: the middle of the boxes.
+        ends: the heights where it leaves the arrow between boxes, and where it is added.
+        half_width: of a box.
+        style: of the line.
+        end_x: where it ends; None: at ``x``.
+
+    Returns:
+        How far to the right it reaches.
+    """
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
-    start, end, far = start - GAP / 5, end + GAP / 5, x + 1.05 * WIDTH  # apart from the next one's
-    bow = Path([(x, start), (far, start), (far, end), (x, end)], [Path.MOVETO, *[Path.CURVE4] * 3])
+    (start, end), edge = ends, x + half_width + 0.1
+    far = edge + BULGE
+    line = [(x, start), (edge, start), (far, start), (far, end), (edge, end), (end_x or x, end)]
+    codes = [Path.MOVETO, Path.LINETO, *[Path.CURVE4] * 3, Path.LINETO]
     width = 1.6 if style == ":" else 1.0
-    axes.add_patch(FancyArrowPatch(path=bow, linestyle=style, linewidth=width, **BOW))
+    path = Path(line, codes)
+    axes.add_patch(FancyArrowPatch(path=path, linestyle=style, linewidth=width, **BOW))
+    return edge + 0.75 * BULGE  # the middle of a cubic curve
 
 
-def _arrow(axes: "Axes", x: float, start: float, end: float) -> None:
+def arrow(axes: "Axes", x: float, start: float, end: float) -> None:
+    """Draw an arrow that leads down."""
     from matplotlib.patches import FancyArrowPatch
 
     axes.add_patch(FancyArrowPatch((x, start), (x, end), shrinkA=0, shrinkB=0, **THIN))

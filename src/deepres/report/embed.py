@@ -15,8 +15,8 @@ def embed(content: str, name: str, description: str) -> str:
     """Return ``content`` with its tables and pictures made fit for the page.
 
     A table scrolls inside a box of its own. A picture shrinks with the page, down to where its
-    text can still be read, has ids that no other picture has, and tells ``description`` to those
-    who hear it.
+    text can still be read, takes its colours and letters from the page, light or dark, has ids that
+    no other picture has, and tells ``description`` to those who hear it.
 
     Args:
         content: HTML with <table> and <svg> elements.
@@ -35,7 +35,7 @@ def embed(content: str, name: str, description: str) -> str:
 
 def _card(svg: str, name: str, label: str) -> str:
     """Put an <svg> on a card of flexible size, with ids that begin with ``name``, and a title."""
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = _themed(re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL))
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     tag, _, drawing = svg.partition(">")
     size = re.search(r'\bwidth="([\d.]+)(pt|px|)"', tag)
@@ -46,3 +46,9 @@ def _card(svg: str, name: str, label: str) -> str:
         f'{tag} role="img" aria-labelledby="{name}-title" style="min-width:{0.62 * width:.0f}px">'
         f'<title id="{name}-title">{label}</title>{drawing}</div>'
     )
+
+
+def _themed(svg: str) -> str:
+    """Make each colour one that the page's style can change: #0072b2 is --0072b2 there."""
+    svg = re.sub(r"(?<=: )#([0-9a-f]{6})\b", r"var(--\1, #\1)", svg)
+    return re.sub(r"\s?font-family: [^;\"]*;?", "", svg)

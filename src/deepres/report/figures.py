@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepres.report.detection_figures import detection_curves
-from deepres.report.pictures import BLUE, VERMILLION, as_label, new_figure, save_picture
+from deepres.report.latest import HELD_OUT
+from deepres.report.pictures import BLUE, GREEN, VERMILLION, as_label, new_figure, save_picture
 from deepres.report.runs import Run, read_run
+from deepres.report.x_axis import set_x_axis
 from deepres.run_folder import RunFolder, length_in_words
 
 if TYPE_CHECKING:
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-HELD_OUT = {"test": "test", "val": "validation"}
+HELD_OUT_LOOKS: dict[str, dict[str, Any]] = {
+    "val": {"color": GREEN, "linewidth": 1.8, "linestyle": "-."},
+    "test": {"color": VERMILLION, "linewidth": 2.2},
+}
 
 
 def learning_curves(folder: RunFolder) -> Path:
@@ -46,13 +51,13 @@ def curves_figure(run: Run) -> "Figure":
     figure = new_figure(5, 3.4)
     axes = figure.add_subplot()
     _curve(axes, run, "train", color=BLUE, linestyle="--", linewidth=1, label="training")
-    for split, label in HELD_OUT.items():
-        _curve(axes, run, split, color=VERMILLION, linewidth=2.2, label=label)
+    for split, look in HELD_OUT_LOOKS.items():
+        _curve(axes, run, split, label=HELD_OUT[split], **look)
     for drop in run.meta["recipe"]["lr_drops"]:
         axes.axvline(drop, color="0.75", linewidth=0.8, zorder=0)
-    axes.set_xlabel("steps (grey lines: the learning rate drops)")
+    set_x_axis(axes, run.steps, "steps")
+    axes.set_xlabel(f"{axes.get_xlabel()}; grey lines: the learning rate drops")
     axes.set_ylabel("error (%)")
-    axes.set_xlim(0, run.steps)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", color="0.92")
     if run.events:

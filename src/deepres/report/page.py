@@ -10,18 +10,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepres.files import atomic_write
-from deepres.report.best_curves import best_curves
+from deepres.report.best_curves import BestCurves, best_curves
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
+from deepres.report.class_errors import class_errors
 from deepres.report.detection_artifacts import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
 from deepres.report.grouping import comparable, what_it_is
-from deepres.report.judging import RULE, Evidence, Verdict
+from deepres.report.judging import RULE, Verdict
+from deepres.report.latest import HELD_OUT, outcome
+from deepres.report.newest import Newest, by_age, newest_run
+from deepres.report.page_words import WORDS
 from deepres.report.pictures import svg_text
 from deepres.report.render import as_html
 from deepres.report.runs import Run, computed, title
-from deepres.report.summary import STANDINGS, JudgedClaim, described, summary_line
+from deepres.report.summary import STANDINGS, STRIP, JudgedClaim, described, summary_line
 from deepres.report.tables import table6_in_short
 from deepres.visible import visible
 
@@ -37,7 +41,9 @@ class Section:
     id: str
     title: str
     html: str
-    """With headings from <h3> on; pictures as <svg>. It is trusted."""
+    """With headings from <h3> on; pictures as <svg>. It is trusted. Nothing: it has no run yet."""
+    commands: Sequence[str] = ()
+    """What fills it, where there is nothing to show."""
 
 
 def write_page(
@@ -71,6 +77,7 @@ def render_page(
     given = list(runs)
     groups = comparable(given)
     shown = sorted((r for group in groups for same in group.values() for r in same), key=_place)
+    shown.sort(key=by_age)
     evidence_of_claims = [*shown, *untrained]
     judged = [JudgedClaim(claim, judge(claim, evidence_of_claims)) for claim in CLAIMS]
     environment = Environment(
@@ -80,30 +87,29 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": _count, "number": _number, "described": described}
-    environment.filters |= {
-        "sentence": _sentence,
-        "listed": _listed,
-        "title_of": title,
-        "computed": computed,
-        "difference": _difference,
-        "p_value": _p_value,
-    }
-    environment.globals |= {"what_it_is": what_it_is, "signs": SIGNS, "rule": RULE}
+    environment.filters |= {each.__name__: each for each in (*WORDS, described, computed)}
+    environment.filters["title_of"] = title
+    environment.globals |= {"what_it_is": what_it_is, "outcome": outcome}
+    environment.globals |= {"signs": SIGNS, "rule": RULE, "standings": STANDINGS, "strip": STRIP}
+    newest, best = newest_run(shown), best_curves(shown)
     page = environment.get_template("page.html.jinja").render(
-        runs=shown,
+        newest=newest,
+        newest_curve=_newest_curve(newest),
+        best=best,
+        pictures=_pictures(best) if best else [],
+        judged=judged,
+        lines=[summary_line(each, shown) for each in judged],
+        table6=_table6(shown),
         left_out=left_out,
         copies=len(given) - len(shown),
         finished=[run for run in shown if run.result],
         papers=[run for run in shown if run.is_papers],
         groups=[_overview(list(group.values())) for group in groups],
-        judged=judged,
-        standings=STANDINGS,
-        lines=[summary_line(each, shown) for each in judged],
-        pictures=_best_curves(shown),
-        table6=_table6(shown),
-        sections=[(s, Markup(embed(s.html, s.id, s.title))) for s in sections],
+        sections=[(s, Markup(embed(s.html, s.id, s.title))) for s in sections if s.html],
+        to_fill=[section for section in sections if not section.html],
+        runs=shown,
         curves=[_curves(run, f"run-{i}") for i, run in enumerate(shown, start=1)],
+        classes=[class_errors(run) for run in shown],
         evidence=[_evidence(run, f"evidence-{i}") for i, run in enumerate(shown, start=1)],
         recipes=[_recipe(run) for run in shown],
     )
@@ -128,16 +134,23 @@ def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
     return what_it_is(networks[0][0]), ", ".join(parts)
 
 
-def _best_curves(runs: Sequence[Run]) -> tuple[list[Markup], str] | None:
-    """Return the summary's pictures and their common caption; None: there is nothing to draw."""
-    best = best_curves(runs)
-    if best is None:
+def _newest_curve(newest: Newest | None) -> Markup | None:
+    """Return the newest run's curves, low and wide; None: nothing is logged yet."""
+    if newest is None or not newest.run.events:
         return None
-    pictures = [
+    figure = curves_figure(newest.run)
+    if newest.run.is_classifier:
+        figure.set_size_inches(5.8, 2.0)
+    words = f"The newest run, {newest.run.label}: its curves so far"
+    return Markup(embed(svg_text(figure), "newest", words))
+
+
+def _pictures(best: BestCurves) -> list[Markup]:
+    """Return the panels of the large picture."""
+    return [
         Markup(embed(svg_text(figure), f"best-{i}", f"{best.caption} {heading}."))
         for i, (heading, figure) in enumerate(best.panels.items(), start=1)
     ]
-    return pictures, best.caption
 
 
 def _table6(runs: Sequence[Run]) -> Markup | None:
@@ -154,9 +167,10 @@ def _curves(run: Run, name: str) -> Markup | None:
         what = "training losses and precision"
         caption = "Above: training losses; below: precision on the images that are watched."
     else:
-        split = "validation" if run.curve("val")[0] else "test"
-        what = f"training and {split} error"
-        caption = f"Dashed: training error; bold: {split} error."
+        tested = [words for split, words in HELD_OUT.items() if run.curve(split)[0]] or ["test"]
+        what = f"training and {' and '.join(tested)} error"
+        looks = {"test": "bold: test", "validation": "dash-dotted: validation"}
+        caption = f"Dashed: training error; {'; '.join(looks[each] for each in tested)} error."
     words = f"{run.label}, seed {run.meta['seed']}: {what} against steps"
     picture = figure_html(svg_text(curves_figure(run)), caption)
     return Markup(embed(picture, name, words))
@@ -178,41 +192,3 @@ def _recipe(run: Run) -> list[tuple[str, Any, str]]:
         remarks |= {"lr_drops": "scaled with the length"}
     fields = [*remarks, *(field for field in recipe if field not in remarks)]
     return [(field, recipe[field], remarks.get(field, "")) for field in fields if field in recipe]
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    """Return "1 run" or "2 runs"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _number(value: float | None, decimals: int, sign: str = "") -> str:
-    return "–" if value is None else f"{value:{sign}.{decimals}f}".replace("-", "−")
-
-
-def _sentence(text: str) -> str:
-    return text if text[1:2].isupper() else text[:1].upper() + text[1:]  # mAP stays mAP
-
-
-def _listed(value: Any) -> str:
-    """Return a value of a recipe for people."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _difference(evidence: Evidence) -> str:
-    """Return the difference of the first side and the last, of ratios their quotient."""
-    measure, finding = evidence.comparison.measure, evidence.finding
-    if evidence.difference is None:
-        return "–"
-
-    def number(value: float) -> str:
-        if measure.ratio:
-            return f"×{value:,.0f}" if value >= 100 else f"×{value:.3g}"
-        return _number(value, measure.decimals, "+")
-
-    interval = finding.interval if finding else None
-    ends = f" ({' to '.join(map(number, interval))})" if interval else ""
-    return number(evidence.difference) + ends
-
-
-def _p_value(p: float | None) -> str:
-    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

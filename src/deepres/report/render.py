@@ -19,6 +19,15 @@ class Table:
     notes: Sequence[str] = ()
     numbers: frozenset[int] = frozenset()
     """Which columns hold numbers; these are set to the right."""
+    missing: Sequence[tuple[str, str]] = ()
+    """What has no number yet, and the command that brings it about."""
+    is_empty: bool = False
+    """Whether it waits for runs, and has none: all its numbers are published ones."""
+
+    @property
+    def all_notes(self) -> list[str]:
+        """The notes, and a line for each number that is missing."""
+        return [*self.notes, *(f"Missing: {what}: {command}" for what, command in self.missing)]
 
 
 def as_text(table: Table) -> str:
@@ -35,7 +44,9 @@ def as_text(table: Table) -> str:
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     body = [line(row) for row in table.rows]
-    return "\n".join([table.title, "", line(table.columns), rule, *body, "", *table.notes]) + "\n"
+    return (
+        "\n".join([table.title, "", line(table.columns), rule, *body, "", *table.all_notes]) + "\n"
+    )
 
 
 def as_markdown(table: Table) -> str:
@@ -45,7 +56,7 @@ def as_markdown(table: Table) -> str:
         return "| " + " | ".join(map(_escape_markdown, cells)) + " |"
 
     rule = ["--:" if i in table.numbers else ":--" for i in range(len(table.columns))]
-    notes = [f"\n{_escape_markdown(note)}" for note in table.notes]
+    notes = [f"\n{_escape_markdown(note)}" for note in table.all_notes]
     head = [f"**{_escape_markdown(table.title)}**", "", line(table.columns)]
     return "\n".join([*head, f"|{'|'.join(rule)}|", *map(line, table.rows), *notes]) + "\n"
 
@@ -65,7 +76,7 @@ def as_latex(table: Table) -> str:
     ]
     if len(table.columns) > 5:
         tabular = [r"\resizebox{\linewidth}{!}{%", *tabular[:-1], tabular[-1] + "}"]
-    caption = _escape_latex(" ".join([f"{table.title}.", *table.notes]))
+    caption = _escape_latex(" ".join([f"{table.title}.", *table.all_notes]))
     head = [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}"]
     return "\n".join([*head, *tabular, r"\end{table}"]) + "\n"
 
@@ -73,15 +84,22 @@ def as_latex(table: Table) -> str:
 def as_html(table: Table) -> str:
     """Return the table as an HTML element, for people who see it and those who hear it."""
 
-    def cell(text: str, column: int) -> str:
-        kind = ' class="number"' if column in table.numbers else ""
-        escaped = html.escape(text)
-        return f"<td{kind}>{escaped}</td>" if column else f'<th scope="row">{escaped}</th>'
+    def kind(column: int) -> str:
+        return ' class="number"' if column in table.numbers else ""
 
-    head = "".join(f'<th scope="col">{html.escape(column)}</th>' for column in table.columns)
+    def cell(text: str, column: int) -> str:
+        escaped = html.escape(text)
+        return f"<td{kind(column)}>{escaped}</td>" if column else f'<th scope="row">{escaped}</th>'
+
+    head = "".join(
+        f'<th scope="col"{kind(i)}>{html.escape(name)}</th>' for i, name in enumerate(table.columns)
+    )
     rows = ["<tr>" + "".join(map(cell, row, range(len(row)))) + "</tr>" for row in table.rows]
-    notes = "<br>".join(map(html.escape, table.notes))
-    foot = f'<tfoot><tr><td colspan="{len(table.columns)}">{notes}</td></tr></tfoot>'
+    notes = "<br>".join(map(html.escape, table.notes)) + _missing_html(table.missing)
+    foot = (
+        f'<tfoot><tr><td colspan="{len(table.columns)}"><div class="notes">{notes}</div></td></tr>'
+        "</tfoot>"
+    )
     return "\n".join(
         [
             f"<table>\n<caption>{html.escape(table.title)}</caption>",
@@ -110,6 +128,17 @@ def save_table(table: Table, path: Path) -> Path:
     with atomic_write(path) as file:
         file.write(FORMS[path.suffix](table).encode())
     return path
+
+
+def _missing_html(missing: Sequence[tuple[str, str]]) -> str:
+    if not missing:
+        return ""
+    lines = (
+        f"<li>{html.escape(what)}: <code>{html.escape(command)}</code></li>"
+        for what, command in missing
+    )
+    summary = f"{len(missing)} missing, and what brings them about"
+    return f"<details><summary>{summary}</summary><ul>{''.join(lines)}</ul></details>"
 
 
 def _escape_markdown(text: str) -> str:

@@ -7,8 +7,10 @@ import numpy as np
 
 from deepres.errors import UserError
 from deepres.report.curves import choose, common_condition, curve_label
+from deepres.report.legends import legend_entries
 from deepres.report.pictures import new_figure
 from deepres.report.runs import RESPONSES, Run, title
+from deepres.report.x_axis import whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,6 +30,7 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> "Figure"
     common = common_condition([run for curve in curves for run in curve.runs])
     figure = new_figure(7, 7)
     top, bottom = figure.subplots(2, 1)
+    drawn: list[Any] = []
     for curve in curves:
         std = mean_std(curve.runs)
         color, marker = curve.look
@@ -36,24 +39,23 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> "Figure"
             "linestyle": "--" if curve.runs[0].model.startswith("plain") else "-",
             "markevery": max(1, std.size // 18),
         }
+        drawn.append(std)
         layers = np.arange(1, std.size + 1)
         top.plot(layers, std, label=curve_label(curve, bool(common)), **style)
         bottom.plot(layers, np.sort(std)[::-1], **style)
     top.set_xlabel("layer")
     bottom.set_xlabel("layer, sorted by standard deviation")
     for axes in (top, bottom):
+        whole_ticks(axes.xaxis)
         axes.set_ylabel("standard deviation")
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, max(map(len, drawn), default=0) + 1)
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", color="0.92")
-    if curves:
-        top.legend(frameon=False, fontsize=9, handlelength=3)
     present = {run.model for curve in curves for run in curve.runs}
-    if missing := [title(network) for network in networks if network not in present]:
-        note = "no responses yet: " + ", ".join(missing)
-        bottom.text(
-            0.98, 0.95, note, transform=bottom.transAxes, ha="right", va="top", color="0.35"
-        )
+    missing = [title(network) for network in networks if network not in present]
+    handles, names = legend_entries(top, "no responses yet", missing)
+    look: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 3, "ncols": 2}
+    figure.legend(handles, names, loc="outside lower center", **look)
     heading = ["Figure 7: responses of the 3×3 layers", "dashed: plain; solid: ResNet", common]
     figure.suptitle("\n".join(filter(None, heading)), fontsize=11)
     return figure

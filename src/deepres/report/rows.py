@@ -57,6 +57,7 @@ def result_table(
     measures: Sequence[str],
     rows: list[list[str]],
     notes: Sequence[str],
+    missing: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """Return a table of rows that ``result_rows`` made.
 
@@ -66,10 +67,19 @@ def result_table(
         measures: what is measured, to be put before "published" and "ours".
         rows: of the table.
         notes: below it.
+        missing: rows without a number of ours, and the commands for these.
     """
     values = [f"{m}{what}" for m in measures for what in ("published", "ours", "difference")]
     columns = [*names, *values, "n", "other runs", "provenance"]
-    return Table(title, columns, rows, notes, frozenset(range(1, len(columns) - 1)))
+    numbers = frozenset(range(1, len(columns) - 1))
+    ours = {cell for row in rows for cell in row[len(names) + 1 : -3 : 3]}
+    tested = {row[-3] for row in rows} != {NOTHING}
+    return Table(title, columns, rows, notes, numbers, missing, not tested and awaits_runs(ours))
+
+
+def awaits_runs(ours: set[str]) -> bool:
+    """Tell whether what stands for our numbers is that there is no run, where one could be."""
+    return NO_RUN in ours and ours <= {NO_RUN, PUBLISHED_ONLY}
 
 
 def result_rows(

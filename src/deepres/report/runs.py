@@ -71,6 +71,8 @@ class Run:
     """The names of its files that are not as the training wrote them."""
     side_files: Mapping[str, Any] = field(default_factory=dict)
     """The contents of the JSON files that studies left beside it, by name."""
+    changed_s: float = 0
+    """When it logged last, in seconds since 1970."""
 
     @property
     def name(self) -> str:
@@ -236,7 +238,8 @@ def read_run(path: Path) -> Run:
         for name, shape in shapes.items()
         if (path / name).exists()
     }
-    return Run(path, meta, events, result, altered, side_files)
+    changed_s = (folder.metrics if events else folder.recipe).stat().st_mtime
+    return Run(path, meta, events, result, altered, side_files, changed_s)
 
 
 def find_runs(folders: Iterable[Path], left_out: Callable[[str], None] | None = None) -> list[Run]:

@@ -1,4 +1,4 @@
-"""The report's first screen: where each claim of the paper stands, a line each."""
+"""Where each claim of the paper stands, a line each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,14 +31,19 @@ from deepres.report.runs import PAPERS_DATA, Run, title
 from deepres.report.samples import Measure, Sample
 
 Standing = Literal["holds", "does not hold", "undecided", "in small", "no run yet"]
-STANDINGS: dict[Standing, tuple[str, str]] = {
-    "holds": ("hold", "Hold at the paper's length"),
-    "does not hold": ("against the paper", "Come out against the paper"),
-    "undecided": ("undecided", "Undecided at the paper's length"),
-    "in small": ("in small only", "Judged in small only: such runs say nothing of the paper's"),
-    "no run yet": ("without a run", "Without a run"),
+STANDINGS: dict[Standing, str] = {
+    "holds": "Hold at the paper's length",
+    "does not hold": "Come out against the paper",
+    "undecided": "Undecided at the paper's length",
+    "in small": "Judged in small only: such runs say nothing of the paper's",
 }
-"""Each in two or three words, and as a heading; those with evidence first."""
+"""Each that rests on runs, as a heading."""
+STRIP: dict[str, tuple[Standing, ...]] = {
+    "At the paper's length": ("holds", "does not hold", "undecided"),
+    "In small": ("in small",),
+    "Not yet run": ("no run yet",),
+}
+"""Which stand together where all claims are seen at a glance."""
 
 Cell = dict[str, list[str]]
 """Numbers with their networks, by what is measured."""

@@ -41,6 +41,11 @@ class Artefact:
         """Its name in print: "Table 6"."""
         return re.sub(r"(\d+)", r" \1", self.name).capitalize()
 
+    @property
+    def is_numbered(self) -> bool:
+        """Whether the paper has it, by a number."""
+        return self.name[-1].isdigit()
+
 
 def _studies(
     *recipes: str, views: Views | None = None, responses: bool = False

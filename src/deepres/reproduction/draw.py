@@ -9,6 +9,7 @@ from deepres.models.complexity import block_cost, stage_costs
 from deepres.models.composition import describe
 from deepres.models.create import build_empty
 from deepres.models.diagram import diagram
+from deepres.recipes import ImageNetRecipe, get_recipe
 from deepres.report.architecture import (
     BlockCost,
     MapSize,
@@ -17,15 +18,18 @@ from deepres.report.architecture import (
     shortcut_costs,
     table1,
 )
+from deepres.report.building_blocks import figure5
 from deepres.report.class_precision_tables import table10, table11
 from deepres.report.curves import figure1, figure4, figure6
 from deepres.report.detection_tables import table7, table8, table9, table12, table13, table14
-from deepres.report.diagrams import figure3, figure5
+from deepres.report.diagrams import figure3
 from deepres.report.pictures import save_picture
 from deepres.report.render import FORMS, Table, save_table
 from deepres.report.response_curves import figure7
 from deepres.report.runs import Run, title
 from deepres.report.tables import released, table2, table3, table4, table5, table6
+from deepres.report.x_axis import XAxis
+from deepres.reproduction.artefacts import Artefact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,8 +51,9 @@ FROM_RUNS: dict[str, Callable[[Sequence[Run]], "Table | Figure"]] = {
     "released": released,
     **{"table7": table7, "table8": table8, "table9": table9},
     **{"table10": table10, "table11": table11, "table12": table12, "table13": table13},
-    **{"figure1": figure1, "figure4": figure4, "figure6": figure6, "figure7": figure7},
+    "figure7": figure7,
 }
+CURVES = {"figure1": figure1, "figure4": figure4, "figure6": figure6}
 FROM_NETWORKS: dict[str, Callable[[], "Table | Figure"]] = {
     "table1": lambda: table1({name: stages(name) for name in TABLE_1}),
     "architecture": lambda: cifar_architecture({name: map_sizes(name) for name in CIFAR}),
@@ -60,7 +65,10 @@ FROM_NETWORKS: dict[str, Callable[[], "Table | Figure"]] = {
 
 
 def draw(
-    name: str, runs: Sequence[Run], ensembles: Sequence[Mapping[str, Any]] = ()
+    name: str,
+    runs: Sequence[Run],
+    ensembles: Sequence[Mapping[str, Any]] = (),
+    x_axis: XAxis | None = None,
 ) -> "Table | Figure":
     """Return the artefact called ``name``.
 
@@ -68,12 +76,28 @@ def draw(
         name: of one of ``ARTEFACTS``.
         runs: all that may have a part in it; others are left out.
         ensembles: for Table 5, as ``measure_ensemble`` gives them.
+        x_axis: what learning curves are drawn against; None: what they can be read against.
     """
     if name in FROM_NETWORKS:
         return FROM_NETWORKS[name]()
     if name == "table5":
         return table5(runs, ensembles)
+    if name in CURVES:
+        return CURVES[name](runs, x_axis)
     return FROM_RUNS[name](runs)
+
+
+def what_fills(artefact: Artefact, drawn: "Table | Figure") -> list[str]:
+    """Return the commands that give an artefact its first numbers; none: it has some."""
+    if isinstance(drawn, Table):
+        empty, commands = drawn.is_empty, [command for _, command in drawn.missing]
+    else:
+        empty, commands = not any(axes.has_data() for axes in drawn.axes), []
+    if not empty:
+        return []
+    kinds = {get_recipe(study.recipe).kind for study in artefact.studies}
+    data = " --data IMAGENET" if ImageNetRecipe.kind in kinds else ""
+    return list(dict.fromkeys(commands)) or [f"deepres reproduce {artefact.name}{data}"]
 
 
 def save(drawn: "Table | Figure", name: str, folder: Path) -> list[Path]:

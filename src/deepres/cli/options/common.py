@@ -119,3 +119,13 @@ def add_training(
         help="write the run's events into its folder for TensorBoard, too, as it goes; needs the "
         "extra 'tensorboard'",
     )
+
+
+def add_x_axis(parser: argparse.ArgumentParser) -> None:
+    """Declare what curves are drawn against."""
+    parser.add_argument(
+        "--x-axis",
+        choices=["steps", "share"],
+        help="draw curves against steps, or against the share of each run's schedule in %% "
+        "(default: steps, unless one run is more than three times as long as another)",
+    )

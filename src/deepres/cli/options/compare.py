@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
-from deepres.cli.options.common import add_json
+from deepres.cli.options.common import add_json, add_x_axis
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -19,5 +19,6 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="FILE",
         help="the curves, .png, .svg or .pdf (default: compare.png)",
     )
+    add_x_axis(parser)
     add_json(parser)
     parser.set_defaults(call="compare.call")

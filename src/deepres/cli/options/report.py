@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepres.cli import Commands
+from deepres.cli.options.common import add_x_axis
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -25,6 +26,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         metavar="FOLDER",
         help="folder with results of benchmarks (default: benchmarks/results, if it is there)",
     )
+    add_x_axis(parser)
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page (default: report.html)")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.set_defaults(call="report.call")
