@@ -40,7 +40,7 @@ class Trained:
     """A network in training, graphed or not."""
 
     def __init__(self, data: Cifar10, recipe: CifarRecipe, graphed: bool) -> None:
-        here = on_cpu(graph=False)  # what records here sees into no kernel in C
+        here = on_cpu(fused_kernels=False)  # what records here sees into no kernel in C
         mean = per_pixel_mean(data.train.images)
         self.batches = Batches(
             data.train, mean, dataclasses.replace(recipe, batch_size=16), 0, here
