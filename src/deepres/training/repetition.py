@@ -65,13 +65,16 @@ def as_it_was_computed(original: Original, execution: Execution) -> Execution:
     return execution
 
 
-def given_file(noted: dict[str, Any], given: Path | None, original: Original) -> Path:
+def given_file(
+    noted: dict[str, Any], given: Path | None, original: Original, *, option: str = "--weights"
+) -> Path:
     """Return the weights that a run began from.
 
     Args:
         noted: what its recipe.json says of them: where they were, and their digest.
         given: where they are now; None: where they were.
         original: the run.
+        option: what says where they are.
 
     Raises:
         UserError: they are not there, or are others.
@@ -80,13 +83,13 @@ def given_file(noted: dict[str, Any], given: Path | None, original: Original) ->
     if not place.exists():
         raise UserError(
             f"{original.file} began from weights that are not here: {place} (sha256 "
-            f"{noted['sha256']}); say where they are by --weights"
+            f"{noted['sha256']}); say where they are by {option}"
         )
     file = weights_file(place)
     if (digest := file_digest(file, "sha256")) != noted["sha256"]:
         raise UserError(
             f"{original.file} began from weights with sha256 {noted['sha256']}, but {file} has "
-            f"{digest}; give the same by --weights"
+            f"{digest}; give the same by {option}"
         )
     return file
 
