@@ -190,6 +190,7 @@ def test_rpns_are_no_ensemble(
         (["resnet8", "--resume", "run"], "name either a network"),
         (["--resume", "run", "--seed", "1"], "--seed is for new runs"),
         (["--resume", "run", "--set", "lr=1"], "--set is for new runs"),
+        (["--recipe", "run", "--bad-boxes", "skip"], "leave out --bad-boxes"),
         (["--resume", "run", "--rpn", "rpn"], "--rpn is for new runs"),
         (["resnet8", "--rpn", "nowhere"], "nowhere: no such file or folder"),
         (["--resume", "nowhere"], "is not a run folder"),

@@ -2,6 +2,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from made_up_runs import make_fine_tuned_run
 from pictures import image_folder
 
 from deepres.cli import train
@@ -51,6 +52,7 @@ def test_networks_and_seeds_at_once(
         (["--resume", "x", "--weights", "deepres"], "--weights is for new runs"),
         (["--recipe", "x.json", "--seed", "0"], "leave out --seed"),
         (["--recipe", "x.json", "--no-fused-kernels"], "leave out --no-fused-kernels"),
+        (["--recipe", "x.json", "--bad-images", "skip"], "leave out --bad-images"),
         (["--recipe", "x.json", "resnet8"], "leave out a network"),
         (["--recipe", "x.json", "--resume", "x"], "leave out --resume"),
         (["--recipe", "x.json"], "cannot read x.json"),
@@ -71,6 +73,24 @@ def test_mistakes(
     assert main(["train", *arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()[-1:]
     assert message in line
+
+
+@pytest.mark.parametrize("start", [["resnet20"], ["--recipe", "run"]])
+def test_the_device_is_looked_for_before_weights_are_fetched(
+    start: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_fine_tuned_run(Path("run"))
+    Path("data").mkdir()
+    for module in ("train", "training"):
+        monkeypatch.setattr(
+            f"deepres.cli.{module}.weights_for", lambda *_: pytest.fail("it fetches")
+        )
+    assert main(["train", *start, "--weights", "deepres", "--device", "cuda:99"]) == 2
+    assert "device 'cuda:99' is not available here" in capsys.readouterr().err
 
 
 def test_a_folder_is_fine_tuned_on_and_used(

@@ -49,7 +49,7 @@ def call(options: argparse.Namespace) -> int:
                 _rpn(original, options.rpn),
             ),
             lambda: _execution(options),
-            for_new_runs=(),
+            for_new_runs=("bad_boxes",),
         )
         return say_outcomes(folders, results, _summary)
     if not goes_on(options, "deepres localize train resnet101 --weights RUN"):
