@@ -17,7 +17,7 @@ from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, save_weights
-from deepres.recipes import ClassificationRecipe, get_recipe
+from deepres.recipes import ClassificationRecipe, fine_tuned, get_recipe
 from deepres.run_folder import RunFolder, results_folder
 from deepres.training.classification import Classification
 from deepres.training.given_weights import same_classes
@@ -98,6 +98,17 @@ def test_imagenets_classes_go_by_words_or_by_ids() -> None:
     assert not same_classes(imagenet_names(), ids[:999])
     assert not same_classes(imagenet_names(), [f"class{i}" for i in range(1000)])
     assert not same_classes(("a", "b"), ("b", "a"))
+
+
+def test_a_network_without_recipe_is_refused_before_a_download(
+    monkeypatch: pytest.MonkeyPatch, photos: ImageFolder
+) -> None:
+    where = "deepres.training.given_weights.weights_for"
+    monkeypatch.setattr(where, lambda *_: pytest.fail("it fetches"))
+    with pytest.raises(UserError, match="no recipe 'vgg16'"):
+        deepres.fine_tuning_recipe("vgg16", "torchvision", photos)
+    with pytest.raises(UserError, match="no recipe 'vgg16'"):
+        fine_tuned("vgg16", files=True)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

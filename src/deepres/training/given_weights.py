@@ -21,6 +21,7 @@ from deepres.recipes import (
     ClassificationRecipe,
     ImageNetRecipe,
     fine_tuned,
+    get_recipe,
 )
 from deepres.run_weights import weights_file
 
@@ -55,8 +56,10 @@ def fine_tuning_recipe(
         data: what it will learn from: a folder of images or, for its networks, CIFAR-10.
 
     Raises:
-        UserError: there are no such weights, or they are of another network.
+        UserError: no recipe trains such a network, there are no such weights, or they are of
+            another one.
     """
+    get_recipe(model)  # has it any? Asked before a long download
     file = weights_for(model, weights)
     return recipe_for(model, file, files=isinstance(data, ImageFolder))
 
