@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
-from deepres.data.download import file_digest
 from deepres.data.folder import ImageFolder
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
@@ -23,7 +22,7 @@ from deepres.recipes import (
     fine_tuned,
     get_recipe,
 )
-from deepres.run_weights import weights_file
+from deepres.training.task import origin
 
 HEAD = "fc"
 """The last stage, and its layer that has a number for each class."""
@@ -97,9 +96,7 @@ def given_weights(
         for name, tensor in network.state_dict().items()
         if not name.startswith(tuple(f"{layer}." for layer in new))
     }
-    file = weights_file(weights)
-    noted = {"file": str(file.resolve()), "sha256": file_digest(file, "sha256"), "new": new}
-    return GivenWeights(kept, given.mean, given.std, noted)
+    return GivenWeights(kept, given.mean, given.std, {**origin(weights), "new": new})
 
 
 def in_words(noted: dict[str, Any], recipe: ClassificationRecipe, seed: int) -> str:
