@@ -8,8 +8,9 @@ from pictures import image_folder
 from deepres.cli import train
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.errors import UserError
 from deepres.models import load_model
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, results_folder
 
 OPTIONS = ["--steps", "2", "--set", "batch_size=8", "--device", "cpu"]
 
@@ -73,6 +74,22 @@ def test_mistakes(
     assert main(["train", *arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()[-1:]
     assert message in line
+
+
+def test_a_run_that_came_along_is_repeated_on_the_usual_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "--recipe", str(results_folder() / "plain20-300steps-s0")]
+    assert main([*command, "--data", "sample"]) == 2
+    assert "began with CIFAR-10 (" in capsys.readouterr().err
+
+    def no_source(*_: object) -> None:
+        raise UserError("it would be fetched")
+
+    monkeypatch.setattr("deepres.data.fetch.fetch_cifar10", no_source)
+    assert main(command) == 2
+    assert "it would be fetched" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("start", [["resnet20"], ["--recipe", "run"]])

@@ -138,14 +138,11 @@ def repeat(
     folder = options.out or Path("runs") / named
     RunFolder(folder).check_absent()
     where = original.meta["data"]
-    if (
-        options.data is None
-        and where["location"] != "sample"
-        and not Path(where["location"]).exists()
-    ):
+    place = where["location"]  # null in what deepres brings along: the usual folder, then
+    if options.data is None and place not in (None, "sample") and not Path(place).exists():
         raise UserError(
-            f"{original.file} was trained on {where['source']}, which is not here: "
-            f"{where['location']}; say where it is by --data"
+            f"{original.file} was trained on {where['source']}, which is not here: {place}; say "
+            "where it is by --data"
         )
     weights = getattr(options, "weights", None)
     given = weights_for(recipe.model, weights, say) if weights else None
