@@ -15,6 +15,7 @@ from deepres.run_folder import RunFolder, read_meta_file
 from deepres.run_weights import weights_file
 from deepres.training.api import task_of
 from deepres.training.run import NewRun, check_same_data, train_together
+from deepres.training.step import computed_by
 
 
 class Original(NamedTuple):
@@ -55,6 +56,8 @@ def as_it_was_computed(original: Original, execution: Execution) -> Execution:
     elif kernels == "Triton":  # else it would be whole layers, where there are such
         execution = dataclasses.replace(execution, fused_convolutions=False)
     then, now = original.meta["provenance"], execution.provenance()
+    if isinstance(original.recipe, ClassificationRecipe):
+        now |= computed_by(original.recipe, execution)
     changed = [
         f"{key} {then[key]} → {now[key]}" for key in now if then.get(key, now[key]) != now[key]
     ]
