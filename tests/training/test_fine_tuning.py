@@ -20,7 +20,7 @@ from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import ClassificationRecipe, fine_tuned, get_recipe
 from deepres.run_folder import RunFolder, results_folder
 from deepres.training.classification import Classification
-from deepres.training.given_weights import same_classes
+from deepres.training.given_weights import given_weights, in_words, same_classes
 from deepres.training.interrupt import Interrupted
 
 FEW = ["batch_size=8", "log_every=2", "eval_every=4", "lr_drops=4"]
@@ -156,6 +156,17 @@ def test_it_says_that_it_is_no_recipe_of_the_paper(
         result["deviations"].items()
     )
     assert RunFolder(tmp_path).read_meta()["initial_weights"]["sha256"] == digest
+
+
+@pytest.mark.parametrize("by_ids", [True, False])
+def test_it_says_when_ids_are_taken_for_imagenets(tmp_path: Path, by_ids: bool) -> None:
+    weights = some_weights(tmp_path / "imagenet.safetensors", imagenet_names())
+    ids = [f"n{number:08}" for number in range(1000)]
+    recipe = fine_tuned("resnet8", files=True)
+    given = given_weights(weights, recipe, ids if by_ids else imagenet_names())
+    assert given.noted["new"] == []
+    words = "with fc: 1,000 names that are WordNet ids are taken for ImageNet's"
+    assert (words in in_words(given, recipe, 0)) == by_ids
 
 
 def test_given_weights_learn_faster_than_random_ones(tmp_path: Path, sample: Cifar10) -> None:

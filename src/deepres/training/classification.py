@@ -123,7 +123,7 @@ class Classification(Task[ClassificationRecipe, Data]):
             )
         given = given_weights(weights, recipe, data.classes)
         preparation = Preparation(given.mean, given.std)
-        execution.say(in_words(given.noted, recipe, seed))
+        execution.say(in_words(given, recipe, seed))
         task = cls(recipe, data, seed, execution, preparation, given.noted)
         task.model.load_state_dict({**task.model.state_dict(), **given.tensors})
         return task
