@@ -43,7 +43,7 @@ def keep(run: Path, where: str | None) -> None:
     half_weights(source.weights, target.weights)
     data = open_data(location, meta["recipe"]["kind"])
     assert isinstance(data, Cifar10)
-    result["half_precision_test_error_pct"] = evaluate(load_model(target.path), data.test).error_pct
+    result["half_precision_test_error_pct"] = evaluate(load_model(target.path), data).error_pct()
     if target.weights.stat().st_size > LARGEST_WEIGHTS:
         target.weights.unlink()
     target.write_result(result)
