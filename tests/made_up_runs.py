@@ -145,12 +145,11 @@ def make_detection_run(
         side_files: the contents of further JSON files beside it.
     """
     recipe = detection_recipe(dataset, model)
+    given = {"file": "weights.safetensors", "sha256": "0a" * 32}
     recipe = (recipe.scaled_to(steps) if steps else recipe).changed(list(settings))
     source = source or PAPERS_DATA[dataset]
     more = {
-        "initial_weights": {"file": "weights.safetensors", "source": begun_from}
-        if pretrained_on
-        else None,
+        "initial_weights": {**given, "source": begun_from} if pretrained_on else None,
         "network": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
     }
     data = {"images": images or TRAINING_IMAGES.get(source, 300)}
@@ -208,10 +207,11 @@ def make_localization_run(
     """
     recipe = (localization_rcnn_recipe if rcnn else localization_recipe)("resnet101")
     network = {"architecture": {"name": "resnet101"}, "mean": [0.5] * 3, "std": [1.0] * 3}
-    more = {"initial_weights": {"file": "weights.safetensors"}, "network": network}
+    given = {"file": "weights.safetensors", "sha256": "0a" * 32}
+    more = {"initial_weights": given, "network": network}
     if rcnn:
         known = {"architecture": {"name": "resnet101"}, "recipe": {}, "classes": []}
-        more |= {"rpn": {"file": "runs/rpn"}, "network": {**network, "rpn": known}}
+        more |= {"rpn": {**given, "file": "runs/rpn"}, "network": {**network, "rpn": known}}
     run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, more)
     run.append_event({"step": recipe.steps, "split": "train", "error_pct": 11.0})
     _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})

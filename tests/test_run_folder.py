@@ -2,9 +2,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from made_up_runs import PROVENANCE, whole_meta
+from made_up_runs import PROVENANCE, make_detection_run, make_localization_run, whole_meta
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
@@ -197,3 +198,36 @@ with RunFolder(Path({str(folder.path)!r})).locked(): print("locked")
     other = subprocess.run(command, capture_output=True, text=True, check=False)
     assert other.stdout == "locked\n"
     assert list(folder.path.iterdir()) == []  # what a kill left half-written is gone
+
+
+@pytest.mark.parametrize("kind", ["detection", "localization", "localization-rcnn"])
+def test_where_a_run_begins_is_known(tmp_path: Path, kind: str) -> None:
+    if kind == "detection":
+        make_detection_run(tmp_path)
+    else:
+        make_localization_run(tmp_path, errors_pct={}, rcnn=kind == "localization-rcnn")
+    whole = RunFolder(tmp_path).read_meta()
+    assert whole["recipe"]["kind"] == kind
+    given = [part for part in ("initial_weights", "rpn") if part in whole]
+    for part in given:
+        lacking = {part: {"file": "somewhere"}}
+        assert refused(tmp_path, whole | lacking) == f"{part}.sha256 is missing"
+        lacking = {part: {**whole[part], "file": 3}}
+        assert refused(tmp_path, whole | lacking) == f"{part}.file is 3, expected text"
+    nowhere = {"data": {**whole["data"], "location": None}}
+    assert refused(tmp_path, whole | nowhere) == "data.location is None, expected text"
+
+
+def test_what_a_detector_is_tested_on_is_known(tmp_path: Path) -> None:
+    make_detection_run(tmp_path)
+    whole = RunFolder(tmp_path).read_meta()
+    lacking = {"test_data": {"source": "VOC 2007 test"}}
+    assert refused(tmp_path, whole | lacking) == "test_data.fingerprint is missing"
+
+
+def refused(run: Path, meta: dict[str, Any]) -> str:
+    """Write a recipe.json; return what is said to be wrong with it."""
+    (run / "recipe.json").write_text(json.dumps(meta))
+    with pytest.raises(UserError, match="not as deepres writes it") as refusal:
+        RunFolder(run).read_meta()
+    return str(refusal.value).partition("writes it: ")[2].partition(";")[0]

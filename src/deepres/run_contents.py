@@ -29,21 +29,24 @@ META = {
     "provenance": PROVENANCE,
     "resumed?": [{"step": COUNT, **PROVENANCE}],
 }
-CLASSIFIER = {"initial_weights?": {"file": str, "sha256": str, "new": [str]}}
+ORIGIN = {"file": str, "sha256": str}
+FINE_TUNED_FROM = {**ORIGIN, "new": [str]}
+CLASSIFIER = {"initial_weights?": FINE_TUNED_FROM}
 META_OF = {
     **{"cifar10": CLASSIFIER, "imagenet": CLASSIFIER},
     "detection": {
         "recipe": {"dataset": str, "global_context": bool},
-        "data": {"images": COUNT},
-        "initial_weights": (dict, None),
+        "data": {"images": COUNT, "location": str},
+        "test_data?": ({"source": str, "fingerprint": str}, None),
+        "initial_weights": (ORIGIN, None),
         "network": {"architecture": {"num_classes": COUNT}},
     },
     "localization": {
-        "initial_weights": {"file": str},
+        **{"data": {"location": str}, "initial_weights": ORIGIN},
         "network": {"architecture": {"name": str}, "mean": [NUMBER], "std": [NUMBER]},
     },
     "localization-rcnn": {
-        **{"initial_weights": {"file": str}, "rpn": {"file": str}},
+        **{"data": {"location": str}, "initial_weights": ORIGIN, "rpn": ORIGIN},
         "network": {
             "architecture": {"name": str},
             "rpn": {"architecture": {"name": str}, "recipe": dict, "classes": [str]},

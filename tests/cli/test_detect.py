@@ -75,6 +75,8 @@ def test_a_run_is_repeated(place: Path, tmp_path: Path, capsys: pytest.CaptureFi
     command = ["detect", "train", "--recipe", str(place / "plain/recipe.json"), *CPU]
     assert main([*command, "--schedule", "joint"]) == 2
     assert "leave out --schedule" in capsys.readouterr().err
+    assert main([*command, "--bad-boxes", "skip"]) == 2
+    assert "leave out --bad-boxes" in capsys.readouterr().err
     assert main([*command, "--out", str(tmp_path / "again")]) == 0
     assert f"the same bits as {place / 'plain/model.safetensors'}" in capsys.readouterr().out
 

@@ -7,6 +7,7 @@ from json_keys import assert_documented
 from made_up_runs import whole_meta
 from PIL import Image
 from runs import on_cpu
+from safetensors.torch import load_file
 from small_localization import RCNN_SETTINGS, SETTINGS, tiny_weights, two_classes
 
 import deepres
@@ -16,6 +17,7 @@ from deepres.data.detection.localization import open_localization_test
 from deepres.detection.drawing import COLORS
 from deepres.evaluation.detection.localization_protocol import load_localizers, locate_by
 from deepres.recipes import get_recipe
+from deepres.run_folder import RunFolder
 
 TRAIN = ["localize", "train"]
 HERE = ["--device", "cpu", "--workers", "0"]
@@ -65,10 +67,28 @@ def test_runs_of_both_halves_are_repeated(
 ) -> None:
     for original in (run, rcnns[1]):
         command = [*TRAIN, "--recipe", str(original), *HERE]
-        assert main([*command, "--rpn", str(run)]) == 2
-        assert "leave out --rpn" in capsys.readouterr().err
         assert main([*command, "--out", str(tmp_path / original.name)]) == 0
         assert f"the same bits as {original / 'model.safetensors'}" in capsys.readouterr().out
+
+
+def test_somebodys_rcnn_is_repeated_on_their_rpn(
+    run: Path, rcnns: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = RunFolder(tmp_path / "theirs")
+    meta = RunFolder(rcnns[0]).read_meta()
+    original.write_meta({**meta, "rpn": {**meta["rpn"], "file": "elsewhere/rpn"}})
+    command = [*TRAIN, "--recipe", str(original.path), *HERE, "--out", str(tmp_path / "again")]
+    assert main(command) == 2
+    assert "not here: elsewhere/rpn" in (said := capsys.readouterr().err)
+    assert said.endswith("say where they are by --rpn\n")
+    assert main([*command, "--rpn", str(rcnns[0])]) == 2
+    assert capsys.readouterr().err.endswith("give the same by --rpn\n")
+    assert main([*command, "--rpn", str(run)]) == 0
+    theirs, ours = (folder / "model.safetensors" for folder in (rcnns[0], tmp_path / "again"))
+    old, new = load_file(theirs), load_file(ours)
+    assert all(torch.equal(old[name], new[name]) for name in old)
+    assert main([*TRAIN, "--recipe", str(run), *HERE, "--rpn", str(run)]) == 2
+    assert "not of an R-CNN; leave out --rpn" in capsys.readouterr().err
 
 
 def test_errors_are_printed_beside_trivial_boxes_and_noted(
@@ -170,6 +190,7 @@ def test_rpns_are_no_ensemble(
         (["resnet8", "--resume", "run"], "name either a network"),
         (["--resume", "run", "--seed", "1"], "--seed is for new runs"),
         (["--resume", "run", "--set", "lr=1"], "--set is for new runs"),
+        (["--recipe", "run", "--bad-boxes", "skip"], "leave out --bad-boxes"),
         (["--resume", "run", "--rpn", "rpn"], "--rpn is for new runs"),
         (["resnet8", "--rpn", "nowhere"], "nowhere: no such file or folder"),
         (["--resume", "nowhere"], "is not a run folder"),

@@ -2,13 +2,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from made_up_runs import make_fine_tuned_run
 from pictures import image_folder
 
 from deepres.cli import train
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.errors import UserError
 from deepres.models import load_model
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RunFolder, results_folder
 
 OPTIONS = ["--steps", "2", "--set", "batch_size=8", "--device", "cpu"]
 
@@ -51,6 +53,7 @@ def test_networks_and_seeds_at_once(
         (["--resume", "x", "--weights", "deepres"], "--weights is for new runs"),
         (["--recipe", "x.json", "--seed", "0"], "leave out --seed"),
         (["--recipe", "x.json", "--no-fused-kernels"], "leave out --no-fused-kernels"),
+        (["--recipe", "x.json", "--bad-images", "skip"], "leave out --bad-images"),
         (["--recipe", "x.json", "resnet8"], "leave out a network"),
         (["--recipe", "x.json", "--resume", "x"], "leave out --resume"),
         (["--recipe", "x.json"], "cannot read x.json"),
@@ -71,6 +74,40 @@ def test_mistakes(
     assert main(["train", *arguments]) == 2
     [line] = capsys.readouterr().err.splitlines()[-1:]
     assert message in line
+
+
+def test_a_run_that_came_along_is_repeated_on_the_usual_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "--recipe", str(results_folder() / "plain20-300steps-s0")]
+    assert main([*command, "--data", "sample"]) == 2
+    assert "began with CIFAR-10 (" in capsys.readouterr().err
+
+    def no_source(*_: object) -> None:
+        raise UserError("it would be fetched")
+
+    monkeypatch.setattr("deepres.data.fetch.fetch_cifar10", no_source)
+    assert main(command) == 2
+    assert "it would be fetched" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", [["resnet20"], ["--recipe", "run"]])
+def test_the_device_is_looked_for_before_weights_are_fetched(
+    start: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_fine_tuned_run(Path("run"))
+    Path("data").mkdir()
+    for module in ("train", "training"):
+        monkeypatch.setattr(
+            f"deepres.cli.{module}.weights_for", lambda *_: pytest.fail("it fetches")
+        )
+    assert main(["train", *start, "--weights", "deepres", "--device", "cuda:99"]) == 2
+    assert "device 'cuda:99' is not available here" in capsys.readouterr().err
 
 
 def test_a_folder_is_fine_tuned_on_and_used(

@@ -224,11 +224,14 @@ def classifier_file(path: Path, name: str = "resnet18") -> Path:
     return path
 
 
-def test_weights_bring_their_preparation_along(tmp_path: Path, sets: Sets) -> None:
+def test_weights_bring_their_preparation_along(
+    tmp_path: Path, sets: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     file = classifier_file(tmp_path / "classifier.safetensors")
     classifier = load_file(file)
     recipe = tiny_recipe(1, "joint", "frozen_stages=4")
-    folder = run(tmp_path / "run", sets, recipe, weights=file)
+    folder = run(tmp_path / "run", sets, recipe, weights=Path(file.name))
     detector = load_detector(folder.path)
     torch.testing.assert_close(detector.mean, classifier["input_mean"].mean((1, 2)))
     torch.testing.assert_close(detector.std, torch.tensor([0.2, 0.3, 0.25]))

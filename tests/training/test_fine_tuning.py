@@ -17,10 +17,10 @@ from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, save_weights
-from deepres.recipes import ClassificationRecipe, get_recipe
+from deepres.recipes import ClassificationRecipe, fine_tuned, get_recipe
 from deepres.run_folder import RunFolder, results_folder
 from deepres.training.classification import Classification
-from deepres.training.given_weights import same_classes
+from deepres.training.given_weights import given_weights, in_words, same_classes
 from deepres.training.interrupt import Interrupted
 
 FEW = ["batch_size=8", "log_every=2", "eval_every=4", "lr_drops=4"]
@@ -100,6 +100,17 @@ def test_imagenets_classes_go_by_words_or_by_ids() -> None:
     assert not same_classes(("a", "b"), ("b", "a"))
 
 
+def test_a_network_without_recipe_is_refused_before_a_download(
+    monkeypatch: pytest.MonkeyPatch, photos: ImageFolder
+) -> None:
+    where = "deepres.training.given_weights.weights_for"
+    monkeypatch.setattr(where, lambda *_: pytest.fail("it fetches"))
+    with pytest.raises(UserError, match="no recipe 'vgg16'"):
+        deepres.fine_tuning_recipe("vgg16", "torchvision", photos)
+    with pytest.raises(UserError, match="no recipe 'vgg16'"):
+        fine_tuned("vgg16", files=True)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("graph", [False, True])
 def test_frozen_stages_and_their_statistics_stay(
@@ -145,6 +156,17 @@ def test_it_says_that_it_is_no_recipe_of_the_paper(
         result["deviations"].items()
     )
     assert RunFolder(tmp_path).read_meta()["initial_weights"]["sha256"] == digest
+
+
+@pytest.mark.parametrize("by_ids", [True, False])
+def test_it_says_when_ids_are_taken_for_imagenets(tmp_path: Path, by_ids: bool) -> None:
+    weights = some_weights(tmp_path / "imagenet.safetensors", imagenet_names())
+    ids = [f"n{number:08}" for number in range(1000)]
+    recipe = fine_tuned("resnet8", files=True)
+    given = given_weights(weights, recipe, ids if by_ids else imagenet_names())
+    assert given.noted["new"] == []
+    words = "with fc: 1,000 names that are WordNet ids are taken for ImageNet's"
+    assert (words in in_words(given, recipe, 0)) == by_ids
 
 
 def test_given_weights_learn_faster_than_random_ones(tmp_path: Path, sample: Cifar10) -> None:

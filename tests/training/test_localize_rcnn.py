@@ -56,7 +56,7 @@ def test_a_run_leaves_its_folder(tmp_path: Path, given: Path, data: Localization
     # By default it begins from what the RPN began from.
     meta = folder.read_meta()
     assert meta["initial_weights"]["file"] == str(given / "weights.safetensors")
-    assert meta["rpn"]["file"] == str(given / "rpn")
+    assert meta["rpn"]["file"] == str(given / "rpn/model.safetensors")
 
 
 def test_it_starts_from_the_weights_and_leaves_the_rpn(

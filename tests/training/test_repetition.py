@@ -14,6 +14,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
 from deepres.recipes import DetectionRecipe, get_recipe
 from deepres.run_folder import RunFolder
+from deepres.training import step
 from deepres.training.repetition import as_it_was_computed, compared, read_original, repeat
 
 FEW = ["batch_size=8", "log_every=1", "eval_every=2", "lr_drops=2"]
@@ -95,6 +96,15 @@ def test_what_the_bits_depend_on_is_compared(run: Path) -> None:
         "in another way from step 3",
     ):
         assert part in line
+
+
+def test_other_kernels_are_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(run, lambda meta: meta["provenance"].update(kernels="C", precision="fp32"))
+    monkeypatch.setattr(step, "fused_by", lambda _: "PyTorch: no compiler")
+    said: list[str] = []
+    as_it_was_computed(read_original(run), on_cpu(say=said.append))
+    [line] = said
+    assert line.endswith("the bits may differ: kernels C → PyTorch: no compiler")
 
 
 def test_other_data_and_weights_are_refused(

@@ -45,7 +45,7 @@ def call(options: argparse.Namespace) -> int:
                 recipe, options.data or Path(original.meta["data"]["location"])
             ),
             lambda: _execution(options),
-            for_new_runs=("on", "schedule"),
+            for_new_runs=("on", "schedule", "bad_boxes"),
         )
         return say_outcomes(folders, results, summary)
     if not goes_on(options, "deepres detect train resnet101 --on voc07+12"):

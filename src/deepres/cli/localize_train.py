@@ -19,6 +19,7 @@ from deepres.data.detection.localization import (
     LocalizationRCNNData,
     open_localization_data,
 )
+from deepres.errors import UserError
 from deepres.pretrained import weights_for
 from deepres.recipes import (
     BoxRecipe,
@@ -43,10 +44,12 @@ def call(options: argparse.Namespace) -> int:
             options,
             BoxRecipe,
             lambda recipe, original: _open(
-                options.data or Path(original.meta["data"]["location"]), recipe, _rpn(original)
+                options.data or Path(original.meta["data"]["location"]),
+                recipe,
+                _rpn(original, options.rpn),
             ),
             lambda: _execution(options),
-            for_new_runs=("rpn",),
+            for_new_runs=("bad_boxes",),
         )
         return say_outcomes(folders, results, _summary)
     if not goes_on(options, "deepres localize train resnet101 --weights RUN"):
@@ -103,10 +106,20 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
     return folder, train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
 
 
-def _rpn(original: Original) -> Path | None:
-    """Return the RPN that a run's R-CNN began with, if it trained one."""
+def _rpn(original: Original, given: Path | None) -> Path | None:
+    """Return the RPN that a run's R-CNN began with, if it trained one.
+
+    Args:
+        original: the run.
+        given: where the RPN is now; None: where it was.
+
+    Raises:
+        UserError: it is not there, or is another; or one is given and the run trained no R-CNN.
+    """
     noted = original.meta.get("rpn")
-    return given_file(noted, None, original) if noted else None
+    if given and not noted:
+        raise UserError(f"{original.file} is of an RPN itself, not of an R-CNN; leave out --rpn")
+    return given_file(noted, given, original, option="--rpn") if noted else None
 
 
 def _open(

@@ -46,7 +46,10 @@ def call(options: argparse.Namespace) -> int:
             ClassificationRecipe,
             lambda recipe, original: _open(options.data, recipe, original.meta),
             lambda: _execution(options),
-            for_new_runs=(*FOR_NEW_RUNS, "no_fused_kernels", "no_fused_convolutions"),
+            for_new_runs=(
+                *(*FOR_NEW_RUNS, "bad_images"),
+                *("no_fused_kernels", "no_fused_convolutions"),
+            ),
         )
     elif goes_on(options, "deepres train resnet20"):
         folders = options.resume
@@ -83,10 +86,10 @@ def _open(name: str | None, recipe: Recipe, meta: dict[str, Any]) -> Any:
 
 def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
     """Start the runs that a command asks for; return their folders and results."""
+    resolve_device(options.device)  # before a long download
     runs = _new_runs(options)
     if len({run.recipe.kind for run in runs}) > 1:
         raise UserError("networks that are trained at once are all of CIFAR-10 or all of ImageNet")
-    resolve_device(options.device)  # before a long download
     for run in runs:
         RunFolder(run.folder).check_absent()
     data = open_data(options.data, runs[0].recipe.kind)

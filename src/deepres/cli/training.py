@@ -13,6 +13,7 @@ from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import describe, learning_curves
 from deepres.run_folder import RunFolder, run_name
 from deepres.run_weights import WEIGHTS
+from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
 from deepres.training.repetition import Original, compared, read_original
@@ -130,20 +131,18 @@ def repeat(
                 f"--recipe repeats a run as it was, and takes nothing that would change it: leave "
                 f"out {named}"
             )
+    resolve_device(options.device)  # before a long download
     original = read_original(options.recipe, recipe_type)
     recipe, seed = original.recipe, original.meta["seed"]
     named = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["repeated"])
     folder = options.out or Path("runs") / named
     RunFolder(folder).check_absent()
     where = original.meta["data"]
-    if (
-        options.data is None
-        and where["location"] != "sample"
-        and not Path(where["location"]).exists()
-    ):
+    place = where["location"]  # null in what deepres brings along: the usual folder, then
+    if options.data is None and place not in (None, "sample") and not Path(place).exists():
         raise UserError(
-            f"{original.file} was trained on {where['source']}, which is not here: "
-            f"{where['location']}; say where it is by --data"
+            f"{original.file} was trained on {where['source']}, which is not here: {place}; say "
+            "where it is by --data"
         )
     weights = getattr(options, "weights", None)
     given = weights_for(recipe.model, weights, say) if weights else None

@@ -13,7 +13,7 @@ from typing import Any
 
 from deepres.errors import UserError
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
-from deepres.recipes.imagenet import CROP, ImageNetRecipe, section_3_4
+from deepres.recipes.imagenet import CROP, ImageNetRecipe, imagenet_recipe, section_3_4
 
 NUMBERS: dict[str, Any] = {
     "batch_size": 64,
@@ -43,9 +43,11 @@ def fine_tuned(
         options: how the weights' network was made, where not as ``create_model`` does by default.
 
     Raises:
-        UserError: such a network is not trained on such images.
+        UserError: such a network is not trained, or not on such images.
     """
     of_cifar = cifar_recipe(model)
+    if not (of_cifar or imagenet_recipe(model)):
+        raise UserError(f"no recipe {model!r}: deepres trains no such classifier")
     papers: CifarRecipe | ImageNetRecipe
     if files:
         side = crop or (CIFAR_CROP if of_cifar else CROP)

@@ -21,7 +21,7 @@ from deepres.training.batch_parts import fewest_images_of_a_part, smallest_part
 from deepres.training.data_source import Preparation, check_sizes, make_data_source
 from deepres.training.given_weights import frozen_modules, given_weights, in_words
 from deepres.training.optim import classifier_optimizer, set_learning_rate
-from deepres.training.step import initial_network, kernels, make_step, precision
+from deepres.training.step import computed_by, initial_network, make_step
 from deepres.training.task import Task, described, last_whole_window, loss_and_error, of_split
 from deepres.visible import visible
 
@@ -123,7 +123,7 @@ class Classification(Task[ClassificationRecipe, Data]):
             )
         given = given_weights(weights, recipe, data.classes)
         preparation = Preparation(given.mean, given.std)
-        execution.say(in_words(given.noted, recipe, seed))
+        execution.say(in_words(given, recipe, seed))
         task = cls(recipe, data, seed, execution, preparation, given.noted)
         task.model.load_state_dict({**task.model.state_dict(), **given.tensors})
         return task
@@ -242,11 +242,7 @@ class Classification(Task[ClassificationRecipe, Data]):
 
     def provenance(self) -> dict[str, Any]:
         """Return in which precision and by which kernels it computes, and how old the files are."""
-        return {
-            "precision": precision(self.recipe, self.execution.device),
-            "kernels": kernels(self.recipe, self.execution),
-            **self._file_times,
-        }
+        return computed_by(self.recipe, self.execution) | self._file_times
 
     def result(self, events: list[Event]) -> dict[str, Any]:
         """Return the final errors and losses."""

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from deepres.data.detection.batches import DetectionBatches, Target, learnable
 from deepres.data.detection.records import DetectionData
-from deepres.data.download import file_digest
 from deepres.data.images import modification_times
 from deepres.detection.beginning import initial_detector
 from deepres.detection.faster_rcnn import Detector
@@ -35,7 +34,7 @@ from deepres.training.alternating import (
     frozen_proposer,
 )
 from deepres.training.optim import detector_optimizer, set_learning_rate
-from deepres.training.task import Task, of_split
+from deepres.training.task import Task, of_split, origin
 
 
 class Detection(Task[DetectionRecipe, DetectionData]):
@@ -99,8 +98,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
             f"taken from the {source} in {file}: all but the layers of its classes; new, drawn by "
             f"seed {seed}: {', '.join(new)}"
         )
-        given = {"file": str(file), "sha256": file_digest(file, "sha256")}
-        noted = {**given, "source": source, "new": list(new)}
+        noted = {**origin(file), "source": source, "new": list(new)}
         return cls(recipe, data, detector, seed, execution, noted)
 
     @classmethod

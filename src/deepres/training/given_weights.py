@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
-from deepres.data.download import file_digest
 from deepres.data.folder import ImageFolder
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
@@ -21,8 +20,9 @@ from deepres.recipes import (
     ClassificationRecipe,
     ImageNetRecipe,
     fine_tuned,
+    get_recipe,
 )
-from deepres.run_weights import weights_file
+from deepres.training.task import origin
 
 HEAD = "fc"
 """The last stage, and its layer that has a number for each class."""
@@ -39,6 +39,8 @@ class GivenWeights(NamedTuple):
     image."""
     noted: dict[str, Any]
     """What recipe.json says of them: the file, its digest, and the layers that are ``new``."""
+    by_ids: bool
+    """Whether ImageNet's layer is kept for classes that have WordNet ids for names."""
 
 
 def fine_tuning_recipe(
@@ -55,8 +57,10 @@ def fine_tuning_recipe(
         data: what it will learn from: a folder of images or, for its networks, CIFAR-10.
 
     Raises:
-        UserError: there are no such weights, or they are of another network.
+        UserError: no recipe trains such a network, there are no such weights, or they are of
+            another one.
     """
+    get_recipe(model)  # has it any? Asked before a long download
     file = weights_for(model, weights)
     return recipe_for(model, file, files=isinstance(data, ImageFolder))
 
@@ -94,14 +98,16 @@ def given_weights(
         for name, tensor in network.state_dict().items()
         if not name.startswith(tuple(f"{layer}." for layer in new))
     }
-    file = weights_file(weights)
-    noted = {"file": str(file.resolve()), "sha256": file_digest(file, "sha256"), "new": new}
-    return GivenWeights(kept, given.mean, given.std, noted)
+    by_ids = not new and tuple(given.classes) != tuple(classes)
+    return GivenWeights(kept, given.mean, given.std, {**origin(weights), "new": new}, by_ids)
 
 
-def in_words(noted: dict[str, Any], recipe: ClassificationRecipe, seed: int) -> str:
-    """Say what is fine-tuned, from what ``given_weights`` noted."""
+def in_words(given: GivenWeights, recipe: ClassificationRecipe, seed: int) -> str:
+    """Say what is fine-tuned."""
+    noted = given.noted
     new = f", but for {', '.join(noted['new'])}, drawn by seed {seed}" if noted["new"] else ""
+    if given.by_ids:
+        new = f", with {HEAD}: 1,000 names that are WordNet ids are taken for ImageNet's"
     frozen = f"; frozen up to {recipe.freeze}" if recipe.freeze else ""
     return (
         f"fine-tuning, which is no recipe of the paper: begun from {noted['file']} (sha256 "
@@ -160,7 +166,10 @@ def _check_statistics(network: StagedNetwork, frozen: Sequence[nn.Module], weigh
 
 
 def same_classes(given: Sequence[str], own: Sequence[str]) -> bool:
-    """Tell whether classes are the same; ImageNet's go by WordNet's ids or by words."""
+    """Tell whether classes are the same; ImageNet's go by words or by WordNet's ids.
+
+    Ids are not compared one by one: any 1,000 of them are taken for ImageNet's.
+    """
     if tuple(given) == tuple(own):
         return True
     ids = all(name.startswith("n") and name[1:].isdecimal() and len(name) == 9 for name in own)

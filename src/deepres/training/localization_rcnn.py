@@ -23,10 +23,10 @@ from deepres.execution import Execution
 from deepres.models.weights import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
 from deepres.runtime import initial_weights_of
-from deepres.training.localization_start import load_classifier, origin
+from deepres.training.localization_start import load_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share
 from deepres.training.optim import make_optimizer, set_learning_rate
-from deepres.training.task import described
+from deepres.training.task import described, origin
 
 
 class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNData]):

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from deepres.data.detection.localization import LocalizationData
-from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.models import Classifier
 from deepres.models.weights import load_model
-from deepres.run_weights import weights_file
+from deepres.training.task import origin
 
 
 def check_given(weights: Path | None) -> Path:
@@ -50,9 +49,3 @@ def load_classifier(
             "that were trained on the same folder's classes"
         )
     return classifier, origin(weights)
-
-
-def origin(weights: Path) -> dict[str, str]:
-    """Return what recipe.json says of where weights are from."""
-    digest = file_digest(weights_file(weights), "sha256")
-    return {"file": str(weights.resolve()), "sha256": digest}

@@ -15,6 +15,7 @@ from deepres.run_folder import RunFolder, read_meta_file
 from deepres.run_weights import weights_file
 from deepres.training.api import task_of
 from deepres.training.run import NewRun, check_same_data, train_together
+from deepres.training.step import computed_by
 
 
 class Original(NamedTuple):
@@ -55,6 +56,8 @@ def as_it_was_computed(original: Original, execution: Execution) -> Execution:
     elif kernels == "Triton":  # else it would be whole layers, where there are such
         execution = dataclasses.replace(execution, fused_convolutions=False)
     then, now = original.meta["provenance"], execution.provenance()
+    if isinstance(original.recipe, ClassificationRecipe):
+        now |= computed_by(original.recipe, execution)
     changed = [
         f"{key} {then[key]} → {now[key]}" for key in now if then.get(key, now[key]) != now[key]
     ]
@@ -65,13 +68,16 @@ def as_it_was_computed(original: Original, execution: Execution) -> Execution:
     return execution
 
 
-def given_file(noted: dict[str, Any], given: Path | None, original: Original) -> Path:
+def given_file(
+    noted: dict[str, Any], given: Path | None, original: Original, *, option: str = "--weights"
+) -> Path:
     """Return the weights that a run began from.
 
     Args:
         noted: what its recipe.json says of them: where they were, and their digest.
         given: where they are now; None: where they were.
         original: the run.
+        option: what says where they are.
 
     Raises:
         UserError: they are not there, or are others.
@@ -80,13 +86,13 @@ def given_file(noted: dict[str, Any], given: Path | None, original: Original) ->
     if not place.exists():
         raise UserError(
             f"{original.file} began from weights that are not here: {place} (sha256 "
-            f"{noted['sha256']}); say where they are by --weights"
+            f"{noted['sha256']}); say where they are by {option}"
         )
     file = weights_file(place)
     if (digest := file_digest(file, "sha256")) != noted["sha256"]:
         raise UserError(
             f"{original.file} began from weights with sha256 {noted['sha256']}, but {file} has "
-            f"{digest}; give the same by --weights"
+            f"{digest}; give the same by {option}"
         )
     return file
 

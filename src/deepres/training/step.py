@@ -112,6 +112,12 @@ def precision(recipe: ClassificationRecipe, device: torch.device) -> str:
     return resolve_precision(recipe.precision, device)
 
 
+def computed_by(recipe: ClassificationRecipe, execution: Execution) -> dict[str, str]:
+    """Return what provenance says of a run's arithmetic: its precision and its kernels."""
+    device = execution.device
+    return {"precision": precision(recipe, device), "kernels": kernels(recipe, execution)}
+
+
 def kernels(recipe: ClassificationRecipe, execution: Execution) -> str:
     """Return what a run's fused kernels are: Triton or C, or ``PyTorch: <why there are none>``."""
     if not execution.fused_kernels:

@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 import torch
 from torch import Tensor, nn
 
+from deepres.data.download import file_digest
 from deepres.execution import Execution
 from deepres.recipes import Recipe
 from deepres.run_folder import Event, RunFolder
+from deepres.run_weights import weights_file
 
 R = TypeVar("R", bound=Recipe)
 D = TypeVar("D")
@@ -171,6 +173,19 @@ class NamedData(Protocol):
 def described(data: NamedData) -> dict[str, Any]:
     """Return what recipe.json has on ``data``."""
     return {"source": data.source, "location": data.location, "fingerprint": data.fingerprint()}
+
+
+def origin(weights: Path) -> dict[str, str]:
+    """Return what recipe.json says of weights that a run begins from: their file and its digest.
+
+    Args:
+        weights: the file, or the folder of the run that has it.
+
+    Raises:
+        UserError: there is none.
+    """
+    file = weights_file(weights)
+    return {"file": str(file.resolve()), "sha256": file_digest(file, "sha256")}
 
 
 def of_split(events: list[Event], split: str) -> list[Event]:

@@ -19,7 +19,7 @@ from deepres.models.exchange import export_weights
 from deepres.models.exchange.huggingface import import_huggingface
 from deepres.models.exchange.transformers_resnet import network_of
 from deepres.models.weights import save_weights
-from deepres.recipes import get_recipe
+from deepres.recipes import fine_tuned, get_recipe
 from deepres.run_folder import RunFolder
 
 timm = pytest.importorskip("timm", reason="deepres[test] brings it")
@@ -201,6 +201,23 @@ def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> 
     assert "somebody" not in card
     assert "11.11" in card
     assert "12.34" not in card
+
+
+@pytest.mark.parametrize(("new", "words"), [(["fc"], ", but for fc, made anew."), ([], ".")])
+def test_a_card_says_what_was_fine_tuned(tmp_path: Path, new: list[str], words: str) -> None:
+    classifier = Classifier(create_model("resnet20"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    given = {"file": "/home/somebody/theirs.safetensors", "sha256": "0a" * 32, "new": new}
+    recipe = fine_tuned("resnet20", files=False)
+    run, alone = RunFolder(tmp_path / "run"), tmp_path / "alone.safetensors"
+    run.write_meta(whole_meta(recipe, initial_weights=given))
+    save_weights(run.weights, classifier, {})
+    save_weights(alone, classifier, {"initial_weights": given})
+    begun = f"begun from the weights theirs.safetensors with SHA-256 {'0a' * 32}{words}\n"
+    for source in (run.path, alone):
+        export_weights(source, "huggingface", tmp_path / f"{source.stem}-card")
+        card = (tmp_path / f"{source.stem}-card" / "README.md").read_text()
+        assert f"**Fine-tuned, by no recipe of the paper**: {begun}" in card
+        assert "somebody" not in card
 
 
 def test_an_export_of_bare_weights_says_where_they_are_from(tmp_path: Path) -> None:

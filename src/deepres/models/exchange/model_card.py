@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from deepres.files import read_json
+from deepres.json_shape import misfit
 from deepres.models.classifier import Classifier
+from deepres.run_contents import FINE_TUNED_FROM
 from deepres.run_folder import EVALUATIONS, RunFolder, length_in_words
 
 PAPER = "https://arxiv.org/abs/1512.03385"
@@ -52,6 +54,7 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
     ]
     if origin := notes.get("imported"):
         parts.append(_section("Origin", origin))
+    parts.append(_begun_from(meta.get("initial_weights") or notes.get("initial_weights")))
     if meta:
         parts.append(_length(meta["recipe"]))
         parts.append(_section("Recipe", meta["recipe"]))
@@ -95,6 +98,17 @@ def _input(classifier: Classifier) -> dict[str, Any]:
 def _flat(mean: Any) -> list[float]:
     values: list[float] = mean.mean((1, 2)).tolist()
     return values
+
+
+def _begun_from(given: Any) -> str:
+    """Say what a network was fine-tuned from; the path is the user's, the file's name is not."""
+    if misfit(given, FINE_TUNED_FROM):  # none are noted, or a header is another's
+        return ""
+    new = f", but for {', '.join(given['new'])}, made anew" if given["new"] else ""
+    return (
+        "**Fine-tuned, by no recipe of the paper**: begun from the weights "
+        f"{Path(given['file']).name} with SHA-256 {given['sha256']}{new}."
+    )
 
 
 def _length(recipe: dict[str, Any]) -> str:
