@@ -20,7 +20,7 @@ from deepres.pretrained.bundled import bundled_runs
 
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
-    app = create_app(lambda: choices([], tmp_path / "runs"), torch.device("cpu"), ["127.0.0.1"])
+    app = create_app(lambda: choices([], tmp_path / "runs"), torch.device("cpu"), "127.0.0.1")
     app.testing = True
     return app.test_client()
 
@@ -124,6 +124,36 @@ def test_a_foreign_page_gets_nothing(client: FlaskClient) -> None:
     """Its name could be made to stand for this machine: the browser would then let it read."""
     response = client.get("/", base_url="http://example.org:7860")
     assert response.status_code == 400
+    assert "this page is not served by that name" in response.text
     assert "resnet20" not in response.text
-    client.application.config["TRUSTED_HOSTS"] = None  # as with --host 0.0.0.0
-    assert client.get("/", base_url="http://example.org:7860").status_code == 200
+    assert client.post("/", base_url="http://example.org:7860").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "status"),
+    [
+        ("::1", "[::1]", 200),
+        ("0::1", "[::1]", 200),
+        ("::1", "localhost", 200),
+        ("::1", "example.org", 400),
+        ("2001:DB8::7", "[2001:db8::7]", 200),
+        ("2001:DB8::7", "[2001:db8::8]", 400),
+        ("Mybox", "mybox", 200),
+        ("mybox", "MyBox", 200),
+        ("mybox", "mybox.example.org", 400),
+        ("0.0.0.0", "192.0.2.7", 200),
+        ("0.0.0.0", "localhost", 200),
+        ("0.0.0.0", "ThisBox", 200),
+        ("0.0.0.0", "example.org", 400),
+        ("0.0.0.0", "192.0.2.7.example.org", 400),
+        ("::", "[2001:db8::7]", 200),
+        ("::", "[::1", 400),
+    ],
+)
+def test_the_page_is_served_by_the_names_of_what_it_listens_on(
+    host: str, asked: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "thisbox")
+    client = create_app(dict, torch.device("cpu"), host).test_client()
+    for port in ("", ":7860"):
+        assert client.get("/", headers={"Host": f"{asked}{port}"}).status_code == status
