@@ -1,7 +1,10 @@
 import io
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import deepres
+from deepres.app import server
 from deepres.app.choices import choices
 from deepres.app.server import TOP, create_app
 from deepres.pretrained.bundled import bundled_runs
@@ -111,6 +115,24 @@ def test_mistakes_get_one_line(
     assert response.status_code == 400
     assert message in alert(response)
     assert 'id="question"' in response.text
+
+
+@pytest.mark.parametrize("step", ["open_image", "explain", "_shown"])
+def test_what_changes_the_whole_process_is_done_one_at_a_time(
+    client: FlaskClient, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, both, met = getattr(server, step), Barrier(2), []
+
+    def waiting(*given: object) -> object:
+        with suppress(BrokenBarrierError):
+            met.append(both.wait(0.5))
+        return work(*given)
+
+    monkeypatch.setattr(server, step, waiting)
+    with ThreadPoolExecutor(2) as pool:
+        others = [client.application.test_client() for _ in range(2)]
+        answers = [*pool.map(lambda each: ask(each, png()).status_code, others)]
+    assert (answers, met) == ([200, 200], [])
 
 
 def test_a_picture_that_is_too_large_is_refused(client: FlaskClient) -> None:

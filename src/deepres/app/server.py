@@ -61,7 +61,7 @@ def create_app(choices: Callable[[], dict[str, Choice]], device: torch.device, h
         "undefined": StrictUndefined,
         "autoescape": True,
     }
-    one_at_a_time = Lock()
+    one_at_a_time = Lock()  # filters of warnings and Matplotlib's settings are the whole process's
 
     @lru_cache(LOADED)
     def loaded(weights: Path, written: int) -> Classifier:
@@ -96,14 +96,16 @@ def create_app(choices: Callable[[], dict[str, Choice]], device: torch.device, h
                 raise UserError(f"there is no network {name!r} any more; choose another")
             if not picture or not picture.filename:
                 raise UserError("drop a picture first")
-            image = open_image(picture.filename, io.BytesIO(picture.read()))
+            file = io.BytesIO(picture.read())
             with one_at_a_time:
+                image = open_image(picture.filename, file)
                 written = weights_file(choice.weights).stat().st_mtime_ns
                 classifier = loaded(choice.weights, written)
                 found = explain(classifier, image, TOP, request.form.get("class") or None)
+                shown = _shown(found)
         except (UserError, OSError) as error:
             return page(400, name, error=str(error))
-        return page(200, name, about=choice.about, picture=picture.filename, **_shown(found))
+        return page(200, name, about=choice.about, picture=picture.filename, **shown)
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(error: RequestEntityTooLarge) -> Response:
