@@ -146,6 +146,18 @@ def test_an_ensembles_classes_are_predicted_by_several(rcnns: list[Path]) -> Non
     assert by_one["top1_error_pct"] == by_two["top1_error_pct"]
 
 
+def test_what_predicts_the_classes_can_be_given_by_name(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CIFAR-10's classes are others than the run's, so it gets as far as that."""
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    named = ["--classifier", "resnet20"]
+    assert evaluate(run, "--classes", "predicted", *named) == 2
+    assert "resnet20-s0 knows other classes than those of" in capsys.readouterr().err
+    assert predict(run, tmp_path / "a.png", *named, "--out", tmp_path) == 2
+    assert "the classifier knows other classes than the run" in capsys.readouterr().err
+
+
 def test_an_rcnns_run_is_gone_on_with(
     rcnns: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
