@@ -227,6 +227,7 @@ def test_predict_draws_the_box_that_evaluate_would_find(
             capsys.readouterr()
             assert predict(subject, *given) == 0
             told = json.loads(capsys.readouterr().out)
+            assert_documented(told)
             assert told["weights"] == str(subject)
             for each, path, boxes in zip(told["images"], images.paths, expected, strict=True):
                 (found,) = each["objects"]
@@ -246,6 +247,7 @@ def test_predict_takes_the_likeliest_classes(run: Path, capsys: pytest.CaptureFi
     for words in ([], ["--classifier", weights]):
         assert predict(run, *paths, "--top", 2, "--json", *words) == 0
         told = json.loads(capsys.readouterr().out)
+        assert_documented(told)
         for each, expected in zip(told["images"], guesses, strict=True):
             found = [(o["class"], pytest.approx(o["probability"])) for o in each["objects"]]
             assert [tuple(guess) for guess in expected] == found
