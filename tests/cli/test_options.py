@@ -10,10 +10,12 @@ import torch
 
 from deepres.cli.options import (
     bench,
+    detect_train,
     evaluate,
     export_weights,
     import_weights,
     localize_evaluate,
+    localize_train,
     responses,
     train,
 )
@@ -129,6 +131,14 @@ for name in deepres.__all__:
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_weights_by_name_are_offered_with_all_their_sources() -> None:
+    from deepres.pretrained import SOURCES
+
+    for command in (train, detect_train, localize_train):
+        words = option(command, "--weights").help
+        assert f"{', '.join(SOURCES[:-1])} or {SOURCES[-1]}: theirs of this network" in words
 
 
 def test_what_is_offered_is_what_there_is() -> None:
