@@ -57,6 +57,7 @@ from deepres.visible import visible
         ("train resnet20 --data sample --workers -1", "workers must be 0 or more, got -1"),
         ("signals resnet8 --data sample --workers -1", "workers must be 0 or more, got -1"),
         ("data cifar10 verify --data nowhere", "6 of 6 files are missing or damaged"),
+        ("data cifar10 --data nowhere verify", "deepres data cifar10 --data nowhere"),
         ("data imagenet prepare nowhere", "nowhere is not a folder; name the one that holds"),
         ("data imagenet verify", "not ImageNet as it should be, for the 3 reasons above"),
         ("data imagenet verify --decode", "for the 3 reasons above"),

@@ -129,6 +129,12 @@ def test_other_networks_are_not_supported() -> None:
     assert not any(supports(network) for network in networks)
 
 
+def test_images_of_another_size_are_not_supported() -> None:
+    """As in fine-tuning, which takes the crops that the weights were made for."""
+    with torch.device("meta"):
+        assert not supports(create_model("resnet20"), 64)
+
+
 def test_tiles_are_whole_fractions_of_maps() -> None:
     for c, side in fused_cifar.SIDES.items():
         assert side**2 % fused_cifar.TILES[c] == 0

@@ -25,7 +25,10 @@ def test_figure_6_at_the_papers_length_with_its_seeds(tmp_path: Path) -> None:
 
 
 def test_panels_have_axes_of_one_size_and_a_legend_that_is_not_cut(tmp_path: Path) -> None:
-    runs = [make_run(tmp_path / f"p{depth}", f"plain{depth}") for depth in (20, 56)]
+    runs = [
+        make_run(tmp_path / f"p{depth}", f"plain{depth}", train_error_pct=depth / 10)
+        for depth in (20, 56)
+    ]
     for depth in (20, 32, 44, 56, 110, 1202):
         seeds = range(1 + (depth == 56))
         runs += [make_run(tmp_path / f"r{depth}-{s}", f"resnet{depth}", s) for s in seeds]
@@ -42,6 +45,14 @@ def test_panels_have_axes_of_one_size_and_a_legend_that_is_not_cut(tmp_path: Pat
         assert legend.y0 >= 0
         assert legend.y1 < axes.xaxis.label.get_window_extent().y0
     assert len(sizes) == 1
+
+
+def test_nothing_vanishes_where_the_deeper_residual_net_trains_worse(tmp_path: Path) -> None:
+    names = ("plain20", "plain56", "resnet20", "resnet56")
+    runs = [make_run(tmp_path / n, n, train_error_pct=float(n[-2:])) for n in names]
+    best = best_curves(runs)
+    assert best is not None
+    assert best.heading == "Degradation"
 
 
 def test_without_two_plain_depths_it_says_what_would_show_degradation(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def test_the_length_of_fine_tuning_is_not_the_papers(tmp_path: Path) -> None:
     text = text_of(render_page([make_fine_tuned_run(tmp_path / "run")]))
     assert "fine-tuned from weights 0a0a0a0a…, by no recipe of the paper" in text
     assert "the paper's: 4,000" not in text
+    assert "The paper fine-tunes no classifier." in text
+    assert not re.search("after 4,000 steps|full length, but|shortened:", text)
 
 
 def test_what_lies_in_two_folders_is_shown_once(tmp_path: Path) -> None:
@@ -149,7 +151,8 @@ def test_the_summary_stands_first_and_groups_the_claims(runs: list[Run]) -> None
     text = text_of(page)
     assert "At the paper's length 1 ≈ Plain nets degrade with depth In small 0 none" in text
     assert "plain-56 13.10 ± 0.10 (n = 3)" in text
-    order = ["Your newest run", "Degradation", "Figure 6 at the paper's length"]
+    order = ["Your newest run", "Learning curves of plain and residual nets"]
+    order += ["Figure 6 at the paper's length"]
     order += ["claims of the paper At the paper's length", "Undecided at the paper's length"]
     order += ["Table 6, published", "Contents", "How a claim is judged"]
     order += ["To fill these: what has no run yet, and the commands"]

@@ -144,7 +144,7 @@ def test_images_far_smaller_than_the_crop_are_refused(tmp_path: Path, sample: Ci
     with pytest.raises(UserError) as refused:
         check_sizes(data, recipe)
     line = str(refused.value)
-    assert "shorter side is 64 pixels, and the recipe of resnet18 cuts crops of 224" in line
+    assert "short side is 64 pixels, and the recipe of resnet18 cuts crops of 224" in line
     assert line.count("\n") == 0
     fitting = re.findall(r"--set (\S+=[\d,]*\d)", line)
     assert fitting == ["crop=56", "short_side=64,120"]  # as 224 stands to 256 and 480

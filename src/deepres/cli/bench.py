@@ -30,7 +30,7 @@ def call(options: argparse.Namespace) -> int:
     """Measure each network, each in a process of its own, and print the table."""
     if not 0 <= options.turn_seconds < math.inf:
         raise UserError(f"--turn-seconds must be 0 or more, got {options.turn_seconds:g}")
-    for name in ("batch_size", "threads", "turns"):
+    for name in ("batch_size", "turns"):
         if (value := getattr(options, name)) is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
     device = resolve_device(options.device)

@@ -40,7 +40,7 @@ def check_length(size: tuple[int, int], short_side: int) -> None:
     width, height = scaled_size(size, short_side)
     if width * height > MOST_SCALED:
         raise BadImage(
-            f"too long to be seen whole: {size[0]}×{size[1]} pixels, scaled to a shorter side of "
+            f"too long to be seen whole: {size[0]}×{size[1]} pixels, scaled to a short side of "
             f"{short_side} {width:,}×{height:,}; cut it"
         )
 

@@ -40,7 +40,7 @@ class Improvements:
     def __post_init__(self) -> None:
         if any(side < 1 for side in self.scales):
             given = ", ".join(map(str, self.scales))
-            raise UserError(f"scales are shorter sides in pixels, at least 1; got {given}")
+            raise UserError(f"scales are short sides in pixels, at least 1; got {given}")
 
 
 PLAIN = Improvements()

@@ -30,9 +30,12 @@ WEIGHT_PARTS = 16
 WEIGHT_OPTIONS = {"num_warps": 4, "num_stages": 3}
 
 
-def supports(network: nn.Module) -> bool:
-    """Tell whether ``network`` is one of §4.2's with two layers a block, or its plain twin."""
-    if type(network) is not ResNet or hasattr(network, "layer4"):
+def supports(network: nn.Module, side: int = SIDES[16]) -> bool:
+    """Tell whether ``network`` is one of §4.2's with two layers a block, or its plain twin.
+
+    Its images must have §4.2's ``side``, in pixels.
+    """
+    if side != SIDES[16] or type(network) is not ResNet or hasattr(network, "layer4"):
         return False
     blocks = _blocks(network)
     if any(type(block) is not BasicBlock or "forward" in vars(block) for block in blocks):

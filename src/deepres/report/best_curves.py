@@ -1,5 +1,6 @@
 """The summary's picture: Figure 6 or 1 from the runs that are nearest to the paper's."""
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,15 +59,26 @@ def best_curves(runs: Iterable[Run]) -> BestCurves | None:
     else:
         name = "Figure 6"
         panels = {what: _panel(what, names, BOTH, drawn) for what, names in present.items()}
-    return BestCurves(_heading(present), panels, _caption(name, drawn))
+    return BestCurves(_heading(present, group), panels, _caption(name, drawn))
 
 
-def _heading(present: dict[str, list[str]]) -> str:
-    """Say what the picture shows: degradation, if there are two depths to see it by."""
-    plain, residual = (len(present.get(family, [])) > 1 for family in FAMILIES)
+def _heading(present: dict[str, list[str]], group: Runs) -> str:
+    """Say what the picture shows: degradation, if the deepest trained worse than the shallowest."""
+    plain, residual = (_deeper_is_worse(present.get(family, []), group) for family in FAMILIES)
     if plain:
-        return "Degradation, and how it vanishes" if residual else "Degradation"
+        return "Degradation, and how it vanishes" if residual is False else "Degradation"
     return "Learning curves of plain and residual nets"
+
+
+def _deeper_is_worse(networks: Sequence[str], group: Runs) -> bool | None:
+    """Compare the training errors of a family's ends; None: there are no two depths."""
+    if len(networks) < 2:
+        return None
+    shallow, deep = (
+        statistics.mean(run.result["train_error_pct"] for run in group[name] if run.result)
+        for name in (networks[0], networks[-1])
+    )
+    return bool(deep > shallow)
 
 
 def _present(group: Runs) -> dict[str, list[str]]:

@@ -87,6 +87,8 @@ def what_it_is(run: Run) -> str:
         return ", ".join(filter(None, [AT_INITIALISATION, run.condition]))
     if run.is_papers:
         said = PAPER_LENGTH
+    elif run.is_fine_tuned:
+        said = run.condition
     elif run.steps < run.papers_steps:
         said = f"shortened: {run.condition}"
     else:

@@ -54,11 +54,6 @@ class Evidence:
         return self.verdict == "no run yet"
 
     @property
-    def has_runs(self) -> bool:
-        """Whether any side has a run."""
-        return any(sample.runs for sample in self.samples)
-
-    @property
     def difference(self) -> float | None:
         """Of the first side and the last, if they have numbers."""
         if self.is_missing:

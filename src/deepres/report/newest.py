@@ -73,6 +73,8 @@ def _published(run: Run) -> str:
 
 def _papers_number(run: Run) -> str:
     """Say what the paper has for a run's network, after how many steps."""
+    if run.is_fine_tuned:
+        return "The paper fine-tunes no classifier."
     if not (printed := _published(run)):
         return f"The paper prints no number for it; its run has {run.papers_steps:,} steps."
     short = run.steps < run.papers_steps

@@ -110,6 +110,11 @@ class Run:
         return int(self.meta["recipe"]["scaled_from"] or self.steps)
 
     @property
+    def is_fine_tuned(self) -> bool:
+        """Whether it began from given weights: the paper has no such classifier."""
+        return bool(self.meta["recipe"].get("pretrained"))
+
+    @property
     def shortcut(self) -> str | None:
         """Its shortcut option, "A", "B" or "C"; None: it is no residual network."""
         if not self.model.startswith("resnet"):
@@ -129,7 +134,7 @@ class Run:
         """Return the condition without what some fields of the recipe add to it."""
         recipe, source = self.meta["recipe"], self.meta["data"]["source"]
         parts = []
-        if recipe.get("pretrained"):
+        if self.is_fine_tuned:
             given = self.meta.get("initial_weights", {}).get("sha256", "unknown")[:8]
             parts.append(f"fine-tuned from weights {given}…, by no recipe of the paper")
         if recipe["scaled_from"]:
@@ -199,13 +204,6 @@ class Run:
     def last_step(self) -> int:
         """The last step that it has logged; less than ``steps``: it is not finished."""
         return max((int(event["step"]) for event in self.events), default=0)
-
-    @property
-    def outcome(self) -> dict[str, float]:
-        """What its final numbers, in %, are called for people, the most telling first."""
-        result = self.result or {}
-        found = {words: result.get(key) for key, words in OUTCOMES.items()}
-        return {words: float(value) for words, value in found.items() if value is not None}
 
     def curve(self, split: str, key: str = "error_pct") -> tuple[list[int], list[float]]:
         """Return steps and values of what was logged of ``split`` (train, val or test)."""

@@ -39,7 +39,7 @@ def set_x_axis(axes: "Axes", end: float, x_axis: XAxis) -> None:
     if x_axis == "share":
         axes.set_xlabel("share of the run's own schedule (%)")
         end = 100
-    elif end >= 10_000:
+    elif end >= 40_000:  # at less, no two ticks would be left
         axes.xaxis.set_major_locator(MultipleLocator(1e4 if end <= 1e5 else 1e5))
         axes.xaxis.set_major_formatter(lambda step, _: f"{step / 1e4:g}")
         axes.set_xlabel("iterations (10⁴)")

@@ -176,7 +176,7 @@ def check_sizes(data: Cifar10 | ImageFolder, recipe: ClassificationRecipe) -> No
     crop = max(1, round(side * CROP / SHORT_SIDES[0]))
     low, high = short_sides_for(crop)
     raise UserError(
-        f"the images of {data.location} are small: their shorter side is {side} pixels, and the "
+        f"the images of {data.location} are small: their short side is {side} pixels, and the "
         f"recipe of {recipe.model} cuts crops of {recipe.crop} pixels out of {recipe.short_side[0]}"
         f" to {recipe.short_side[1]}. Fit them by --set crop={crop} --set short_side={low},{high}, "
         "or have the images enlarged by --set small_images=enlarge"

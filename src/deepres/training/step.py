@@ -16,7 +16,7 @@ from deepres.execution import Execution
 from deepres.models.batch_norm import fuse_batch_norm, fused_by
 from deepres.models.create import build_empty, create_model
 from deepres.models.stages import StagedNetwork
-from deepres.recipes import ClassificationRecipe
+from deepres.recipes import ClassificationRecipe, ImageNetRecipe
 from deepres.runtime import initial_weights_of, resolve_precision
 from deepres.training.activation_checkpointing import checkpoint_blocks
 from deepres.training.cuda_graph import GraphedStep
@@ -125,6 +125,7 @@ def kernels(recipe: ClassificationRecipe, execution: Execution) -> str:
         from deepres.models.fused_cifar import supports  # Triton is not everywhere
 
         network = build_empty(recipe.model, **recipe.model_options())
-        if supports(network) and not execution.recompute and recipe.freeze is None:
+        side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
+        if supports(network, side) and not execution.recompute and recipe.freeze is None:
             return WHOLE_LAYERS
     return found

@@ -17,12 +17,13 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     commands = cifar10.add_subparsers(metavar="COMMAND")
     verify = commands.add_parser("verify", help="check the files, and fetch nothing")
     verify.set_defaults(call="data.call_verify")
-    for command in (cifar10, verify):
+    # Before verify or after it: what is given is not replaced by the default of the other.
+    for command, default in ((cifar10, DATA_FOLDER), (verify, argparse.SUPPRESS)):
         command.add_argument(
             "--data",
             type=Path,
             metavar="FOLDER",
-            default=DATA_FOLDER,
-            help="with the official binary files (default: %(default)s)",
+            default=default,
+            help=f"with the official binary files (default: {DATA_FOLDER})",
         )
     imagenet.add_to(datasets)
