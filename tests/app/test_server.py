@@ -1,7 +1,10 @@
 import io
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import deepres
+from deepres.app import server
 from deepres.app.choices import choices
 from deepres.app.server import TOP, create_app
 from deepres.pretrained.bundled import bundled_runs
@@ -20,7 +24,7 @@ from deepres.pretrained.bundled import bundled_runs
 
 @pytest.fixture
 def client(tmp_path: Path) -> FlaskClient:
-    app = create_app(lambda: choices([], tmp_path / "runs"), torch.device("cpu"), ["127.0.0.1"])
+    app = create_app(lambda: choices([], tmp_path / "runs"), torch.device("cpu"), "127.0.0.1")
     app.testing = True
     return app.test_client()
 
@@ -113,6 +117,24 @@ def test_mistakes_get_one_line(
     assert 'id="question"' in response.text
 
 
+@pytest.mark.parametrize("step", ["open_image", "explain", "_shown"])
+def test_what_changes_the_whole_process_is_done_one_at_a_time(
+    client: FlaskClient, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, both, met = getattr(server, step), Barrier(2), []
+
+    def waiting(*given: object) -> object:
+        with suppress(BrokenBarrierError):
+            met.append(both.wait(0.5))
+        return work(*given)
+
+    monkeypatch.setattr(server, step, waiting)
+    with ThreadPoolExecutor(2) as pool:
+        others = [client.application.test_client() for _ in range(2)]
+        answers = [*pool.map(lambda each: ask(each, png()).status_code, others)]
+    assert (answers, met) == ([200, 200], [])
+
+
 def test_a_picture_that_is_too_large_is_refused(client: FlaskClient) -> None:
     client.application.config["MAX_CONTENT_LENGTH"] = 1_000
     response = ask(client, png())
@@ -124,6 +146,36 @@ def test_a_foreign_page_gets_nothing(client: FlaskClient) -> None:
     """Its name could be made to stand for this machine: the browser would then let it read."""
     response = client.get("/", base_url="http://example.org:7860")
     assert response.status_code == 400
+    assert "this page is not served by that name" in response.text
     assert "resnet20" not in response.text
-    client.application.config["TRUSTED_HOSTS"] = None  # as with --host 0.0.0.0
-    assert client.get("/", base_url="http://example.org:7860").status_code == 200
+    assert client.post("/", base_url="http://example.org:7860").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "status"),
+    [
+        ("::1", "[::1]", 200),
+        ("0::1", "[::1]", 200),
+        ("::1", "localhost", 200),
+        ("::1", "example.org", 400),
+        ("2001:DB8::7", "[2001:db8::7]", 200),
+        ("2001:DB8::7", "[2001:db8::8]", 400),
+        ("Mybox", "mybox", 200),
+        ("mybox", "MyBox", 200),
+        ("mybox", "mybox.example.org", 400),
+        ("0.0.0.0", "192.0.2.7", 200),
+        ("0.0.0.0", "localhost", 200),
+        ("0.0.0.0", "ThisBox", 200),
+        ("0.0.0.0", "example.org", 400),
+        ("0.0.0.0", "192.0.2.7.example.org", 400),
+        ("::", "[2001:db8::7]", 200),
+        ("::", "[::1", 400),
+    ],
+)
+def test_the_page_is_served_by_the_names_of_what_it_listens_on(
+    host: str, asked: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "thisbox")
+    client = create_app(dict, torch.device("cpu"), host).test_client()
+    for port in ("", ":7860"):
+        assert client.get("/", headers={"Host": f"{asked}{port}"}).status_code == status

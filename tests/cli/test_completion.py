@@ -47,11 +47,20 @@ def test_bash_completes(script: Path, words: list[str], offered: set[str], tmp_p
     assert done.stderr == ""
 
 
-def test_bash_completes_files_as_weights(script: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["predict", "mine"], "mine.safetensors"),
+        (["train", "--recipe", "mine"], "mine.safetensors"),
+        (["data", "imagenet", "prepare", "arch"], "archives"),
+    ],
+)
+def test_bash_completes_paths(script: Path, words: list[str], offered: str, tmp_path: Path) -> None:
     (tmp_path / "mine.safetensors").touch()
-    command = ["bash", "--norc", "-c", ASK, "bash", str(script), "deepres", "predict", "mine"]
+    (tmp_path / "archives").mkdir()
+    command = ["bash", "--norc", "-c", ASK, "bash", str(script), "deepres", *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert done.stdout.split() == ["mine.safetensors"]
+    assert done.stdout.split() == [offered]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

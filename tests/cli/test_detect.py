@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from annotated_pictures import coco_folder, coco_test_dev, truth_as_found, voc_folder, voc_xml
+from json_keys import assert_documented
 from made_up_runs import make_detection_run
 from PIL import Image
 from small_detection import TINY, narrow_networks, tiny_recipe, tiny_sets, tiny_voc
@@ -258,6 +259,8 @@ def test_predict_draws_and_writes(
         *("b0-2.json", "b0-2.png", "b0.json", "b0.png")
     ]
     described = json.loads((out / "b0.json").read_text())
+    assert_documented(described)
+    assert described["weights"] == str(place / "plain")
     assert (described["width"], described["height"]) == (60, 40)
     assert described["objects"] == [
         {"class": "cat", "score": pytest.approx(0.9), "box": [4.0, 5.0, 40.0, 34.0]}
@@ -309,6 +312,7 @@ def test_predict_shrinks_what_would_take_all_memory(
     assert seen == [(3, 20, 30)]
     assert "large.png is large: objects are found and drawn on 30×20" in capsys.readouterr().err
     described = json.loads((tmp_path / "out/large.json").read_text())
+    assert_documented(described)
     assert (described["width"], described["height"]) == (60, 40)
     (found,) = described["objects"]
     assert found["box"] == [8.0, 10.0, 16.0, 20.0]

@@ -87,7 +87,8 @@ def test_a_run_is_tested_on_its_own_data(
     found = validate(load_model(runs[0]).eval(), sample.test)
     out, _ = evaluated(runs[0])
     assert errors_of(runs[0], out) == (f"{found.error_pct:.2f}", f"{found.top5_error_pct:.2f}")
-    for name, error in zip(sample.classes, found.class_error_pct, strict=True):
+    by_class = 100 * (1 - found.confusion.diag() / found.confusion.sum(1))
+    for name, error in zip(sample.classes, by_class.tolist(), strict=True):
         assert re.search(rf"^{name} +{error:.2f}$", out, re.MULTILINE)
     assert (runs[0] / "confusion.png").exists()
     again, _ = evaluated(runs[0] / "model.safetensors")
@@ -325,7 +326,7 @@ def test_a_picture_that_is_not_drawn_is_said(
     asked = (folder_run, "--bad-images", "skip", "--out", tmp_path / "a.png")
     _, err = evaluated(*asked, "--data", test_images)
     assert f"no {tmp_path}/a.png: without known classes there is no confusion matrix" in err
-    monkeypatch.setattr("deepres.cli.evaluate.CLASSES_SHOWN", 5)
+    monkeypatch.setattr("deepres.cli.evaluate.CLASSES_KEPT", 5)
     _, err = evaluated(*asked, "--data", data)
     assert f"no {tmp_path}/a.png: of more than 5 classes no matrix is drawn" in err
     assert not (tmp_path / "a.png").exists()

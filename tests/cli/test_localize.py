@@ -166,6 +166,18 @@ def test_an_ensembles_classes_are_predicted_by_several(rcnns: list[Path]) -> Non
     assert by_one["top1_error_pct"] == by_two["top1_error_pct"]
 
 
+def test_what_predicts_the_classes_can_be_given_by_name(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CIFAR-10's classes are others than the run's, so it gets as far as that."""
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    named = ["--classifier", "resnet20"]
+    assert evaluate(run, "--classes", "predicted", *named) == 2
+    assert "resnet20-s0 knows other classes than those of" in capsys.readouterr().err
+    assert predict(run, tmp_path / "a.png", *named, "--out", tmp_path) == 2
+    assert "the classifier knows other classes than the run" in capsys.readouterr().err
+
+
 def test_an_rcnns_run_is_gone_on_with(
     rcnns: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +248,7 @@ def test_predict_draws_the_box_that_evaluate_would_find(
             capsys.readouterr()
             assert predict(subject, *given) == 0
             told = json.loads(capsys.readouterr().out)
+            assert_documented(told)
             assert told["weights"] == str(subject)
             for each, path, boxes in zip(told["images"], images.paths, expected, strict=True):
                 (found,) = each["objects"]
@@ -255,6 +268,7 @@ def test_predict_takes_the_likeliest_classes(run: Path, capsys: pytest.CaptureFi
     for words in ([], ["--classifier", weights]):
         assert predict(run, *paths, "--top", 2, "--json", *words) == 0
         told = json.loads(capsys.readouterr().out)
+        assert_documented(told)
         for each, expected in zip(told["images"], guesses, strict=True):
             found = [(o["class"], pytest.approx(o["probability"])) for o in each["objects"]]
             assert [tuple(guess) for guess in expected] == found

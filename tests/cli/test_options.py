@@ -10,13 +10,16 @@ import torch
 
 from deepres.cli.options import (
     bench,
+    detect_train,
     evaluate,
     export_weights,
     import_weights,
     localize_evaluate,
+    localize_train,
     responses,
     train,
 )
+from deepres.run_folder import run_name
 
 
 def option(module: object, name: str) -> argparse.Action:
@@ -129,6 +132,23 @@ for name in deepres.__all__:
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_help_says_where_runs_lie() -> None:
+    """With the optional parts, which stand in brackets."""
+    commands = (train, detect_train, localize_train)
+    for command, part in ((train, "fine-tuned"), *((each, "repeated") for each in commands)):
+        said = option(command, "--out").help.replace("[", "").replace("]", "")
+        named = run_name("<network>", 7, 8, 9, [part])
+        assert f"runs/{named}" in said.replace("<steps>", "7").replace("<seed>", "9")
+
+
+def test_weights_by_name_are_offered_with_all_their_sources() -> None:
+    from deepres.pretrained import SOURCES
+
+    for command in (train, detect_train, localize_train):
+        words = option(command, "--weights").help
+        assert f"{', '.join(SOURCES[:-1])} or {SOURCES[-1]}: theirs of this network" in words
 
 
 def test_what_is_offered_is_what_there_is() -> None:

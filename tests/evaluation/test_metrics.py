@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,7 +24,6 @@ def test_errors_and_confusion_by_hand() -> None:
     assert found.confusion.tolist() == [[1, 0, 2], [1, 1, 0], [0, 0, 1]]
     assert (found.images, found.errors) == (6, 3)
     assert found.error_pct == 50.0
-    assert found.class_error_pct == pytest.approx([200 / 3, 50, 0], rel=1e-6)
     assert found.loss == pytest.approx(10.0, rel=1e-6)  # 20 nats for each wrong half
     assert progress == [4, 6]
 
@@ -86,10 +83,3 @@ def test_no_image_at_all_is_an_error() -> None:
     nothing = ImageSet(torch.zeros(0, 3, 2, 2, dtype=torch.uint8), torch.zeros(0).long())
     with pytest.raises(UserError, match="none of the 0 images can be decoded"):
         validate(first_pixel_as_class, nothing)
-
-
-def test_a_class_without_images_has_no_error() -> None:
-    images = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
-    found = validate(first_pixel_as_class, ImageSet(images, torch.tensor([0, 0])))
-    assert found.class_error_pct[0] == 0
-    assert math.isnan(found.class_error_pct[1])

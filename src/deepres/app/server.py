@@ -14,13 +14,14 @@ from threading import Lock
 from typing import Any
 
 import torch
-from flask import Flask, Response, render_template, request
+from flask import Flask, Response, abort, render_template, request
 from jinja2 import ChoiceLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from deepres.app.choices import Choice
+from deepres.app.hosts import may_ask
 from deepres.data.images import open_image
 from deepres.errors import UserError
 from deepres.evaluation.explain import Explanation, explain
@@ -43,19 +44,16 @@ POLICY = (
 """Content-Security-Policy: a browser asks nobody else for anything."""
 
 
-def create_app(
-    choices: Callable[[], dict[str, Choice]], device: torch.device, hosts: list[str] | None
-) -> Flask:
+def create_app(choices: Callable[[], dict[str, Choice]], device: torch.device, host: str) -> Flask:
     """Return the page as a WSGI application.
 
     Args:
         choices: which networks there are, asked each time.
         device: where they compute.
-        hosts: names that the page may be asked for by; a foreign page that makes the browser
-            believe that its own name is this machine's gets nothing. None: any.
+        host: the name or address that is listened on. Who asks for a foreign name gets nothing.
     """
     app = Flask(__name__, static_folder=None)
-    app.config.update(TRUSTED_HOSTS=hosts, MAX_CONTENT_LENGTH=MOST_BYTES)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.jinja_options = {
         "loader": ChoiceLoader(
             [PackageLoader("deepres.app", "page"), PackageLoader("deepres.report", "page_template")]
@@ -63,7 +61,7 @@ def create_app(
         "undefined": StrictUndefined,
         "autoescape": True,
     }
-    one_at_a_time = Lock()
+    one_at_a_time = Lock()  # filters of warnings and Matplotlib's settings are the whole process's
 
     @lru_cache(LOADED)
     def loaded(weights: Path, written: int) -> Classifier:
@@ -77,6 +75,12 @@ def create_app(
         response = Response(html, status)
         response.headers["Content-Security-Policy"] = POLICY.format(nonce=nonce)
         return response
+
+    @app.before_request
+    def refuse_foreign_names() -> None:
+        # Werkzeug's own TRUSTED_HOSTS cuts at the first colon, and so knows no IPv6 address.
+        if not may_ask(request.host, host):
+            abort(400, "this page is not served by that name; deepres app --host sets another")
 
     @app.get("/")
     def empty() -> Response:
@@ -92,14 +96,16 @@ def create_app(
                 raise UserError(f"there is no network {name!r} any more; choose another")
             if not picture or not picture.filename:
                 raise UserError("drop a picture first")
-            image = open_image(picture.filename, io.BytesIO(picture.read()))
+            file = io.BytesIO(picture.read())
             with one_at_a_time:
+                image = open_image(picture.filename, file)
                 written = weights_file(choice.weights).stat().st_mtime_ns
                 classifier = loaded(choice.weights, written)
                 found = explain(classifier, image, TOP, request.form.get("class") or None)
+                shown = _shown(found)
         except (UserError, OSError) as error:
             return page(400, name, error=str(error))
-        return page(200, name, about=choice.about, picture=picture.filename, **_shown(found))
+        return page(200, name, about=choice.about, picture=picture.filename, **shown)
 
     @app.errorhandler(RequestEntityTooLarge)
     def too_large(error: RequestEntityTooLarge) -> Response:

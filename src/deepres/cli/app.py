@@ -7,6 +7,7 @@ import webbrowser
 from functools import partial
 from pathlib import Path
 
+from deepres.app.hosts import is_anywhere, is_local
 from deepres.cli.terminal import say, show
 from deepres.errors import UserError
 from deepres.models import load_model
@@ -14,10 +15,6 @@ from deepres.pretrained import find_weights
 from deepres.runtime import make_repeatable, resolve_device
 
 RUNS = Path("runs")
-HERE = ("127.0.0.1", "localhost", "[::1]", "::1")
-"""Names of this machine that nobody else can reach."""
-ANYWHERE = ("0.0.0.0", "::")
-"""All of this machine's addresses, whatever their names are."""
 
 
 def call(options: argparse.Namespace) -> int:
@@ -42,12 +39,13 @@ def call(options: argparse.Namespace) -> int:
         raise UserError("there are no weights of a classifier; name some, e.g. deepres app RUN")
     with _listening(options.host, options.port) as listener:
         host, port = options.host, listener.getsockname()[1]
-        app = create_app(found, device, None if host in ANYWHERE else [*HERE, host])
+        app = create_app(found, device, host)
         server = make_server(host, port, app, threaded=True, fd=listener.fileno())
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # each request would be a line
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        if host not in HERE:
-            say(f"whoever reaches {'this machine' if host in ANYWHERE else host} can use the page")
+        if not is_local(host):
+            reached = "this machine" if is_anywhere(host) else host
+            say(f"whoever reaches {reached} can use the page")
         show(f"{address} (Ctrl-C ends it)")
         if options.open and not webbrowser.open(address):
             say(f"no browser to be found; open {address} yourself")

@@ -32,10 +32,12 @@ def call(options: argparse.Namespace) -> int:
     by_metavar = {
         "FILE": shtab.FILE,
         "FILE|FOLDER": shtab.FILE,
+        "FILE|RUN": shtab.FILE,
         "FOLDER": shtab.DIRECTORY,
         "IMAGE": shtab.FILE,
         "NETWORK|RUN": weights,
         "RUN": shtab.DIRECTORY,
+        "SOURCE": shtab.DIRECTORY,
         "WEIGHTS": weights,
     }
     parser = make_parser()

@@ -53,7 +53,7 @@ def call(options: argparse.Namespace) -> int:
             "image": str(path),
             "width": size[0],
             "height": size[1],
-            "detector": str(options.weights),
+            "weights": str(options.weights),
             "objects": as_json(found, names, size),
         }
         with atomic_write(place.with_suffix(".json")) as file:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from deepres.cli.found_errors import CLASSES_SHOWN, print_found, show_found
+from deepres.cli.found_errors import print_found, show_found
 from deepres.cli.terminal import IMAGENET_FOLDER, open_data, say
 from deepres.cli.training import execution_of
 from deepres.data.cifar10 import Cifar10, ImageSet
@@ -16,7 +16,12 @@ from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
 from deepres.evaluation.protocol import score_weights
-from deepres.evaluation.score_files import save_scores, submission_ids, write_submission
+from deepres.evaluation.score_files import (
+    CLASSES_KEPT,
+    save_scores,
+    submission_ids,
+    write_submission,
+)
 from deepres.evaluation.scores import Scores, average
 from deepres.files import check_ours
 from deepres.models import Classifier, load_model
@@ -135,14 +140,14 @@ def _write(
 ) -> Iterator[tuple[str, Path]]:
     """Write what was asked for and draw the confusion matrix; yield what each is, and its place."""
     path = options.out or _default_picture(paths)
-    if scores.known and path and len(classes) <= CLASSES_SHOWN:
+    if scores.known and path and len(classes) <= CLASSES_KEPT:
         title = f"{source}: {scores.error_pct():.2f} % error"
         counts = scores.confusion().tolist()
         yield "confusion matrix", confusion_matrix(counts, classes, title, path)
     elif options.out:
         why = "without known classes there is no confusion matrix"
         if scores.known:
-            why = f"of more than {CLASSES_SHOWN} classes no matrix is drawn"
+            why = f"of more than {CLASSES_KEPT} classes no matrix is drawn"
         say(f"no {path}: {why}")
     if options.save_scores:
         save_scores(

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli.terminal import print_json, print_table, show
+from deepres.evaluation.score_files import CLASSES_KEPT
 from deepres.evaluation.scores import Scores
 
-CLASSES_SHOWN = 20
-"""With more classes than this, only the worst are listed, and no confusion matrix is drawn."""
 Members = Sequence[tuple[str, Scores]]
 """The networks, as they were named, and what each found."""
 
@@ -36,9 +35,9 @@ def show_found(
     print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
     if scores.known:
         by_class, title = [*zip(classes, scores.class_errors_pct().tolist(), strict=True)], ""
-        if len(classes) > CLASSES_SHOWN:
+        if len(classes) > CLASSES_KEPT:
             by_class = sorted(by_class, key=lambda item: -item[1] if item[1] >= 0 else 1)
-            by_class, title = by_class[:CLASSES_SHOWN], f"the worst {CLASSES_SHOWN} classes"
+            by_class, title = by_class[:CLASSES_KEPT], f"the worst {CLASSES_KEPT} classes"
         rows = [[name, f"{error:.2f}"] for name, error in by_class]
         print_table(title, ["class", "error (%)"], rows)
     for what, path in written.items():

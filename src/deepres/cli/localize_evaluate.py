@@ -6,6 +6,7 @@ from pathlib import Path
 from deepres.cli.terminal import print_json, print_table, say
 from deepres.cli.training import execution_of
 from deepres.data.detection.localization import open_localization_test
+from deepres.pretrained import find_weights
 from deepres.recipes import BoxRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 
@@ -25,7 +26,8 @@ def call(options: argparse.Namespace) -> int:
     classifiers: list[Path] = []
     if options.classes == "predicted":
         own = [Path(meta["initial_weights"]["file"]) for meta in metas]
-        classifiers = options.classifier or list(dict.fromkeys(own))
+        given = [find_weights(each, say=say) for each in options.classifier or []]
+        classifiers = given or list(dict.fromkeys(own))
     found = evaluate_localizers(
         options.runs,
         test,

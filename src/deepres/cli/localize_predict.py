@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 
 from deepres.cli.picture_files import draw_each, shrunk
-from deepres.cli.terminal import print_json, print_table, show
+from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.errors import UserError, unknown_name
 from deepres.evaluation.predict import predict
 from deepres.files import atomic_write
 from deepres.models import load_model
+from deepres.pretrained import find_weights
 
 if TYPE_CHECKING:
     from deepres.models import Classifier
@@ -77,8 +78,10 @@ def _classifier(
     options: argparse.Namespace, meta: dict[str, Any], device: torch.device
 ) -> "Classifier":
     """Return what predicts the classes."""
-    weights = options.classifier or Path(meta["initial_weights"]["file"])
-    if not weights.exists() and not options.classifier:
+    if options.classifier:
+        return load_model(find_weights(options.classifier, say=say), device)
+    weights = Path(meta["initial_weights"]["file"])
+    if not weights.exists():
         raise UserError(
             f"{weights}, with which {options.run} began, is there no more; name what predicts the "
             "classes by --classifier, or the class by --class"

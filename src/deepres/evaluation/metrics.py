@@ -53,11 +53,6 @@ class Evaluation:
         """The top-5 error in per cent."""
         return 100 * self.top5_errors / self.images
 
-    @property
-    def class_error_pct(self) -> list[float]:
-        """The error on the images of each class, in per cent; NaN for a class without images."""
-        return (100 * (1 - self.confusion.diag() / self.confusion.sum(1))).tolist()
-
 
 @torch.inference_mode()
 def validate(

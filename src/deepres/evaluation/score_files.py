@@ -18,7 +18,7 @@ from deepres.evaluation.scores import Scores
 from deepres.files import atomic_write
 
 CLASSES_KEPT = 20
-"""Of so many classes, and no more, a run's folder keeps the errors."""
+"""Of so many classes, and no more, a run's folder keeps the errors, and commands show them."""
 
 
 def cached_scores(

@@ -104,7 +104,11 @@ def add_training(
     add_training_hints(parser)
     add_execution(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="FOLDER", help=f"the run's folder (default: {folder})"
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help=f"the run's folder (default: {folder}; with --recipe "
+        "runs/<network>-repeated[-<steps>steps]-s<seed>)",
     )
     parser.add_argument(
         "--save-every",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_bad_boxes, add_execution, add_json
+from deepres.cli.options.weights import WEIGHTS_HELP
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -30,8 +31,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         type=Path,
         action="append",
         metavar="WEIGHTS",
-        help="predicts the classes: a run's folder or a .safetensors file (default: the weights "
-        "that the runs began with); may be given several times, for an ensemble",
+        help=f"predicts the classes: {WEIGHTS_HELP} (default: the weights that the runs began "
+        "with); may be given several times, for an ensemble",
     )
     parser.add_argument(
         "--class-views",

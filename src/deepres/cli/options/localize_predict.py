@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_execution, add_json
+from deepres.cli.options.weights import WEIGHTS_HELP
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -25,8 +26,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--classifier",
         type=Path,
         metavar="WEIGHTS",
-        help="predicts the classes: a run's folder or a .safetensors file (default: the weights "
-        "that the run began with)",
+        help=f"predicts the classes: {WEIGHTS_HELP} (default: the weights that the run began with)",
     )
     parser.add_argument(
         "--top",

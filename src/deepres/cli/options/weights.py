@@ -5,7 +5,7 @@ import argparse
 WEIGHTS_HELP = (
     "a run's folder, a .safetensors file, a network's name (e.g. resnet20), or hf:owner/name"
 )
-NAMED_HELP = f"{WEIGHTS_HELP}; msra or torchvision: theirs of this network"
+NAMED_HELP = f"{WEIGHTS_HELP}; deepres, msra or torchvision: theirs of this network"
 SOURCES = ("deepres", "msra", "torchvision")
 
 
