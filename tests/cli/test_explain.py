@@ -39,6 +39,17 @@ def test_a_picture_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("in_folder")
+def test_a_file_of_the_users_is_not_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("photo-explained.png").write_text("mine")
+    assert explain("resnet8.safetensors", "photo.png") == 2
+    assert "photo-explained.png is there already" in capsys.readouterr().err
+    assert Path("photo-explained.png").read_text() == "mine"
+    Path("photo-explained.png").unlink()
+    assert explain("resnet8.safetensors", "photo.png") == 0
+    assert explain("resnet8.safetensors", "photo.png") == 0  # our own is
+
+
+@pytest.mark.usefixtures("in_folder")
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["resnet8.safetensors", "photo.png", "--class", CLASSES[-1], "--json"]
     assert explain(*words, "--top", "99", "--out", "drawn/a.svg") == 0

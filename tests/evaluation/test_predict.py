@@ -76,6 +76,12 @@ def test_an_image_of_pillows_is_read_as_its_file_would_be(
             assert opened.tobytes() == before.tobytes()
 
 
+@pytest.mark.parametrize("top", [0, -1])
+def test_one_class_is_the_least(classifier: Classifier, top: int) -> None:
+    with pytest.raises(UserError, match=f"top must be at least 1, got {top}"):
+        predict(classifier, picture(32, 32), top)
+
+
 def test_a_bad_image_is_named(classifier: Classifier, tmp_path: Path) -> None:
     picture(60, 50).save(tmp_path / "cut.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:3000])

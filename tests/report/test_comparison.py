@@ -83,6 +83,17 @@ def test_curves_over_each_other(tmp_path: Path) -> None:
     assert len({line.get_marker() for line in figure.axes[0].get_lines()}) == 2
 
 
+def test_the_names_of_runs_that_depart_in_much_fit_the_picture(tmp_path: Path) -> None:
+    much = {f"field_{i}": [i, 2 * i] for i in range(20)}
+    runs = [make_run(tmp_path / name, deviations=much) for name in "ab"]
+    figure = comparison(runs)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    legend = axes.get_legend().get_window_extent()
+    assert 0 <= legend.x0 < legend.x1 <= figure.bbox.x1
+    assert 0 <= legend.y0 < legend.y1 < axes.xaxis.label.get_window_extent().y0
+
+
 def test_errors_above_the_papers_axes_are_seen(tmp_path: Path) -> None:
     make_run(tmp_path / "a", test_error_pct=9)
     assert comparison(find_runs([tmp_path])).axes[0].get_ylim() == (0, 20)

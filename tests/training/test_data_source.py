@@ -19,6 +19,7 @@ from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import ImageNetRecipe, get_recipe
+from deepres.training.classification import Classification
 from deepres.training.data_source import DataSource, Preparation, check_sizes
 from deepres.training.data_source import make_data_source as make
 
@@ -157,6 +158,14 @@ def test_images_far_smaller_than_the_crop_are_refused(tmp_path: Path, sample: Ci
     check_sizes(sample, get_recipe("resnet8"))
     with pytest.raises(UserError, match="small_images must be one of refuse, enlarge"):
         recipe.changed(["small_images=shrink"])
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        save_pictures(tmp_path / part / "rose", [(64, 64)])
+    data = open_image_folder(tmp_path)
+    with pytest.raises(UserError, match="has a single class, rose; there must be 2 or more"):
+        Classification.begin(get_recipe("resnet18"), data, 0, on_cpu(), None)
 
 
 def test_sizes_are_read_from_what_can_be_read(tmp_path: Path) -> None:

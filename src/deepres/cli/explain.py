@@ -9,6 +9,7 @@ from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.errors import UserError
 from deepres.evaluation.contributions import Contribution
 from deepres.evaluation.explain import explain
+from deepres.files import check_ours
 from deepres.models import load_model
 from deepres.pretrained import find_weights
 from deepres.report.explanation import Bar, explanation
@@ -21,6 +22,8 @@ def call(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise UserError(f"--top must be at least 1, got {options.top}")
     out = options.out or Path(f"{options.image.stem}-explained.png")
+    if options.out is None:
+        check_ours(out)
     if out.suffix.lower() not in PICTURES:
         raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {out}")
     if out.resolve() == options.image.resolve():

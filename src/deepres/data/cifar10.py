@@ -127,13 +127,17 @@ def load_cifar10(folder: Path) -> Cifar10:
         UserError: a file is missing, cut, or not the official one.
     """
     if problems := verify_cifar10(folder):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is no folder; give the one that has CIFAR-10's files")
         names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         if names and not names & MD5.keys():  # it is another's: nothing should be fetched into it
             raise UserError(
                 f"{folder} holds none of CIFAR-10's files ({TRAIN_FILES[0]}, …, {TEST_FILE}); give "
-                "the folder that has them, or run: deepres data cifar10"
+                "the folder that has them, or run: deepres data cifar10. For one's own classes it "
+                "takes train/<class>/ and val/<class>/ in the folder, and --weights"
             )
-        raise UserError(f"{problems[0]}; run: deepres data cifar10 --data {quote(str(folder))}")
+        problem = problems[0] if folder.is_dir() else f"{folder}: no such folder"
+        raise UserError(f"{problem}; run: deepres data cifar10 --data {quote(str(folder))}")
     train = _read_records([folder / name for name in TRAIN_FILES])
     test = _read_records([folder / TEST_FILE])
     return Cifar10(train, test, source="CIFAR-10", location=str(folder.resolve()))

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepres.data.named_images import GivenImage
+from deepres.errors import UserError
 from deepres.models.classifier import Classifier, check_outputs
 
 
@@ -40,8 +41,10 @@ def predict(
 
     Raises:
         BadImage: an image cannot be read.
-        UserError: the classifier's answer is no finite number.
+        UserError: ``top`` is below 1, or the classifier's answer is no finite number.
     """
+    if top < 1:
+        raise UserError(f"top must be at least 1, got {top}")
     several = [images] if isinstance(images, Image.Image | Path | str) else images
     found = []
     for start in range(0, len(several), AT_ONCE):

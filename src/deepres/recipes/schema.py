@@ -23,6 +23,8 @@ OTHERS_WORDS = {
 """What other programs call a field of the recipe."""
 MOST_IMAGES = 1 << 20
 """In a batch: a thousand times what anybody trains with, and still no danger to the machine."""
+MOST_STEPS = 1 << 53
+"""Beyond that JSON's numbers are not exact in every program."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ class Recipe:
         self._check_least(1, "batch_size", "steps", "log_every", "eval_every")
         self._check_least(0, "weight_decay")
         self._check("batch_size", f"at most {MOST_IMAGES:,}", self.batch_size <= MOST_IMAGES)
+        self._check("steps", f"at most {MOST_STEPS:,}", self.steps <= MOST_STEPS)
         self._check_positive("lr")
         self._check("lr_divisor", "between 0.001 and 1,000,000", 1e-3 <= self.lr_divisor <= 1e6)
         self._check("momentum", "in [0, 1)", 0 <= self.momentum < 1)

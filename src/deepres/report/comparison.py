@@ -57,7 +57,7 @@ def comparison(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
     x_axis = x_axis or readable_axis(runs)
     if detectors:
         return _detectors(runs, x_axis)
-    figure = new_figure(7, 4.8 + 0.2 * len(runs))
+    figure = new_figure(7, 4.8)
     axes = figure.add_subplot()
     for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         name = label if run.model in label else f"{label}, {run.model}"
@@ -67,7 +67,7 @@ def comparison(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
     worst = max(itertools.chain.from_iterable(last), default=0.0)
     high = min(100, max(20, 10 * math.ceil(worst / 8)))  # with room above the worst
     set_axes(axes, runs, (0, 0, high), x_axis)
-    set_legend(axes)
+    figure.set_figheight(4.8 + 0.2 * set_legend(axes))
     validated = any(run.curve("val")[0] for run in runs)
     lines = ["dashed: training", *(["dash-dotted: validation"] if validated else []), "bold: test"]
     axes.set_title(f"error, {'; '.join(lines)}", fontsize=10)

@@ -109,6 +109,11 @@ class Classification(Task[ClassificationRecipe, Data]):
             UserError: the recipe is for random weights and others are given, or the reverse; the
                 images are too small for it; or recipe, data, weights and execution do not fit.
         """
+        if len(data.classes) < 2:
+            raise UserError(
+                f"{data.location} has a single class, {data.classes[0]}; there must be 2 or more "
+                "to tell apart"
+            )
         check_sizes(data, recipe)
         if weights is None:
             if recipe.pretrained:

@@ -187,7 +187,7 @@ def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> N
             )
             raise UserError(
                 f"{run} began with {was or 'no test set'}, but this is "
-                f"{there or 'none'}; give the same data by --data"
+                f"{there or 'none'}; give the same data by --data, or begin anew in another folder"
             )
 
 
