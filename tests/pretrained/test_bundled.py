@@ -68,7 +68,7 @@ def test_the_screen_says_which_run_it_is() -> None:
     assert said[-1].startswith("input: 32×32; of R, G, B in [0, 1] the mean image, on average 0.49")
     said.clear()
     find_weights("resnet56", say=said.append)
-    assert "300 steps, shortened from 64,000" in said[0]
+    assert "2,000 steps, shortened from 64,000" in said[0]
 
 
 def test_weights_in_half_precision_compute_in_single(results: Path) -> None:
