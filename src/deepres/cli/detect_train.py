@@ -47,18 +47,19 @@ def call(options: argparse.Namespace) -> int:
             lambda: _execution(options),
             for_new_runs=("on", "schedule", "bad_boxes"),
         )
-        return say_outcomes(folders, results, summary)
-    if not goes_on(options, "deepres detect train resnet101 --on voc07+12"):
-        folder, result = _start(options)
-        return say_outcomes([folder], [result], summary)
-    results = resume(
-        options,
-        DetectionRecipe,
-        lambda recipe, meta: _open(recipe, options.data or Path(meta["data"]["location"])),
-        lambda: _execution(options),
-        for_new_runs=("on", "weights", "schedule", "bad_boxes"),
-    )
-    return say_outcomes(options.resume, results, summary)
+    elif goes_on(options, "deepres detect train resnet101 --on voc07+12"):
+        folders = options.resume
+        results = resume(
+            options,
+            DetectionRecipe,
+            lambda recipe, meta: _open(recipe, options.data or Path(meta["data"]["location"])),
+            lambda: _execution(options),
+            for_new_runs=("on", "weights", "schedule", "bad_boxes"),
+        )
+    else:
+        folders, results = _start(options)
+    say_outcomes(folders, results, summary)
+    return 0
 
 
 def summary(result: dict[str, Any]) -> str:
@@ -76,7 +77,7 @@ def _execution(options: argparse.Namespace) -> "Execution":
     return execution_of(options, save_every_s=options.save_every)
 
 
-def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
     from deepres.training.api import train
 
     seed = options.seed or 0
@@ -99,7 +100,8 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
         f"{data.train.name}, for {recipe.steps:,} steps, into {folder}"
     )
     here = _execution(options)
-    return folder, train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
+    result = train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
+    return [folder], [result]
 
 
 def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:

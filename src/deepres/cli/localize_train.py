@@ -51,18 +51,21 @@ def call(options: argparse.Namespace) -> int:
             lambda: _execution(options),
             for_new_runs=("bad_boxes",),
         )
-        return say_outcomes(folders, results, _summary)
-    if not goes_on(options, "deepres localize train resnet101 --weights RUN"):
-        folder, result = _start(options)
-        return say_outcomes([folder], [result], _summary)
-    results = resume(
-        options,
-        BoxRecipe,
-        lambda recipe, meta: _open(options.data or Path(meta["data"]["location"]), recipe, None),
-        lambda: _execution(options),
-        for_new_runs=("weights", "rpn", "bad_boxes"),
-    )
-    return say_outcomes(options.resume, results, _summary)
+    elif goes_on(options, "deepres localize train resnet101 --weights RUN"):
+        folders = options.resume
+        results = resume(
+            options,
+            BoxRecipe,
+            lambda recipe, meta: _open(
+                options.data or Path(meta["data"]["location"]), recipe, None
+            ),
+            lambda: _execution(options),
+            for_new_runs=("weights", "rpn", "bad_boxes"),
+        )
+    else:
+        folders, results = _start(options)
+    say_outcomes(folders, results, _summary)
+    return 0
 
 
 def _summary(result: dict[str, Any]) -> str:
@@ -75,7 +78,7 @@ def _execution(options: argparse.Namespace) -> "Execution":
     return execution_of(options, save_every_s=options.save_every)
 
 
-def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
+def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
     from deepres.training.api import train
     from deepres.training.localization_start import check_given
 
@@ -103,7 +106,8 @@ def _start(options: argparse.Namespace) -> tuple[Path, dict[str, Any]]:
         f"{folder}"
     )
     here = _execution(options)
-    return folder, train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
+    result = train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
+    return [folder], [result]
 
 
 def _rpn(original: Original, given: Path | None) -> Path | None:

@@ -162,14 +162,13 @@ def say_outcomes(
     results: Sequence[Result],
     summary: Callable[[Result], str],
     remarks: Callable[[Result], list[str]] = lambda result: [],
-) -> int:
-    """Print each run's outcome and remarks on it, and draw its curves; return the exit status."""
+) -> None:
+    """Print each run's outcome and remarks on it, and draw its curves."""
     if not is_leader():
-        return 0
+        return
     for folder, result in zip(folders, results, strict=True):
         show(f"{summary(result)}, {length(result)}, {result['data']}, seed {result['seed']}")
         print("".join(f"{remark}\n" for remark in remarks(result)), end="")
         if result["deviations"]:
             show(f"not the paper's: {describe(result['deviations'])}")
         show(f"curves: {learning_curves(RunFolder(folder))}")
-    return 0
