@@ -9,10 +9,9 @@ from torch.utils.data import Dataset
 
 from deepres.data.crops import colour_shifts, crop_corner, crop_of_scaled, scaled_size
 from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.square_batches import SquareBatches
 from deepres.data.images import BadImage, open_image
-from deepres.data.loading import StepStream
 from deepres.data.sampling import CropSampler
-from deepres.data.transforms import prepare
 from deepres.execution import Execution
 from deepres.recipes.localization import LocalizationRecipe
 
@@ -103,8 +102,8 @@ class CropStream(Dataset[Crops]):
         )
 
 
-class CropBatches:
-    """Maps a step's number to its batch; fast for steps in order, right for any.
+class CropBatches(SquareBatches[Crops]):
+    """Random crops, their colours shifted.
 
     Args:
         images: the training images.
@@ -125,9 +124,7 @@ class CropBatches:
         execution: Execution,
     ) -> None:
         crops = CropStream(images, recipe, seed, execution.world.shard(recipe.batch_size))
-        self._stream = StepStream(crops, recipe.steps, execution)
-        self._device = execution.device
-        self._mean, self._std = mean.to(self._device), std.to(self._device)
+        super().__init__(crops, recipe.steps, mean, std, execution)
 
     def __call__(self, step: int) -> Crops:
         """Return this process's share of the batch of ``step``, prepared, on the device.
@@ -135,16 +132,6 @@ class CropBatches:
         Raises:
             BadImage: a file cannot be decoded.
         """
-        crops = self._stream(step)
-        if crops.bad:
-            raise BadImage(crops.bad)
-        pixels, classes, shifts, boxes, counts = (
-            column.to(self._device, non_blocking=True) for column in crops[:-1]
-        )
-        images = prepare(pixels.permute(0, 3, 1, 2), self._mean, self._std)
-        images.add_(shifts[:, :, None, None] / self._std)
-        return Crops(images, classes, shifts, boxes, counts)
-
-    def close(self) -> None:
-        """End the processes that decode."""
-        self._stream.close()
+        crops = super().__call__(step)
+        crops.images.add_(crops.shifts[:, :, None, None] / self._std)
+        return crops

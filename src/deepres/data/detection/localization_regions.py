@@ -14,10 +14,9 @@ from torch.utils.data import Dataset
 from torchvision.ops import box_iou
 
 from deepres.data.detection.boxed_images import BoxedImages
+from deepres.data.detection.square_batches import SquareBatches
 from deepres.data.detection.warped_regions import Proposals, Warp, warped
 from deepres.data.images import BadImage, open_image
-from deepres.data.loading import StepStream
-from deepres.data.transforms import prepare
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe
@@ -133,8 +132,8 @@ def mirror_boxes(boxes: Tensor, mirrored: Tensor) -> Tensor:
     return torch.where(mirrored[:, None], torch.stack([1 - x2, y1, 1 - x1, y2], 1), boxes)
 
 
-class RegionBatches:
-    """Maps a step's number to its batch; fast for steps in order, right for any.
+class RegionBatches(SquareBatches[Regions]):
+    """Warped regions.
 
     Args:
         pool: what the regions are drawn from.
@@ -158,25 +157,4 @@ class RegionBatches:
     ) -> None:
         shard = execution.world.shard(recipe.batch_size)
         regions = RegionStream(pool, recipe, warp, seed, shard)
-        self._stream = StepStream(regions, recipe.steps, execution)
-        self._device = execution.device
-        self._mean, self._std = mean.to(self._device), std.to(self._device)
-
-    def __call__(self, step: int) -> Regions:
-        """Return this process's share of the batch of ``step``, prepared, on the device.
-
-        Raises:
-            BadImage: a file cannot be decoded.
-        """
-        regions = self._stream(step)
-        if regions.bad:
-            raise BadImage(regions.bad)
-        pixels, classes, labels, boxes, matched = (
-            column.to(self._device, non_blocking=True) for column in regions[:-1]
-        )
-        images = prepare(pixels.permute(0, 3, 1, 2), self._mean, self._std)
-        return Regions(images, classes, labels, boxes, matched)
-
-    def close(self) -> None:
-        """End the processes that decode."""
-        self._stream.close()
+        super().__init__(regions, recipe.steps, mean, std, execution)
