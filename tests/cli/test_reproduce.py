@@ -39,10 +39,12 @@ FORMS = ("txt", "md", "tex", "html")
 def test_runs_are_trained_and_drawn_and_then_left_alone(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["reproduce", "figure1", "--steps", "2", "--data", "sample", "--device", "cpu"]
+    length = ["--steps", "2", "--set", "log_every=1"]
+    asked = ["reproduce", "figure1", *length, "--data", "sample", "--device", "cpu"]
     assert main(asked) == 0
     runs = sorted((folder / "runs").iterdir())
-    assert [run.name for run in runs] == ["plain20-2steps-s0", "plain56-2steps-s0"]
+    names = [f"{network}-log_every=1-2steps-s0" for network in ("plain20", "plain56")]
+    assert [run.name for run in runs] == names
     drawn = texts_of((folder / "reproduced/figure1.svg").read_text())
     assert any("2 of 64,000 steps" in text for text in drawn)
     written = [(run / "model.safetensors").stat().st_mtime_ns for run in runs]
@@ -52,7 +54,7 @@ def test_runs_are_trained_and_drawn_and_then_left_alone(
     same = [folder / name / "figure1.svg" for name in ("reproduced", "again")]
     assert same[0].read_bytes() == same[1].read_bytes()
 
-    assert main(["reproduce", "figure1", "--list", "--steps", "2"]) == 0
+    assert main(["reproduce", "figure1", "--list", *length]) == 0
     listed = capsys.readouterr()
     assert re.search(r"^figure1 +degradation: .* 2 of 2$", listed.out, re.MULTILINE)
     assert "would take" not in listed.out + listed.err

@@ -31,6 +31,11 @@ def test_every_study_can_be_planned(tmp_path: Path) -> None:
             9,
             [f"plain{depth}-9steps-s{seed}" for depth in (20, 56) for seed in (0, 1)],
         ),
+        (
+            {"steps": 9, "settings": ["pad=2", "precision=bf16"]},
+            9,
+            ["plain20-pad=2-9steps-s0", "plain56-pad=2-9steps-s0"],
+        ),
     ],
 )
 def test_lengths_and_seeds(tmp_path: Path, options: dict, steps: int, folders: list[str]) -> None:
@@ -50,6 +55,18 @@ def test_a_run_that_two_artefacts_need_is_made_once_and_measured_for_both(tmp_pa
     assert deep.recipe.model_options()["shortcut"] == "B"
     assert (deep.views, deep.responses) == ({"10-crop", "multi-scale"}, True)
     assert (shallow.views, shallow.responses) == (frozenset(), False)
+
+
+def test_settings_are_those_of_every_run(tmp_path: Path) -> None:
+    settings = ["crop=56", "short_side=64,120", "precision=bf16"]
+    runs = plan(find_artefacts(["table3"]), tmp_path, settings=settings)
+    assert {run.recipe.crop for run in runs} == {56}
+    assert {run.recipe.short_side for run in runs} == {(64, 120)}
+    assert {run.recipe.precision for run in runs} == {"bf16"}
+    assert {run.recipe.model_options().get("shortcut") for run in runs} > {"B", "C"}
+    names = [run.folder.name for run in runs if run.recipe.model == "resnet34"]
+    named = "crop=56-short_side=64,120-s0"
+    assert names == [f"resnet34-{option}{named}" for option in ("", "shortcut=B-", "shortcut=C-")]
 
 
 def test_how_far_a_run_has_come(tmp_path: Path) -> None:
@@ -85,6 +102,7 @@ def test_another_run_in_its_place_is_named(
         ({"seeds": 0}, "--seeds must be at least 1, got 0"),
         ({"scale": 1.5}, "--scale must be above 0 and at most 1, got 1.5"),
         ({"steps": 0}, "a run has 1 step or more, got 0"),
+        ({"settings": ["crop=56"]}, "plain20: unknown recipe field 'crop'"),
     ],
 )
 def test_mistakes(tmp_path: Path, options: dict, message: str) -> None:

@@ -33,7 +33,12 @@ def call(options: argparse.Namespace) -> int:
         raise UserError("name a table or figure, e.g. deepres reproduce figure1, or ask: --list")
     artefacts = find_artefacts(options.names)
     planned = partial(
-        plan, runs=options.runs, steps=options.steps, scale=options.scale, seeds=options.seeds
+        plan,
+        runs=options.runs,
+        steps=options.steps,
+        scale=options.scale,
+        seeds=options.seeds,
+        settings=options.set,
     )
     execution = execution_of(options)
     data = cache(partial(open_data, options.data))

@@ -22,7 +22,12 @@ def call(options: argparse.Namespace) -> int:
     artefacts = find_artefacts(options.names) if options.names else ARTEFACTS
     planned = {
         artefact: plan(
-            [artefact], options.runs, steps=options.steps, scale=options.scale, seeds=options.seeds
+            [artefact],
+            options.runs,
+            steps=options.steps,
+            scale=options.scale,
+            seeds=options.seeds,
+            settings=options.set,
         )
         for artefact in artefacts
     }

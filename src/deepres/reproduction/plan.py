@@ -1,6 +1,6 @@
 """The runs that artefacts need, and how far each has come."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -56,6 +56,7 @@ def plan(
     steps: int | None = None,
     scale: float | None = None,
     seeds: int = 1,
+    settings: Sequence[str] = (),
 ) -> list[PlannedRun]:
     """Return the runs that ``artefacts`` need, each once.
 
@@ -65,9 +66,11 @@ def plan(
         steps: shorten every run to so many steps.
         scale: shorten every run to this share of its steps.
         seeds: how many runs of each network.
+        settings: fields of every recipe that differ from the paper's, each ``field=value``. They
+            stand in a run's name, but for those that say only how numbers are computed.
 
     Raises:
-        UserError: a length or number that cannot be meant.
+        UserError: a length, number or field that cannot be meant.
     """
     if seeds < 1:
         raise UserError(f"--seeds must be at least 1, got {seeds}")
@@ -75,10 +78,11 @@ def plan(
         raise UserError(f"--scale must be above 0 and at most 1, got {scale}")
     planned: dict[Path, PlannedRun] = {}
     for study in [study for artefact in artefacts for study in artefact.studies]:
-        recipe = _recipe(study, steps, scale)
+        recipe = _recipe(study, steps, scale, settings)
+        named = [each for each in settings if each.partition("=")[0] not in ARITHMETIC]
         for seed in range(study.first_seed, study.first_seed + seeds):
             folder = runs / run_name(
-                study.recipe, recipe.steps, recipe.scaled_from, seed, study.settings
+                study.recipe, recipe.steps, recipe.scaled_from, seed, [*study.settings, *named]
             )
             views = frozenset({study.views} if study.views else ())
             new = PlannedRun(recipe, seed, folder, views, study.responses)
@@ -89,10 +93,15 @@ def plan(
     return list(planned.values())
 
 
-def _recipe(study: Study, steps: int | None, scale: float | None) -> CifarRecipe | ImageNetRecipe:
+def _recipe(
+    study: Study, steps: int | None, scale: float | None, settings: Sequence[str]
+) -> CifarRecipe | ImageNetRecipe:
     recipe = get_recipe(study.recipe)
     if scale is not None:
         steps = max(1, round(scale * recipe.steps))
     if steps is not None:
         recipe = recipe.scaled_to(steps)
-    return recipe.changed(list(study.settings))
+    try:
+        return recipe.changed([*study.settings, *settings])
+    except UserError as error:  # CIFAR-10's recipes have not all the fields of ImageNet's
+        raise UserError(f"{study.recipe}: {error}") from error

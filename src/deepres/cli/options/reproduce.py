@@ -41,6 +41,14 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--seeds", type=int, metavar="N", default=1, help="runs of each network (default: 1)"
     )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="replace a field of every run's recipe, e.g. crop=56 for small images; may be given "
+        "several times",
+    )
     parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     parser.add_argument(
         "--runs",
