@@ -1,5 +1,4 @@
 import dataclasses
-import re
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import ImageNetRecipe, get_recipe
 from deepres.training.classification import Classification
-from deepres.training.data_source import DataSource, Preparation, check_sizes
+from deepres.training.data_source import DataSource, Preparation
 from deepres.training.data_source import make_data_source as make
 
 HERE = on_cpu(workers=0, say=lambda line: None)
@@ -135,29 +134,6 @@ def test_a_recipe_for_other_data_is_refused(
         make_data_source(sample, recipe)
     with pytest.raises(UserError, match="resnet8 is for CIFAR-10, but /"):
         make_data_source(folder, get_recipe("resnet8"))
-
-
-def test_images_far_smaller_than_the_crop_are_refused(tmp_path: Path, sample: Cifar10) -> None:
-    for part in ("train", "val"):
-        save_pictures(tmp_path / part / "a", [(64, 64)] * 2 + [(90, 64), (300, 400)])
-    data = open_image_folder(tmp_path)
-    recipe = get_recipe("resnet18")
-    with pytest.raises(UserError) as refused:
-        check_sizes(data, recipe)
-    line = str(refused.value)
-    assert "short side is 64 pixels, and the recipe of resnet18 cuts crops of 224" in line
-    assert line.count("\n") == 0
-    fitting = re.findall(r"--set (\S+=[\d,]*\d)", line)
-    assert fitting == ["crop=56", "short_side=64,120"]  # as 224 stands to 256 and 480
-    assert "--set small_images=enlarge" in line
-    check_sizes(data, recipe.changed(fitting))
-    check_sizes(data, recipe.changed(["small_images=enlarge"]))
-    check_sizes(
-        data, recipe.changed(["crop=127", "short_side=128,128"])
-    )  # half as large are not far
-    check_sizes(sample, get_recipe("resnet8"))
-    with pytest.raises(UserError, match="small_images must be one of refuse, enlarge"):
-        recipe.changed(["small_images=shrink"])
 
 
 def test_a_single_class_is_refused(tmp_path: Path) -> None:

@@ -66,13 +66,12 @@ class ImageNetRecipe(ClassificationRecipe):
 
     def with_crop(self, crop: int) -> Self:
         """Return the recipe with another crop, and the shorter sides in proportion."""
-        return dataclasses.replace(self, crop=crop, short_side=short_sides_for(crop))
+        return dataclasses.replace(self, **self.sizes_for(crop))
 
-
-def short_sides_for(crop: int) -> tuple[int, int]:
-    """Return the range of shorter sides that stands to a crop as §3.4's to its crop of 224."""
-    low, high = (round(crop * side / CROP) for side in SHORT_SIDES)
-    return low, high
+    @staticmethod
+    def sizes_for(crop: int) -> dict[str, Any]:
+        """Return a crop and the shorter sides that stand to it as §3.4's to its crop of 224."""
+        return {"crop": crop, "short_side": tuple(round(crop * s / CROP) for s in SHORT_SIDES)}
 
 
 def section_3_4(model: str) -> ImageNetRecipe:

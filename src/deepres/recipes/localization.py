@@ -1,7 +1,7 @@
 """Appendix C: how the paper trains its localization network, the RPN that is its first half."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from deepres.recipes.schema import Recipe
 
@@ -14,12 +14,28 @@ class BoxRecipe(Recipe):
     """The side, in pixels, of the square that the network sees."""
     bad_boxes: Literal["fail", "skip"] = "fail"
     """What to do about an annotation that cannot be meant: stop, or leave it out."""
+    small_images: Literal["refuse", "enlarge"] = "refuse"
+    """What to do about images that are far smaller than the crop."""
     eval_images: int
     """How many test images, evenly spread, are tested on the way; the last step tests on all."""
+
+    pixels: ClassVar[tuple[str, ...]]
+    """The fields that are in proportion to the crop."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_least(1, "crop", "eval_images")
+
+    def sizes_for(self, crop: int) -> dict[str, Any]:
+        """Return a crop and the sizes that stand to it as the paper's recipe's to its crop."""
+        papers = self.paper()
+
+        def scaled(size: Any) -> Any:
+            if isinstance(size, tuple):
+                return tuple(map(scaled, size))
+            return round(size * crop / papers.crop)
+
+        return {field: scaled(getattr(papers, field)) for field in ("crop", *self.pixels)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +43,7 @@ class LocalizationRecipe(BoxRecipe):
     """How a classification network learns to say where the object of a given class is."""
 
     kind: ClassVar[str] = "localization"
+    pixels: ClassVar[tuple[str, ...]] = ("short_side", "anchor_sizes")
 
     stage: Literal["conv4_x", "conv5_x"]
     """The last stage of the network that is kept; the per-class layers look at its output."""

@@ -11,6 +11,7 @@ class LocalizationRCNNRecipe(BoxRecipe):
     """How a classification network learns to judge and move the boxes that an RPN proposes."""
 
     kind: ClassVar[str] = "localization-rcnn"
+    pixels: ClassVar[tuple[str, ...]] = ("context",)
 
     proposals: int
     """How many boxes of an image the RPN proposes for a class, those with the highest scores."""

@@ -15,12 +15,13 @@ from deepres.evaluation.metrics import validate
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier
 from deepres.models.weights import save_weights
-from deepres.recipes import ClassificationRecipe
+from deepres.recipes import ClassificationRecipe, ImageNetRecipe
 from deepres.run_folder import Event, RunFolder
 from deepres.training.batch_parts import fewest_images_of_a_part, smallest_part
-from deepres.training.data_source import Preparation, check_sizes, make_data_source
+from deepres.training.data_source import Preparation, make_data_source
 from deepres.training.given_weights import frozen_modules, given_weights, in_words
 from deepres.training.optim import classifier_optimizer, set_learning_rate
+from deepres.training.small_images import check_sizes
 from deepres.training.step import computed_by, initial_network, make_step
 from deepres.training.task import Task, described, last_whole_window, loss_and_error, of_split
 from deepres.visible import visible
@@ -114,7 +115,8 @@ class Classification(Task[ClassificationRecipe, Data]):
                 f"{data.location} has a single class, {data.classes[0]}; there must be 2 or more "
                 "to tell apart"
             )
-        check_sizes(data, recipe)
+        if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
+            check_sizes(data, recipe)
         if weights is None:
             if recipe.pretrained:
                 raise UserError(

@@ -11,7 +11,6 @@ from torch import Tensor
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFiles, ImageFolder
-from deepres.data.image_sizes import typical_short_side
 from deepres.data.loading import CentreCrops
 from deepres.data.stream import StreamedBatches
 from deepres.data.transforms import per_pixel_mean
@@ -20,7 +19,6 @@ from deepres.errors import UserError
 from deepres.evaluation.metrics import TestImages
 from deepres.execution import Execution
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe
-from deepres.recipes.imagenet import CROP, SHORT_SIDES, short_sides_for
 
 TEST_BATCH = 250
 """Small enough for a CPU's caches; of large images, large enough for any device."""
@@ -158,29 +156,6 @@ def fitting(preparation: Preparation, size: Sequence[int]) -> Preparation:
         mean = mean.mean((1, 2), keepdim=True)
     divides = std is not None and bool((std != 1).any())
     return Preparation(mean, std if divides else None)
-
-
-def check_sizes(data: Cifar10 | ImageFolder, recipe: ClassificationRecipe) -> None:
-    """Make sure that a folder's images are not far smaller than the recipe's crops.
-
-    Such crops would be a blur that takes many times the work.
-
-    Raises:
-        UserError: they are, and the recipe does not say to enlarge them.
-    """
-    if not (isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe)):
-        return
-    side = typical_short_side(data.train)
-    if side is None or 2 * side > recipe.crop or recipe.small_images == "enlarge":
-        return
-    crop = max(1, round(side * CROP / SHORT_SIDES[0]))
-    low, high = short_sides_for(crop)
-    raise UserError(
-        f"the images of {data.location} are small: their short side is {side} pixels, and the "
-        f"recipe of {recipe.model} cuts crops of {recipe.crop} pixels out of {recipe.short_side[0]}"
-        f" to {recipe.short_side[1]}. Fit them by --set crop={crop} --set short_side={low},{high}, "
-        "or have the images enlarged by --set small_images=enlarge"
-    )
 
 
 def _mean_image(images: CentreCrops, crop: int, world: World) -> Tensor:

@@ -11,9 +11,7 @@ from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.detection.localization_crops import CropBatches, Crops
 from deepres.detection.localizer_file import build_localizer, save_localizer
-from deepres.evaluation.detection.localization import (
-    LEAST_OVERLAP,
-)
+from deepres.evaluation.detection.localization import LEAST_OVERLAP
 from deepres.evaluation.detection.localizer_inference import locate
 from deepres.execution import Execution
 from deepres.recipes import LocalizationRecipe
@@ -21,6 +19,7 @@ from deepres.runtime import derive_seed, initial_weights_of
 from deepres.training.localization_start import load_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share
 from deepres.training.optim import make_optimizer, set_learning_rate
+from deepres.training.small_images import check_sizes
 from deepres.training.task import described
 
 
@@ -70,6 +69,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         weights: Path | None,
     ) -> Self:
         """Set up a run at step 0, on the ``weights`` of the recipe's network for classification."""
+        check_sizes(data, recipe)
         classifier, given = load_classifier(weights, recipe.model, data)
         architecture = classifier.network.architecture
         network = {

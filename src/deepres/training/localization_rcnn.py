@@ -26,6 +26,7 @@ from deepres.runtime import initial_weights_of
 from deepres.training.localization_start import load_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share
 from deepres.training.optim import make_optimizer, set_learning_rate
+from deepres.training.small_images import check_sizes
 from deepres.training.task import described, origin
 
 
@@ -83,6 +84,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         that the RPN started from.
         """
         images, rpn = data.images, check_rpn(data.rpn)
+        check_sizes(images, recipe)
         proposer, noted = load_localizer(rpn)
         if proposer.classes != images.classes:
             raise UserError(
