@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pictures import image_folder, picture
 from PIL import Image
+from small_localization import two_classes
 
 from deepres.data.folder import UNKNOWN, open_image_folder, open_test_images
 from deepres.data.images import BadImage
@@ -230,6 +231,12 @@ def test_what_is_passed_over_is_said(cats_and_dogs: Path) -> None:
     images, _ = open_test_images(cats_and_dogs / "flat", said.append)
     assert images.names == ("a.jpg",)
     assert said[0].endswith(": 1 with .txt")
+
+
+def test_nothing_is_said_of_tiny_imagenets_boxes(tmp_path: Path) -> None:
+    said: list[str] = []
+    open_image_folder(two_classes(tmp_path), said.append)
+    assert said == []
 
 
 @pytest.mark.parametrize("part", ["train", "val"])

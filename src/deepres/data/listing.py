@@ -8,6 +8,8 @@ from pathlib import Path
 from deepres.errors import UserError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+TINY_BOXES = "_boxes.txt"
+"""How the name of the file ends that has the boxes of one of Tiny-ImageNet's classes."""
 SHOWN = 5
 """How many endings or names stand in a line, before the rest is only counted."""
 
@@ -35,7 +37,7 @@ class Listing:
         within = (*above, folder.resolve())
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") or entry.name == f"{folder.name}{TINY_BOXES}":
                     continue
                 if entry.is_dir():
                     yield from self._names(folder / entry.name, f"{below}{entry.name}/", within)

@@ -12,6 +12,7 @@ from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
 from deepres.data.detection.voc import ONE_PIXEL, annotated_image
 from deepres.data.detection.voc_xml import XML_FILES
 from deepres.data.folder import ImageFiles, ImageFolder, open_image_folder
+from deepres.data.listing import TINY_BOXES
 from deepres.data.text_lists import check_unique, check_unique_lines, read_lines
 from deepres.errors import UserError
 from deepres.files import visible
@@ -99,7 +100,7 @@ def _read(
     faults = Faults()
     if (folder / XML_FOLDERS[part]).is_dir():
         name, found = f"ImageNet {part}", _read_xml(folder, part, files, images.classes, faults)
-    elif list(folder.glob("train/*/*_boxes.txt")):
+    elif list(folder.glob(f"train/*/*{TINY_BOXES}")):
         name, found = f"Tiny-ImageNet {part}", _read_tiny(part, files, images.classes, faults)
     else:
         raise UserError(
@@ -150,7 +151,7 @@ def _read_tiny(
     """Read Tiny-ImageNet's text files: a box an image, named by its first and last pixel from 0."""
     lines: dict[str, tuple[Path, int, list[str]]] = {}
     sources = (
-        [files.root / name / f"{name}_boxes.txt" for name in classes]
+        [files.root / name / f"{name}{TINY_BOXES}" for name in classes]
         if part == "train"
         else [files.root / "val_annotations.txt"]
     )
