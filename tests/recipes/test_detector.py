@@ -14,7 +14,7 @@ def test_settings_survive_json(settings: DetectorSettings) -> None:
 
 
 def test_fields_of_another_version_are_named() -> None:
-    with pytest.raises(UserError, match="anchors_per_cell is unknown"):
+    with pytest.raises(UserError, match="does not know anchors_per_cell"):
         DetectorSettings.from_dict({"anchors_per_cell": 15})
 
 

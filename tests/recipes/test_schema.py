@@ -69,8 +69,14 @@ def test_names_of_before_are_still_read() -> None:
 
 
 def test_a_recipe_of_another_version_is_named() -> None:
-    with pytest.raises(UserError, match="another version of deepres"):
+    with pytest.raises(UserError, match="another version of deepres: this one does not know novel"):
         recipe_from_dict({**PAPER.to_dict(), "novel": 1}, Recipe)
+    known = {key: value for key, value in PAPER.to_dict().items() if key not in ("lr", "flip")}
+    with pytest.raises(UserError, match=r"another version of deepres: it lacks flip, lr$"):
+        recipe_from_dict(known, Recipe)
+    detector = detection_recipe("coco", "resnet18").to_dict()
+    with pytest.raises(UserError, match="another version of deepres: this one does not know novel"):
+        recipe_from_dict({**detector, "novel": 1}, Recipe)
     with pytest.raises(UserError, match="another version of deepres: it is of kind 'mnist'"):
         recipe_from_dict({**PAPER.to_dict(), "kind": "mnist"}, Recipe)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from deepres.errors import UserError
+from deepres.recipes.schema import foreign_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,14 +118,13 @@ class DetectorSettings:
         """Return the settings of which ``dataclasses.asdict`` gave ``fields``, through JSON or not.
 
         Raises:
-            UserError: a field is unknown: another version of deepres wrote it.
+            UserError: a field is unknown or missing: another version of deepres wrote it.
         """
-        kinds = cls._kinds()
-        if unknown := fields.keys() - kinds.keys():
+        if foreign := foreign_fields(cls, fields):
             raise UserError(
-                f"the detector's settings were written by another version of deepres: "
-                f"{min(unknown)} is unknown"
+                f"the detector's settings were written by another version of deepres: {foreign}"
             )
+        kinds = cls._kinds()
         values: dict[str, Any] = {
             name: tuple(value) if get_origin(kinds[name]) is tuple else value
             for name, value in fields.items()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -203,24 +203,38 @@ class Recipe:
         Raises:
             UserError: a field is unknown or missing: it was written by another version.
         """
+        given = {name: value for name, value in fields_of_today(fields).items() if name != "kind"}
+        if foreign := foreign_fields(cls, given):
+            raise UserError(f"the recipe was written by another version of deepres: {foreign}")
         kinds = cls._fields()
         try:
             values: dict[str, Any] = {
                 name: tuple(value) if get_origin(kinds[name]) is tuple else value
-                for name, value in fields_of_today(fields).items()
-                if name != "kind"
+                for name, value in given.items()
             }
             return cls(**values)
-        except (KeyError, TypeError) as error:
-            raise UserError(
-                f"the recipe was written by another version of deepres: {error}"
-            ) from error
+        except TypeError as error:
+            raise UserError(f"the recipe has a value of the wrong type: {error}") from error
 
     @classmethod
     def _fields(cls) -> dict[str, Any]:
         """Return the type of each field."""
         kinds = get_type_hints(cls)
         return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
+
+
+def foreign_fields(kind: Any, given: Mapping[str, Any]) -> str:
+    """Say which fields of a dataclass ``given`` has too many or lacks; nothing: none."""
+    fields = dataclasses.fields(kind)
+    if unknown := given.keys() - {field.name for field in fields}:
+        return f"this one does not know {', '.join(sorted(unknown))}"
+    needed = {
+        field.name
+        for field in fields
+        if field.default is field.default_factory is dataclasses.MISSING
+    }
+    missing = needed - given.keys()
+    return f"it lacks {', '.join(sorted(missing))}" if missing else ""
 
 
 def _parse(field: str, text: str, kind: Any) -> Any:
