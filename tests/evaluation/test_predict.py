@@ -1,5 +1,7 @@
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pictures import picture
@@ -80,6 +82,18 @@ def test_an_image_of_pillows_is_read_as_its_file_would_be(
 def test_one_class_is_the_least(classifier: Classifier, top: int) -> None:
     with pytest.raises(UserError, match=f"top must be at least 1, got {top}"):
         predict(classifier, picture(32, 32), top)
+
+
+@pytest.mark.parametrize("given", [3, [3], None, b"cat", np.zeros((8, 8, 3), np.uint8)])
+def test_what_is_no_image_is_named(classifier: Classifier, given: Any) -> None:
+    with pytest.raises(UserError, match=r"expected an image .* PIL\.Image\.fromarray\)"):
+        predict(classifier, given)
+
+
+def test_what_is_no_classifier_is_named(tmp_path: Path) -> None:
+    name: Any = "resnet20"
+    with pytest.raises(UserError, match="as load_model returns it, got 'resnet20'"):
+        predict(name, tmp_path / "cat.png")
 
 
 def test_a_bad_image_is_named(classifier: Classifier, tmp_path: Path) -> None:

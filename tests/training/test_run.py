@@ -5,6 +5,7 @@ import math
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -229,6 +230,12 @@ def test_edited_events_are_not_gone_on_from(tmp_path: Path, data: Cifar10, inter
     folder.metrics.write_text("".join(lines[1:] + lines[:1]))
     with pytest.raises(UserError, match=r"metrics\.jsonl is not as it was written"):
         resume(folder.path, data, device="cpu")
+
+
+def test_what_is_no_recipe_is_named(tmp_path: Path, data: Cifar10) -> None:
+    name: Any = "resnet20"
+    with pytest.raises(UserError, match=r"expected a recipe, e.g. .*, got 'resnet20'"):
+        deepres.train(name, tmp_path / "run", data)
 
 
 def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, data: Cifar10) -> None:

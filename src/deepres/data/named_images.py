@@ -12,6 +12,7 @@ from PIL import Image
 
 from deepres.data.folder import ENDINGS
 from deepres.data.images import BadImage, as_rgb, open_image
+from deepres.errors import UserError
 
 GivenImage = Image.Image | Path | str
 """An image of Pillow's, its path, or its name as ``open_named_image`` takes it."""
@@ -62,10 +63,18 @@ def open_given_image(image: GivenImage) -> Image.Image:
     Raises:
         BadImage: as by ``open_named_image``.
         OSError: as by ``open_named_image``.
+        UserError: it is of no such kind.
     """
     if isinstance(image, Image.Image):
         return as_rgb(image)
-    return open_named_image(image) if isinstance(image, str) else open_image(image)
+    if isinstance(image, str):
+        return open_named_image(image)
+    if isinstance(image, Path):
+        return open_image(image)
+    raise UserError(
+        "expected an image of Pillow's (of an array: PIL.Image.fromarray), a path or a web "
+        f"address, got {type(image).__name__}"
+    )
 
 
 def _fetch(address: str) -> bytes:

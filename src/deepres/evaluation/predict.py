@@ -1,12 +1,10 @@
 """What a classifier sees in single images."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepres.data.named_images import GivenImage
 from deepres.errors import UserError
@@ -32,7 +30,7 @@ def predict(
 
     Args:
         classifier: in evaluation mode, as ``load_model`` returns it.
-        images: one or several, each an image of Pillow's, a path or a web address; or a tensor
+        images: one or images, each an image of Pillow's, a path or a web address; or a tensor
             (N, 3, H, W) uint8 on the classifier's device.
         top: how many classes of each.
 
@@ -41,14 +39,18 @@ def predict(
 
     Raises:
         BadImage: an image cannot be read.
-        UserError: ``top`` is below 1, or the classifier's answer is no finite number.
+        UserError: ``top`` is below 1, something is of another type, or the classifier's answer is
+            no finite number.
     """
+    if not isinstance(classifier, nn.Module):
+        raise UserError(f"expected a classifier, as load_model returns it, got {classifier!r}")
     if top < 1:
         raise UserError(f"top must be at least 1, got {top}")
-    several = [images] if isinstance(images, Image.Image | Path | str) else images
+    if isinstance(images, str) or not isinstance(images, Tensor | Sequence):
+        images = [images]
     found = []
-    for start in range(0, len(several), AT_ONCE):
-        probabilities = classifier(several[start : start + AT_ONCE]).softmax(1)  # (N, classes)
+    for start in range(0, len(images), AT_ONCE):
+        probabilities = classifier(images[start : start + AT_ONCE]).softmax(1)  # (N, classes)
         check_outputs(probabilities)
         best = probabilities.topk(min(top, len(classifier.classes)))
         found += [

@@ -57,9 +57,10 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP; the state is saved, ``resume`` goes on.
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
+    kind = task_of(recipe)
     here = execution or Execution.on()
     file = weights_for(recipe.model, weights, here.say) if weights else None
-    return train_together(task_of(recipe), [NewRun(recipe, seed, Path(run), file)], data, here)[0]
+    return train_together(kind, [NewRun(recipe, seed, Path(run), file)], data, here)[0]
 
 
 def resume(
@@ -111,4 +112,4 @@ def task_of(recipe: Recipe) -> type[Task[Any, Any]]:
         from deepres.training.localization_rcnn import LocalizationRCNN
 
         return LocalizationRCNN
-    raise UserError(f"nothing is trained by a recipe of kind {recipe.kind!r}")
+    raise UserError(f"expected a recipe, e.g. of deepres.get_recipe('resnet20'), got {recipe!r}")
