@@ -12,6 +12,7 @@ FOUNDATIONS = [
     *(
         "errors",
         "visible",
+        "fonts",
         "json_shape",
         "renamed",
         "runtime",
@@ -85,6 +86,7 @@ def test_reports_are_drawn_from_files_alone() -> None:
         "json_shape",
         "renamed",
         "visible",
+        "fonts",
         "errors",
     }
     assert reached == {"report", *torchless}

@@ -103,7 +103,8 @@ def contact_sheet(
     draw = ImageDraw.Draw(sheet)
     for i, heading in enumerate(headings[:across]):
         middle = gap + i * (cell + gap) + cell // 2
-        draw.text((middle, head // 2 + gap // 2), heading, BLACK, font_of_size(size), anchor="mm")
+        font = font_of_size(size, heading)
+        draw.text((middle, head // 2 + gap // 2), heading, BLACK, font, anchor="mm")
     tops = itertools.accumulate((height + gap for height in heights), initial=head + gap)
     for top, height, row in zip(tops, heights, rows, strict=False):
         for i, picture in enumerate(row):

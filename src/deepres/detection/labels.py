@@ -4,10 +4,10 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from PIL import ImageDraw, ImageFont
+
+from deepres.fonts import font_for
 
 Color = tuple[int, int, int]
 Size = tuple[int, int]
@@ -39,9 +39,9 @@ class LabelStyle:
     padding: int
 
     @classmethod
-    def of_size(cls, size: float) -> "LabelStyle":
-        """Return the style of letters so many pixels high."""
-        return cls(font_of_size(max(1, round(size))), max(1, round(size) // 6))
+    def of_size(cls, size: float, texts: Sequence[str] = ()) -> "LabelStyle":
+        """Return the style of letters so many pixels high, in a font that can write ``texts``."""
+        return cls(font_of_size(max(1, round(size)), "".join(texts)), max(1, round(size) // 6))
 
     def size(self, text: str) -> Size:
         """Return a label's width and height; all labels are of one height."""
@@ -65,12 +65,9 @@ class LabelStyle:
         draw.text(ink, text, contrasting(color), self.font, anchor="ls")
 
 
-@cache
-def font_of_size(size: int) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, which has the letters of most alphabets and comes with Matplotlib."""
-    import matplotlib as mpl  # takes half a second
-
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+def font_of_size(size: int, text: str) -> ImageFont.FreeTypeFont:
+    """Return a font that can write ``text``."""
+    return ImageFont.truetype(font_for(text).file, size)
 
 
 def contrasting(color: Color) -> Color:
@@ -91,7 +88,8 @@ def enlargement(image: Size, texts: Sequence[str]) -> int:
 
 def style_for(picture: Size, texts: Sequence[str]) -> LabelStyle:
     """Return how labels look on a picture: they grow with it, and shrink where there are many."""
-    return LabelStyle.of_size(max(min(SMALLEST, max(6, picture[1] // 2)), _letters(picture, texts)))
+    least = min(SMALLEST, max(6, picture[1] // 2))
+    return LabelStyle.of_size(max(least, _letters(picture, texts)), texts)
 
 
 def _letters(picture: Size, texts: Sequence[str]) -> float:
@@ -99,7 +97,7 @@ def _letters(picture: Size, texts: Sequence[str]) -> float:
     area = picture[0] * picture[1]
     size = max(SMALLEST, math.sqrt(area) / 30)
     size = min(size, max(6, picture[1] // 2))  # on a strip, too
-    style = LabelStyle.of_size(size)
+    style = LabelStyle.of_size(size, texts)
     covered = sum(math.prod(style.size(style.fitted(text, picture[0]))) for text in texts)
     return size * min(1, math.sqrt(CROWDED * area / covered)) if covered else size
 

@@ -6,6 +6,7 @@ picture printed in grey can be read as well.
 
 import bisect
 import io
+import logging
 import re
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from deepres.errors import UserError
 from deepres.files import MARK, atomic_write
+from deepres.fonts import families_for
 from deepres.visible import visible
 
 if TYPE_CHECKING:
@@ -90,17 +92,28 @@ def png_bytes(figure: "Figure") -> bytes:
 
 def _rendered(figure: "Figure", form: str) -> bytes:
     import matplotlib as mpl
+    from matplotlib.text import Text
 
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if not text.get_text().isascii():
+            text.set_fontfamily(families_for(text.get_text()))
     picture = io.BytesIO()
     made_by = {"png": "Software", "svg": "Creator", "pdf": "Creator"}
     # Without these an SVG would hold random names and the time of day.
     dated = {"svg": "Date", "pdf": "CreationDate"}
     metadata: dict[str, str | None] = {made_by[form]: MARK.decode()}
     metadata |= {dated[form]: None} if form in dated else {}
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
     with (
         mpl.rc_context({"svg.hashsalt": "deepres", "svg.fonttype": "none"}),
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name in another alphabet
-        figure.savefig(picture, format=form, dpi=150, metadata=metadata)
+        log.setLevel(logging.ERROR)  # no word on a font of another weight
+        try:
+            figure.savefig(picture, format=form, dpi=150, metadata=metadata)
+        finally:
+            log.setLevel(level)
     return picture.getvalue()
