@@ -4,7 +4,9 @@ import json
 import math
 import os
 import re
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,13 +23,14 @@ from deepres.data.folder import open_image_folder
 from deepres.data.images import BadImage
 from deepres.data.sampling import WindowSampler
 from deepres.errors import UserError
+from deepres.evaluation.metrics import validate
 from deepres.models.batch_norm import fused_by
 from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
 from deepres.training.interrupt import Interrupted
-from deepres.training.state import Diverged
+from deepres.training.state import Diverged, RunState
 
 SHORT = dataclasses.replace(
     get_recipe("resnet8").scaled_to(24), batch_size=16, log_every=5, eval_every=10
@@ -263,16 +266,34 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     assert result["resumed"] == [{"step": 12, **now, "processes": 1, **computed}]
 
 
-def test_training_time_counts_over_interruptions(
-    tmp_path: Path, data: Cifar10, interrupt_after
+def test_training_time_is_that_of_the_steps_over_interruptions(
+    tmp_path: Path, data: Cifar10, on_each_step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupt_after(12)  # between two logs
+    """By a clock on which a step takes two seconds, and a test of the network an hour."""
+    now = 0.0
+
+    def tick(state: RunState) -> None:
+        nonlocal now
+        now += 2
+        if state.step == 12 and now < 30:  # between two logs
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def slow(*arguments, **options):
+        nonlocal now
+        now += 3600
+        return validate(*arguments, **options)
+
+    monkeypatch.setattr("deepres.training.state.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("deepres.training.classification.validate", slow)
+    on_each_step(tick)
     with pytest.raises(Interrupted):
-        run(tmp_path / "run", data)
-    state = load_checkpoint(tmp_path / "run" / "checkpoint.pt")
+        run(tmp_path / "run", data, dataclasses.replace(SHORT, eval_every=15))
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["seconds"] == 24
+    result = resume(tmp_path / "run", data, device="cpu")
+    assert result["training_s"] == 48
+    assert now == 48 + 2 * 3600
     events = RunFolder(tmp_path / "run").read_events()
-    logged = sum(5 * 16 / e["images_per_s"] for e in events if e["split"] == "train")  # 10 steps
-    assert logged < state["seconds"] < 2 * logged
+    assert {e["images_per_s"] for e in events if e["split"] == "train"} == {8.0}
 
 
 @pytest.mark.parametrize("native", [False, True])
