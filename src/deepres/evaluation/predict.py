@@ -30,7 +30,7 @@ def predict(
 
     Args:
         classifier: in evaluation mode, as ``load_model`` returns it.
-        images: one or images, each an image of Pillow's, a path or a web address; or a tensor
+        images: one or several, each an image of Pillow's, a path or a web address; or a tensor
             (N, 3, H, W) uint8 on the classifier's device.
         top: how many classes of each.
 
