@@ -66,9 +66,12 @@ def test_the_screen_says_which_run_it_is() -> None:
     find_weights("resnet20", say=said.append)
     assert said[0] == "resnet20: the run resnet20-s0: 64,000 steps, seed 0; test error 8.47 %"
     assert said[-1].startswith("input: 32×32; of R, G, B in [0, 1] the mean image, on average 0.49")
-    said.clear()
-    find_weights("resnet56", say=said.append)
-    assert "2,000 steps, shortened from 64,000" in said[0]
+
+
+def test_the_screen_says_that_a_run_is_shortened(results: Path) -> None:
+    said: list[str] = []
+    find_weights("plain8", say=said.append)
+    assert "plain8-80steps-s1: 80 steps, shortened from 64,000, seed 1" in said[0]
 
 
 def test_weights_in_half_precision_compute_in_single(results: Path) -> None:
