@@ -6,6 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepres.cli.reproduce_list import planner
 from deepres.cli.terminal import open_data, say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
@@ -17,7 +18,7 @@ from deepres.reproduction.cost import in_words, time_left
 from deepres.reproduction.draw import draw, save
 from deepres.reproduction.execute_plan import execute_plan
 from deepres.reproduction.measure import measure_ensemble
-from deepres.reproduction.plan import PlannedRun, plan
+from deepres.reproduction.plan import PlannedRun
 from deepres.torchrun import is_leader
 from deepres.training.interrupt import Interrupted
 
@@ -32,14 +33,7 @@ def call(options: argparse.Namespace) -> int:
     if not options.names:
         raise UserError("name a table or figure, e.g. deepres reproduce figure1, or ask: --list")
     artefacts = find_artefacts(options.names)
-    planned = partial(
-        plan,
-        runs=options.runs,
-        steps=options.steps,
-        scale=options.scale,
-        seeds=options.seeds,
-        settings=options.set,
-    )
+    planned = planner(options)
     execution = execution_of(options)
     data = cache(partial(open_data, options.data))
     artefacts = possible({each: planned([each]) for each in artefacts}, data)

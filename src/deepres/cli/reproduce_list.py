@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +22,8 @@ Planned = dict[Artefact, list[PlannedRun]]
 def call(options: argparse.Namespace) -> int:
     """Print what there is, and then, as it takes seconds to find out, how long the rest takes."""
     artefacts = find_artefacts(options.names) if options.names else ARTEFACTS
-    planned = {
-        artefact: plan(
-            [artefact],
-            options.runs,
-            steps=options.steps,
-            scale=options.scale,
-            seeds=options.seeds,
-            settings=options.set,
-        )
-        for artefact in artefacts
-    }
+    planned_of = planner(options)
+    planned = {artefact: planned_of([artefact]) for artefact in artefacts}
     runs = {run.folder: run for needed in planned.values() for run in needed}
     unfinished = {folder: run for folder, run in runs.items() if run.state() != "finished"}
     show_what_there_is(planned, unfinished)
@@ -41,6 +34,18 @@ def call(options: argparse.Namespace) -> int:
         device = resolve_device(options.device)
         show_times(planned, unfinished, options.runs, device, options.measure)
     return 0
+
+
+def planner(options: argparse.Namespace) -> Callable[..., list[PlannedRun]]:
+    """Return ``plan`` with what the command line says of runs."""
+    return partial(
+        plan,
+        runs=options.runs,
+        steps=options.steps,
+        scale=options.scale,
+        seeds=options.seeds,
+        settings=options.set,
+    )
 
 
 def show_what_there_is(planned: Planned, unfinished: dict[Path, PlannedRun]) -> None:
