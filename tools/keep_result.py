@@ -2,8 +2,8 @@
 
     python tools/keep_result.py RUN... [--data data/cifar10]
 
-Of each classifier its recipe, thinned metrics, result, side files and, if they are small, its
-weights in half precision, tested.
+Of each classifier its recipe, thinned metrics, result, side files, how it ranked the true class of
+each test image and, if they are small, its weights in half precision, tested.
 """
 
 import argparse
@@ -13,10 +13,13 @@ from pathlib import Path
 import torch
 
 from deepres.cli.terminal import open_data
+from deepres.data.views import VIEWS
 from deepres.evaluation import evaluate
 from deepres.files import read_json, write_json
 from deepres.models import load_model
 from deepres.models.weights import read_weights, write_weights
+from deepres.report.predictions import answers
+from deepres.report.ranks import save_ranks
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -41,6 +44,9 @@ def keep(run: Path, where: str | None) -> None:
         if (run / name).exists():
             write_json(target.path / name, read_json(run / name))
     half_weights(source.weights, target.weights)
+    for views in VIEWS:
+        for ranks in answers(run, views):
+            save_ranks(target.path, views, ranks)
     if target.weights.stat().st_size > LARGEST_WEIGHTS:
         target.weights.unlink()
     else:

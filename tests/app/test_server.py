@@ -92,7 +92,7 @@ def test_a_run_that_was_finished_meanwhile_can_be_chosen(
 ) -> None:
     run = tmp_path / "runs/new"
     assert "there is no network" in alert(ask(client, png(), network=str(run)))
-    shutil.copytree(bundled_runs()["resnet20-300steps-s0"], run)
+    shutil.copytree(bundled_runs()["resnet20-2000steps-s0"], run)
     assert ask(client, png(), network=str(run)).status_code == 200
     assert str(run) in client.get("/", base_url="http://127.0.0.1").text
 

@@ -125,11 +125,11 @@ def test_evaluate_takes_a_name_and_leaves_what_comes_with_deepres_as_it_is(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = sorted(results_folder().rglob("*"))
-    assert main(["evaluate", "plain20-300steps-s0", "--data", "sample", *CPU]) == 0
+    assert main(["evaluate", "plain20-2000steps-s0", "--data", "sample", *CPU]) == 0
     shown = capsys.readouterr()
-    assert "plain20: the run plain20-300steps-s0: 300 steps, shortened" in shown.err
+    assert "plain20: the run plain20-2000steps-s0: 2,000 steps, shortened" in shown.err
     assert sorted(results_folder().rglob("*")) == before
-    assert [file.name for file in tmp_path.iterdir()] == ["plain20-300steps-s0.confusion.png"]
+    assert [file.name for file in tmp_path.iterdir()] == ["plain20-2000steps-s0.confusion.png"]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_a_run_that_came_along_is_repeated_on_the_usual_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["train", "--recipe", str(results_folder() / "plain20-300steps-s0")]
+    command = ["train", "--recipe", str(results_folder() / "plain20-2000steps-s0")]
     assert main([*command, "--data", "sample"]) == 2
     assert "began with CIFAR-10 (" in capsys.readouterr().err
 

@@ -57,7 +57,7 @@ def hub(server, tmp_path: Path, hub_folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_our_own_export_comes_back(hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = find_weights("resnet20-1000steps-s0")
+    run = find_weights("resnet20-2000steps-s0")
     files = export_weights(run, "huggingface", tmp_path / "out")
     publish(hub, "me/resnet20", {file.name: file.read_bytes() for file in files})
     images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)

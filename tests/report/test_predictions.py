@@ -1,6 +1,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from deepres.recipes import get_recipe
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.measures import error_by
-from deepres.report.predictions import PairedErrors, paired_errors_of
+from deepres.report.predictions import PairedErrors, answers, paired_errors_of
+from deepres.report.ranks import ranks_of, save_ranks
 from deepres.report.runs import Run, read_run
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
@@ -80,6 +82,31 @@ def test_on_other_data_the_largest_set_in_common_counts(tmp_path: Path) -> None:
         keep_answers(run, first(wrong, of=1_000))
         keep_answers(run, first(wrong, of=100), images="f01")
     assert paired_errors_of(*pair, "1-crop") == PairedErrors(1_000, 10, 0)
+
+
+def test_ranks_are_enough(pair: tuple[Run, Run]) -> None:
+    for run in pair:
+        (ranks,) = answers(run.path, "1-crop")
+        save_ranks(run.path, "1-crop", ranks)
+        shutil.rmtree(run.path / "scores")
+    assert paired_errors_of(*pair, "1-crop") == PairedErrors(10_000, 400, 200)
+    assert paired_errors_of(*pair, "1-crop", top=2) == PairedErrors(10_000, 0, 0)
+    (file,) = (pair[0].path / "ranks").iterdir()
+    assert file.stat().st_size < 10_000
+    file.write_bytes(file.read_bytes()[:100])
+    assert paired_errors_of(*pair, "1-crop") is None
+
+
+def test_images_are_the_same_if_names_and_classes_are() -> None:
+    scores = np.array([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]], dtype=np.float32)
+    asked = ranks_of(["a", "b", "c"], np.array([0, 0, -1]), scores)
+    assert asked is not None
+    assert asked.ranks.tolist() == [1, 0]
+    for names, labels in ((["a", "x", "c"], [0, 0, -1]), (["a", "b", "c"], [0, 1, -1])):
+        other = ranks_of(names, np.array(labels), scores)
+        assert other is not None
+        assert other.images != asked.images
+    assert ranks_of(["a", "b", "c"], np.array([-1, -1, -1]), scores) is None
 
 
 def test_single_runs_are_judged_by_their_answers_and_it_is_said(pair: tuple[Run, Run]) -> None:

@@ -1,4 +1,4 @@
-"""Which images two networks mistake, from the scores that ``deepres evaluate`` keeps of each."""
+"""Which images two networks mistake, from what ``deepres evaluate`` keeps of each."""
 
 import hashlib
 import io
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepres.report.published import CIFAR_TEST_IMAGES, VALIDATION_IMAGES
+from deepres.report.ranks import Ranks, kept_ranks, ranks_of
 from deepres.report.runs import Run
 from deepres.run_folder import RunFolder
 
@@ -28,13 +28,6 @@ class PairedErrors:
     second_alone: int
 
 
-@dataclass(frozen=True)
-class _Answers:
-    names: tuple[str, ...]
-    labels: NDArray[np.int64]
-    wrong: NDArray[np.bool_]
-
-
 def paired_errors_of(first: Run, second: Run, views: str, top: int = 1) -> PairedErrors | None:
     """Compare two runs' stored answers; None: they are not there, or are of other images.
 
@@ -47,43 +40,48 @@ def paired_errors_of(first: Run, second: Run, views: str, top: int = 1) -> Paire
         top: among how many of the likeliest classes the true one must be.
     """
     pairs = []
-    found = {each.names: each for each in _answers(second, views, top)}
-    for one in _answers(first, views, top):
-        other = found.get(one.names)
-        if other is None or (one.labels != other.labels).any():
+    found = {each.images: each for each in answers(second.path, views)}
+    for one in answers(first.path, views):
+        count = len(one.ranks)
+        if one.images not in found:
             continue
-        if not first.has_foreign_data and len(one.names) != IMAGES.get(first.kind):
+        if not first.has_foreign_data and count != IMAGES.get(first.kind):
             continue
-        alone = one.wrong & ~other.wrong, other.wrong & ~one.wrong
-        pairs.append(PairedErrors(len(one.names), *(int(each.sum()) for each in alone)))
+        wrong, others_wrong = one.wrong(top), found[one.images].wrong(top)
+        alone = wrong & ~others_wrong, others_wrong & ~wrong
+        pairs.append(PairedErrors(count, *(int(each.sum()) for each in alone)))
     return max(pairs, key=lambda pair: pair.images, default=None)
 
 
-def _answers(run: Run, views: str, top: int) -> list[_Answers]:
-    """Return what the run's own weights answered, in float32, on each set of images."""
-    weights = RunFolder(run.path).weights
-    files = sorted((run.path / "scores").glob(f"{weights.stem}-{views}-*.npz"))
+def answers(run: Path, views: str) -> list[Ranks]:
+    """Return what a run's own weights answered to each set of images, in float32.
+
+    That is kept as ranks, or follows from scores, if the weights are still those they are of.
+
+    Args:
+        run: its folder.
+        views: by which it was tested.
+    """
+    return kept_ranks(run, views) + _from_scores(run, views)
+
+
+def _from_scores(run: Path, views: str) -> list[Ranks]:
+    weights = RunFolder(run).weights
+    files = sorted((run / "scores").glob(f"{weights.stem}-{views}-*.npz"))
     if not files or not weights.exists():
         return []
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    found = [
-        _read(path, {"weights": digest, "views": views, "precision": "fp32"}, top) for path in files
-    ]
-    return [each for each in found if each is not None]
+    key = {"weights": digest, "views": views, "precision": "fp32"}
+    return [found for path in files if (found := _read(path, key))]
 
 
-def _read(path: Path, key: dict[str, Any], top: int) -> _Answers | None:
+def _read(path: Path, key: dict[str, Any]) -> Ranks | None:
     """Return what a file of scores says; None: it is damaged, or of other weights."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
             if not key.items() <= json.loads(str(saved["key"])).items():
                 return None
-            labels, scores, names = saved["labels"], saved["scores"], saved["names"]
+            return ranks_of(saved["names"].tolist(), saved["labels"], saved["scores"])
     except Exception:  # it is only a cache
         return None
-    known = labels >= 0
-    labels, scores = labels[known], scores[known]
-    of_truth = np.take_along_axis(scores, labels[:, None], axis=1)
-    wrong = (scores > of_truth).sum(1) >= top
-    return _Answers(tuple(names[known].tolist()), labels, wrong) if known.any() else None

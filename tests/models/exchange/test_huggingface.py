@@ -157,7 +157,7 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
     """Of a run that comes with deepres, in half precision."""
     from deepres.pretrained import find_weights
 
-    run = find_weights("resnet20-1000steps-s0")
+    run = find_weights("resnet20-2000steps-s0")
     said: list[str] = []
     files = export_weights(run, "huggingface", tmp_path / "out", said.append)
     assert [file.name for file in files] == ["model.safetensors", "config.json", "README.md"]
@@ -173,7 +173,7 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
     for expected_line in (
         "library_name: deepres",
         "- cifar10",
-        "**Not of the paper's length**: 1,000 steps, shortened from 64,000, every",
+        "**Not of the paper's length**: 2,000 steps, shortened from 64,000, every",
         "| batch_size | 128 |",
         "| seed | 0 |",
         "| hardware | AMD EPYC",
