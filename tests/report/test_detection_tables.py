@@ -70,13 +70,14 @@ def test_class_by_class_ours_are_those_of_the_papers_test(tmp_path: Path) -> Non
     for seed in range(2):
         found = {"map_50_pct": 75.0 + seed, "pr_curves": curves(70.0 + seed, 80.0 + seed)}
         make_detection_run(tmp_path / str(seed), seed=seed, **found)
+    make_detection_run(tmp_path / "vgg", "vgg16", map_50_pct=73.0, pr_curves=curves(72.0, 74.0))
     refined = curves(99.0)  # of another test, by its mean
     make_detection_run(tmp_path / "2", seed=2, map_50_pct=75.0, pr_curves=refined)
     table = table10(find_runs([tmp_path]))
     n, mean, first, *_ = table.rows
-    assert n[:5] == ["n", "", "no run yet", "", "2"]
-    assert mean[:5] == ["mAP", "73.2", "–", "76.4", "75.5"]
-    assert first[:5] == ["aeroplane", "76.5", "–", "79.8", "70.5"]
+    assert n[:5] == ["n", "", "1", "", "2"]
+    assert mean[:5] == ["mAP", "73.2", "73.0", "76.4", "75.5"]
+    assert first[:5] == ["aeroplane", "76.5", "72.0", "79.8", "70.5"]
     assert "published only" in n
     assert table11(find_runs([tmp_path])) == table11([])
 

@@ -20,6 +20,7 @@ from made_up_runs import (
 from PIL import Image
 
 from deepres.errors import UserError
+from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.page import Section, render_page, write_page
 from deepres.report.runs import Run, read_run
@@ -126,7 +127,25 @@ def test_what_lies_in_two_folders_is_shown_once(tmp_path: Path) -> None:
     copies = [make_run(tmp_path / name / "resnet20-s0") for name in ("runs", "results")]
     text = text_of(render_page(copies))
     assert "1 run: 1 finished" in text
-    assert "1 more repeats one of these, and is left out" in text
+    assert "1 more is a copy of one of these, and is left out" in text
+
+
+def test_your_own_run_is_shown_beside_one_of_that_seed_that_came_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepres.run_folder.results_folder", lambda: tmp_path / "results")
+    given = make_run(tmp_path / "results/resnet20-s0", provenance={"hardware": "H200"})
+    running = make_run(tmp_path / "runs/resnet20-s0", stopped_at=20_000)
+    text = text_of(render_page([given, running]))
+    assert "2 runs: 1 finished, 1 unfinished" in text
+    assert "Under way, after 19,200 of 64,000 steps" in text
+    own = make_run(tmp_path / "runs/try", test_error_pct=8.3)
+    text = text_of(render_page([given, own]))
+    assert "2 runs: 2 finished" in text
+    claim = next(claim for claim in CLAIMS if claim.id == "no-degradation")
+    judged, *_ = judge(claim, [given, own])
+    sample, _ = judged.evidence[0].samples
+    assert sample.runs == (own,)  # of one seed, the user's counts
 
 
 def test_nobody_has_run_anything() -> None:

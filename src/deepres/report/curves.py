@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepres.report.grouping import poolable
+from deepres.report.grouping import network_of, poolable
 from deepres.report.legends import set_legend
 from deepres.report.pictures import COLORS, Look, look_of, new_figure
 from deepres.report.runs import Run, title
@@ -123,7 +123,7 @@ def choose(runs: Sequence[Run], networks: Sequence[str]) -> list[Curve]:
     curves = []
     classifiers = [run for run in runs if run.is_classifier and run.events]
     for network in networks:
-        groups = poolable(run for run in classifiers if run.model == network)
+        groups = poolable(run for run in classifiers if network_of(run) == network)
         if groups:
             curves.append(Curve(title(network), look_of(network), groups[0]))
     return curves

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from deepres.report.rows import Measurement, one_a_seed
-from deepres.report.runs import Run, on_data, title
+from deepres.report.runs import Run, title
 from deepres.report.samples import Draws
 from deepres.report.significance import Numbers
 from deepres.run_folder import EVALUATIONS
@@ -85,12 +85,8 @@ def _drawn(found: Mapping[str, Any], key: str) -> Numbers | None:
 
 def tests_of(runs: Iterable[Run]) -> list[Test]:
     """Return the tests of finished runs, the latest of each kind; of each seed one run counts."""
-    alike: dict[str, list[Run]] = {}
-    for run in runs:
-        if run.result:
-            alike.setdefault(on_data(run), []).append(run)
     latest: dict[tuple[Any, ...], Test] = {}
-    for run in (run for same in alike.values() for run in one_a_seed(same)):
+    for run in one_a_seed(run for run in runs if run.result):
         for found in run.side_file(EVALUATIONS) or []:
             test = Test(run, found)
             latest["" if test.members else run.path, *test.what] = test

@@ -1,11 +1,13 @@
 """Which runs may be pooled, and which compared: those that are alike in all but the seed, or in all
 but network and seed."""
 
+import json
 from collections.abc import Iterable
 
-from deepres.report.runs import Run, on_data
+from deepres.report.runs import OUTCOMES, Run, on_data
 from deepres.report.samples import Runs
 from deepres.report.untrained import AT_INITIALISATION, Untrained
+from deepres.run_folder import comes_with_deepres
 
 PAPER_LENGTH = "paper-length"
 ONE_LAYER = "one-layer"
@@ -34,14 +36,30 @@ def comparable(runs: Iterable[Run]) -> list[Runs]:
 
 
 def poolable(runs: Iterable[Run]) -> list[list[Run]]:
-    """Group runs of one network and option by condition and BN's images, one run for each seed.
+    """Group runs by network, condition and BN's images, one run for each seed.
 
     The paper's are first, then whole recipes on the paper's data, then the longest.
     """
-    groups: dict[tuple[str, int | None], list[Run]] = {}
+    groups: dict[tuple[str, str, int | None], list[Run]] = {}
     for run in sorted(runs, key=_distance_from_paper):
-        groups.setdefault((run.condition, run.bn_images), []).append(run)
+        groups.setdefault((network_of(run), run.condition, run.bn_images), []).append(run)
     return [_once_a_seed(same) for same in groups.values()]
+
+
+def distinct(runs: Iterable[Run]) -> list[Run]:
+    """Leave out copies of finished runs: the same training, which took the same time."""
+    found: dict[object, Run] = {}
+    for run in runs:
+        found.setdefault(_training(run) if run.result else run.path, run)
+    return list(found.values())
+
+
+def _training(run: Run) -> str:
+    """Return what no two trainings have in common."""
+    assert run.result is not None
+    began = [run.meta[key] for key in ("recipe", "seed", "provenance")]
+    ended = [run.result.get(key) for key in ("training_s", *OUTCOMES)]
+    return json.dumps([began, run.meta["data"]["fingerprint"], ended, run.altered], sort_keys=True)
 
 
 def _once_a_seed(runs: Iterable[Run]) -> list[Run]:
@@ -52,8 +70,8 @@ def _once_a_seed(runs: Iterable[Run]) -> list[Run]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, int]:
-    """A key to sort by; of two runs alike, the one that is finished or further comes first."""
+def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, bool, int]:
+    """A key to sort by; of two runs alike, a finished one, the user's, the further comes first."""
     unfinished = run.result is None
     return (
         not run.is_papers,
@@ -61,6 +79,7 @@ def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, int]:
         -run.steps,
         run.condition,
         unfinished,
+        comes_with_deepres(run.path),
         -run.last_step,
     )
 

@@ -17,7 +17,7 @@ from deepres.report.class_errors import class_errors
 from deepres.report.detection_artifacts import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
-from deepres.report.grouping import comparable, what_it_is
+from deepres.report.grouping import comparable, distinct, what_it_is
 from deepres.report.judging import RULE, Verdict
 from deepres.report.latest import HELD_OUT, outcome
 from deepres.report.newest import Newest, by_age, newest_run
@@ -69,14 +69,13 @@ def render_page(
     """Return the report on ``runs`` as HTML; the same runs give the same page.
 
     Args:
-        runs: finished or not. What lies in two folders is shown once.
+        runs: finished or not. A copy of a finished run is shown once.
         sections: tables and figures, in the order of the page.
         untrained: networks whose signals were measured at initialisation.
         left_out: why runs that there are could not be read, a line each.
     """
     given = list(runs)
-    groups = comparable(given)
-    shown = sorted((r for group in groups for same in group.values() for r in same), key=_place)
+    shown = sorted(distinct(given), key=_place)
     shown.sort(key=by_age)
     evidence_of_claims = [*shown, *untrained]
     judged = [JudgedClaim(claim, judge(claim, evidence_of_claims)) for claim in CLAIMS]
@@ -104,7 +103,7 @@ def render_page(
         copies=len(given) - len(shown),
         finished=[run for run in shown if run.result],
         papers=[run for run in shown if run.is_papers],
-        groups=[_overview(list(group.values())) for group in groups],
+        groups=[_overview(list(group.values())) for group in comparable(shown)],
         sections=[(s, Markup(embed(s.html, s.id, s.title))) for s in sections if s.html],
         to_fill=[section for section in sections if not section.html],
         runs=shown,
