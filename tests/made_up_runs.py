@@ -69,7 +69,7 @@ def make_run(
     papers = get_recipe(model)
     length, wobble = steps or papers.steps, 1 + seed / 4
     recipe = (papers.scaled_to(steps) if steps else papers).to_dict() | (deviations or {})
-    source = source or ("CIFAR-10" if papers.kind == "cifar10" else "imagenet (1000 classes)")
+    source = source or PAPERS_DATA[papers.kind]
     data = {"source": source, "location": "data", "fingerprint": fingerprint or source}
     meta = whole_meta(recipe, deviations=deviations or {}, seed=seed, data=data)
     meta["provenance"] = PROVENANCE | (provenance or {})

@@ -60,7 +60,7 @@ def test_detection_and_localization_stand_beside_classification(folder: Path) ->
 def test_signals_at_initialisation_are_found_beside_the_runs(folder: Path) -> None:
     signals = {"forward_std": [1.0, 1.0], "gradient_norm": [25.0, 1.0], "provenance": PROVENANCE}
     signals |= {"model": "plain20", "steps": 0, "seed": 0}
-    signals["data"] = "128 training images of CIFAR-10"
+    signals |= {"images": 128, "data": "128 training images of CIFAR-10"}
     (folder / "runs").mkdir()
     (folder / "runs/signals-plain20-s0.json").write_text(json.dumps(signals))
     assert main(["report"]) == 0
@@ -92,6 +92,18 @@ def test_benchmarks_are_shown_where_they_are(folder: Path) -> None:
     assert main(["report", "--benchmarks", "other"]) == 0
     page = Path("report.html").read_text()
     assert ("<h3>Usual" in page, "<h3>Given" in page) == (False, True)
+
+
+def test_a_file_that_is_no_benchmarks_keeps_no_report_back(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("benchmarks/results").mkdir(parents=True)
+    Path("benchmarks/results/mine.json").write_text('{"a": 1}')
+    assert main(["report"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("report on 0 runs")
+    assert "benchmarks are left out: benchmarks/results/mine.json was not written by" in said.err
+    assert main(["report", "--benchmarks", "benchmarks/results"]) == 2
 
 
 def test_without_any_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,13 @@ from pictures import image_folder, picture
 from PIL import Image
 from small_localization import two_classes
 
-from deepres.data.folder import UNKNOWN, open_image_folder, open_test_images
+from deepres.data.folder import (
+    UNKNOWN,
+    ImageFiles,
+    ImageFolder,
+    open_image_folder,
+    open_test_images,
+)
 from deepres.data.images import BadImage
 from deepres.errors import UserError
 
@@ -289,3 +296,18 @@ def test_folders_and_images_may_be_links(
     (away / "dog/b.jpg").rename(away / "b.jpg")
     (away / "dog/b.jpg").symlink_to(away / "b.jpg")
     assert open_image_folder(cats_and_dogs) == before
+
+
+@pytest.mark.parametrize("folder", ["imagenet", "ILSVRC2012"])
+def test_imagenet_is_told_by_what_it_holds_not_by_its_folders_name(folder: str) -> None:
+    classes = tuple(f"n{i:08}" for i in range(1_000))
+    train, val = (ImageFiles(Path(), ("x",) * n, (0,) * n) for n in (1_281_167, 50_000))
+    whole = ImageFolder(train, val, classes, f"/data/{folder}")
+    assert whole.source == "ImageNet"
+    fewer = ImageFiles(Path(), ("x",) * 1_000, (0,) * 1_000)
+    for other in (
+        dataclasses.replace(whole, train=fewer),
+        dataclasses.replace(whole, test=fewer),
+        dataclasses.replace(whole, classes=tuple(map(str, range(1_000)))),
+    ):
+        assert other.source == f"{folder} (1000 classes)"

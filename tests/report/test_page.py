@@ -211,6 +211,8 @@ def test_an_unfinished_or_short_newest_run_says_so(tmp_path: Path) -> None:
     assert "(Table 6). A run so short is not to be compared with it." in text
     text = text_of(render_page([make_run(tmp_path / "c", "plain20")]))
     assert "The paper prints no number for it; its run has 64,000 steps." in text
+    text = text_of(render_page([make_run(tmp_path / "highway", "highway32")]))
+    assert "The paper quotes a number that was reached by another recipe (Table 6)." in text
     text = text_of(render_page([make_detection_run(tmp_path / "d", map_50_pct=75.0)]))
     assert "75.00 % mAP@.5" in text
     assert "The paper: 76.40 % mAP@.5, after" in text
@@ -357,6 +359,10 @@ def test_signals_at_initialisation_are_judged_without_a_run(tmp_path: Path) -> N
     assert "plain-56 5370 ± 1454 (n = 3)" in text
     write_signals(tmp_path, "plain20", 3, 25, data="128 training images of the sample")
     assert find_untrained([tmp_path])[3].condition == "the sample"
+    write_signals(tmp_path, "plain56", 3, 5_000, images=16)  # BN saw others: not to be compared
+    assert "plain-56 5370 ± 1454 (n = 3)" in text_of(
+        render_page([], untrained=find_untrained([tmp_path]))
+    )
     (tmp_path / "signals-plain20-s9.json").write_text("[]")
     with pytest.raises(UserError, match="does not hold what deepres signals writes"):
         find_untrained([tmp_path])
@@ -366,6 +372,6 @@ def write_signals(folder: Path, model: str, seed: int, growth: float, **others: 
     content = {
         **{"model": model, "steps": 0, "seed": seed, "provenance": PROVENANCE},
         **{"forward_std": [1.0, 0.9 + seed / 20], "gradient_norm": [growth, 1.0 + seed / 20, 1.0]},
-        "data": "128 training images of CIFAR-10",
+        **{"images": 128, "data": "128 training images of CIFAR-10"},
     }
     (folder / f"signals-{model}-s{seed}.json").write_text(json.dumps(content | others))

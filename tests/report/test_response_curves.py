@@ -5,13 +5,15 @@ from made_up_runs import make_run
 from svg import texts
 
 from deepres.errors import UserError
+from deepres.report.measures import response
 from deepres.report.response_curves import figure7
 from deepres.report.runs import find_runs
 
 
-def responses(*std: float) -> dict[str, object]:
+def responses(*std: float, **others: object) -> dict[str, object]:
     layers = [f"layer{i}" for i in range(len(std))]
-    return {"layers": layers, "std": list(std), "images": 9, "data": "CIFAR-10", "provenance": {}}
+    measured = {"layers": layers, "std": list(std), "images": 1_000}
+    return {**measured, "data": "CIFAR-10", "provenance": {}, **others}
 
 
 def test_layers_in_order_on_top_and_sorted_below(tmp_path: Path) -> None:
@@ -36,6 +38,16 @@ def test_layers_in_order_on_top_and_sorted_below(tmp_path: Path) -> None:
     assert all(below.y1 < axes.get_window_extent().y0 for axes in figure.axes)
     for axes in figure.axes:
         assert all(tick == int(tick) for tick in axes.get_xticks())
+
+
+@pytest.mark.parametrize("others", [{"images": 999}, {"steps": 2_000}])
+def test_what_was_measured_on_few_images_or_of_old_weights_is_not_drawn(
+    tmp_path: Path, others: dict[str, object]
+) -> None:
+    run = make_run(tmp_path / "r", "resnet20", responses=responses(1, 3, 2, **others))
+    said = " ".join(texts(figure7([run])))
+    assert "no responses yet: plain-20, plain-56, ResNet-20" in said
+    assert response(run) is None
 
 
 def test_other_runs_say_what_they_are(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ from deepres.run_folder import RunFolder
         ({"model": "resnet34"}, ""),
         ({"model": "resnet34", "deviations": {"shortcut": "B"}}, ""),  # Table 3 has it
         ({"model": "resnet50", "deviations": {"shortcut": "A"}}, "shortcut A"),
-        ({"model": "resnet18", "source": "imagenet (10 classes)"}, "imagenet (10 classes)"),
+        ({"model": "resnet18", "source": "ImageNet"}, ""),
+        ({"model": "resnet18", "source": "imagenet (1000 classes)"}, "imagenet (1000 classes)"),
     ],
 )
 def test_what_sets_a_run_apart(tmp_path: Path, what: dict[str, object], condition: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from deepres.data.imagenet import ILSVRC2012, WORDNET_ID
 from deepres.data.images import modification_times, open_image
 from deepres.data.listing import ENDINGS as ENDINGS
 from deepres.data.listing import Listing, check_no_loop, some
@@ -72,8 +73,17 @@ class ImageFolder:
     location: str
 
     @property
+    def is_imagenet(self) -> bool:
+        """Whether they are ILSVRC2012, whole, by number and by the classes' ids."""
+        whole = ILSVRC2012.classes, ILSVRC2012.train, ILSVRC2012.val
+        counts = len(self.classes), len(self.train), len(self.test)
+        return counts == whole and all(map(WORDNET_ID.fullmatch, self.classes))
+
+    @property
     def source(self) -> str:
         """What they are, in words, for people."""
+        if self.is_imagenet:
+            return "ImageNet"
         return f"{Path(self.location).name} ({len(self.classes)} classes)"
 
     def fingerprint(self) -> str:

@@ -1,6 +1,7 @@
 """ImageNet's classification set of 2012 (ILSVRC2012): its layout, and whether it is whole."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from deepres.progress import Progress
 
 CLASSES_FILE = "ilsvrc2012.json"
 SUFFIX = ".JPEG"  # of every official file name
+WORDNET_ID = re.compile(r"n\d{8}", re.ASCII)
+"""How classes, and so their folders, are called."""
 SHOWN = 20  # names in a line, before the rest is only counted
 
 

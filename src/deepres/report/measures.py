@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from deepres.report.detection_runs import Test, tests_of
 from deepres.report.published import VALIDATION_IMAGES
@@ -30,17 +29,18 @@ def lowest_test_error(run: Run) -> float | None:
 
 
 def error_by(run: Run, views: str, key: str) -> float | None:
-    """Return the error in % that ``deepres evaluate`` has found by ``views``, the latest.
+    """Return the error in % that ``deepres evaluate`` has found by ``views`` on the most images.
 
-    On the paper's data it is that on all of ImageNet's validation images.
+    On the paper's data it is that on all of ImageNet's validation images. Of several the latest
+    counts.
     """
     if run.result is None or not run.is_classifier:
         return None
-    for found in reversed(run.side_file(EVALUATIONS) or []):
-        whole = run.has_foreign_data or found["images"] == VALIDATION_IMAGES
-        if found["views"] == views and whole:
-            return float(found[key])
-    return None
+    tests = [found for found in run.side_file(EVALUATIONS) or [] if found["views"] == views]
+    if not run.has_foreign_data:
+        tests = [found for found in tests if found["images"] == VALIDATION_IMAGES]
+    best = max(reversed(tests), key=lambda found: found["images"], default=None)
+    return None if best is None else float(best[key])
 
 
 def precision(run: Run, key: str) -> float | None:
@@ -153,8 +153,5 @@ def _share(extreme: Callable[[list[float]], float], of: list[float], reference: 
 
 
 def _layers(run: Run, file: str, key: str) -> list[float]:
-    """Return a finished run's numbers by layer from a side file; none if it has no such file."""
-    content: Any = run.side_file(file) if run.result else None
-    if content is None or content.get("steps", run.steps) != run.steps:
-        return []  # not measured, or before the run was extended
-    return [math.nan if value is None else value for value in content[key]]
+    """Return a run's numbers by layer from a study's side file; none if it has no such file."""
+    return [math.nan if value is None else value for value in run.study(file).get(key, [])]

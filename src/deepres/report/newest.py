@@ -77,6 +77,8 @@ def _papers_number(run: Run) -> str:
         return "The paper fine-tunes no classifier."
     if not (printed := _published(run)):
         return f"The paper prints no number for it; its run has {run.papers_steps:,} steps."
+    if run.model.startswith("highway"):
+        return "The paper quotes a number that was reached by another recipe (Table 6)."
     short = run.steps < run.papers_steps
     return f"The paper: {printed}." + (
         " A run so short is not to be compared with it." if short else ""

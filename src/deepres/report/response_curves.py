@@ -25,7 +25,7 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> "Figure"
     On top the layers are in order, below by their standard deviation. Of several seeds the mean
     is drawn. The paper measures after BN, before the nonlinearity or the addition.
     """
-    measured = [run for run in runs if run.side_file(RESPONSES)]
+    measured = [run for run in runs if run.study(RESPONSES)]
     curves = choose(measured, networks)
     common = common_condition([run for curve in curves for run in curve.runs])
     figure = new_figure(7, 7)
@@ -67,7 +67,7 @@ def mean_std(runs: Sequence[Run]) -> Any:
     Raises:
         UserError: the runs' files do not name the same layers.
     """
-    measured = [run.side_file(RESPONSES) for run in runs]
+    measured = [run.study(RESPONSES) for run in runs]
     for run, each in zip(runs, measured, strict=True):
         layers = each.get("layers", [])
         if layers != measured[0].get("layers", []) or len(each["std"]) != len(layers):

@@ -15,7 +15,7 @@ from deepres.run_folder import EVALUATIONS, Event, RunFolder
 from deepres.visible import visible, visible_json
 
 PAPERS_DATA = {
-    **{"cifar10": "CIFAR-10", "imagenet": "imagenet (1000 classes)"},
+    **{"cifar10": "CIFAR-10", "imagenet": "ImageNet"},
     **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
     **{"coco-trainval": "COCO 2014 trainval", "imagenet-det": "ImageNet DET train + val1"},
     **dict.fromkeys(("localization", "localization-rcnn"), "ImageNet train"),
@@ -53,6 +53,8 @@ OUTCOMES = {
 }
 """The final numbers that result.json may hold, in words."""
 RESPONSES, SIGNALS = "responses.json", "signals.json"
+RESPONSE_IMAGES = 1_000
+"""Over so many test images responses are measured (Figure 7)."""
 NETWORK = re.compile(r"[a-z]+\d{1,6}[\w-]{0,40}", re.ASCII)
 """How networks are called."""
 
@@ -214,6 +216,15 @@ class Run:
     def side_file(self, name: str) -> Any:
         """Return the content of a JSON file that a study left beside the run, or None."""
         return self.side_files.get(name)
+
+    def study(self, name: str) -> Mapping[str, Any]:
+        """Return what a study of the final weights measured, in a side file; nothing: it has none.
+
+        What was measured before the run was extended, or on few images, is no such thing.
+        """
+        found: Mapping[str, Any] = (self.side_file(name) if self.result else None) or {}
+        few = name == RESPONSES and found.get("images", RESPONSE_IMAGES) < RESPONSE_IMAGES
+        return {} if few or found.get("steps", self.steps) != self.steps else found
 
 
 def read_run(path: Path) -> Run:

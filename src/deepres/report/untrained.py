@@ -8,14 +8,14 @@ from deepres.files import read_json, strict
 from deepres.json_shape import misfit
 from deepres.report.published import MULTIPLY_ADDS_G
 from deepres.report.runs import SIGNALS, Run
-from deepres.run_contents import META, SIDE_FILES
+from deepres.run_contents import META, SIDE_FILES, SOME
 from deepres.visible import visible_json
 
 AT_INITIALISATION = "at initialisation"
 UNTRAINED = {
     **SIDE_FILES[SIGNALS],
     **{"model": str, "steps": META["seed"], "seed": META["seed"]},
-    **{"data": str, "provenance": META["provenance"]},
+    **{"images": SOME, "data": str, "provenance": META["provenance"]},
 }
 """What ``deepres signals`` writes, whether trained or not."""
 
@@ -64,6 +64,7 @@ def _read(path: Path) -> Run | None:
     content = visible_json(content)
     kind = "imagenet" if content["model"] in MULTIPLY_ADDS_G else "cifar10"
     recipe = {"model": content["model"], "kind": kind, "steps": 0, "scaled_from": None}
+    recipe |= {"batch_size": content["images"]}  # so many BN sees at once
     source = content["data"].split(" training images of ")[-1]
     meta = {
         **{"recipe": recipe, "deviations": {}, "seed": content["seed"]},

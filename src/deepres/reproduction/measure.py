@@ -18,10 +18,9 @@ from deepres.execution import Execution, say_nothing
 from deepres.files import write_json
 from deepres.models import load_model
 from deepres.provenance import provenance
-from deepres.report.runs import RESPONSES
+from deepres.report.runs import RESPONSE_IMAGES, RESPONSES
 from deepres.training.trained_run import TrainedRun, with_few_test_images
 
-RESPONSE_IMAGES = 1_000
 BATCH = 50  # every layer's responses to it are in memory at once
 
 

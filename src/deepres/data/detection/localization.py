@@ -99,7 +99,8 @@ def _read(
     files = images.train if part == "train" else images.test
     faults = Faults()
     if (folder / XML_FOLDERS[part]).is_dir():
-        name, found = f"ImageNet {part}", _read_xml(folder, part, files, images.classes, faults)
+        whole = "ImageNet" if images.is_imagenet else folder.resolve().name
+        name, found = f"{whole} {part}", _read_xml(folder, part, files, images.classes, faults)
     elif list(folder.glob(f"train/*/*{TINY_BOXES}")):
         name, found = f"Tiny-ImageNet {part}", _read_tiny(part, files, images.classes, faults)
     else:
