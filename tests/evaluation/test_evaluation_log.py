@@ -1,7 +1,10 @@
 import json
 from pathlib import Path
 
-from deepres.evaluation.evaluation_log import note
+import pytest
+
+from deepres.errors import UserError
+from deepres.evaluation.evaluation_log import note, noted
 
 SAME = ("kind", "views")
 
@@ -24,3 +27,18 @@ def test_a_folder_that_cannot_be_written_to_is_left_alone(tmp_path: Path) -> Non
     file.write_text("a file, not a folder")
     note(file, {"kind": "a"}, SAME)
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [('{"kind": "a"}', "it is an object, expected a list"), ('[{"kind": "a"},]', "not valid JSON")],
+)
+def test_one_edited_by_hand_is_refused_before_a_test_and_left_as_it_is(
+    tmp_path: Path, damaged: str, message: str
+) -> None:
+    file = tmp_path / "evaluations.json"
+    file.write_text(damaged)
+    with pytest.raises(UserError, match=message):
+        noted(tmp_path)
+    note(tmp_path, {"kind": "b"}, SAME)
+    assert file.read_text() == damaged

@@ -122,8 +122,12 @@ class Tests:
         data: DetectionSet,
         execution: Execution,
     ) -> None:
+        from deepres.evaluation.evaluation_log import noted
+
         self.paths, self.detectors, self.data = paths, detectors, data
         self.execution = execution
+        for path in filter(read_run, paths):
+            noted(weights_file(path).parent)
 
     def ablation(self, scales: tuple[int, ...]) -> list[tuple[str, Scores]]:
         """Run Table 9's tests, as far as there are detectors for them; return its rows."""

@@ -6,6 +6,7 @@ from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
+from deepres.evaluation.evaluation_log import noted
 from deepres.evaluation.score_files import cached_scores, log_evaluation_entry
 from deepres.evaluation.scores import Scores, class_scores
 from deepres.execution import Execution
@@ -79,10 +80,15 @@ def score_weights(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
+        UserError: the run's evaluations.json is damaged.
     """
     file, fingerprint = weights_file(weights), images.fingerprint()
     written = modification_times(images.paths()) if isinstance(images, ImageFiles) else ""
     device, leader = execution.device, execution.world.leader
+    keep = not comes_with_deepres(file)
+    of_run = file.name == WEIGHTS and keep
+    if of_run:
+        noted(file.parent)
     if fold is None:
         fold = can_fuse(device)
     if fold:
@@ -105,7 +111,6 @@ def score_weights(
         "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
-    keep = not comes_with_deepres(file)
     scores = cached_scores(path, key, compute, execution.world) if keep else compute()
     scored = set(scores.names)
     if leader and (missing := [name for name in images.names if name not in scored]):
@@ -114,7 +119,6 @@ def score_weights(
         execution.say(
             f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
         )
-    of_run = file.name == WEIGHTS and keep
     if leader and of_run and scores.known and precision == "fp32":
         log_evaluation_entry(file.parent, views, source, scores, now, classifier.classes)
     return scores

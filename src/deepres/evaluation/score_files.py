@@ -108,11 +108,11 @@ def log_evaluation_entry(
 ) -> None:
     """Note the errors that ``scores`` make, also by class, in the evaluations.json of a run.
 
-    What was noted of the same views and data is replaced. A folder that cannot be written to is
-    left as it is.
+    What was noted of the same views and data, of as many images, is replaced. A folder that cannot
+    be written to is left as it is.
     """
     entry = evaluation_entry(views, source, scores, provenance) | class_errors(scores, classes)
-    note(run, entry, same=("views", "data"))
+    note(run, entry, same=("views", "data", "images"))
 
 
 def submission_ids(root: Path, classes: tuple[str, ...]) -> list[int]:

@@ -18,7 +18,7 @@ from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
 from deepres.evaluation.detection.localizer_inference import locate, same_box
 from deepres.evaluation.detection.region_inference import locate_by_regions
-from deepres.evaluation.evaluation_log import note
+from deepres.evaluation.evaluation_log import note, noted
 from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.scores import average
 from deepres.execution import Execution
@@ -28,7 +28,7 @@ from deepres.recipes import BoxRecipe, LocalizationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 
 GUESSES = 5
-TEST = ("kind", "set", "classes", "views", "classifier", "class_views", "members")
+TEST = ("kind", "set", "images", "classes", "views", "classifier", "class_views", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
 
 
@@ -65,10 +65,12 @@ def evaluate_localizers(
         class_views: what the classifiers see of an image.
 
     Raises:
-        UserError: the images' classes are not those of a network, or several RPNs are given.
+        UserError: the images' classes are not those of a network, several RPNs are given, or the
+            first run's evaluations.json is damaged.
         BadImage: an image cannot be decoded.
     """
     say = execution.say
+    noted(runs[0])
     members = load_localizers(runs, execution.device)
     for run, (member, _) in zip(runs, members, strict=True):
         check_classes(member.classes, test, run)
