@@ -25,13 +25,17 @@ def test_networks_and_seeds_at_once(
     monkeypatch.setattr(train, "open_data", lambda *_: few)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "resnet8", "plain8", "--seeds", "2", "--out", "new", *OPTIONS]) == 0
-    names = ["plain8-2steps-s0", "plain8-2steps-s1", "resnet8-2steps-s0", "resnet8-2steps-s1"]
+    names = [f"{n}8-batch_size=8-2steps-s{seed}" for n in ("plain", "resnet") for seed in (0, 1)]
     assert sorted(path.name for path in Path("new").iterdir()) == names
     assert all((Path("new") / name / "result.json").exists() for name in names)
     printed = capsys.readouterr().out
     assert printed.count("2 runs: test error ") == 2
     assert main(["train", "resnet8", "--out", "alone", *OPTIONS]) == 0
     assert Path("alone/result.json").exists()
+    for others in ([], ["--set", "residual_layers=1", "--precision", "fp32"]):
+        assert main(["train", "resnet8", *OPTIONS, *others]) == 0
+    names = ["resnet8-batch_size=8-2steps-s0", "resnet8-batch_size=8-residual_layers=1-2steps-s0"]
+    assert sorted(path.name for path in Path("runs").iterdir()) == names
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_a_folder_is_fine_tuned_on_and_used(
     command = ["train", "resnet20", "--weights", "deepres", "--data", "flowers", *few]
     assert main([*command, "--freeze", "conv3_x"]) == 0
     shown = capsys.readouterr()
-    run = Path("runs/resnet20-fine-tuned-2steps-s0")
+    run = Path("runs/resnet20-fine-tuned-batch_size=4-2steps-s0")
     assert "resnet20: the run resnet20-s0: 64,000 steps" in shown.err
     assert "fine-tuning, which is no recipe of the paper: begun from " in shown.err
     assert "not the paper's: batch_size 4, steps 2, lr 0.01" in shown.out

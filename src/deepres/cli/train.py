@@ -26,6 +26,7 @@ from deepres.recipes import (
     Recipe,
     get_recipe,
 )
+from deepres.recipes.schema import naming
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
@@ -39,6 +40,7 @@ FOR_NEW_RUNS = ("precision", "accumulate", "seeds", "freeze")
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the results."""
+    named = naming(options.set)
     shorthands(options, "precision", "accumulate", "bad_images", "freeze")
     if options.recipe:
         folders, results = repeat(
@@ -62,7 +64,7 @@ def call(options: argparse.Namespace) -> int:
             changeable=("bad_images",),
         )
     else:
-        folders, results = _start(options)
+        folders, results = _start(options, named)
     say_outcomes(folders, results, _summary, _left_out)
     if is_leader():
         _print_spread(results)
@@ -84,10 +86,12 @@ def _open(name: str | None, recipe: Recipe, meta: dict[str, Any]) -> Any:
     return open_data(name or meta["data"]["location"], recipe.kind)
 
 
-def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
+def _start(
+    options: argparse.Namespace, named: list[str]
+) -> tuple[list[Path], list[dict[str, Any]]]:
     """Start the runs that a command asks for; return their folders and results."""
     resolve_device(options.device)  # before a long download
-    runs = _new_runs(options)
+    runs = _new_runs(options, named)
     if len({run.recipe.kind for run in runs}) > 1:
         raise UserError("networks that are trained at once are all of CIFAR-10 or all of ImageNet")
     for run in runs:
@@ -99,12 +103,15 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
     return [run.folder for run in runs], results
 
 
-def _new_runs(options: argparse.Namespace) -> list[NewRun]:
-    """Return the runs that a command asks for: of each network, one for each seed."""
+def _new_runs(options: argparse.Namespace, named: list[str]) -> list[NewRun]:
+    """Return the runs that a command asks for: of each network, one for each seed.
+
+    Their folders are called by the network and what is ``named``, as ``deepres reproduce`` does.
+    """
     first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
-    settings = ["fine-tuned"] if options.weights else []
+    settings = [*(["fine-tuned"] if options.weights else []), *named]
     runs = []
     for name in dict.fromkeys(options.networks):
         usual, weights = _recipe(name, options)

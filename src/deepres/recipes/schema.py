@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -221,6 +221,11 @@ class Recipe:
         """Return the type of each field."""
         kinds = get_type_hints(cls)
         return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
+
+
+def naming(settings: Iterable[str]) -> list[str]:
+    """Return which of some ``field=value`` a run's folder is called by: what tells runs apart."""
+    return [each for each in settings if each.partition("=")[0] not in ARITHMETIC]
 
 
 def foreign_fields(kind: Any, given: Mapping[str, Any]) -> str:

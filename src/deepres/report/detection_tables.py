@@ -205,7 +205,7 @@ def detection_command(entry: DetectionResult, state: str) -> str:
         train += f" --set global_context=true --out runs/{entry.network}-coco-context-s0"
     options = "".join(f" {OPTIONS[each]}" for each in entry.improvements if each in OPTIONS)
     if entry.test is VOC12_TEST:  # what is on its images is not public
-        options = " --on voc2012-test --save-submission FOLDER, for VOC's server"
+        options = " --on voc2012-test --save-submission FOLDER  # for VOC's server"
     test = f"deepres detect evaluate RUN{options}"
     if state == UNTESTED:
         return test

@@ -7,7 +7,7 @@ from typing import Literal
 
 from deepres.errors import UserError
 from deepres.recipes import CifarRecipe, ImageNetRecipe, Recipe, get_recipe, recipe_from_dict
-from deepres.recipes.schema import ARITHMETIC
+from deepres.recipes.schema import ARITHMETIC, naming
 from deepres.reproduction.artefacts import Artefact, Study, Views
 from deepres.run_folder import RunFolder, run_name
 
@@ -79,7 +79,7 @@ def plan(
     planned: dict[Path, PlannedRun] = {}
     for study in [study for artefact in artefacts for study in artefact.studies]:
         recipe = _recipe(study, steps, scale, settings)
-        named = [each for each in settings if each.partition("=")[0] not in ARITHMETIC]
+        named = naming(settings)
         for seed in range(study.first_seed, study.first_seed + seeds):
             folder = runs / run_name(
                 study.recipe, recipe.steps, recipe.scaled_from, seed, [*study.settings, *named]
