@@ -82,6 +82,13 @@ def test_class_by_class_ours_are_those_of_the_papers_test(tmp_path: Path) -> Non
     assert table11(find_runs([tmp_path])) == table11([])
 
 
+def test_words_are_set_to_the_left_and_numbers_to_the_right() -> None:
+    for table, words in ((table7([]), ["tested on"]), (table13([]), ["views", "classes"])):
+        names, *_, provenance = table.columns
+        left = {table.columns[i] for i in range(len(table.columns)) if i not in table.numbers}
+        assert left == {names, *words, provenance}
+
+
 def test_without_runs_there_are_gaps() -> None:
     found = row(table8([]), "VGG-16")
     assert (found["mAP@.5 ours"], found["mAP@[.5, .95] ours"]) == ("no run yet", "no run yet")

@@ -16,6 +16,8 @@ from deepres.report.runs import Run
 
 _PROVENANCE = (("commit ", "commit"), ("torch ", "torch"), ("", "precision"), ("", "hardware"))
 NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
+COUNTS = ("layers", "parameters")
+"""What is counted of a network: the columns of numbers before the measured ones."""
 Best = Callable[[Iterable[float]], float]
 """Which of several values is the best: ``min`` of errors, ``max`` of precisions."""
 
@@ -71,7 +73,8 @@ def result_table(
     """
     values = [f"{m}{what}" for m in measures for what in ("published", "ours", "difference")]
     columns = [*names, *values, "n", "other runs", "provenance"]
-    numbers = frozenset(range(1, len(columns) - 1))
+    of_network = {i for i, name in enumerate(names) if name in COUNTS}
+    numbers = frozenset(of_network | {*range(len(names), len(columns) - 1)})
     ours = {cell for row in rows for cell in row[len(names) + 1 : -3 : 3]}
     tested = {row[-3] for row in rows} != {NOTHING}
     return Table(title, columns, rows, notes, numbers, missing, not tested and awaits_runs(ours))
