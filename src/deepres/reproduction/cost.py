@@ -17,7 +17,7 @@ from deepres.models.complexity import total_cost
 from deepres.models.create import build_empty, create_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
+from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe, get_recipe
 from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
 from deepres.speed.work import as_they_are
@@ -90,7 +90,7 @@ def logged_speed(
 
 def estimated_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
     """Return about how many images a second ``recipe`` trains, by its network's multiply-adds."""
-    return training_rate(recipe.kind, device) / _multiply_adds(recipe)
+    return training_rate(recipe.kind, device) / multiply_adds(recipe)
 
 
 def training_rate(kind: str, device: torch.device) -> float:
@@ -108,26 +108,25 @@ def training_rate(kind: str, device: torch.device) -> float:
         return rate
     recipe = get_recipe(STANDARDS[kind])
     assert isinstance(recipe, CifarRecipe | ImageNetRecipe)
-    rate = measured_speed(recipe, device) * _multiply_adds(recipe)
+    rate = measured_speed(recipe, device) * multiply_adds(recipe)
     if file:
         with suppress(UserError):
             write_json(file, {**(rates if isinstance(rates, dict) else {}), what: rate})
     return rate
 
 
-def _multiply_adds(recipe: CifarRecipe | ImageNetRecipe) -> int:
+def multiply_adds(recipe: ClassificationRecipe) -> int:
+    """Return the multiply-adds of an image's forward pass in the training of ``recipe``."""
     network = build_empty(recipe.model, **recipe.model_options())
-    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
-    return total_cost(network, side).multiply_adds
+    return total_cost(network, recipe.side).multiply_adds
 
 
 def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
     """Return the images per second of a training step of ``recipe`` on random images."""
     network = create_model(recipe.model, **recipe.model_options())
     network.to(device).to(memory_format=torch.channels_last)
-    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
     count = IMAGES_ON_CPU[recipe.kind] if device.type == "cpu" else recipe.batch_size
-    images = torch.randn(count, 3, side, side, device=device)
+    images = torch.randn(count, 3, recipe.side, recipe.side, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
     optimizer = make_optimizer(network, recipe)
