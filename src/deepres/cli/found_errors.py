@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli.terminal import print_json, print_table, show
-from deepres.evaluation.score_files import CLASSES_KEPT
+from deepres.evaluation.evaluation_log import CLASSES_KEPT
 from deepres.evaluation.scores import Scores
 
 Members = Sequence[tuple[str, Scores]]
