@@ -170,6 +170,9 @@ def test_times_in_words(seconds: float, words: str) -> None:
         ("tabel6", "unknown table or figure 'tabel6'; did you mean table6"),
         ("figure1 --seeds 0", "--seeds must be at least 1, got 0"),
         ("figure1 --measure", "--measure is for --list: give both"),
+        ("table1 table7 --set nonsense=1", "no run is trained for table1 table7: there is nothing"),
+        ("table1 --list --set nonsense=1", "no run is trained for table1: there is nothing to"),
+        ("table1 figure1 --set nonsense=1", "plain20: unknown recipe field 'nonsense'"),
         ("figure1 --scale 2", "--scale must be above 0 and at most 1, got 2.0"),
     ],
 )

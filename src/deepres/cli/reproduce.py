@@ -34,7 +34,7 @@ def call(options: argparse.Namespace) -> int:
     if not options.names:
         raise UserError("name a table or figure, e.g. deepres reproduce figure1, or ask: --list")
     artefacts = find_artefacts(options.names)
-    planned = planner(options)
+    planned = planner(options, artefacts)
     execution = execution_of(options)
     data = cache(partial(open_data, options.data))
     artefacts = possible({each: planned([each]) for each in artefacts}, data)
