@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from deepres.errors import UserError, cannot_write
 
 MARK, MARKED_WITHIN = b"deepres", 4_000
-"""What pictures and pages hold in so many of their first bytes."""
+"""What files that deepres writes hold in so many of their first bytes."""
 
 
 def not_through_links(path: str, flags: int) -> int:
@@ -129,7 +129,7 @@ def check_free(paths: Iterable[Path]) -> None:
 def check_ours(path: Path) -> None:
     """Make sure that a file under a name that the user did not give himself is one of ours.
 
-    Pictures and pages that deepres writes say so at their beginning.
+    Pictures, pages, tables and weights that deepres writes say so at their beginning.
 
     Raises:
         UserError: there is another.

@@ -35,6 +35,8 @@ from deepres.run_contents import checked, misfit_of_meta, misfit_of_result
 if sys.platform != "win32":
     import fcntl
 
+RUNS = Path("runs")
+"""Where the folders of runs lie, if nobody says."""
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"

@@ -35,10 +35,12 @@ def png() -> bytes:
     return content.getvalue()
 
 
-def ask(client: FlaskClient, content: bytes = b"", **form: str) -> TestResponse:
+def ask(
+    client: FlaskClient, content: bytes = b"", headers: dict[str, str] | None = None, **form: str
+) -> TestResponse:
     file = (io.BytesIO(content), form.pop("name", "photo.png"))
     data = {"network": "resnet20-s0", "picture": file, **form}
-    return client.post("/", data=data, base_url="http://127.0.0.1:7860")
+    return client.post("/", data=data, headers=headers, base_url="http://127.0.0.1:7860")
 
 
 def alert(response: TestResponse) -> str:
@@ -149,6 +151,28 @@ def test_a_foreign_page_gets_nothing(client: FlaskClient) -> None:
     assert "this page is not served by that name" in response.text
     assert "resnet20" not in response.text
     assert client.post("/", base_url="http://example.org:7860").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1:7860", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://127.0.0.1:7860"}, 200),
+        ({"Origin": "http://127.0.0.1:8000"}, 403),
+        ({"Origin": "http://evil.com"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+    ],
+)
+def test_a_foreign_page_cannot_have_this_machine_work(
+    client: FlaskClient, headers: dict[str, str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked: list[object] = []
+    monkeypatch.setattr(server, "_shown", lambda found: worked.append(found) or {})
+    assert ask(client, png(), headers=headers).status_code == status
+    assert len(worked) == (status == 200)
 
 
 @pytest.mark.parametrize(

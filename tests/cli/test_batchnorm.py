@@ -13,6 +13,7 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.evaluation import evaluate
+from deepres.files import check_ours
 from deepres.models import load_model
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
@@ -41,6 +42,7 @@ def test_the_error_before_and_after_and_weights_that_load(
     expected = f"{before:.2f} % before, {after:.2f} % with BN averages over 256 images"
     assert f"test error {expected}" in out
 
+    check_ours(weights)  # so that the next may take its place
     with safe_open(weights, "pt") as archive:
         kept = json.loads(archive.metadata()["deepres"])
     result = RunFolder(run).read_result()
@@ -55,6 +57,17 @@ def test_the_error_before_and_after_and_weights_that_load(
     for name in old:
         same = "running" not in name and "num_batches" not in name
         assert torch.equal(old[name], new[name]) == same, name
+
+
+def test_a_file_of_the_users_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = Path("resnet20-s0.model.batchnorm.safetensors")
+    theirs.write_text("mine")
+    assert main(["batchnorm", "resnet20-s0", "--data", "sample", "--device", "cpu"]) == 2
+    assert f"{theirs} is there already, and was not written by" in capsys.readouterr().err
+    assert theirs.read_text() == "mine"
 
 
 def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(

@@ -1,4 +1,5 @@
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -233,6 +234,32 @@ def test_predict_does_not_replace_the_picture_that_it_reads(
     assert main([*command, "--out", str(tmp_path)]) == 2
     assert f"{theirs} would replace an image that is read" in capsys.readouterr().err
     assert theirs.read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("ending", ["json", "png"])
+def test_predict_replaces_only_what_it_has_written_itself(
+    ending: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A photograph has its annotation beside it; long colour profiles do not hide that we drew."""
+    profile = random.Random(0).randbytes(9_000)
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg", icc_profile=profile)
+    (tmp_path / "b").mkdir()
+    Image.new("RGB", (60, 40)).save(tmp_path / "b/a.jpg")
+    theirs = tmp_path / f"a-2.{ending}"
+    theirs.write_bytes(b"theirs")
+    images = [str(tmp_path / "a.jpg"), str(tmp_path / "b/a.jpg")]
+    command = ["detect", "predict", str(place / "plain"), *images, "--device", "cpu"]
+    command += ["--out", str(tmp_path)]
+    assert main(command) == 2
+    assert f"{theirs} is there already, and was not written by" in capsys.readouterr().err
+    assert theirs.read_bytes() == b"theirs"
+    assert not (tmp_path / "a.json").exists()  # it is said before any work
+    theirs.unlink()
+    assert main(command) == 0
+    assert main(command) == 0  # these are ours now
+    with Image.open(tmp_path / "a.png") as drawn:
+        assert drawn.info["Software"] == "deepres"
+        drawn.load()
 
 
 def test_predict_draws_and_writes(

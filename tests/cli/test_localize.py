@@ -260,6 +260,22 @@ def test_predict_draws_the_box_that_evaluate_would_find(
 
 
 @pytest.mark.usefixtures("in_folder")
+def test_predict_replaces_only_what_it_has_written_itself(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (60, 40)).save("a.jpg")
+    theirs = Path("a.png")
+    theirs.write_bytes(b"theirs")
+    words = ["a.jpg", "--class", "n01", "--views", "1-crop", "--out", "."]
+    assert predict(run, *words) == 2
+    assert "a.png is there already, and was not written by" in capsys.readouterr().err
+    assert theirs.read_bytes() == b"theirs"
+    theirs.unlink()
+    assert predict(run, *words) == 0
+    assert predict(run, *words) == 0  # it is ours now
+
+
+@pytest.mark.usefixtures("in_folder")
 def test_predict_takes_the_likeliest_classes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """By the network that the run began with, or another."""
     paths = sorted((run.parent / "tiny/val/images").iterdir())[:2]

@@ -138,6 +138,24 @@ def test_the_cost_of_shortcuts_and_what_is_published_only_need_no_run(
 
 
 @pytest.mark.parametrize(
+    "name", [*(f"table1.{form}" for form in FORMS), "figure5.svg", "figure5.png"]
+)
+def test_a_table_or_figure_of_the_users_own_is_not_replaced(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder may be that of a paper of theirs."""
+    theirs = folder / name
+    theirs.write_text("mine")
+    command = ["reproduce", "table1", "figure5", "--out", "."]
+    assert main(command) == 2
+    assert f"{name} is there already, and was not written by" in capsys.readouterr().err
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {name: "mine"}
+    theirs.unlink()
+    assert main(command) == 0
+    assert main(command) == 0  # they are ours now
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 s"), (119, "119 s"), (120, "2.0 minutes"), (3_600 * 30, "30 hours"), (6e8, "19 years")],
 )
@@ -152,6 +170,9 @@ def test_times_in_words(seconds: float, words: str) -> None:
         ("tabel6", "unknown table or figure 'tabel6'; did you mean table6"),
         ("figure1 --seeds 0", "--seeds must be at least 1, got 0"),
         ("figure1 --measure", "--measure is for --list: give both"),
+        ("table1 table7 --set nonsense=1", "no run is trained for table1 table7: there is nothing"),
+        ("table1 --list --set nonsense=1", "no run is trained for table1: there is nothing to"),
+        ("table1 figure1 --set nonsense=1", "plain20: unknown recipe field 'nonsense'"),
         ("figure1 --scale 2", "--scale must be above 0 and at most 1, got 2.0"),
     ],
 )

@@ -2,9 +2,21 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from made_up_runs import PROVENANCE
 
 from deepres.errors import UserError
-from deepres.evaluation.evaluation_log import note, noted
+from deepres.evaluation.evaluation_log import (
+    CLASSES_KEPT,
+    class_errors,
+    log_evaluation_entry,
+    note,
+    noted,
+)
+from deepres.evaluation.scores import Scores
+from deepres.files import read_json
+from deepres.run_contents import misfit_of_evaluations
+from deepres.run_folder import EVALUATIONS
 
 SAME = ("kind", "views")
 
@@ -42,3 +54,27 @@ def test_one_edited_by_hand_is_refused_before_a_test_and_left_as_it_is(
         noted(tmp_path)
     note(tmp_path, {"kind": "b"}, SAME)
     assert file.read_text() == damaged
+
+
+def scores_of(*taken: tuple[int, int], classes: int) -> Scores:
+    """Scores of images by their true class and the one that they were taken for."""
+    true, found = torch.tensor(taken).T
+    return Scores(tuple(map(str, taken)), true, torch.eye(classes)[found])
+
+
+def test_errors_by_class_are_kept_with_the_confusion_matrix(tmp_path: Path) -> None:
+    scores = scores_of((0, 0), (0, 1), (0, 0), (0, 0), (1, 1), classes=3)
+    log_evaluation_entry(tmp_path, "1-crop", "these", scores, PROVENANCE, ["cat", "dog", "ox"])
+    (entry,) = read_json(tmp_path / EVALUATIONS)
+    assert entry["class_errors_pct"] == {"cat": 25.0, "dog": 0.0, "ox": None}  # there is no ox
+    assert entry["confusion"] == [[3, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert misfit_of_evaluations([entry], "cifar10") == ""
+
+
+def test_of_many_classes_the_worst_are_kept() -> None:
+    classes = [f"class {i}" for i in range(CLASSES_KEPT + 1)]
+    scores = scores_of((2, 2), (5, 0), *((i, i) for i in range(7, 20)), classes=len(classes))
+    kept = class_errors(scores, classes)
+    assert kept.keys() == {"class_errors_pct"}
+    assert len(kept["class_errors_pct"]) == CLASSES_KEPT
+    assert next(iter(kept["class_errors_pct"].items())) == ("class 5", 100.0)

@@ -6,24 +6,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up_runs import PROVENANCE
 
-from deepres.data.imagenet import ImageNetClass, save_classes
 from deepres.distributed import World
-from deepres.errors import UserError
-from deepres.evaluation.score_files import (
-    CLASSES_KEPT,
-    cached_scores,
-    class_errors,
-    log_evaluation_entry,
-    save_scores,
-    submission_ids,
-    write_submission,
-)
+from deepres.evaluation.score_files import cached_scores, save_scores
 from deepres.evaluation.scores import Scores
-from deepres.files import read_json
-from deepres.run_contents import misfit_of_evaluations
-from deepres.run_folder import EVALUATIONS
 
 KEY = {"weights": "abc", "fold": False}
 SCORES = Scores(
@@ -120,55 +106,3 @@ def test_numpy_reads_them(tmp_path: Path) -> None:
         assert found["labels"].tolist() == [1, -1]
         assert found["scores"].tolist() == [[0.25, 0.75], [0.5, 0.5]]
         assert found["classes"].tolist() == ["cat", "dog"]
-
-
-def test_a_submission_has_a_line_of_five_ids_for_each_image_by_name(tmp_path: Path) -> None:
-    ids = [100 - i for i in range(7)]
-    probabilities = torch.tensor(
-        [
-            [0.0, 0.1, 0.2, 0.3, 0.25, 0.05, 0.1001],
-            [0.7, 0.06, 0.05, 0.04, 0.08, 0.03, 0.02],
-        ]
-    )
-    names = ("z/ILSVRC2012_test_00000001.JPEG", "a/ILSVRC2012_test_00000002.JPEG")
-    for order in ([0, 1], [1, 0]):
-        scores = Scores(tuple(names[i] for i in order), torch.full((2,), -1), probabilities[order])
-        write_submission(tmp_path / "s.txt", scores, ids)
-        expected = b"97 96 98 94 99\n100 96 99 98 97\n"
-        assert (tmp_path / "s.txt").read_bytes() == expected
-
-
-def test_ids_are_those_of_the_classes_in_order_and_one_without_is_named(tmp_path: Path) -> None:
-    (tmp_path / "val").mkdir()
-    with pytest.raises(UserError, match=r"ilsvrc2012\.json is missing"):
-        submission_ids(tmp_path / "val", ("cat",))
-    ids = {"cat": 7, "dog": 3, "emu": 5}
-    save_classes(tmp_path, {wnid: ImageNetClass(ids[wnid], "", 1) for wnid in ids})
-    for root in (tmp_path, tmp_path / "val"):
-        assert submission_ids(root, ("dog", "cat")) == [3, 7]
-    with pytest.raises(UserError, match="class 'eel' is none of ILSVRC2012's"):
-        submission_ids(tmp_path, ("dog", "eel"))
-
-
-def scores_of(*taken: tuple[int, int], classes: int) -> Scores:
-    """Scores of images by their true class and the one that they were taken for."""
-    true, found = torch.tensor(taken).T
-    return Scores(tuple(map(str, taken)), true, torch.eye(classes)[found])
-
-
-def test_errors_by_class_are_kept_with_the_confusion_matrix(tmp_path: Path) -> None:
-    scores = scores_of((0, 0), (0, 1), (0, 0), (0, 0), (1, 1), classes=3)
-    log_evaluation_entry(tmp_path, "1-crop", "these", scores, PROVENANCE, ["cat", "dog", "ox"])
-    (noted,) = read_json(tmp_path / EVALUATIONS)
-    assert noted["class_errors_pct"] == {"cat": 25.0, "dog": 0.0, "ox": None}  # there is no ox
-    assert noted["confusion"] == [[3, 1, 0], [0, 1, 0], [0, 0, 0]]
-    assert misfit_of_evaluations([noted], "cifar10") == ""
-
-
-def test_of_many_classes_the_worst_are_kept() -> None:
-    classes = [f"class {i}" for i in range(CLASSES_KEPT + 1)]
-    scores = scores_of((2, 2), (5, 0), *((i, i) for i in range(7, 20)), classes=len(classes))
-    kept = class_errors(scores, classes)
-    assert kept.keys() == {"class_errors_pct"}
-    assert len(kept["class_errors_pct"]) == CLASSES_KEPT
-    assert next(iter(kept["class_errors_pct"].items())) == ("class 5", 100.0)

@@ -357,8 +357,8 @@ def test_signals_at_initialisation_are_judged_without_a_run(tmp_path: Path) -> N
     text = text_of(render_page([], untrained=untrained))
     assert "At initialisation: ✗ does not hold" in text
     assert "plain-56 5370 ± 1454 (n = 3)" in text
-    write_signals(tmp_path, "plain20", 3, 25, data="128 training images of the sample")
-    assert find_untrained([tmp_path])[3].condition == "the sample"
+    write_signals(tmp_path, "plain20", 3, 25, data=f"128 training images of {SAMPLE}")
+    assert find_untrained([tmp_path])[3].condition == "sample"  # as runs say it
     write_signals(tmp_path, "plain56", 3, 5_000, images=16)  # BN saw others: not to be compared
     assert "plain-56 5370 ± 1454 (n = 3)" in text_of(
         render_page([], untrained=find_untrained([tmp_path]))

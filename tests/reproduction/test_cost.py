@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,24 +10,58 @@ from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.report.runs import Run
 from deepres.reproduction import cost
+from deepres.reproduction.artefacts import find_artefacts
 from deepres.reproduction.cost import logged_speed
+from deepres.reproduction.plan import plan
 
 CPU = torch.device("cpu")
 
 
-def here(run: Run, images_per_s: float) -> Run:
+def here(run: Run, images_per_s: float, precision: str = "fp32") -> Run:
     """The run, as if it had been logged on this machine, at this speed."""
-    run.meta["provenance"] = provenance(CPU)
+    run.meta["provenance"] = provenance(CPU) | {"precision": precision}
     for event in run.events:
         event["images_per_s"] = images_per_s
     return run
 
 
+IN_FLOAT32 = ["precision=fp32"]
+
+
 def test_a_detectors_speed_is_not_a_classifiers(tmp_path: Path) -> None:
+    recipe = get_recipe("resnet101").changed(IN_FLOAT32)
     detector = here(make_detection_run(tmp_path / "a", "resnet101"), 1.5)
-    assert logged_speed("resnet101", [detector], CPU) is None
+    assert logged_speed(recipe, [detector], CPU) is None
     classifier = here(make_run(tmp_path / "b", "resnet101"), 200.0)
-    assert logged_speed("resnet101", [detector, classifier], CPU) == 200.0
+    assert logged_speed(recipe, [detector, classifier], CPU) == 200.0
+
+
+@pytest.mark.parametrize("other", [{"crop": 56}, {"shortcut": "C"}])
+def test_a_logged_speed_is_of_the_same_work_only(tmp_path: Path, other: dict[str, Any]) -> None:
+    """A crop of 56 is a sixteenth of the work of one of 224."""
+    recipe = get_recipe("resnet34").changed(IN_FLOAT32)
+    run = here(make_run(tmp_path / "a", "resnet34", deviations=other), 100.0)
+    assert logged_speed(recipe, [run], CPU) is None
+    same = recipe.changed([f"{field}={value}" for field, value in other.items()])
+    assert logged_speed(same, [run], CPU) == 100.0
+
+
+def test_a_logged_speed_is_of_the_same_precision_only(tmp_path: Path) -> None:
+    recipe = get_recipe("resnet20").changed(IN_FLOAT32)
+    run = here(make_run(tmp_path / "a"), 100.0, "bf16")
+    assert logged_speed(recipe, [run], CPU) is None
+    assert logged_speed(recipe.changed(["precision=bf16"]), [run], CPU) == 100.0
+
+
+def test_each_run_takes_as_long_as_its_own_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cost, "measured_speed", lambda recipe, device: 100.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    runs = plan(find_artefacts(["table4"]), tmp_path)
+    by_option = {run.recipe.shortcut: run.folder for run in runs if run.recipe.model == "resnet34"}
+    seconds = cost.time_left(runs, [], CPU)
+    assert seconds[by_option["B"]] < seconds[by_option["C"]]
 
 
 def test_estimates_are_of_one_measurement_that_is_kept(

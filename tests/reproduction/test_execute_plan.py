@@ -115,14 +115,14 @@ def test_speed_is_what_runs_logged_here_or_is_measured(tmp_path: Path, data: Cif
     cpu = torch.device("cpu")
     there = [read_run(runs[0].folder)]
     logged = there[0].curve("train", "images_per_s")[1]
-    speed = logged_speed("plain8", there, cpu)
+    speed = logged_speed(runs[0].recipe, there, cpu)
     assert speed is not None
     assert min(logged) <= speed <= max(logged)
-    assert logged_speed("resnet8", there, cpu) is None
+    assert logged_speed(runs[1].recipe, there, cpu) is None
     assert runs[1].recipe.batch_size == 128
     (left,) = time_left(runs[1:], there, cpu).values()
     assert 0 < left < 60  # 512 images, at the speed that is measured now
     again = dataclasses.replace(runs[0], folder=tmp_path / "again")
     assert time_left([again], there, cpu) == {again.folder: pytest.approx(512 / speed)}
     there[0].meta["provenance"]["hardware"] = "another"
-    assert logged_speed("plain8", there, cpu) is None
+    assert logged_speed(runs[0].recipe, there, cpu) is None

@@ -1,7 +1,8 @@
-"""Which names the page may be asked for by.
+"""Which names the page may be asked for by, and from which pages.
 
 A foreign page can make its own name stand for this machine (DNS rebinding); the browser would then
-let it read what is answered. A number cannot be made to stand for another.
+let it read what is answered. A number cannot be made to stand for another. Nor is a foreign page to
+have this machine work, though it could not read what comes of it.
 """
 
 import socket
@@ -36,6 +37,19 @@ def may_ask(asked: str, host: str) -> bool:
     if is_anywhere(host):
         return _is_number(name) or name in (LOCAL[0], _plain(socket.gethostname()))
     return name in (*LOCAL, _plain(host))
+
+
+def is_foreign(asked: str, origin: str | None, site: str | None) -> bool:
+    """Tell whether a foreign page has sent a request.
+
+    Args:
+        asked: the request's Host.
+        origin: its Origin, e.g. ``http://localhost:7860``; None: it has none, for it is no page's.
+        site: its Sec-Fetch-Site; None: an old browser, or none at all.
+    """
+    if origin is not None and origin.partition("://")[2].lower() != asked.lower():
+        return True
+    return site not in (None, "same-origin", "none")
 
 
 def _plain(host: str) -> str:

@@ -21,7 +21,7 @@ from PIL import Image
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from deepres.app.choices import Choice
-from deepres.app.hosts import may_ask
+from deepres.app.hosts import is_foreign, may_ask
 from deepres.data.images import open_image
 from deepres.errors import UserError
 from deepres.evaluation.explain import Explanation, explain
@@ -81,6 +81,12 @@ def create_app(choices: Callable[[], dict[str, Choice]], device: torch.device, h
         # Werkzeug's own TRUSTED_HOSTS cuts at the first colon, and so knows no IPv6 address.
         if not may_ask(request.host, host):
             abort(400, "this page is not served by that name; deepres app --host sets another")
+
+    @app.before_request
+    def refuse_foreign_pages() -> None:
+        origin, site = (request.headers.get(name) for name in ("Origin", "Sec-Fetch-Site"))
+        if request.method == "POST" and is_foreign(request.host, origin, site):
+            abort(403, "another page has sent this; ask on the page of deepres app itself")
 
     @app.get("/")
     def empty() -> Response:

@@ -5,16 +5,14 @@ import logging
 import socket
 import webbrowser
 from functools import partial
-from pathlib import Path
 
 from deepres.app.hosts import is_anywhere, is_local
 from deepres.cli.terminal import say, show
 from deepres.errors import UserError
 from deepres.models import load_model
 from deepres.pretrained import find_weights
+from deepres.run_folder import RUNS
 from deepres.runtime import make_repeatable, resolve_device
-
-RUNS = Path("runs")
 
 
 def call(options: argparse.Namespace) -> int:

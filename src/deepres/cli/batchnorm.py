@@ -11,6 +11,7 @@ from deepres.cli.terminal import say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
+from deepres.files import check_ours
 from deepres.models import save_weights
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
@@ -23,6 +24,8 @@ def call(options: argparse.Namespace) -> int:
     path = find_weights(options.run, say=say)
     folder, name = RunFolder(path), "model.batchnorm.safetensors"
     out = options.out or (Path(f"{path.name}.{name}") if comes_with_deepres(path) else path / name)
+    if not options.out:
+        check_ours(out)
     if out.resolve() == folder.weights.resolve():
         raise UserError(f"{out} would replace the run's own weights; choose another by --out")
     execution = execution_of(options).alone()

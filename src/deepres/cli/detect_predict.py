@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from deepres.cli.detection import improvements_of
-from deepres.cli.picture_files import draw_each, shrunk
+from deepres.cli.picture_files import draw_each, save_drawn, shrunk
 from deepres.cli.terminal import print_table, say, show
 from deepres.errors import UserError
-from deepres.files import atomic_write
+from deepres.files import MARK, atomic_write
+from deepres.provenance import installed_version
 from deepres.runtime import make_repeatable, resolve_device
 
 if TYPE_CHECKING:  # not everyone has torchvision
@@ -47,9 +48,9 @@ def call(options: argparse.Namespace) -> int:
         if size != image.size:
             say(f"{path} is large: objects are found and drawn on {image.width}×{image.height}")
             found = in_pixels_of(size, image.size, found)
-        with atomic_write(place) as file:
-            picture.save(file, "PNG")
+        save_drawn(picture, place)
         described = {
+            MARK.decode(): installed_version(),  # tells that the file is ours
             "image": str(path),
             "width": size[0],
             "height": size[1],
@@ -70,7 +71,7 @@ def call(options: argparse.Namespace) -> int:
         else:
             show(f"{path}: {nothing_found(options.min_score, everything, detector.classes)}")
 
-    draw_each(options.images, options.out, look)
+    draw_each(options.images, options.out, look, beside=[".json"])
     return 0
 
 

@@ -20,7 +20,7 @@ from deepres.errors import UserError
 from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
-from deepres.run_folder import RunFolder, run_name
+from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
 
@@ -90,7 +90,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
     made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
-    folder = options.out or Path("runs") / made
+    folder = options.out or RUNS / made
     RunFolder(folder).check_absent()
     data = _open(recipe, place)
     if options.weights is None:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepres.cli.class_tables import print_by_class
 from deepres.cli.terminal import print_table, say, show
 from deepres.data.detection.checks import BadBoxes
 from deepres.data.detection.records import DetectionSet
@@ -18,8 +19,6 @@ if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
     from deepres.detection.inference import Improvements
 
-CLASSES_SHOWN = 20
-"""With more classes than this, only the worst are listed."""
 PRECISIONS = {
     "map_50_pct": "mAP@.5 (%)",
     "map_pct": "mAP@[.5, .95] (%)",
@@ -88,13 +87,7 @@ def print_precisions(title: str, rows: list[tuple[str, dict[str, Any]]]) -> None
     keys = [key for key in PRECISIONS if any(key in scores for _, scores in rows)]
     numbers = [[name, *(_number(scores, key) for key in keys)] for name, scores in rows]
     print_table("", [title, *(PRECISIONS[key] for key in keys)], numbers)
-    classes = sorted(rows[-1][1]["ap_pct"].items(), key=lambda item: item[1])
-    words = ""
-    if len(classes) > CLASSES_SHOWN:
-        classes, words = classes[:CLASSES_SHOWN], f"the worst {CLASSES_SHOWN} classes"
-    else:
-        classes = list(rows[-1][1]["ap_pct"].items())
-    print_table(words, ["class", "AP (%)"], [[name, f"{ap:.1f}"] for name, ap in classes])
+    print_by_class("AP (%)", [*rows[-1][1]["ap_pct"].items()], 1, worst_first=lambda ap: ap)
     if any("resampled" in scores for _, scores in rows):
         show("(± is the standard error, for other test images)")
 

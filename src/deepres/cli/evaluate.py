@@ -15,14 +15,11 @@ from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
+from deepres.evaluation.evaluation_log import CLASSES_KEPT
 from deepres.evaluation.protocol import score_weights
-from deepres.evaluation.score_files import (
-    CLASSES_KEPT,
-    save_scores,
-    submission_ids,
-    write_submission,
-)
+from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
+from deepres.evaluation.submission import submission_ids, write_submission
 from deepres.files import check_ours
 from deepres.models import Classifier, load_model
 from deepres.pretrained import find_weights

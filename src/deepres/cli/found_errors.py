@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deepres.cli.class_tables import print_by_class
 from deepres.cli.terminal import print_json, print_table, show
-from deepres.evaluation.score_files import CLASSES_KEPT
 from deepres.evaluation.scores import Scores
 
 Members = Sequence[tuple[str, Scores]]
@@ -34,12 +34,8 @@ def show_found(
     errors = [[name, *_in_words(each)] for name, each in (*members, *together)]
     print_table("", [f"{views}, {source}", "top-1 error (%)", "top-5 error (%)"], errors)
     if scores.known:
-        by_class, title = [*zip(classes, scores.class_errors_pct().tolist(), strict=True)], ""
-        if len(classes) > CLASSES_KEPT:
-            by_class = sorted(by_class, key=lambda item: -item[1] if item[1] >= 0 else 1)
-            by_class, title = by_class[:CLASSES_KEPT], f"the worst {CLASSES_KEPT} classes"
-        rows = [[name, f"{error:.2f}"] for name, error in by_class]
-        print_table(title, ["class", "error (%)"], rows)
+        by_class = [*zip(classes, scores.class_errors_pct().tolist(), strict=True)]
+        print_by_class("error (%)", by_class, 2, lambda error: -error if error >= 0 else 1)
     for what, path in written.items():
         show(f"{what}: {path}")
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from PIL import Image
 
-from deepres.cli.picture_files import draw_each, shrunk
+from deepres.cli.picture_files import draw_each, save_drawn, shrunk
 from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.errors import UserError, unknown_name
 from deepres.evaluation.predict import predict
-from deepres.files import atomic_write
 from deepres.models import load_model
 from deepres.pretrained import find_weights
 
@@ -57,8 +56,7 @@ def call(options: argparse.Namespace) -> int:
         scale = picture.width / image.width
         scores = torch.tensor([each["probability"] for each in asked]) if classifier else None
         drawn = draw_detections(picture, boxes * scale, names, scores, classes=classes)
-        with atomic_write(place) as file:
-            drawn.save(file, "PNG")
+        save_drawn(drawn, place)
         size = {"width": image.width, "height": image.height}
         objects = [{**each, "box": box} for each, box in zip(asked, boxes.tolist(), strict=True)]
         told.append({"image": str(path), **size, "objects": objects, "picture": str(place)})

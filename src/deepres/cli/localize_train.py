@@ -27,7 +27,7 @@ from deepres.recipes import (
     localization_rcnn_recipe,
     localization_recipe,
 )
-from deepres.run_folder import RunFolder, run_name
+from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
 from deepres.training.repetition import Original, given_file
@@ -96,7 +96,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
         weights_file(given)
     parts = ["localization", *(["rcnn"] if rpn else [])]
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
-    folder = options.out or Path("runs") / name
+    folder = options.out or RUNS / name
     RunFolder(folder).check_absent()
     data = _open(options.data or imagenet_folder(), recipe, rpn)
     images = data.images if isinstance(data, LocalizationRCNNData) else data

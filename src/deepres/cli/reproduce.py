@@ -10,12 +10,13 @@ from deepres.cli.reproduce_list import planner
 from deepres.cli.terminal import open_data, say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
+from deepres.files import check_ours
 from deepres.recipes import ImageNetRecipe
 from deepres.report.render import Table, as_text
 from deepres.report.runs import find_runs, read_run
 from deepres.reproduction.artefacts import Artefact, find_artefacts
 from deepres.reproduction.cost import in_words, time_left
-from deepres.reproduction.draw import draw, save
+from deepres.reproduction.draw import draw, files_of, save
 from deepres.reproduction.execute_plan import execute_plan
 from deepres.reproduction.measure import measure_ensemble
 from deepres.reproduction.plan import PlannedRun
@@ -33,10 +34,13 @@ def call(options: argparse.Namespace) -> int:
     if not options.names:
         raise UserError("name a table or figure, e.g. deepres reproduce figure1, or ask: --list")
     artefacts = find_artefacts(options.names)
-    planned = planner(options)
+    planned = planner(options, artefacts)
     execution = execution_of(options)
     data = cache(partial(open_data, options.data))
     artefacts = possible({each: planned([each]) for each in artefacts}, data)
+    for artefact in artefacts:
+        for file in files_of(artefact.name, options.out):
+            check_ours(file)
     for artefact in [each for each in artefacts if not each.studies and not each.by_hand]:
         if is_leader():  # at once: what follows may take days
             _save(artefact, draw(artefact.name, []), options.out)

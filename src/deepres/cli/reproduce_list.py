@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepres.cli.terminal import print_table, say
+from deepres.errors import UserError
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
 from deepres.reproduction.plan import PlannedRun, plan
 
@@ -22,7 +23,7 @@ Planned = dict[Artefact, list[PlannedRun]]
 def call(options: argparse.Namespace) -> int:
     """Print what there is, and then, as it takes seconds to find out, how long the rest takes."""
     artefacts = find_artefacts(options.names) if options.names else ARTEFACTS
-    planned_of = planner(options)
+    planned_of = planner(options, artefacts)
     planned = {artefact: planned_of([artefact]) for artefact in artefacts}
     runs = {run.folder: run for needed in planned.values() for run in needed}
     unfinished = {folder: run for folder, run in runs.items() if run.state() != "finished"}
@@ -36,8 +37,17 @@ def call(options: argparse.Namespace) -> int:
     return 0
 
 
-def planner(options: argparse.Namespace) -> Callable[..., list[PlannedRun]]:
-    """Return ``plan`` with what the command line says of runs."""
+def planner(
+    options: argparse.Namespace, artefacts: Sequence[Artefact]
+) -> Callable[..., list[PlannedRun]]:
+    """Return ``plan`` with what the command line says of the runs of ``artefacts``.
+
+    Raises:
+        UserError: it sets fields, and there are no runs.
+    """
+    if options.set and not any(artefact.studies for artefact in artefacts):
+        names = " ".join(artefact.name for artefact in artefacts)
+        raise UserError(f"no run is trained for {names}: there is nothing to --set")
     return partial(
         plan,
         runs=options.runs,

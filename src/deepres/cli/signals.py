@@ -14,7 +14,7 @@ from deepres.files import write_json
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
-from deepres.run_folder import RunFolder
+from deepres.run_folder import RUNS, RunFolder
 from deepres.training.data_source import make_data_source
 from deepres.training.step import initial_network
 
@@ -68,7 +68,7 @@ def measure(
     signals = measure_signals(network, images, labels)
 
     name = f"signals-{path.name}.json" if of_run else f"signals-{subject}-s{options.seed}.json"
-    beside = path / SIGNALS if of_run else Path("runs") / name
+    beside = path / SIGNALS if of_run else RUNS / name
     file = options.out / name if options.out else beside
     content = {
         "model": recipe.model,

@@ -27,7 +27,7 @@ from deepres.recipes import (
     get_recipe,
 )
 from deepres.recipes.schema import naming
-from deepres.run_folder import RunFolder, run_name
+from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
 from deepres.training.classification import Classification
@@ -119,7 +119,7 @@ def _new_runs(options: argparse.Namespace, named: list[str]) -> list[NewRun]:
         frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
         for seed in range(first, first + count):
             folder = run_name(name, recipe.steps, recipe.scaled_from, seed, settings)
-            runs.append(NewRun(recipe, seed, Path("runs") / folder, weights))
+            runs.append(NewRun(recipe, seed, RUNS / folder, weights))
     if options.out is not None:
         alone = len(runs) == 1
         runs = [r._replace(folder=options.out / ("" if alone else r.folder.name)) for r in runs]

@@ -11,7 +11,7 @@ from deepres.execution import Execution
 from deepres.pretrained import weights_for
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import describe, learning_curves
-from deepres.run_folder import RunFolder, run_name
+from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import WEIGHTS
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
@@ -135,7 +135,7 @@ def repeat(
     original = read_original(options.recipe, recipe_type)
     recipe, seed = original.recipe, original.meta["seed"]
     named = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["repeated"])
-    folder = options.out or Path("runs") / named
+    folder = options.out or RUNS / named
     RunFolder(folder).check_absent()
     where = original.meta["data"]
     place = where["location"]  # null in what deepres brings along: the usual folder, then

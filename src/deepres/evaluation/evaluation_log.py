@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from deepres.errors import UserError
+from deepres.evaluation.scores import Scores
 from deepres.files import read_json, write_json
 from deepres.json_shape import misfit
 from deepres.run_contents import checked
 from deepres.run_folder import EVALUATIONS
+
+CLASSES_KEPT = 20
+"""Of so many classes, and no more, a run's folder keeps the errors, and commands show them."""
 
 
 def noted(run: Path) -> list[dict[str, Any]]:
@@ -39,3 +43,48 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
     with suppress(UserError):
         kept = [each for each in noted(run) if any(each.get(k) != entry.get(k) for k in same)]
         write_json(run / EVALUATIONS, [*kept, entry])
+
+
+def evaluation_entry(
+    views: str, source: str, scores: Scores, provenance: dict[str, str]
+) -> dict[str, Any]:
+    """Return the errors that ``scores`` make, as they are noted in evaluations.json."""
+    return {
+        "views": views,
+        "data": source,
+        "images": len(scores.names),
+        "top1_error_pct": scores.error_pct(1),
+        "top5_error_pct": scores.error_pct(5),
+        "provenance": provenance,
+    }
+
+
+def class_errors(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what evaluations.json keeps by class: errors, and what was taken for what.
+
+    Of more than ``CLASSES_KEPT`` classes the worst alone, and no confusion matrix: a file of a run
+    is small.
+    """
+    errors = scores.class_errors_pct()
+    if len(classes) > CLASSES_KEPT:
+        worst = errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_KEPT].tolist()
+        return {"class_errors_pct": {classes[i]: float(errors[i]) for i in worst}}
+    pcts = dict(zip(classes, errors.tolist(), strict=True))
+    return {"class_errors_pct": pcts, "confusion": scores.confusion().tolist()}
+
+
+def log_evaluation_entry(
+    run: Path,
+    views: str,
+    source: str,
+    scores: Scores,
+    provenance: dict[str, str],
+    classes: Sequence[str],
+) -> None:
+    """Note the errors that ``scores`` make, also by class, in the evaluations.json of a run.
+
+    What was noted of the same views and data, of as many images, is replaced. A folder that cannot
+    be written to is left as it is.
+    """
+    entry = evaluation_entry(views, source, scores, provenance) | class_errors(scores, classes)
+    note(run, entry, same=("views", "data", "images"))

@@ -6,8 +6,8 @@ from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
-from deepres.evaluation.evaluation_log import noted
-from deepres.evaluation.score_files import cached_scores, log_evaluation_entry
+from deepres.evaluation.evaluation_log import log_evaluation_entry, noted
+from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
 from deepres.execution import Execution
 from deepres.models import Classifier

@@ -47,6 +47,11 @@ class CifarRecipe(ClassificationRecipe):
         assert isinstance(recipe, type(self)), f"{self.model} has no recipe"
         return recipe
 
+    @property
+    def side(self) -> int:
+        """The side, in pixels, of CIFAR-10's images."""
+        return 32
+
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""
         return {} if self.residual_layers == 2 else {"residual_layers": self.residual_layers}

@@ -70,6 +70,11 @@ class ClassificationRecipe(Recipe):
             return super()._comparable()
         return dataclasses.replace(self.paper(), scaled_from=self.scaled_from)
 
+    @property
+    def side(self) -> int:
+        """The side, in pixels, of the images that the network is trained on."""
+        raise NotImplementedError
+
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""
         return {}

@@ -55,6 +55,11 @@ class ImageNetRecipe(ClassificationRecipe):
         assert isinstance(recipe, type(self))
         return recipe
 
+    @property
+    def side(self) -> int:
+        """The side, in pixels, of the images that the network is trained on: of the crops."""
+        return self.crop
+
     def model_options(self) -> dict[str, Any]:
         """Return the options with which ``create_model`` makes the network."""
         return {"shortcut": self.shortcut, "stride_on": self.stride_on, "pool": self.pool}

@@ -5,10 +5,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepres.report.curves import BOLD, THIN, Styles, choose, curve_label, draw_curve, set_axes
+from deepres.report.curves import (
+    BOLD,
+    CIFAR_AXES,
+    DEGRADATION,
+    THIN,
+    Styles,
+    choose,
+    curve_label,
+    draw_curve,
+    set_axes,
+)
 from deepres.report.grouping import comparable
 from deepres.report.legends import set_legend
-from deepres.report.pictures import new_figure
+from deepres.report.pictures import DEPTHS, new_figure
 from deepres.report.runs import Run, computed
 from deepres.report.samples import Runs
 
@@ -16,15 +26,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-DEPTHS = (20, 32, 44, 56, 110, 1202)
 FAMILIES = {
     name: [f"{kind}{depth}" for depth in DEPTHS]
     for name, kind in (("Plain nets", "plain"), ("Residual nets", "resnet"))
 }
-DEGRADATION = ("plain20", "plain56")
-"""The networks of Figure 1."""
 BOTH: Styles = {"train": THIN | {"linestyle": "--"}, "test": BOLD}
-PAPERS_AXES = 6.4e4, 0, 20
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence
     for curve in curves:
         label = curve.label if alike else curve_label(curve, condition_said=True)
         draw_curve(axes, curve, styles, label)
-    set_axes(axes, runs, PAPERS_AXES)
+    set_axes(axes, runs, CIFAR_AXES)
     set_legend(axes, columns=4 if alike else 3)
     axes.set_title(heading, fontsize=10)
     return figure

@@ -24,6 +24,10 @@ Styles = dict[Split, dict[str, Any]]
 """How the lines for each kind of images look."""
 THIN: dict[str, Any] = {"linewidth": 0.9, "markerfacecolor": "white", "markersize": 4}
 BOLD: dict[str, Any] = {"linewidth": 2.2, "markersize": 5.5}
+CIFAR_AXES = (6.4e4, 0, 20)
+"""Figures 1 and 6: the last iteration, lowest and highest error."""
+DEGRADATION = ("plain20", "plain56")
+"""The networks of Figure 1."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,11 @@ class Curve:
 
 def figure1(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
     """Draw degradation (§1): the deeper plain network has the higher error, in training too."""
-    pair = ("plain20", "plain56")
     panels = [
-        Panel("training error", pair, {"train": BOLD | {"linewidth": 1.5}}),
-        Panel("test error", pair, {"test": BOLD | {"linewidth": 1.5}}),
+        Panel("training error", DEGRADATION, {"train": BOLD | {"linewidth": 1.5}}),
+        Panel("test error", DEGRADATION, {"test": BOLD | {"linewidth": 1.5}}),
     ]
-    return _draw("Figure 1: plain networks on CIFAR-10", "", panels, runs, (6.4e4, 0, 20), x_axis)
+    return _draw("Figure 1: plain networks on CIFAR-10", "", panels, runs, CIFAR_AXES, x_axis)
 
 
 def figure4(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
@@ -78,7 +81,7 @@ def figure6(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
         Panel("ResNet-110 and 1202", ("resnet110", "resnet1202"), styles),
     ]
     lines = "dashed: training error; bold: test error"
-    return _draw("Figure 6: CIFAR-10", lines, panels, runs, (6.4e4, 0, 20), x_axis)
+    return _draw("Figure 6: CIFAR-10", lines, panels, runs, CIFAR_AXES, x_axis)
 
 
 def _draw(

@@ -35,6 +35,7 @@ LOOKS: tuple[Look, ...] = (
 """For lines in the order in which they are named."""
 COLORS = [color for color, _ in LOOKS]
 DEPTHS = (20, 32, 44, 56, 110, 1202)
+"""Of the networks of Figure 6."""
 
 
 def nth_look(n: int) -> Look:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepres.errors import UserError
-from deepres.files import atomic_write
+from deepres.files import MARK, atomic_write
 
 
 @dataclass(frozen=True)
@@ -115,18 +115,21 @@ FORMS: dict[str, Callable[[Table], str]] = {
     **{".txt": as_text, ".md": as_markdown, ".tex": as_latex, ".html": as_html}
 }
 """What writes a table into a file of each ending."""
+COMMENTS = {".txt": "({})", ".md": "<!-- {} -->", ".tex": "% {}", ".html": "<!-- {} -->"}
+"""How each says who wrote it."""
 
 
 def save_table(table: Table, path: Path) -> Path:
-    """Write a table in the form that the ending of ``path`` stands for.
+    """Write a table in the form that the ending of ``path`` stands for, and that it is ours.
 
     Raises:
         UserError: there is no such form.
     """
     if path.suffix not in FORMS:
         raise UserError(f"a table's file must end in {' or '.join(FORMS)}, got {path}")
+    signed = COMMENTS[path.suffix].format(f"written by {MARK.decode()}")
     with atomic_write(path) as file:
-        file.write(FORMS[path.suffix](table).encode())
+        file.write(f"{signed}\n{FORMS[path.suffix](table)}".encode())
     return path
 
 

@@ -1,8 +1,4 @@
-"""Tables 2 to 6, and the released models, with our numbers beside the published ones.
-
-Only the paper's runs count as ours: of full length, by its recipe, on its data. What others have
-found stands in a column of its own, on rows that say what they are.
-"""
+"""Tables 2 to 6, and the released models, with our numbers beside the published ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

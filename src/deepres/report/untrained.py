@@ -23,11 +23,6 @@ UNTRAINED = {
 class Untrained(Run):
     """A network at initialisation as a run of no steps, whose only numbers are its signals."""
 
-    @property
-    def condition(self) -> str:
-        """What sets it apart from the paper's, in words: other data."""
-        return self.meta["data"]["source"] if self.has_foreign_data else ""
-
 
 def find_untrained(
     folders: Iterable[Path], left_out: Callable[[str], None] | None = None

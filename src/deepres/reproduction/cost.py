@@ -17,12 +17,12 @@ from deepres.models.complexity import total_cost
 from deepres.models.create import build_empty, create_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
+from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe, get_recipe
 from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
 from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
-from deepres.training.step import make_step
+from deepres.training.step import make_step, precision
 
 IMAGES_ON_CPU = {CifarRecipe.kind: 32, ImageNetRecipe.kind: 8}
 """A step on a CPU takes about as long for each image in so small a batch as in a large one."""
@@ -30,6 +30,11 @@ STANDARDS = {CifarRecipe.kind: "resnet20", ImageNetRecipe.kind: "resnet18"}
 """The networks whose speed stands for all others of their kind, by multiply-adds."""
 RATES = "training-rates.json"
 """What was measured of them on this machine, in the user's cache."""
+SAME_WORK = (
+    *("kind", "model", "crop"),
+    *("shortcut", "stride_on", "pool", "residual_layers", "freeze"),
+)
+"""The fields of a recipe that say how much work an image is."""
 UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}
 """Seconds in each."""
 
@@ -42,7 +47,7 @@ def time_left(
 ) -> dict[Path, float]:
     """Return how many seconds the remaining steps of each run would take on ``device``, by folder.
 
-    The speed is what runs of the same network logged on this hardware, else an estimate.
+    The speed is what runs that do the same work logged on this hardware, else an estimate.
 
     Args:
         unfinished: the runs.
@@ -51,28 +56,32 @@ def time_left(
         measure: take a few steps of each network in place of estimating.
     """
     unfinished = list(unfinished)
-    speeds = {run.recipe.model: logged_speed(run.recipe.model, there, device) for run in unfinished}
-    unknown = {run.recipe.model: run.recipe for run in unfinished if not speeds[run.recipe.model]}
+    recipes = dict.fromkeys(run.recipe for run in unfinished)
+    logged = {recipe: logged_speed(recipe, there, device) for recipe in recipes}
+    speeds = {recipe: speed for recipe, speed in logged.items() if speed}
+    unknown = [recipe for recipe in recipes if recipe not in speeds]
     speed_of = measured_speed if measure else estimated_speed
     with Progress("measure (networks)", len(unknown), shown=measure) as bar:
-        for done, (model, recipe) in enumerate(unknown.items()):
-            bar.update(done, model)
-            speeds[model] = speed_of(recipe, device)
-    return {run.folder: _images_left(run) / (speeds[run.recipe.model] or 1) for run in unfinished}
+        for done, recipe in enumerate(unknown):
+            bar.update(done, recipe.model)
+            speeds[recipe] = speed_of(recipe, device)
+    return {run.folder: _images_left(run) / speeds[run.recipe] for run in unfinished}
 
 
 def _images_left(run: PlannedRun) -> int:
     return (run.recipe.steps - run.steps_done()) * run.recipe.batch_size
 
 
-def logged_speed(model: str, runs: Iterable[Run], device: torch.device) -> float | None:
-    """Return the images per second that runs of ``model`` logged on this hardware, if any."""
-    hardware = provenance(device)["hardware"]
+def logged_speed(
+    recipe: CifarRecipe | ImageNetRecipe, runs: Iterable[Run], device: torch.device
+) -> float | None:
+    """Return the images per second that runs with the work of ``recipe`` logged here, if any."""
+    hardware, fields = provenance(device)["hardware"], recipe.to_dict()
     speeds = [
         speed * run.meta["provenance"].get("runs_at_once", 1)  # they share the device
         for run in runs
-        if run.is_classifier
-        and run.model == model
+        if all(run.meta["recipe"].get(field) == fields.get(field) for field in SAME_WORK)
+        and run.meta["provenance"].get("precision") == precision(recipe, device)
         and run.meta["provenance"]["hardware"] == hardware
         for speed in run.curve("train", "images_per_s")[1]
     ]
@@ -81,7 +90,7 @@ def logged_speed(model: str, runs: Iterable[Run], device: torch.device) -> float
 
 def estimated_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
     """Return about how many images a second ``recipe`` trains, by its network's multiply-adds."""
-    return training_rate(recipe.kind, device) / _multiply_adds(recipe)
+    return training_rate(recipe.kind, device) / multiply_adds(recipe)
 
 
 def training_rate(kind: str, device: torch.device) -> float:
@@ -99,26 +108,25 @@ def training_rate(kind: str, device: torch.device) -> float:
         return rate
     recipe = get_recipe(STANDARDS[kind])
     assert isinstance(recipe, CifarRecipe | ImageNetRecipe)
-    rate = measured_speed(recipe, device) * _multiply_adds(recipe)
+    rate = measured_speed(recipe, device) * multiply_adds(recipe)
     if file:
         with suppress(UserError):
             write_json(file, {**(rates if isinstance(rates, dict) else {}), what: rate})
     return rate
 
 
-def _multiply_adds(recipe: CifarRecipe | ImageNetRecipe) -> int:
+def multiply_adds(recipe: ClassificationRecipe) -> int:
+    """Return the multiply-adds of an image's forward pass in the training of ``recipe``."""
     network = build_empty(recipe.model, **recipe.model_options())
-    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
-    return total_cost(network, side).multiply_adds
+    return total_cost(network, recipe.side).multiply_adds
 
 
 def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
     """Return the images per second of a training step of ``recipe`` on random images."""
     network = create_model(recipe.model, **recipe.model_options())
     network.to(device).to(memory_format=torch.channels_last)
-    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
     count = IMAGES_ON_CPU[recipe.kind] if device.type == "cpu" else recipe.batch_size
-    images = torch.randn(count, 3, side, side, device=device)
+    images = torch.randn(count, 3, recipe.side, recipe.side, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(count, dtype=torch.int64, device=device)
     optimizer = make_optimizer(network, recipe)

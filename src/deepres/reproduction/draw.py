@@ -100,11 +100,18 @@ def what_fills(artefact: Artefact, drawn: "Table | Figure") -> list[str]:
     return list(dict.fromkeys(commands)) or [f"deepres reproduce {artefact.name}{data}"]
 
 
+def files_of(name: str, folder: Path) -> list[Path]:
+    """Return the files that an artefact is written into."""
+    endings = (".svg", ".png") if name.startswith("figure") else FORMS
+    return [folder / f"{name}{ending}" for ending in endings]
+
+
 def save(drawn: "Table | Figure", name: str, folder: Path) -> list[Path]:
     """Write an artefact in all its forms into ``folder``."""
+    files = files_of(name, folder)
     if isinstance(drawn, Table):
-        return [save_table(drawn, folder / f"{name}{ending}") for ending in FORMS]
-    return [save_picture(drawn, folder / f"{name}{ending}") for ending in (".svg", ".png")]
+        return [save_table(drawn, file) for file in files]
+    return [save_picture(drawn, file) for file in files]
 
 
 def diagrams(names: Sequence[str]) -> dict[str, Any]:

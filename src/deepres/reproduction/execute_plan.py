@@ -8,11 +8,10 @@ from functools import partial
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.execution import Execution
-from deepres.models.complexity import total_cost
-from deepres.models.create import build_empty
 from deepres.progress import Part, Progress
-from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe
+from deepres.recipes import CifarRecipe, ClassificationRecipe
 from deepres.report.runs import RESPONSES
+from deepres.reproduction.cost import multiply_adds
 from deepres.reproduction.measure import measure_responses, note_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
@@ -113,6 +112,4 @@ def _measure(run: PlannedRun, state: State, data: Data, execution: Execution) ->
 
 def work(recipe: ClassificationRecipe) -> float:
     """Return the multiply-adds of a run's forward passes."""
-    network = build_empty(recipe.model, **recipe.model_options())
-    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
-    return float(total_cost(network, side).multiply_adds * recipe.batch_size * recipe.steps)
+    return float(multiply_adds(recipe) * recipe.batch_size * recipe.steps)

@@ -10,9 +10,9 @@ import torch
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
+from deepres.evaluation.evaluation_log import evaluation_entry
 from deepres.evaluation.protocol import score_weights
 from deepres.evaluation.responses import Responses, layer_responses
-from deepres.evaluation.score_files import evaluation_entry
 from deepres.evaluation.scores import Scores, average
 from deepres.execution import Execution, say_nothing
 from deepres.files import write_json

@@ -47,8 +47,7 @@ class Work:
     @property
     def size(self) -> int:
         """The images' side in pixels."""
-        crop = self.recipe.crop if isinstance(self.recipe, ImageNetRecipe) else None
-        return crop or self.empty_network().input_size
+        return self.recipe.side if self.recipe else self.empty_network().input_size
 
     def empty_network(self) -> StagedNetwork:
         """Return the network without memory for its weights."""

@@ -5,7 +5,7 @@ import torch
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.create import build_empty
-from deepres.recipes import ClassificationRecipe, ImageNetRecipe
+from deepres.recipes import ClassificationRecipe
 
 
 def fewest_images_of_a_part(recipe: ClassificationRecipe, execution: Execution) -> int:
@@ -23,7 +23,7 @@ def fewest_images_of_a_part(recipe: ClassificationRecipe, execution: Execution) 
     if recipe.sync_batch_norm and device.type != "cuda":
         raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
     network = build_empty(recipe.model, **recipe.model_options())
-    side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
+    side = recipe.side
     last_maps = network.feature_map(torch.empty(2, 3, side, side, device="meta"))
     fewest = 2 if last_maps[0, 0].numel() == 1 and not recipe.sync_batch_norm else 1
     if recipe.batch_size // (size * recipe.accumulate) < fewest:

@@ -16,7 +16,7 @@ from deepres.execution import Execution
 from deepres.models.batch_norm import fuse_batch_norm, fused_by
 from deepres.models.create import build_empty, create_model
 from deepres.models.stages import StagedNetwork
-from deepres.recipes import ClassificationRecipe, ImageNetRecipe
+from deepres.recipes import ClassificationRecipe
 from deepres.runtime import initial_weights_of, resolve_precision
 from deepres.training.activation_checkpointing import checkpoint_blocks
 from deepres.training.cuda_graph import GraphedStep
@@ -131,7 +131,6 @@ def kernels(recipe: ClassificationRecipe, execution: Execution) -> str:
         from deepres.models.fused_cifar import supports  # Triton is not everywhere
 
         network = build_empty(recipe.model, **recipe.model_options())
-        side = recipe.crop if isinstance(recipe, ImageNetRecipe) else network.input_size
-        if supports(network, side) and not execution.recompute and recipe.freeze is None:
+        if supports(network, recipe.side) and not execution.recompute and recipe.freeze is None:
             return WHOLE_LAYERS
     return found

@@ -7,7 +7,7 @@ from pictures import picture
 from deepres.data.detection.imagenet_det_classes import DET_CLASSES
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
-from deepres.evaluation.detection.scoring import benchmark_rule
+from deepres.evaluation.detection.rules import benchmark_rule
 
 ACCORDION, ZEBRA = "n02672831", "n02391049"
 

@@ -13,19 +13,17 @@ from annotated_pictures import (
     made_up_set,
     truth_as_found,
 )
+from scored_detections import in_cocos_format, scored_by_coco
 
 from deepres.data.detection.loading import target
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.evaluation.detection.coco import (
-    as_coco,
-    coco_ids,
     evaluate_coco,
-    evaluate_coco_results,
 )
 from deepres.evaluation.detection.detector_inference import DetectionResults
-from deepres.evaluation.detection.scoring import benchmark_rule
+from deepres.evaluation.detection.rules import benchmark_rule
 
 COCO = pytest.importorskip("pycocotools.coco", reason="deepres[detection] brings it").COCO
 COCOeval = pytest.importorskip(
@@ -49,7 +47,7 @@ def test_precision_is_averaged_over_ten_overlaps(brushes: DetectionSet) -> None:
     """An overlap of 0.77 is enough for six of them."""
     box = (0, 0, 100, 77)
     found = {"4": detections((0.9, 3, box)), "2": detections((0.8, 3, box))}
-    result = evaluate_coco(brushes, found)
+    result = scored_by_coco(brushes, found)
     assert result.map_pct == pytest.approx(60)
     assert result.map_50_pct == pytest.approx(100)
     assert result.numbers_pct["AP75"] == pytest.approx(100)
@@ -60,7 +58,7 @@ def test_precision_is_averaged_over_ten_overlaps(brushes: DetectionSet) -> None:
     assert result.noted["ap_pct"] == result.ap_pct
     assert {*result.noted} == {"rule", "map_50_pct", "map_pct", "ap_pct"}
     half = detections((0.9, 3, (0, 0, 100, 52)))  # enough for one of them
-    result = evaluate_coco(brushes, {"4": half, "2": half})
+    result = scored_by_coco(brushes, {"4": half, "2": half})
     assert (result.map_pct, result.map_50_pct) == pytest.approx((10, 100))
     assert result.ap_50_pct == {"toothbrush": pytest.approx(100)}
 
@@ -71,32 +69,30 @@ def test_detections_in_a_crowd_do_not_count(brushes: DetectionSet) -> None:
         "4": detections(*((0.95, 3, each) for each in crowded), (0.9, 3, box)),
         "2": detections((0.8, 3, box)),
     }
-    assert evaluate_coco(brushes, found).map_pct == pytest.approx(100)
+    assert scored_by_coco(brushes, found).map_pct == pytest.approx(100)
     beside = {**found, "2": detections((0.99, 3, (150, 0, 170, 30)), (0.8, 3, box))}
-    assert evaluate_coco(brushes, beside).map_pct < 70
+    assert scored_by_coco(brushes, beside).map_pct < 70
 
 
 def test_only_the_sets_own_images_are_scored(brushes: DetectionSet) -> None:
     first = replace(brushes, images=brushes.images[:1])
     found = {"4": detections((0.9, 3, (0, 0, 100, 100)))}
-    assert evaluate_coco(first, found).map_pct == pytest.approx(100)
-    assert evaluate_coco(brushes, found).map_pct == pytest.approx(100 * 51 / 101)
-    both = [each for name in "24" for each in as_coco(name, found["4"], coco_ids(brushes))]
-    assert evaluate_coco_results(first, both).map_pct == pytest.approx(100)
+    assert scored_by_coco(first, found).map_pct == pytest.approx(100)
+    assert scored_by_coco(brushes, found).map_pct == pytest.approx(100 * 51 / 101)
+    both = in_cocos_format(brushes, {"2": found["4"], "4": found["4"]})
+    assert evaluate_coco(first, both).map_pct == pytest.approx(100)
 
 
 def test_nothing_found_is_0(brushes: DetectionSet) -> None:
-    assert evaluate_coco(brushes, {}).map_pct == 0
-    assert evaluate_coco(brushes, {"4": detections()}).ap_pct == {"toothbrush": 0}
+    assert scored_by_coco(brushes, {}).map_pct == 0
+    assert scored_by_coco(brushes, {"4": detections()}).ap_pct == {"toothbrush": 0}
     with pytest.raises(UserError, match="masks cannot be scored"):
-        evaluate_coco(brushes, {"4": detections((0.9, 3, (0, 0, 9, 9)))}, masks=True)
+        scored_by_coco(brushes, {"4": detections((0.9, 3, (0, 0, 9, 9)))}, masks=True)
 
 
 def test_what_cannot_be_judged_is_refused(brushes: DetectionSet) -> None:
-    with pytest.raises(UserError, match="has no image '3'"):
-        evaluate_coco(brushes, {"3": detections()})
     with pytest.raises(UserError, match="COCO's layout, which made up is not in"):
-        evaluate_coco(made_up_set({"x": [(1, (0, 0, 9, 9))]}), {})
+        scored_by_coco(made_up_set({"x": [(1, (0, 0, 9, 9))]}), {})
 
 
 def test_annotations_of_ones_own_may_be_bare_and_numbered_from_0(tmp_path: Path) -> None:
@@ -111,13 +107,13 @@ def test_annotations_of_ones_own_may_be_bare_and_numbered_from_0(tmp_path: Path)
         del each["area"], each["iscrowd"]
     file.write_text(json.dumps(content))
     data = open_detection_set("mine", folder)
-    result = evaluate_coco(data, truth_as_found(data))
+    result = scored_by_coco(data, truth_as_found(data))
     assert result.map_pct == pytest.approx(100)
     masks = torch.ones(2, data.images[0].height, data.images[0].width, dtype=torch.bool)
     found = {name: replace(each, masks=masks) for name, each in truth_as_found(data).items()}
     with pytest.raises(UserError, match="objects without outlines"):
-        evaluate_coco(data, found, masks=True)
-    entries = as_coco("1", found["1"], coco_ids(data))
+        scored_by_coco(data, found, masks=True)
+    entries = in_cocos_format(data, found)
     assert "mask_map_pct" not in DetectionResults(data, "coco", {}, entries).scores()
 
 
@@ -168,7 +164,7 @@ def sparse(coco_sample: Path) -> DetectionSet:
 def test_the_truth_found_scores_all(
     sparse: DetectionSet, capsys: pytest.CaptureFixture[str], masks: bool
 ) -> None:
-    result = evaluate_coco(sparse, with_masks(sparse), masks=masks)
+    result = scored_by_coco(sparse, with_masks(sparse), masks=masks)
     assert result.map_pct == pytest.approx(100)
     assert result.numbers_pct["AR100"] == pytest.approx(100)
     assert capsys.readouterr().out == ""
@@ -179,14 +175,9 @@ def test_perturbed_detections_have_pycocotools_own_numbers(
     sparse: DetectionSet, masks: bool
 ) -> None:
     found = perturbed(with_masks(sparse))
-    result = evaluate_coco(sparse, found, masks=masks)
-    ids = coco_ids(sparse)
+    result = scored_by_coco(sparse, found, masks=masks)
     kept = ("image_id", "category_id", "score", "segmentation" if masks else "bbox")
-    results = [
-        {key: entry[key] for key in kept}
-        for image, each in found.items()
-        for entry in as_coco(image, each, ids)
-    ]
+    results = [{key: entry[key] for key in kept} for entry in in_cocos_format(sparse, found)]
     (annotations,) = sparse.annotations
     content = json.loads(annotations.read_text())
     content["images"] = [i for i in content["images"] if str(i["id"]) in found]
@@ -211,7 +202,7 @@ def test_without_an_area_that_of_the_outline_decides_which_objects_are_small(
     for name, each, sizes in (("a", triangle, ["medium"]), ("b", outlined, ["small"])):
         folder = coco_folder(tmp_path / name, "mine", {1: [each]}, {1: "cat"})
         data = open_detection_set("mine", folder)
-        result = evaluate_coco(data, truth_as_found(data))
+        result = scored_by_coco(data, truth_as_found(data))
         assert [key[3:] for key in result.numbers_pct if key.startswith("AP ")] == sizes
 
 
@@ -224,7 +215,7 @@ def test_ids_of_any_kind_give_the_numbers_of_plain_ones(
         name: replace(each, scores=(each.scores * 4).round() / 4)
         for name, each in perturbed(with_masks(sparse)).items()
     }
-    expected = evaluate_coco(sparse, found, masks=masks)
+    expected = scored_by_coco(sparse, found, masks=masks)
     (annotations,) = sparse.annotations
     content = json.loads(annotations.read_text())
     for each in (*content["images"], *content["categories"]):
@@ -239,7 +230,7 @@ def test_ids_of_any_kind_give_the_numbers_of_plain_ones(
     images = tuple(replace(image, id=f"{int(image.id):09}") for image in sparse.images)
     renamed = replace(sparse, annotations=(place,), images=images)
     again = {f"{int(name):09}": each for name, each in found.items()}
-    assert evaluate_coco(renamed, again, masks=masks) == expected
+    assert scored_by_coco(renamed, again, masks=masks) == expected
 
 
 def test_a_file_that_was_changed_while_in_use_is_named(brushes: DetectionSet) -> None:
@@ -248,7 +239,7 @@ def test_a_file_that_was_changed_while_in_use_is_named(brushes: DetectionSet) ->
     content["images"].pop()
     annotations.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"instances_val2017\.json was changed while in use"):
-        evaluate_coco(brushes, {})
+        scored_by_coco(brushes, {})
 
 
 def test_trainval_is_scored_by_both_files(tmp_path: Path) -> None:
@@ -258,13 +249,13 @@ def test_trainval_is_scored_by_both_files(tmp_path: Path) -> None:
     data = open_detection_set("coco2014-trainval", tmp_path)
     found = truth_as_found(data)
     assert benchmark_rule(data) == "coco"
-    assert evaluate_coco(data, found).map_pct == pytest.approx(100)
+    assert scored_by_coco(data, found).map_pct == pytest.approx(100)
     del found["2"]
-    assert evaluate_coco(data, found).numbers_pct["AR100"] == pytest.approx(50)
+    assert scored_by_coco(data, found).numbers_pct["AR100"] == pytest.approx(50)
 
 
 def test_what_is_not_known_is_not_scored(tmp_path: Path) -> None:
     coco_test_dev(tmp_path, [1], {1: "cat"})
     data = open_detection_set("coco-test-dev", tmp_path)
     with pytest.raises(UserError, match="of COCO 2015 test-dev is not published; write result"):
-        evaluate_coco_results(data, [])
+        evaluate_coco(data, [])

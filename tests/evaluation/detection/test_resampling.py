@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from annotated_pictures import Corners, coco_folder, detections, made_up_set
+from scored_detections import scored, scored_by_coco
 
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.detection.splits import open_detection_set
-from deepres.evaluation.detection.coco import evaluate_coco
 from deepres.evaluation.detection.resampling import (
     DRAWS,
     ClassMatches,
@@ -21,7 +21,7 @@ from deepres.evaluation.detection.resampling import (
     draws,
     resampled_precisions,
 )
-from deepres.evaluation.detection.scoring import Rule, evaluate_detections
+from deepres.evaluation.detection.rules import Rule
 
 IMAGES = 12
 RULES: list[Rule] = ["11-point", "area", "imagenet-det", "coco"]
@@ -74,9 +74,9 @@ def test_an_image_drawn_twice_counts_as_two(tmp_path: Path, rule: Rule) -> None:
     """The numbers are those that the benchmark's own program gives to repeated images."""
     once = np.ones(IMAGES, dtype=np.int64)
     drawn = np.random.default_rng(2).integers(0, 4, IMAGES)
-    result = evaluate_detections(*some_set(tmp_path / "once", rule, once), rule)
+    result = scored(*some_set(tmp_path / "once", rule, once), rule)
     ours = result.resampled(np.stack([once, drawn]))
-    repeated = evaluate_detections(*some_set(tmp_path / "drawn", rule, drawn), rule)
+    repeated = scored(*some_set(tmp_path / "drawn", rule, drawn), rule)
     for key, values in ours.items():
         theirs = [each.noted[key] for each in (result, repeated)]
         assert values == pytest.approx(theirs)
@@ -90,7 +90,7 @@ def test_masks_are_resampled_as_boxes_are(tmp_path: Path) -> None:
     data = open_detection_set("coco2017-val", folder)
     full = np.ones((1, 40, 60), dtype=bool)
     found = dataclasses.replace(detections((0.9, 1, (5, 5, 45, 35))), masks=torch.from_numpy(full))
-    result = evaluate_coco(data, {"1": found}, masks=True)
+    result = scored_by_coco(data, {"1": found}, masks=True)
     ours = result.resampled(np.array([[1, 1], [2, 0]]))
     assert set(ours) == {"mask_map_50_pct", "mask_map_pct"}
     assert ours["mask_map_50_pct"][0] == pytest.approx(result.map_50_pct)
@@ -98,7 +98,7 @@ def test_masks_are_resampled_as_boxes_are(tmp_path: Path) -> None:
 
 def test_a_class_that_is_not_drawn_is_left_out_of_the_mean() -> None:
     dataset = made_up_set({"x": [(1, (0, 0, 9, 9))], "y": [(2, (0, 0, 9, 9))], "z": []})
-    result = evaluate_detections(dataset, {"x": detections((1, 1, (0, 0, 9, 9)))}, "area")
+    result = scored(dataset, {"x": detections((1, 1, (0, 0, 9, 9)))}, "area")
     drawn = result.resampled(np.array([[1, 1, 1], [3, 0, 0], [0, 3, 0], [0, 0, 3]]))
     assert drawn["map_50_pct"].tolist() == pytest.approx([50, 100, 0, np.nan], nan_ok=True)
 

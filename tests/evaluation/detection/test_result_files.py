@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from annotated_pictures import coco_folder, detections, made_up_set
+from scored_detections import scored
 
 from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.detection.splits import open_detection_set
@@ -15,7 +16,6 @@ from deepres.evaluation.detection.coco import (
     CocoDetection,
     as_coco,
     coco_ids,
-    evaluate_coco,
 )
 from deepres.evaluation.detection.detector_inference import read_results
 from deepres.evaluation.detection.result_files import (
@@ -26,7 +26,7 @@ from deepres.evaluation.detection.result_files import (
     write_imagenet_det,
     write_voc,
 )
-from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
+from deepres.evaluation.detection.rules import Rule, benchmark_rule
 
 SET = made_up_set({"000001": [(1, (0, 0, 10, 10))], "000002": [(2, (5, 5, 9, 9))], "000003": []})
 FOUND = {
@@ -245,14 +245,14 @@ def test_vocs_files_score_as_what_was_written(tmp_path: Path, name: str, rule: R
     write_voc(tmp_path, data, FOUND, "val")
     scores = read_results(tmp_path, data).scores()
     assert scores["map_50_pct"] == pytest.approx(75)  # b: a wrong one before the right one
-    assert scores == evaluate_detections(data, FOUND, rule).noted
+    assert scores == scored(data, FOUND, rule).noted
 
 
 def test_imagenets_file_scores_as_what_was_written(tmp_path: Path) -> None:
     data = replace(SET, name="ImageNet DET val")
     write_imagenet_det(tmp_path / "val.txt", data, FOUND)
     scores = read_results(tmp_path / "val.txt", data).scores()
-    assert scores == evaluate_detections(data, FOUND, "imagenet-det").noted
+    assert scores == scored(data, FOUND, "imagenet-det").noted
 
 
 @pytest.mark.parametrize("boxes", [True, False])
@@ -270,8 +270,6 @@ def test_cocos_file_scores_boxes_and_masks(
     assert scores["map_pct"] == pytest.approx(80 if boxes else 30)
     assert scores["mask_map_pct"] == pytest.approx(30)
     assert scores["map_50_pct"] == scores["mask_map_50_pct"] == pytest.approx(100)
-    found = {"3": detections((0.75, 2, (0, 0, 8.5, 10)))}
-    assert evaluate_detections(coco, found, "coco") == evaluate_coco(coco, found)
 
 
 def test_each_set_has_its_benchmarks_rule(coco: DetectionSet) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from deepres.cli import Commands
 from deepres.cli.options.common import add_execution
 from deepres.cli.terminal import DATA_HELP
+from deepres.run_folder import RUNS
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -54,7 +55,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--runs",
         type=Path,
         metavar="FOLDER",
-        default=Path("runs"),
+        default=RUNS,
         help="where runs lie (default: %(default)s)",
     )
     parser.add_argument(

@@ -86,28 +86,6 @@ class CocoResult:
         return {f"{kind}map_50_pct": found[:, 0], f"{kind}map_pct": found.mean(1)}
 
 
-def evaluate_coco(
-    dataset: DetectionSet, found: Mapping[str, Detections], *, masks: bool = False
-) -> CocoResult:
-    """Score detections as COCO does, on the images of ``dataset``, which may be part of its file's.
-
-    Masks take much memory: for many images, compress each one's detections as they come by
-    :func:`as_coco`, and call :func:`evaluate_coco_results`.
-
-    Args:
-        dataset: read from COCO's layout.
-        found: by image id; images without detections may be missing.
-        masks: whether to compare masks, or boxes.
-
-    Raises:
-        UserError: the data set is not COCO's, has no objects, or ``found`` is of other images.
-    """
-    check_found(dataset, found)
-    ids = coco_ids(dataset)
-    results = [each for image, what in found.items() for each in as_coco(image, what, ids)]
-    return evaluate_coco_results(dataset, results, masks=masks)
-
-
 def coco_ids(dataset: DetectionSet) -> CocoIds:
     """Return COCO's ids of a set's images and classes.
 
@@ -158,7 +136,7 @@ def box_around(mask: dict[str, Any]) -> list[float]:
     return box
 
 
-def evaluate_coco_results(
+def evaluate_coco(
     dataset: DetectionSet, results: Sequence[CocoDetection], *, masks: bool = False
 ) -> CocoResult:
     """Score entries of COCO's result format; those on images that ``dataset`` lacks are left out.

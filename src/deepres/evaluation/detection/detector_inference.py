@@ -19,7 +19,7 @@ from deepres.evaluation.detection.coco import (
     CocoResult,
     as_coco,
     coco_ids,
-    evaluate_coco_results,
+    evaluate_coco,
 )
 from deepres.evaluation.detection.resampling import draws
 from deepres.evaluation.detection.result_files import (
@@ -30,7 +30,8 @@ from deepres.evaluation.detection.result_files import (
     write_imagenet_det,
     write_voc,
 )
-from deepres.evaluation.detection.scoring import Rule, benchmark_rule, evaluate_detections
+from deepres.evaluation.detection.rules import Rule, benchmark_rule
+from deepres.evaluation.detection.voc import evaluate_imagenet_det, evaluate_voc
 from deepres.execution import Execution
 
 
@@ -52,8 +53,10 @@ class DetectionResults:
             UserError: it is not known what is on the images, or nothing is.
         """
         if self.rule == "coco":
-            return evaluate_coco_results(self.data, self.entries)
-        return evaluate_detections(self.data, self.detections, self.rule)
+            return evaluate_coco(self.data, self.entries)
+        if self.rule == "imagenet-det":
+            return evaluate_imagenet_det(self.data, self.detections)
+        return evaluate_voc(self.data, self.detections, self.rule)
 
     def scores(self, *, resample: bool = False) -> dict[str, Any]:
         """Return what evaluations.json has on boxes and masks: ``rule``, ``map_50_pct`` and so on.
@@ -68,7 +71,7 @@ class DetectionResults:
         """
         results = [self.result()]
         if self.data.has_outlines and any("segmentation" in entry for entry in self.entries):
-            results.append(evaluate_coco_results(self.data, self.entries, masks=True))
+            results.append(evaluate_coco(self.data, self.entries, masks=True))
         noted = {key: value for result in results for key, value in result.noted.items()}
         if resample:
             counts = draws(len(self.data))
