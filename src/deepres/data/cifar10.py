@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepres.data.download import file_digest
+from deepres.data.transforms import check_bytes
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 
@@ -39,12 +40,19 @@ SAMPLE_COLUMNS = 25  # tiles per row of a sample's mosaic
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images and what they show."""
+    """Images and what they show.
+
+    Raises:
+        UserError: the images are not uint8.
+    """
 
     images: Tensor
     """(N, 3, H, W) uint8."""
     labels: Tensor
     """(N,) int64."""
+
+    def __post_init__(self) -> None:
+        check_bytes(self.images)
 
     def __len__(self) -> int:
         return len(self.labels)
