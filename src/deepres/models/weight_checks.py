@@ -111,6 +111,9 @@ def check_numbers(tensors: dict[str, Tensor], file: Path) -> None:
 def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Tensor]:
     """Remove the input's mean and std from a file's tensors, and return them.
 
+    Returns:
+        The mean of each channel (3, 1, 1), or the mean image (3, H, W); the std (3, 1, 1).
+
     Raises:
         UserError: one is missing, or not one for three channels.
     """
@@ -126,7 +129,7 @@ def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Te
                 f"{file} does not fit the network: {name} has shape {tuple(tensor.shape)} of "
                 f"{_bare(tensor.dtype)}, expected a number for each of 3 channels"
             )
-    return mean, std
+    return mean if mean.ndim == 3 else mean.view(3, 1, 1), std.view(3, 1, 1)
 
 
 def _bare(dtype: torch.dtype) -> str:
