@@ -64,10 +64,7 @@ class ImageSet:
 
     def fingerprint(self) -> str:
         """Return a checksum of every pixel and label."""
-        digest = hashlib.sha256()
-        for tensor in (self.images, self.labels):
-            digest.update(tensor.cpu().contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        return _checksum(self.images, self.labels)
 
     def image(self, i: int) -> Image.Image:
         """Return the ``i``-th image for Pillow."""
@@ -121,11 +118,15 @@ class Cifar10:
 
     def fingerprint(self) -> str:
         """Return a checksum of every pixel and label."""
-        digest = hashlib.sha256()
-        for part in (self.train, self.test):
-            digest.update(part.images.contiguous().numpy().data)
-            digest.update(part.labels.contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        train, test = self.train, self.test
+        return _checksum(train.images, train.labels, test.images, test.labels)
+
+
+def _checksum(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def load_cifar10(folder: Path) -> Cifar10:
