@@ -25,12 +25,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     A name that is only written otherwise, as ``ResNet-50`` for ``resnet50``, is the nearest.
     """
     known = [*known]
-    alike = [each for each in known if _folded(each) == _folded(name)]
+    alike = [each for each in known if plain_spelling(each) == plain_spelling(name)]
     nearest = alike or difflib.get_close_matches(name, known, n=3)
     return f"; did you mean {' or '.join(nearest)}?" if nearest else ""
 
 
-def _folded(name: str) -> str:
+def plain_spelling(name: str) -> str:
+    """Return a name without what people write otherwise: ``ResNet-50`` is ``resnet50``."""
     return re.sub(r"[-_. ]", "", name.lower())
 
 

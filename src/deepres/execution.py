@@ -15,7 +15,7 @@ from deepres.distributed import ALONE, World, join_world
 from deepres.errors import UserError
 from deepres.progress import Progress
 from deepres.provenance import provenance
-from deepres.runtime import keep_freed_memory, make_repeatable
+from deepres.runtime import keep_freed_memory, make_repeatable, usable_cores
 
 
 class ShowProgress(Protocol):
@@ -100,9 +100,7 @@ class Execution:
         """How many processes decode image files; torchrun's on one machine divide its cores."""
         if self.workers is not None:
             return self.workers
-        affinity = getattr(os, "sched_getaffinity", None)
-        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-        return max(1, min(8, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+        return max(1, min(8, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
     def quietly(self) -> Self:
         """Return the same without progress of its own, for work that is part of other work."""

@@ -71,6 +71,12 @@ def resolve_precision(name: str, device: torch.device) -> str:
     return name
 
 
+def usable_cores() -> int:
+    """Return how many of the machine's cores this process may run on, as far as that is known."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def use_threads(count: int) -> None:
     """Let PyTorch and our own kernels compute with so many threads on the CPU.
 

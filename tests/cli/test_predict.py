@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -81,6 +83,23 @@ def test_a_folder_as_csv_and_as_json(
     assert [image["image"] for image in told["images"]] == pictures
     again = [c["class"] for image in told["images"] for c in image["classes"]]
     assert again == [row["class"] for row in rows]
+
+
+def test_what_is_no_image_of_a_folder_is_passed_over(
+    pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path("pictures")
+    (folder / "._00.png").write_bytes(b"what macOS notes of a file")
+    (folder / ".thumbnails").mkdir()
+    shutil.copy(pictures[0], folder / ".thumbnails")
+    (folder / "album.png").mkdir()
+    os.mkfifo(folder / "pipe.png")
+    (folder / "notes.txt").write_text("beside them")
+    assert main(["predict", "resnet20", "pictures", "--json", *CPU]) == 0
+    shown = capsys.readouterr()
+    assert [image["image"] for image in json.loads(shown.out)["images"]] == pictures
+    assert "pictures: 1 files are passed over" in shown.err
+    assert "pictures: passed over, as they are no files: pictures/pipe.png" in shown.err
 
 
 def test_web_addresses_and_standard_input(

@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from deepres.data.images import BadImage, modification_times, open_image
+from deepres.data.images import BadImage, as_rgb, modification_times, open_image, upright_size
 from deepres.data.views import one_crop
 from deepres.errors import UserError
 
@@ -149,6 +150,67 @@ def test_exif_turns_the_picture_upright(tmp_path: Path) -> None:
     image = read_image(tmp_path / "turned.png", 32)
     assert image[:, :, 16:].eq(255).all()
     assert image[:, :, :16].eq(0).all()
+
+
+def exif_of(*tags: tuple[int, int, bytes]) -> bytes:
+    """EXIF data with one value of each tag: its number, its type, the value."""
+    entries, long = b"", b""
+    for number, kind, value in tags:
+        if len(value) > 4:
+            place = struct.pack("<I", 8 + 2 + 12 * len(tags) + 4 + len(long))
+            long, value = long + value, place
+        count = len(value) if kind == TEXT else 1
+        entries += struct.pack("<HHI4s", number, kind, count, value)
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + long
+
+
+ORIENTATION, RESOLUTION, WIDTH = 0x0112, 0x011A, 0x0100
+TEXT, WORD, NEGATIVE_WORD, NEGATIVE_LONG, DOUBLE = 2, 3, 8, 9, 12
+TURNED = (ORIENTATION, WORD, b"\6\0")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    ("exif", "turned"),
+    [
+        (exif_of(TURNED, (RESOLUTION, TEXT, b"72\0")), True),
+        (exif_of(TURNED, (RESOLUTION, NEGATIVE_WORD, b"\xff\xff")), True),
+        (exif_of(TURNED, (WIDTH, NEGATIVE_LONG, b"\xff\xff\xff\xff")), True),
+        (exif_of((ORIENTATION, WORD, b"\x09\0")), False),
+        (exif_of((ORIENTATION, TEXT, b"6\0")), False),
+        (exif_of((ORIENTATION, DOUBLE, struct.pack("<d", float("nan")))), False),
+        (b"Exif\0\0no such thing", False),
+    ],
+)
+def test_odd_exif_data_spoil_no_photograph(
+    tmp_path: Path, exif: bytes, turned: bool, ending: str
+) -> None:
+    path, plain = tmp_path / f"odd.{ending}", tmp_path / f"plain.{ending}"
+    photo = Image.effect_noise((60, 50), 80).convert("RGB")
+    photo.save(plain)
+    photo.save(path, exif=exif)
+    expected = Image.open(plain).convert("RGB")
+    expected = expected.transpose(Image.Transpose.ROTATE_270) if turned else expected
+    read = open_image(path)
+    assert np.array_equal(np.asarray(read), np.asarray(expected))
+    assert np.array_equal(np.asarray(as_rgb(read)), np.asarray(expected))  # once is enough
+    with Image.open(path) as opened:
+        assert upright_size(opened) == read.size
+        assert np.array_equal(np.asarray(as_rgb(opened)), np.asarray(expected))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_pillows(tmp_path: Path, orientation: int, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.effect_noise((60, 50), 80).convert("RGB").save(path, exif=exif)
+    with Image.open(path) as opened:
+        expected = ImageOps.exif_transpose(opened)
+    assert np.array_equal(np.asarray(open_image(path)), np.asarray(expected))
+    with Image.open(path) as opened:
+        assert upright_size(opened) == expected.size
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
+import pytest
 import torch
 import torchvision.transforms.v2.functional as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepres.data.transforms import augmented_batch, padded_windows, per_pixel_mean, prepare
+from deepres.errors import UserError
 
 
 def test_the_mean_is_exact() -> None:
@@ -46,3 +48,13 @@ def test_batches_are_channels_last() -> None:
         padded_windows(images, 4), padded_windows(mean, 4), zeros, zeros, zeros, zeros.bool()
     )
     assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.int64, torch.bool])
+def test_only_bytes_are_prepared(dtype: torch.dtype) -> None:
+    """Of float32 they would be changed in place, and a second answer would be another."""
+    images = torch.ones(1, 3, 4, 4, dtype=dtype)
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(UserError, match=rf"from 0 to 255, got {name}; turn pixels"):
+        prepare(images, torch.zeros(3, 1, 1))
+    assert torch.equal(images, torch.ones(1, 3, 4, 4, dtype=dtype))

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 from made_up_runs import whole_meta
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small_localization import tiny_recipe, tiny_weights
 
 from deepres.detection.localizer_file import build_localizer, load_localizer, save_localizer
@@ -36,6 +38,17 @@ def test_a_file_holds_all_that_is_needed(saved: Path) -> None:
         classes = torch.tensor([[1, 0]])
         for ours, theirs in zip(loaded(images, classes), expected(images, classes), strict=True):
             torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2, 2)])
+def test_of_the_mean_its_colour_is_taken(saved: Path, shape: tuple[int, ...]) -> None:
+    with safe_open(saved, framework="pt") as archive:
+        notes = archive.metadata()["deepres"]
+    tensors = load_file(saved)
+    tensors["input_mean"] = torch.full(shape, 0.25)
+    save_file(tensors, saved, metadata={"deepres": notes})
+    loaded, _ = load_localizer(saved)
+    assert torch.equal(loaded.mean, torch.full((3, 1, 1), 0.25))
 
 
 def test_a_classifier_is_no_localizer_and_a_localizer_no_classifier(

@@ -37,6 +37,24 @@ def test_a_detector_comes_back_as_it_was(weights: Path, detector: Detector) -> N
         torch.testing.assert_close(loaded(images()), detector.eval()(images()), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3)])
+def test_a_detector_takes_the_mean_of_a_classifiers_file(
+    weights: Path, detector: Detector, height: int, width: int
+) -> None:
+    """It has a value a channel, and may be an image."""
+    with safe_open(weights, framework="pt") as archive:
+        notes = archive.metadata()["deepres"]
+    tensors = load_file(weights)
+    tensors["input_mean"] = tensors["input_mean"][:, None, None].repeat(1, height, width)
+    tensors["input_std"] = tensors["input_std"].view(3, 1, 1)
+    save_file(tensors, weights, metadata={"deepres": notes})
+    loaded = load_detector(weights)
+    torch.testing.assert_close(loaded.mean, detector.mean)
+    assert torch.equal(loaded.std, detector.std)
+    with torch.inference_mode():
+        loaded(images())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

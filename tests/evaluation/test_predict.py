@@ -7,9 +7,11 @@ import torch
 from pictures import picture
 from PIL import Image
 
+from deepres.data.cifar10 import ImageSet
 from deepres.data.images import BadImage, open_image
 from deepres.data.views import one_crop
 from deepres.errors import UserError
+from deepres.evaluation.grad_cam import grad_cam
 from deepres.evaluation.predict import predict
 from deepres.models import Classifier, create_model
 
@@ -88,6 +90,23 @@ def test_one_class_is_the_least(classifier: Classifier, top: int) -> None:
 def test_what_is_no_image_is_named(classifier: Classifier, given: Any) -> None:
     with pytest.raises(UserError, match=r"expected an image .* PIL\.Image\.fromarray\)"):
         predict(classifier, given)
+
+
+def test_pixels_that_are_no_bytes_are_refused_and_left_alone(classifier: Classifier) -> None:
+    pixels = torch.rand(1, 3, 32, 32)
+    before = pixels.clone()
+    label = torch.tensor([0])
+    for ask in (
+        lambda: predict(classifier, pixels),
+        lambda: classifier(pixels),
+        lambda: classifier.prepare(pixels),
+        lambda: grad_cam(classifier, pixels, label),
+        lambda: ImageSet(pixels, label),
+    ):
+        with pytest.raises(UserError, match=r"expected images as uint8, .* got float32; turn"):
+            ask()
+    assert torch.equal(pixels, before)
+    assert predict(classifier, (255 * pixels).round().to(torch.uint8))
 
 
 def test_what_is_no_classifier_is_named(tmp_path: Path) -> None:

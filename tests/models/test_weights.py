@@ -10,6 +10,7 @@ from torch import nn
 
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.pretrained.introduction import introduction
 from deepres.recipes import get_recipe
 from deepres.run_folder import results_folder
 
@@ -125,6 +126,20 @@ def test_images_of_another_size_get_the_mean_images_mean(classifier: Classifier)
     images = torch.randint(256, (2, 3, 40, 36), dtype=torch.uint8)
     expected = images / 255 - classifier.mean.mean((1, 2), keepdim=True)
     torch.testing.assert_close(classifier.prepare(images), expected)
+
+
+@torch.inference_mode()
+def test_a_mean_of_channels_may_be_a_plain_vector(tmp_path: Path, classifier: Classifier) -> None:
+    """As in a detector's file; of the preparation, too, which is told before the weights load."""
+    colour, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.1, 0.2, 0.3])
+    plain = Classifier(classifier.network, colour, CLASSES, std=std)
+    save_weights(tmp_path / "a.safetensors", plain, {})
+    loaded = load_model(tmp_path / "a.safetensors")
+    images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    expected = (images / 255 - colour.view(3, 1, 1)) / std.view(3, 1, 1)
+    torch.testing.assert_close(loaded.prepare(images), expected)
+    told = introduction(tmp_path / "a.safetensors")[-1]
+    assert told.endswith("the mean 0.4 0.5 0.6 is subtracted, then the std 0.1 0.2 0.3 divides")
 
 
 @pytest.mark.parametrize("place", range(0, 100, 7))

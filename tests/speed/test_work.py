@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from deepres.models import create_model
+from deepres.models.stages import StagedNetwork
 from deepres.recipes import get_recipe
 from deepres.speed.work import Work
 
@@ -39,3 +40,20 @@ def test_inference_is_the_networks(precision: str, tolerance: float) -> None:
     expected = network(images - images.mean(0)).softmax(1)
     torch.testing.assert_close(probabilities, expected.detach(), rtol=0, atol=tolerance)
     assert not probabilities.requires_grad
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_inference_is_folded_where_a_test_is(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default ``evaluate`` folds on a CPU alone, and there where oneDNN is."""
+    folded: list[StagedNetwork] = []
+    monkeypatch.setattr(
+        "deepres.speed.work.fuse_for_inference", lambda network, device: folded.append(network)
+    )
+    work = Work("inference", "resnet8", None, 2, precision)
+    work.ready(CPU)
+    assert len(folded) == 1
+    monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)  # as on CUDA
+    work.ready(CPU)()
+    assert len(folded) == 1

@@ -26,7 +26,7 @@ def call(options: argparse.Namespace) -> int:
     device = resolve_device(options.device)
     make_repeatable(device)
     classifier = load_model(find_weights(options.subject, options.source, say), device)
-    names = list(named_images(options.images))
+    names = list(named_images(options.images, say))
     predictions = _predictions(classifier, names, options.top)
     if options.json:
         read = _print_json(predictions, str(options.subject))

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from deepres.data.download import file_digest
+from deepres.data.transforms import check_bytes
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 
@@ -39,12 +40,19 @@ SAMPLE_COLUMNS = 25  # tiles per row of a sample's mosaic
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images and what they show."""
+    """Images and what they show.
+
+    Raises:
+        UserError: the images are not uint8.
+    """
 
     images: Tensor
     """(N, 3, H, W) uint8."""
     labels: Tensor
     """(N,) int64."""
+
+    def __post_init__(self) -> None:
+        check_bytes(self.images)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,10 +64,7 @@ class ImageSet:
 
     def fingerprint(self) -> str:
         """Return a checksum of every pixel and label."""
-        digest = hashlib.sha256()
-        for tensor in (self.images, self.labels):
-            digest.update(tensor.cpu().contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        return _checksum(self.images, self.labels)
 
     def image(self, i: int) -> Image.Image:
         """Return the ``i``-th image for Pillow."""
@@ -113,11 +118,15 @@ class Cifar10:
 
     def fingerprint(self) -> str:
         """Return a checksum of every pixel and label."""
-        digest = hashlib.sha256()
-        for part in (self.train, self.test):
-            digest.update(part.images.contiguous().numpy().data)
-            digest.update(part.labels.contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        train, test = self.train, self.test
+        return _checksum(train.images, train.labels, test.images, test.labels)
+
+
+def _checksum(*tensors: Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def load_cifar10(folder: Path) -> Cifar10:

@@ -1,7 +1,6 @@
 """Images that cannot be decoded, found by all processors together."""
 
 import multiprocessing
-import os
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from deepres.data.workers import start_worker
 from deepres.errors import UserError
 from deepres.progress import Progress
+from deepres.runtime import usable_cores
 
 CHUNK = 64  # images that a process takes at a time
 MOST_PROCESSES = 16  # each imports this package, PyTorch included: a quarter of a GB
@@ -29,8 +29,7 @@ def undecodable(folders: Sequence[Path], suffix: str) -> list[str]:
         UserError: a process that decodes was killed.
     """
     total = sum(len(names) for _, names in _chunks(folders, suffix))
-    processes = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processes = max(1, min(processes or 1, total // CHUNK, MOST_PROCESSES))
+    processes = max(1, min(usable_cores(), total // CHUNK, MOST_PROCESSES))
     # Spawned, as a fork would copy locks that other threads hold.
     pool = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), initializer=start_worker

@@ -2,10 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from deepres.data.listing import some
 from deepres.errors import UserError
 from deepres.files import read_json, write_json
 from deepres.progress import Progress
@@ -14,7 +16,7 @@ CLASSES_FILE = "ilsvrc2012.json"
 SUFFIX = ".JPEG"  # of every official file name
 WORDNET_ID = re.compile(r"n\d{8}", re.ASCII)
 """How classes, and so their folders, are called."""
-SHOWN = 20  # names in a line, before the rest is only counted
+_some = partial(some, shown=20)
 
 
 @dataclass(frozen=True)
@@ -175,10 +177,3 @@ def _count(folder: Path) -> tuple[int, list[str]]:
     if odd:
         problems.append(f"{folder} holds what is no {SUFFIX} file: {_some(sorted(odd))}")
     return images, problems
-
-
-def _some(names: Iterable[str]) -> str:
-    """Join the first few of ``names``, and count the rest."""
-    names = list(names)
-    rest = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from deepres.errors import UserError
 
@@ -23,6 +23,16 @@ LIMIT = "DEEPRES_MAX_PIXELS"
 """The environment variable that sets the most pixels of an image; Pillow's limit is 179 million."""
 if os.environ.get(LIMIT, "").isdecimal():
     Image.MAX_IMAGE_PIXELS = max(1, int(os.environ[LIMIT]) // 2)  # twice that is an error
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by EXIF's number for how the camera was held; 1 is upright."""
 
 
 class BadImage(UserError):
@@ -44,7 +54,6 @@ def open_image(path: Path | str, content: BinaryIO | None = None) -> Image.Image
         OSError: the system refused to read it; that says nothing about the image.
     """
     with naming_bad_files(path), Image.open(content or path) as image:
-        ImageOps.exif_transpose(image, in_place=True)
         return _rgb(image)
 
 
@@ -55,9 +64,25 @@ def as_rgb(image: Image.Image) -> Image.Image:
         BadImage: its file is cut, or its pixels are no whole numbers.
     """
     with naming_bad_files(getattr(image, "filename", "") or "the image given"):
-        upright = ImageOps.exif_transpose(image)
-        upright.format = image.format  # a copy has none, and greyscale's range depends on it
-        return _rgb(upright)
+        upright = _rgb(image)
+        return upright.copy() if upright is image else upright
+
+
+def turn_of(image: Image.Image) -> Image.Transpose | None:
+    """Return what turns an image upright, as its EXIF data say; None: nothing, or they are odd."""
+    try:
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (SyntaxError, ValueError):  # Pillow's errors for data that are not EXIF's
+        return None
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return the width and height that an opened image has when it is turned upright."""
+    if image.format == "TIFF":  # Pillow turns these itself as it decodes them
+        image.load()
+    turn = turn_of(image)
+    sideways = turn in [TURNS[orientation] for orientation in (5, 6, 7, 8)]
+    return (image.height, image.width) if sideways else image.size
 
 
 @contextmanager
@@ -100,13 +125,18 @@ def _pixels(error: Image.DecompressionBombError) -> str:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    upright = _eight_bits(image)
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        upright = Image.new("RGBA", layer.size, "white")
-        upright.alpha_composite(layer)
-    upright.load()  # while the file is open; converting RGB to RGB would only copy it
-    return upright if upright.mode == "RGB" else upright.convert("RGB")
+    image.load()  # while the file is open; what it says of its orientation may come last
+    turn, rgb = turn_of(image), _eight_bits(image)
+    if rgb.has_transparency_data:
+        layer = rgb.convert("RGBA")
+        rgb = Image.new("RGBA", layer.size, "white")
+        rgb.alpha_composite(layer)
+    if rgb.mode != "RGB":  # converting RGB to RGB would only copy it
+        rgb = rgb.convert("RGB")
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+        rgb.info.clear()  # nobody is to turn it again
+    return rgb
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from deepres.errors import UserError
@@ -10,8 +10,6 @@ from deepres.errors import UserError
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 TINY_BOXES = "_boxes.txt"
 """How the name of the file ends that has the boxes of one of Tiny-ImageNet's classes."""
-SHOWN = 5
-"""How many endings or names stand in a line, before the rest is only counted."""
 
 
 class Listing:
@@ -79,7 +77,7 @@ def check_no_loop(folder: Path, above: tuple[Path, ...]) -> None:
         )
 
 
-def some(names: list[str]) -> str:
+def some(names: Sequence[str], shown: int = 5) -> str:
     """Join the first few of ``names``, and count the rest."""
-    rest = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + rest
+    rest = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + rest

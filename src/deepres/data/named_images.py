@@ -5,13 +5,13 @@ import io
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from PIL import Image
 
-from deepres.data.folder import ENDINGS
 from deepres.data.images import BadImage, as_rgb, open_image
+from deepres.data.listing import ENDINGS, Listing
 from deepres.errors import UserError
 
 GivenImage = Image.Image | Path | str
@@ -24,20 +24,28 @@ MOST_BYTES = 100 << 20
 TIMEOUT_SECONDS = 20.0
 
 
-def named_images(subjects: Iterable[str]) -> Iterator[str]:
+def named_images(subjects: Iterable[str], say: Callable[[str], None]) -> Iterator[str]:
     """Yield the name of each image: of a folder those of all image files below it, in order.
+
+    Args:
+        subjects: what a user named.
+        say: receives lines on what is passed over in folders.
 
     Raises:
         BadImage: a folder holds none.
+        UserError: a link leads back to a folder that it lies in.
     """
     for subject in subjects:
-        if not Path(subject).is_dir():
+        folder = Path(subject)
+        if not folder.is_dir():
             yield subject
             continue
-        files = sorted(p for p in Path(subject).rglob("*") if p.suffix.lower() in ENDINGS)
-        if not files:
+        listing = Listing()
+        names = listing.images_below(folder)
+        listing.tell(folder, say)
+        if not names:
             raise BadImage(f"{subject} holds no image file ({' '.join(ENDINGS)})")
-        yield from map(str, files)
+        yield from (str(folder / name) for name in names)
 
 
 def open_named_image(name: str) -> Image.Image:

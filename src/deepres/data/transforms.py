@@ -8,6 +8,8 @@ equally padded mean, and subtracting then, is the same and leaves the images in 
 import torch
 from torch import Tensor
 
+from deepres.errors import UserError
+
 
 def per_pixel_mean(images: Tensor) -> Tensor:
     """Return the mean image (C, H, W) float32 of ``images`` (N, C, H, W) uint8, in [0, 1]."""
@@ -21,9 +23,27 @@ def prepare(images: Tensor, mean: Tensor, std: Tensor | None = None) -> Tensor:
     """Return network input for ``images`` (N, C, H, W) uint8: in [0, 1], then normalised.
 
     The paper subtracts a mean and divides by nothing: it has no ``std``.
+
+    Raises:
+        UserError: the images are of another type.
     """
+    check_bytes(images)  # of float32 the next line would change the caller's own
     centred = images.float().div_(255).sub_(mean)
     return centred if std is None else centred.div_(std)
+
+
+def check_bytes(images: Tensor) -> None:
+    """Make sure that images are as they come from a file, and not prepared in any way.
+
+    Raises:
+        UserError: they are not uint8.
+    """
+    if images.dtype != torch.uint8:
+        given = str(images.dtype).removeprefix("torch.")
+        raise UserError(
+            f"expected images as uint8, from 0 to 255, got {given}; "
+            "turn pixels in [0, 1] into (255 * images).round().to(torch.uint8)"
+        )
 
 
 def padded_windows(images: Tensor, pad: int) -> Tensor:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepres.data.crops import crops_of_scaled, scale, scaled_size
+from deepres.recipes.crop import SHORT_SIDES, in_proportion
 
 Pixels = NDArray[np.uint8]
 View = Callable[[Image.Image, int, int], list[Pixels]]
@@ -29,7 +30,7 @@ def ten_crop(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     The shorter side is at least 256 for crops of 224, and in proportion, so that there is a border
     to crop from: crops of 288 come from 329 pixels where 303 are given, and from 352 where 352 are.
     """
-    short_side = max(short_side, _in_proportion(256, crop))
+    short_side = max(short_side, in_proportion(SHORT_SIDES[0], crop))
     width, height = scaled_size(image.size, short_side)
     ends = [(x, y) for y in (0, height - crop) for x in (0, width - crop)]
     five = [*ends, _centre((width, height), crop)]
@@ -42,15 +43,11 @@ def ten_crop(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
 
 def multi_scale(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     """Take the whole image and its mirror image at each of ``SCALES``."""
-    wholes = [np.asarray(scale(image, _in_proportion(side, crop)))[None] for side in SCALES]
+    wholes = [np.asarray(scale(image, in_proportion(side, crop)))[None] for side in SCALES]
     return [np.concatenate([whole, _mirrored(whole)]) for whole in wholes]
 
 
 VIEWS: dict[str, View] = {"1-crop": one_crop, "10-crop": ten_crop, "multi-scale": multi_scale}
-
-
-def _in_proportion(side: int, crop: int) -> int:
-    return round(side * crop / 224)
 
 
 def _centre(size: tuple[int, int], crop: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.detection.weights import restored
 from deepres.errors import UserError
 from deepres.models import create_model, load_model
+from deepres.models.weight_checks import COUNTER
 from deepres.models.weights import DETECTOR, read_weights
 from deepres.recipes import DetectionRecipe
 from deepres.runtime import initial_weights_of
@@ -15,8 +16,6 @@ OF_CLASSES = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_log
 """The layers of a detector that are its classes' own: their scores, boxes and masks."""
 OF_PROPOSALS = ("anchor_sizes", "anchor_ratios", "rpn_channels")
 """The settings by which the RPN's layers are shaped, and that their weights are for."""
-COUNTERS = "num_batches_tracked"
-"""What BN counts while it is trained, and has not where it is frozen; nothing depends on it."""
 
 
 class Beginning(NamedTuple):
@@ -101,7 +100,7 @@ def _as_set(value: Any) -> str:
 
 def _modules(detector: Detector, without: tuple[str, ...]) -> tuple[str, ...]:
     """Return the modules of a detector's tensors, but for those that begin so, in order."""
-    tensors = (name for name in detector.state_dict() if not name.endswith(COUNTERS))
+    tensors = (name for name in detector.state_dict() if not name.endswith(COUNTER))
     return tuple(
         dict.fromkeys(name.rpartition(".")[0] for name in tensors if not name.startswith(without))
     )

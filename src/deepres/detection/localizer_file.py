@@ -101,9 +101,10 @@ def load_localizer(
     check_notes(described, NOTED, file)
     recipe = recipe_from_dict(described["recipe"], LocalizationRecipe)
     mean, std = take_preparation(tensors, file)
+    colour = mean.mean((1, 2), keepdim=True)
     with building_from(file):
         localizer = build_localizer(
-            described["architecture"], recipe, tuple(described["classes"]), mean, std
+            described["architecture"], recipe, tuple(described["classes"]), colour, std
         )
     check_fit(localizer.network.state_dict(), tensors, file)
     localizer.network.load_state_dict(tensors)

@@ -82,7 +82,8 @@ def restored(tensors: dict[str, Tensor], meta: dict[str, Any], file: Path) -> De
         settings = DetectorSettings.from_dict(described["settings"])
         with torch.device("meta"):
             network = create_model(**described["architecture"])
-        detector = Detector(network, mean, std, described["classes"], settings)
+        colour = mean.mean((1, 2))
+        detector = Detector(network, colour, std.flatten(), described["classes"], settings)
     check_fit(detector.state_dict(), tensors, file)
     detector.load_state_dict(tensors, assign=True)
     return detector

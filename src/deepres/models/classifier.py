@@ -63,7 +63,11 @@ class Classifier(nn.Module):
         return torch.from_numpy(np.concatenate(centres)).permute(0, 3, 1, 2).to(self.mean.device)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Turn images (N, C, H, W) uint8 into the network's input, in its precision."""
+        """Turn images (N, C, H, W) uint8 into the network's input, in its precision.
+
+        Raises:
+            UserError: the images are of another type.
+        """
         mean = self.mean
         if mean.shape[1:] not in (images.shape[2:], (1, 1)):
             mean = mean.mean((1, 2), keepdim=True)
@@ -75,6 +79,10 @@ class Classifier(nn.Module):
 
         Args:
             images: (N, C, H, W) uint8, or what ``crops`` takes.
+
+        Raises:
+            BadImage: one cannot be read.
+            UserError: they are of another type.
         """
         if not isinstance(images, Tensor):
             images = self.crops(images)

@@ -8,12 +8,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from deepres.errors import UserError, unknown_name
+from deepres.errors import UserError, plain_spelling, unknown_name
 from deepres.models.blocks import BasicBlock, Bottleneck, Shortcut, StrideOn
 from deepres.models.highway import GATE_BIAS, LAYERS, HighwayLayer, HighwayNetwork
 from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
 from deepres.models.vgg import BLOCKS, VGG
+from deepres.recipes.cifar10 import depths_near
 
 NAMES = (
     *("plain18", "plain34", "plain50-bottleneck", "plain101-bottleneck", "plain152-bottleneck"),
@@ -161,7 +162,7 @@ class _NoValues(TorchFunctionMode):
 
 def _names_near(name: str) -> list[str]:
     """Return ``NAMES``, and the network that ``name`` is if only its spelling is wrong."""
-    match = re.fullmatch(r"(plain|resnet)([1-9][0-9]{0,3})", re.sub(r"[-_. ]", "", name.lower()))
+    match = re.fullmatch(r"(plain|resnet)([1-9][0-9]{0,3})", plain_spelling(name))
     exists = match and int(match[2]) >= 8 and int(match[2]) % 6 == 2
     return [*NAMES, match[0]] if match and exists and match[0] not in NAMES else [*NAMES]
 
@@ -172,8 +173,7 @@ def _suffix_in_table_1(kind: str, depth: int) -> str | None:
 
 
 def _no_such_depth(kind: str, depth: int) -> UserError:
-    below = max(8, depth - (depth - 2) % 6)
-    depths = sorted({*IMAGENET, below, below + 6}, key=lambda known: abs(known - depth))
+    depths = sorted({*IMAGENET, *depths_near(depth)}, key=lambda known: abs(known - depth))
     nearest = [
         f"{kind}{d}{_suffix_in_table_1(kind, d) or '' if d in IMAGENET else ''}" for d in depths
     ]

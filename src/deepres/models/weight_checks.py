@@ -22,6 +22,8 @@ CLASSIFIER = {
 """What is noted of a classifier's tensors."""
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
 """What tensors may hold: numbers, and the counters of BN."""
+COUNTER = "num_batches_tracked"
+"""How the names end of what BN counts while it is trained; no output depends on it."""
 
 
 def check_dtypes(tensors: dict[str, Tensor], file: Path) -> None:
@@ -59,6 +61,12 @@ def building_from(file: Path) -> Iterator[None]:
         raise UserError(f"{file}: {error}") from error
     except Exception as error:
         raise UserError(f"{file} was written by another version of deepres: {error}") from error
+
+
+def with_counters(state: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict with a network's counters of BN, which other files need not have."""
+    counters = [name for name in expected if name.endswith(COUNTER)]
+    return {name: torch.zeros((), dtype=torch.int64) for name in counters} | state
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path) -> None:
@@ -111,6 +119,9 @@ def check_numbers(tensors: dict[str, Tensor], file: Path) -> None:
 def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Tensor]:
     """Remove the input's mean and std from a file's tensors, and return them.
 
+    Returns:
+        The mean of each channel (3, 1, 1), or the mean image (3, H, W); the std (3, 1, 1).
+
     Raises:
         UserError: one is missing, or not one for three channels.
     """
@@ -126,7 +137,7 @@ def take_preparation(tensors: dict[str, Tensor], file: Path) -> tuple[Tensor, Te
                 f"{file} does not fit the network: {name} has shape {tuple(tensor.shape)} of "
                 f"{_bare(tensor.dtype)}, expected a number for each of 3 channels"
             )
-    return mean, std
+    return mean if mean.ndim == 3 else mean.view(3, 1, 1), std.view(3, 1, 1)
 
 
 def _bare(dtype: torch.dtype) -> str:

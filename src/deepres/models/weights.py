@@ -65,8 +65,8 @@ def load_model(
     Args:
         path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote.
         device: where to put it.
-        for_inference: make it faster as ``deepres evaluate`` does: BN folded and, on a CPU, layers
-            fused. The logits are the same to rounding, but it can be trained and saved no more.
+        for_inference: make it faster: BN folded and, on a CPU, layers fused, as in a test there.
+            The logits are the same to rounding, but it can be trained and saved no more.
 
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.

@@ -7,7 +7,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from deepres.errors import UserError
-from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD
+from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, take_preparation
 from deepres.models.weights import METADATA
 from deepres.run_folder import RunFolder, length_in_words
 from deepres.run_weights import weights_file
@@ -32,12 +32,13 @@ def introduction(path: Path) -> list[str]:
     try:
         with safe_open(file, framework="pt") as archive:
             meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
-            mean, std = archive.get_tensor(INPUT_MEAN), archive.get_tensor(INPUT_STD)
+            preparation = {name: archive.get_tensor(name) for name in (INPUT_MEAN, INPUT_STD)}
         architecture = meta["architecture"]
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{file} is damaged; restore it from a copy, or remove it if it was fetched"
         ) from error
+    mean, std = take_preparation(preparation, file)
     lines = [f"{architecture['name']}: {_whose(file, meta)}"]
     if traits := _traits(architecture):
         lines.append(f"network: {'; '.join(traits)}")

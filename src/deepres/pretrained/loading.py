@@ -86,8 +86,8 @@ def load_model(
         weights: whose weights a network's name stands for: "deepres" (they come with it), "msra"
             (the authors' own) or "torchvision"; by default the first of these that has any. Also
             ``hf:owner/name`` or a path.
-        for_inference: make it faster as ``deepres evaluate`` does: BN folded and, on a CPU, layers
-            fused. The logits are the same to rounding, but it can be trained and saved no more.
+        for_inference: make it faster: BN folded and, on a CPU, layers fused, as in a test there.
+            The logits are the same to rounding, but it can be trained and saved no more.
 
     Raises:
         UserError: there are no such weights, they cannot be fetched, they are not deepres's, or

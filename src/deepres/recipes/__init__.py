@@ -3,7 +3,7 @@
 import re
 from typing import Any, TypeVar
 
-from deepres.errors import UserError, did_you_mean
+from deepres.errors import UserError, did_you_mean, plain_spelling
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
 from deepres.recipes.classification import ClassificationRecipe
@@ -65,13 +65,12 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
 def _did_you_mean(name: str) -> str:
     """Return the question that names the networks that are nearest, by depth if it has one."""
     networks = (*imagenet.NETWORKS, *cifar10.NETWORKS, *cifar10.HIGHWAYS)
-    match = re.fullmatch(r"(plain|resnet)(\d{1,4})", re.sub(r"[-_. ]", "", name.lower()))
+    match = re.fullmatch(r"(plain|resnet)(\d{1,4})", plain_spelling(name))
     if not match:
         return did_you_mean(name, networks)
     kind, depth = match[1], int(match[2])
-    below = max(8, depth - (depth - 2) % 6)
     named = {int(each.removeprefix(kind)) for each in networks if re.fullmatch(rf"{kind}\d+", each)}
-    nearest = sorted({*named, below, below + 6}, key=lambda known: abs(known - depth))
+    nearest = sorted({*named, *cifar10.depths_near(depth)}, key=lambda known: abs(known - depth))
     nearest = nearest[: 1 if nearest[0] == depth else 2]
     return f"; did you mean {' or '.join(f'{kind}{each}' for each in nearest)}?"
 

@@ -92,3 +92,9 @@ def cifar_recipe(name: str) -> CifarRecipe | None:
         return None
     recipe = section_4_2(name)
     return warmed_up(recipe) if name in ("resnet110", "resnet1202") else recipe
+
+
+def depths_near(depth: int) -> tuple[int, int]:
+    """Return the last of §4.2's depths, 6n+2 from 8 on, up to ``depth``, or 8; and the next."""
+    below = max(8, depth - (depth - 2) % 6)
+    return below, below + 6

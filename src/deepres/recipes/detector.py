@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from deepres.errors import UserError
-from deepres.recipes.schema import foreign_fields
+from deepres.recipes.schema import foreign_fields, with_tuples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +124,7 @@ class DetectorSettings:
             raise UserError(
                 f"the detector's settings were written by another version of deepres: {foreign}"
             )
-        kinds = cls._kinds()
-        values: dict[str, Any] = {
-            name: tuple(value) if get_origin(kinds[name]) is tuple else value
-            for name, value in fields.items()
-        }
-        return cls(**values)
+        return cls(**with_tuples(fields, cls._kinds()))
 
     @classmethod
     def _kinds(cls) -> dict[str, Any]:

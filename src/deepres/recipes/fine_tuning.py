@@ -13,7 +13,8 @@ from typing import Any
 
 from deepres.errors import UserError
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
-from deepres.recipes.imagenet import CROP, ImageNetRecipe, imagenet_recipe, section_3_4
+from deepres.recipes.crop import CROP
+from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe, section_3_4
 
 NUMBERS: dict[str, Any] = {
     "batch_size": 64,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from deepres.recipes.classification import ClassificationRecipe
+from deepres.recipes.crop import CROP, SHORT_SIDES, in_proportion, sizes_for
 
 NETWORKS = (
     *("plain18", "plain34", "plain50-bottleneck", "plain101-bottleneck", "plain152-bottleneck"),
@@ -13,15 +14,14 @@ NETWORKS = (
 """The networks that the paper trains on ImageNet (Tables 2 to 5, Figure 4; of the plain bottleneck
 networks §4.1 says no more than that they degrade too)."""
 
-CROP, SHORT_SIDES = 224, (256, 480)
-"""§3.4: the crop's side, and the range of the image's shorter side, in pixels."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageNetRecipe(ClassificationRecipe):
     """How one network is trained on ImageNet, or on any other folder of images."""
 
     kind: ClassVar[str] = "imagenet"
+    pixels: ClassVar[tuple[str, ...]] = ("short_side",)
+    """The fields that are in proportion to the crop."""
 
     shortcut: str | None = None
     """The shortcut option, "A", "B" or "C"; None: the one that ``create_model`` takes."""
@@ -67,16 +67,11 @@ class ImageNetRecipe(ClassificationRecipe):
     @property
     def test_short_side(self) -> int:
         """The shorter side for testing: 256 for crops of 224, others in proportion."""
-        return round(self.crop * SHORT_SIDES[0] / CROP)
+        return in_proportion(SHORT_SIDES[0], self.crop)
 
     def with_crop(self, crop: int) -> Self:
         """Return the recipe with another crop, and the shorter sides in proportion."""
-        return dataclasses.replace(self, **self.sizes_for(crop))
-
-    @staticmethod
-    def sizes_for(crop: int) -> dict[str, Any]:
-        """Return a crop and the shorter sides that stand to it as §3.4's to its crop of 224."""
-        return {"crop": crop, "short_side": tuple(round(crop * s / CROP) for s in SHORT_SIDES)}
+        return dataclasses.replace(self, **sizes_for(crop, self.paper()))
 
 
 def section_3_4(model: str) -> ImageNetRecipe:

@@ -1,8 +1,9 @@
 """Appendix C: how the paper trains its localization network, the RPN that is its first half."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
+from deepres.recipes.crop import CROP, SHORT_SIDES, in_proportion
 from deepres.recipes.schema import Recipe
 
 
@@ -25,17 +26,6 @@ class BoxRecipe(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_least(1, "crop", "eval_images")
-
-    def sizes_for(self, crop: int) -> dict[str, Any]:
-        """Return a crop and the sizes that stand to it as the paper's recipe's to its crop."""
-        papers = self.paper()
-
-        def scaled(size: Any) -> Any:
-            if isinstance(size, tuple):
-                return tuple(map(scaled, size))
-            return round(size * crop / papers.crop)
-
-        return {field: scaled(getattr(papers, field)) for field in ("crop", *self.pixels)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +66,7 @@ class LocalizationRecipe(BoxRecipe):
     @property
     def test_short_side(self) -> int:
         """The shorter side for testing: 256 for crops of 224, others in proportion."""
-        return round(self.crop * 256 / 224)
+        return in_proportion(SHORT_SIDES[0], self.crop)
 
 
 def localization_recipe(model: str) -> LocalizationRecipe:
@@ -94,8 +84,8 @@ def localization_recipe(model: str) -> LocalizationRecipe:
         momentum=0.9,
         weight_decay=1e-4,
         stage="conv4_x",
-        short_side=(256, 480),
-        crop=224,
+        short_side=SHORT_SIDES,
+        crop=CROP,
         anchor_sizes=(56, 112, 224),
         anchors_per_image=8,
         flip=True,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from deepres.recipes.crop import CROP
 from deepres.recipes.localization import BoxRecipe
 
 
@@ -70,7 +71,7 @@ def localization_rcnn_recipe(model: str) -> LocalizationRCNNRecipe:
         lr_divisor=10.0,
         momentum=0.9,
         weight_decay=1e-4,
-        crop=224,
+        crop=CROP,
         proposals=200,
         proposals_nms_iou=0.7,
         context=16,

@@ -206,13 +206,8 @@ class Recipe:
         given = {name: value for name, value in fields_of_today(fields).items() if name != "kind"}
         if foreign := foreign_fields(cls, given):
             raise UserError(f"the recipe was written by another version of deepres: {foreign}")
-        kinds = cls._fields()
         try:
-            values: dict[str, Any] = {
-                name: tuple(value) if get_origin(kinds[name]) is tuple else value
-                for name, value in given.items()
-            }
-            return cls(**values)
+            return cls(**with_tuples(given, cls._fields()))
         except TypeError as error:
             raise UserError(f"the recipe has a value of the wrong type: {error}") from error
 
@@ -240,6 +235,19 @@ def foreign_fields(kind: Any, given: Mapping[str, Any]) -> str:
     }
     missing = needed - given.keys()
     return f"it lacks {', '.join(sorted(missing))}" if missing else ""
+
+
+def with_tuples(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a dataclass as they came from JSON, which has lists for tuples.
+
+    Args:
+        given: the fields.
+        kinds: the type of each.
+    """
+    return {
+        name: tuple(value) if get_origin(kinds[name]) is tuple else value
+        for name, value in given.items()
+    }
 
 
 def _parse(field: str, text: str, kind: Any) -> Any:

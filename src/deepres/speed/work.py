@@ -92,10 +92,9 @@ def _inference(work: Work, device: torch.device) -> Call:
     classifier = Classifier(network, per_pixel_mean(images), ()).eval().to(device)
     classifier.to(memory_format=torch.channels_last)
     images = images.to(device)
-    bf16 = work.precision == "bf16"
-    if bf16 or can_fuse(device):
+    if can_fuse(device):
         fuse_for_inference(network, device)
-    if bf16:
+    if work.precision == "bf16":
         compute_in_bf16(network)
 
     @torch.inference_mode()

@@ -7,7 +7,7 @@ from deepres.data.folder import ImageFolder
 from deepres.data.image_sizes import typical_short_side
 from deepres.errors import UserError
 from deepres.recipes import ImageNetRecipe
-from deepres.recipes.imagenet import CROP, SHORT_SIDES
+from deepres.recipes.crop import CROP, SHORT_SIDES, sizes_for
 from deepres.recipes.localization import BoxRecipe
 
 
@@ -26,7 +26,7 @@ def check_sizes(data: ImageFolder | LocalizationData, recipe: ImageNetRecipe | B
         side = statistics.median_low(min(image.width, image.height) for image in images)
     if side is None or 2 * side > recipe.crop or recipe.small_images == "enlarge":
         return
-    fitting = recipe.sizes_for(max(1, round(side * CROP / SHORT_SIDES[0])))
+    fitting = sizes_for(max(1, round(side * CROP / SHORT_SIDES[0])), recipe.paper())
     settings = " ".join(f"--set {field}={_written(value)}" for field, value in fitting.items())
     raise UserError(
         f"the images of {data.location} are small: their short side is {side} pixels, and the "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from deepres.data.listing import some
 from deepres.errors import UserError
 
 BadBoxes = Literal["fail", "skip"]
@@ -132,10 +133,9 @@ def _is_file(path: Path) -> bool:
 
 def missing_files(missing: list[str], what: str) -> UserError:
     """Return the error for files that are not there."""
-    more = f" and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
     return UserError(
         f"{what}: {len(missing):,} {'file is' if len(missing) == 1 else 'files are'} missing: "
-        f"{', '.join(missing[:SHOWN])}{more}; unpack the data set anew"
+        f"{some(missing, SHOWN)}; unpack the data set anew"
     )
 
 

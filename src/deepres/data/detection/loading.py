@@ -12,11 +12,8 @@ from torch import Tensor
 from deepres.data.detection.outlines import Segmentation
 from deepres.data.detection.packages import detection_package
 from deepres.data.detection.records import AnnotatedImage
-from deepres.data.images import naming_bad_files, open_image
+from deepres.data.images import naming_bad_files, open_image, upright_size
 from deepres.errors import UserError
-
-ORIENTATION = 0x0112
-"""EXIF's tag of how a camera was held; from 5 on, width and height are to be exchanged."""
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -27,8 +24,7 @@ def image_size(path: Path) -> tuple[int, int]:
         OSError: the system refused to read it.
     """
     with naming_bad_files(path), Image.open(path) as image:
-        sideways = image.getexif().get(ORIENTATION, 1) >= 5
-        return (image.height, image.width) if sideways else image.size
+        return upright_size(image)
 
 
 def image_tensor(image: AnnotatedImage) -> Tensor:

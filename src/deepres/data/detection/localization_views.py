@@ -17,6 +17,7 @@ from deepres.data.images import BadImage, open_image
 from deepres.data.loading import in_parts
 from deepres.data.views import SCALES
 from deepres.errors import unknown_name
+from deepres.recipes.crop import in_proportion
 
 PIXELS_AT_ONCE = 128 * 256 * 256
 """In a batch."""
@@ -70,7 +71,7 @@ def views_called(name: str, crop: int, short_side: int) -> tuple[View, ...]:
     if name == "single-scale":
         return (View(short_side, None),)
     if name == "multi-scale":
-        return tuple(View(round(side * crop / 224), None) for side in SCALES)
+        return tuple(View(in_proportion(side, crop), None) for side in SCALES)
     raise unknown_name("view", name, LOCALIZATION_VIEWS)
 
 

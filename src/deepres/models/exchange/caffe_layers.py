@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from deepres.errors import UserError
-from deepres.models.create import create_model
+from deepres.models.create import build_empty
 from deepres.models.exchange.caffe import Blob, Layer
 from deepres.models.resnet import IMAGENET
-from deepres.models.stages import StagedNetwork
 
 DEPTHS = {"resnet50": 50, "resnet101": 101, "resnet152": 152}
 RELEASED: dict[str, Any] = {"shortcut": "B", "stride_on": "1x1", "pool": "ceil"}
@@ -75,38 +74,27 @@ def check_released(name: str) -> None:
         raise UserError(f"released models are known for {', '.join(DEPTHS)}, not for {name}")
 
 
-def released_network(name: str, num_classes: int) -> StagedNetwork:
-    """Build the network that the released model called ``name`` is."""
-    return create_model(name, num_classes=num_classes, **RELEASED)
-
-
 def state_from_layers(layers: dict[str, Layer], name: str, file: Path) -> dict[str, Tensor]:
-    """Turn Caffe's layers into the state dict of ``released_network(name, …)``.
+    """Return the tensors of Caffe's layers under our names; conv1 takes BGR, and may have a bias.
 
     Raises:
         UserError: a layer is missing, superfluous or of another shape; it is named.
     """
     head = layers[FC].blobs[0] if FC in layers else None
     num_classes = head.shape[-2] if head is not None and head.ndim > 1 else 1000
-    with torch.device("meta"):
-        expected = released_network(name, num_classes).state_dict()
+    expected = build_empty(name, num_classes=num_classes, **RELEASED).state_dict()
     blobs = _fit(layers, name, expected, file)
     state = {}
     for layer in convolutions(DEPTHS[name]):
-        weight, *biases = blobs[layer.caffe]
+        for kind, blob in zip(("weight", "bias"), blobs[layer.caffe], strict=False):
+            state[f"{layer.conv}.{kind}"] = blob
         mean, variance, factor = blobs[layer.batch_norm]
         share = np.float32(0 if factor[0] == 0 else 1 / factor[0])  # as in Caffe
-        mean, variance = mean * share, variance * share
-        for bias in biases:
-            mean = mean - bias  # BN(Wx + b) with mean m is BN(Wx) with mean m − b
-        state[f"{layer.conv}.weight"] = weight[:, ::-1] if layer.caffe == "conv1" else weight
-        state[f"{layer.bn}.running_mean"] = mean
-        state[f"{layer.bn}.running_var"] = variance
+        state[f"{layer.bn}.running_mean"] = mean * share
+        state[f"{layer.bn}.running_var"] = variance * share
         state[f"{layer.bn}.weight"], state[f"{layer.bn}.bias"] = blobs[layer.scale]
     state["fc.weight"], state["fc.bias"] = blobs[FC]
-    tensors = {key: torch.from_numpy(np.array(blob)) for key, blob in state.items()}
-    counters = {key for key in expected if key.endswith("num_batches_tracked")}
-    return tensors | {key: torch.zeros((), dtype=torch.int64) for key in counters}
+    return {key: torch.from_numpy(np.array(blob)) for key, blob in state.items()}
 
 
 def layers_from_state(state: dict[str, Tensor], name: str, pixel_scale: Tensor) -> dict[str, Layer]:
@@ -115,7 +103,7 @@ def layers_from_state(state: dict[str, Tensor], name: str, pixel_scale: Tensor) 
     ResNet-50's conv1 gets a bias of zeros, so that it fits the released .prototxt too.
 
     Args:
-        state: the tensors of ``released_network(name, …)``.
+        state: the released network's tensors.
         name: resnet50, resnet101 or resnet152.
         pixel_scale: what the network's input is, per unit of Caffe's input, for R, G and B (3,).
     """

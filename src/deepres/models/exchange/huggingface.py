@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from deepres.errors import UserError
 from deepres.files import read_json
 from deepres.models.classifier import Classifier
@@ -19,9 +17,14 @@ from deepres.models.exchange.preparation import (
     class_names,
     per_channel,
 )
-from deepres.models.exchange.released_state import COUNTER
 from deepres.models.exchange.transformers_resnet import network_of, our_names
-from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
+from deepres.models.weight_checks import (
+    INPUT_MEAN,
+    INPUT_STD,
+    check_fit,
+    check_numbers,
+    with_counters,
+)
 from deepres.models.weights import load_model
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
@@ -72,8 +75,7 @@ def _from_transformers(
     count = len(state["fc.weight"])
     network = network_of(config, count)
     expected = network.state_dict()
-    counters = {key for key in expected if key.endswith(COUNTER)}
-    state = {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
+    state = with_counters(state, expected)
     check_fit(expected, state, weights)
     described = read_json(path) if (path := folder / PREPROCESSOR).exists() else {}
     mean = per_channel(tuple(described.get("image_mean", IMAGENET_MEAN)))

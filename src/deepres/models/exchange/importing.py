@@ -21,10 +21,16 @@ from deepres.models.exchange.preparation import (
     read_mean,
 )
 from deepres.models.exchange.released import PROGRAMS, pooling_in_words, read_released
-from deepres.models.exchange.released_state import COUNTER, MERGED, has_merged_statistics
+from deepres.models.exchange.released_state import MERGED, has_merged_statistics
 from deepres.models.resnet import Pool
 from deepres.models.stages import StagedNetwork
-from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, check_fit, check_numbers
+from deepres.models.weight_checks import (
+    INPUT_MEAN,
+    INPUT_STD,
+    check_fit,
+    check_numbers,
+    with_counters,
+)
 
 Source = Literal["torchvision", "timm", "caffe", "openmmlab", "detectron", "keras"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -156,9 +162,7 @@ def _from_torch(
     with torch.device("meta"):
         network = create_model(name, num_classes=num_classes, **options)
     expected = network.state_dict()
-    # Old files lack these counters, which do not enter into the outputs.
-    counters = {key for key in expected if key.endswith(COUNTER)}
-    state = {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
+    state = with_counters(state, expected)
     for each, tensor in expected.items():
         found = state.get(each, tensor)
         if tensor.is_floating_point() and not found.is_floating_point():

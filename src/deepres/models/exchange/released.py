@@ -37,7 +37,7 @@ class Program(NamedTuple):
 
 
 def _read_caffe(file: Path, name: str) -> dict[str, Tensor]:
-    return state_from_layers(read_caffemodel(file), name, file)
+    return to_rgb_without_biases(state_from_layers(read_caffemodel(file), name, file), name, file)
 
 
 def _read_openmmlab(file: Path, name: str) -> dict[str, Tensor]:

@@ -11,10 +11,9 @@ from torch import Tensor
 from deepres.errors import UserError
 from deepres.models.create import build_empty
 from deepres.models.exchange.caffe_layers import DEPTHS, RELEASED, convolutions
-from deepres.models.weight_checks import check_fit
+from deepres.models.weight_checks import check_fit, with_counters
 
 BN_EPSILON = 1e-5
-COUNTER = "num_batches_tracked"
 MERGED = (
     "this file has BN's statistics merged into its scale and shift: the same outputs, but training "
     "with BN unfrozen would begin from other statistics than the network had"
@@ -51,8 +50,7 @@ def to_rgb_without_biases(state: dict[str, Tensor], name: str, file: Path) -> di
     head = state.get("fc.weight")
     num_classes = head.shape[0] if head is not None and head.ndim == 2 else 1000
     expected = build_empty(name, num_classes=num_classes, **RELEASED).state_dict()
-    counters = {key for key in expected if key.endswith(COUNTER)}
-    state = {key: torch.zeros((), dtype=torch.int64) for key in counters} | state
+    state = with_counters(state, expected)
     check_fit(expected, state, file)
     for bn, bias in biases.items():
         if bias.shape != state[f"{bn}.running_mean"].shape:
