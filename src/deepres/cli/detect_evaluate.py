@@ -13,12 +13,11 @@ from deepres.cli.detection import (
     read_run,
     scales_for,
 )
-from deepres.cli.terminal import print_json, say, show
+from deepres.cli.terminal import print_json, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
-from deepres.execution import Execution
 from deepres.report.detection_runs import standard_error
 from deepres.run_weights import weights_file
 
@@ -46,6 +45,7 @@ def call(options: argparse.Namespace) -> int:
     if options.results:
         return _score_file(options)
     from deepres.detection.weights import load_detector
+    from deepres.evaluation.detection.detector_protocol import DetectorTests
 
     execution = execution_of(options)
     leader = execution.world.leader
@@ -63,13 +63,14 @@ def call(options: argparse.Namespace) -> int:
             f"what is on the images of {data.name} is not public; give --save-submission, and send "
             "the files to the benchmark's server"
         )
-    tests = Tests(options.runs, detectors, data, execution)
+    tests = DetectorTests(options.runs, detectors, data, execution)
     improvements, found = improvements_of(options, detectors[0]), None
     if options.ablation:
-        rows = tests.ablation(scales_for(detectors[0]))
+        tested = tests.ablation(scales_for(detectors[0]))
     else:
-        title, found, scores = tests.run(list(range(len(detectors))), improvements)
-        rows = [(title, scores)]
+        tested = [tests.run(range(len(detectors)), improvements)]
+        found = tested[0].found
+    rows = [(each.title, each.scores) for each in tested]
     if not leader:
         return 0
     written: dict[str, Path] = {}
@@ -103,85 +104,6 @@ def _in_json(title: str, scores: Scores) -> dict[str, Any]:
     found = {key: value for key, value in scores.items() if key != "resampled"}
     errors = {key: standard_error(scores, key) for key in PRECISIONS if key in scores}
     return {"test": title, **found, "standard_errors_pct": errors}
-
-
-class Tests:
-    """The tests of some detectors on one data set.
-
-    Args:
-        paths: of the runs or weight files.
-        detectors: these, on one device.
-        data: what to test on.
-        execution: where they are, and which processes share the work.
-    """
-
-    def __init__(
-        self,
-        paths: list[Path],
-        detectors: "list[Detector]",
-        data: DetectionSet,
-        execution: Execution,
-    ) -> None:
-        from deepres.evaluation.evaluation_log import noted
-
-        self.paths, self.detectors, self.data = paths, detectors, data
-        self.execution = execution
-        for path in filter(read_run, paths):
-            noted(weights_file(path).parent)
-
-    def ablation(self, scales: tuple[int, ...]) -> list[tuple[str, Scores]]:
-        """Run Table 9's tests, as far as there are detectors for them; return its rows."""
-        from deepres.detection.inference import PLAIN, Improvements
-
-        with_context = [
-            i for i, detector in enumerate(self.detectors) if detector.settings.global_context
-        ]
-        without = [i for i in range(len(self.detectors)) if i not in with_context]
-        refined = Improvements(box_refinement=True)
-        everything = Improvements(box_refinement=True, scales=scales)
-        tests = []
-        if without:
-            tests += [(without[:1], PLAIN), (without[:1], refined)]
-        if with_context:
-            tests.append((with_context[:1], refined))
-        else:
-            say("no row for global context: no run was trained with --set global_context=true")
-        best = with_context or without
-        tests.append((best[:1], everything))
-        if len(best) > 1:
-            tests.append((best, everything))
-        outcomes = [self.run(members, improvements) for members, improvements in tests]
-        return [(title, scores) for title, _, scores in outcomes]
-
-    def run(
-        self, members: list[int], improvements: "Improvements"
-    ) -> "tuple[str, DetectionResults, Scores]":
-        """Test a detector or an ensemble, and note it beside the first one's run.
-
-        Returns:
-            What was tested, what it found, and its scores; only the leader has any, and only of
-            images of which it is known what is on them.
-        """
-        from deepres.detection.inference import improvements_in_use
-        from deepres.evaluation.detection.detector_inference import detect_all
-        from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
-
-        detectors = [self.detectors[i] for i in members]
-        used = improvements_in_use(detectors, improvements)
-        names = [self.paths[i].resolve().name for i in members]
-        title = " + ".join([names[0] if len(names) == 1 else f"ensemble of {len(names)}", *used])
-        say(f"testing {title}")
-        found = detect_all(detectors, self.data, self.execution, improvements)
-        if not self.execution.world.leader or not self.data.annotated:
-            return title, found, {}
-        scores = found.scores(resample=True)
-        first = self.paths[members[0]]
-        if read_run(first):
-            now = self.execution.provenance()
-            together = names if len(names) > 1 else []
-            entry = detection_entry(self.data, scores, now, used, together)
-            note_detection(weights_file(first).parent, entry)
-        return title, found, scores
 
 
 def _leave_evidence(

@@ -1,0 +1,97 @@
+"""Detectors put to the test, with appendix B's improvements; what is found is noted in the run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from deepres.data.detection.records import DetectionSet
+from deepres.detection.faster_rcnn import Detector
+from deepres.detection.inference import PLAIN, Improvements, improvements_in_use
+from deepres.evaluation.detection.detector_inference import DetectionResults, detect_all
+from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
+from deepres.evaluation.evaluation_log import noted
+from deepres.execution import Execution
+from deepres.run_folder import RunFolder
+from deepres.run_weights import weights_file
+
+
+class Tested(NamedTuple):
+    """What a test found."""
+
+    title: str
+    """What was tested, in words."""
+    found: DetectionResults
+    scores: dict[str, Any]
+    """Only the leader has any, and only of images of which it is known what is on them."""
+
+
+class DetectorTests:
+    """The tests of some detectors on one data set.
+
+    Args:
+        paths: of the runs or weight files.
+        detectors: these, on one device.
+        data: what to test on.
+        execution: where they are, and which processes share the work.
+
+    Raises:
+        UserError: a run's evaluations.json, where a test is noted, is damaged.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        detectors: Sequence[Detector],
+        data: DetectionSet,
+        execution: Execution,
+    ) -> None:
+        self.paths, self.detectors, self.data = paths, detectors, data
+        self.execution = execution
+        for run in filter(None, map(_run_of, paths)):
+            noted(run)
+
+    def ablation(self, scales: tuple[int, ...]) -> list[Tested]:
+        """Run Table 9's tests, as far as there are detectors for them."""
+        with_context = [
+            i for i, detector in enumerate(self.detectors) if detector.settings.global_context
+        ]
+        without = [i for i in range(len(self.detectors)) if i not in with_context]
+        refined = Improvements(box_refinement=True)
+        everything = Improvements(box_refinement=True, scales=scales)
+        tests = []
+        if without:
+            tests += [(without[:1], PLAIN), (without[:1], refined)]
+        if with_context:
+            tests.append((with_context[:1], refined))
+        else:
+            self.execution.say(
+                "no row for global context: no run was trained with --set global_context=true"
+            )
+        best = with_context or without
+        tests.append((best[:1], everything))
+        if len(best) > 1:
+            tests.append((best, everything))
+        return [self.run(members, improvements) for members, improvements in tests]
+
+    def run(self, members: Sequence[int], improvements: Improvements) -> Tested:
+        """Test a detector or an ensemble, and note it beside the first one's run."""
+        detectors = [self.detectors[i] for i in members]
+        used = improvements_in_use(detectors, improvements)
+        names = [self.paths[i].resolve().name for i in members]
+        title = " + ".join([names[0] if len(names) == 1 else f"ensemble of {len(names)}", *used])
+        self.execution.say(f"testing {title}")
+        found = detect_all(detectors, self.data, self.execution, improvements)
+        if not self.execution.world.leader or not self.data.annotated:
+            return Tested(title, found, {})
+        scores = found.scores(resample=True)
+        if run := _run_of(self.paths[members[0]]):
+            together = names if len(names) > 1 else []
+            now = self.execution.provenance()
+            note_detection(run, detection_entry(self.data, scores, now, used, together))
+        return Tested(title, found, scores)
+
+
+def _run_of(weights: Path) -> Path | None:
+    """Return the run that weights are of; None: they are of none."""
+    folder = RunFolder(weights_file(weights).parent)
+    return folder.path if folder.recipe.exists() else None
