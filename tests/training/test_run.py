@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -239,6 +240,57 @@ def test_what_is_no_recipe_is_named(tmp_path: Path, data: Cifar10) -> None:
     name: Any = "resnet20"
     with pytest.raises(UserError, match=r"expected a recipe, e.g. .*, got 'resnet20'"):
         deepres.train(name, tmp_path / "run", data)
+
+
+@pytest.mark.parametrize(
+    ("seed", "said"),
+    [
+        (2**64 - 1, "must be from -2^63 to 2^63, got 18446744073709551615"),
+        *((1.5, "must be a whole number, got 1.5"), (None, "must be a whole number, got None")),
+        *((True, "must be a whole number, got True"), ("1", "must be a whole number, got '1'")),
+    ],
+)
+def test_a_seed_that_cannot_be_read_again_is_refused(
+    tmp_path: Path, data: Cifar10, seed: Any, said: str
+) -> None:
+    with pytest.raises(UserError, match=f"the seed {re.escape(said)}"):
+        run(tmp_path / "run", data, seed=seed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numpys_numbers_are_pythons(tmp_path: Path, data: Cifar10, interrupt_after) -> None:
+    two = dataclasses.replace(SHORT, steps=3, lr_drops=(1,))
+    whole = run(tmp_path / "whole", data, two, seed=3)
+    numpys = dataclasses.replace(
+        get_recipe("resnet8").scaled_to(np.int64(24)),
+        **{"steps": np.int32(3), "batch_size": np.int64(16), "lr": np.float64(0.1)},
+        **{"lr_drops": [np.int64(1)], "log_every": np.int64(5), "eval_every": np.int64(10)},
+    )
+    assert numpys == two
+    interrupt_after(2)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", data, numpys, seed=np.int64(3))
+    resume(tmp_path / "run", data, device="cpu")
+    assert_same_bits(whole, RunFolder(tmp_path / "run"))
+    assert RunFolder(tmp_path / "run").read_meta()["seed"] == 3
+
+
+def test_data_that_are_not_opened_are_named(tmp_path: Path, data: Cifar10) -> None:
+    with pytest.raises(UserError, match=r"cifar10\.Cifar10 or .*, got 'data/cifar10'"):
+        deepres.train(SHORT, tmp_path / "run", "data/cifar10")
+    assert list(tmp_path.iterdir()) == []
+    folder = run(tmp_path / "run", data, dataclasses.replace(SHORT, steps=1, lr_drops=()))
+    with pytest.raises(UserError, match=r"expected the data as deepres\.data\.cifar10\.Cifar10"):
+        deepres.resume(folder.path, "data/cifar10")
+
+
+def test_what_could_not_be_read_again_is_not_begun(tmp_path: Path, data: Cifar10) -> None:
+    source: Any = np.int64(3)
+    with pytest.raises(
+        UserError, match=r"in its recipe\.json data\.source is of Python's type int64"
+    ):
+        run(tmp_path / "run", dataclasses.replace(data, source=source))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, data: Cifar10) -> None:

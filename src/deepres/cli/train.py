@@ -26,6 +26,7 @@ from deepres.recipes import (
     Recipe,
     get_recipe,
 )
+from deepres.run_contents import seed_of
 from deepres.run_folder import RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
@@ -101,7 +102,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
 
 def _new_runs(options: argparse.Namespace) -> list[NewRun]:
     """Return the runs that a command asks for: of each network, one for each seed."""
-    first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
+    first, count = seed_of(options.seed or 0), 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
     settings = ["fine-tuned"] if options.weights else []
@@ -112,7 +113,7 @@ def _new_runs(options: argparse.Namespace) -> list[NewRun]:
         frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
         for seed in range(first, first + count):
             folder = run_name(name, recipe.steps, recipe.scaled_from, seed, settings)
-            runs.append(NewRun(recipe, seed, Path("runs") / folder, weights))
+            runs.append(NewRun(recipe, seed_of(seed), Path("runs") / folder, weights))
     if options.out is not None:
         alone = len(runs) == 1
         runs = [r._replace(folder=options.out / ("" if alone else r.folder.name)) for r in runs]

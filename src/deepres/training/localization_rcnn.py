@@ -42,6 +42,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
     """
 
     recipe_type = LocalizationRCNNRecipe
+    data_types = (LocalizationRCNNData,)
 
     def __init__(
         self,

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
+from deepres.files import strict
 from deepres.progress import Progress
 from deepres.recipes import Recipe, recipe_from_dict
+from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space, latest_state
 from deepres.training.concurrent import run_concurrently
@@ -75,6 +77,8 @@ def train_together(
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept, and the
             other runs are finished.
     """
+    task_type.check_data(data)
+    runs = [new._replace(seed=seed_of(new.seed)) for new in runs]
     for new in runs:
         RunFolder(new.folder).check_absent()
     leader, executions = execution.world.leader, _with_bars(execution, len(runs))
@@ -92,6 +96,8 @@ def train_together(
                 **task.meta(),
                 "provenance": _provenance(task, len(runs)),
             }
+            if wrong := misfit_of_meta(strict(meta)):
+                raise UserError(f"the run could not be read again: in its recipe.json {wrong}")
             going.append(Run(RunFolder(path), RunState(task), meta))
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
@@ -136,6 +142,7 @@ def resume_together(
     fields = {change.partition("=")[0] for change in changes}
     if fixed := sorted(fields - set(CHANGED_BY_RESUMING)):
         raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
+    task_type.check_data(data)
     for path in folders:
         check_same_data(path, RunFolder(path).read_meta(), task_type.describe(data))
     leader, world = execution.world.leader, execution.world

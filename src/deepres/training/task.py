@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepres.data.download import file_digest
+from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import Recipe
 from deepres.run_folder import Event, RunFolder
@@ -26,6 +27,8 @@ class Task(ABC, Generic[R, D]):
 
     recipe_type: ClassVar[type[Recipe]]
     """The class of its recipes."""
+    data_types: ClassVar[tuple[type, ...]]
+    """The classes of its data."""
     command: ClassVar[str]
     """What goes on with a run of it, with ``--resume``."""
     measures: ClassVar[tuple[str, ...]]
@@ -69,6 +72,19 @@ class Task(ABC, Generic[R, D]):
         Raises:
             UserError: the weights are of no use.
         """
+
+    @classmethod
+    def check_data(cls, data: Any) -> None:
+        """Make sure that what was given as the data is of this task's kind.
+
+        Raises:
+            UserError: it is not.
+        """
+        if not isinstance(data, cls.data_types):
+            kinds = " or ".join(f"{each.__module__}.{each.__name__}" for each in cls.data_types)
+            raise UserError(
+                f"expected the data as {kinds}, which the module opens, got {repr(data)[:80]}"
+            )
 
     @staticmethod
     @abstractmethod
