@@ -104,6 +104,13 @@ def test_a_run_stopped_in_any_phase_resumes_to_the_same_bits(
     assert_same_bits(whole, resumed(tmp_path / "run", sets))
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, sets: Sets, whole: RunFolder
+) -> None:
+    RunFolder(tmp_path / "run").write_meta(whole.read_meta())
+    assert_same_bits(whole, resumed(tmp_path / "run", sets))
+
+
 def test_it_leaves_the_callers_random_state_alone(tmp_path: Path, sets: Sets) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pictures import image_folder
-from runs import assert_same_bits, outcome, resume, train
+from runs import assert_same_bits, on_cpu, outcome, resume, train
 from safetensors.torch import load_file
 
 import deepres
@@ -30,7 +31,10 @@ from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
+from deepres.training.classification import Classification
+from deepres.training.given_weights import fine_tuning_recipe
 from deepres.training.interrupt import Interrupted
+from deepres.training.run import NewRun, train_together
 from deepres.training.state import Diverged, RunState
 
 SHORT = dataclasses.replace(
@@ -298,6 +302,49 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, data: Cifar10) -
         with pytest.raises(UserError):
             run(tmp_path / "run", data, recipe)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [NewRun(SHORT, seed, tmp_path / f"run-{seed}") for seed in (3, 4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(RunState, "save", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            train_together(Classification, runs, data, on_cpu())
+    for new in runs:
+        assert [path.name for path in new.folder.iterdir()] == ["recipe.json"]
+        with pytest.raises(UserError, match="go on with it by --resume"):
+            run(new.folder, data, seed=new.seed)
+        resume(new.folder, data, device="cpu")
+        assert_same_bits(RunFolder(new.folder), run(tmp_path / f"{new.seed}", data, seed=new.seed))
+    RunFolder(new.folder).checkpoint.unlink()
+    previous_of(RunFolder(new.folder).checkpoint).unlink()
+    with pytest.raises(UserError, match="has no checkpoint to go on from"):
+        resume(new.folder, data, device="cpu")
+
+
+def test_a_run_from_given_weights_begins_again_from_the_same(
+    tmp_path: Path, data: Cifar10, interrupt_after
+) -> None:
+    given = run(tmp_path / "given", data, dataclasses.replace(SHORT, steps=1, lr_drops=()))
+    recipe = fine_tuning_recipe("resnet8", given.path, data).scaled_to(4)
+    recipe = dataclasses.replace(recipe, batch_size=8)
+    whole = run(tmp_path / "whole", data, recipe, weights=given.path)
+    killed = RunFolder(tmp_path / "killed")
+    killed.write_meta(whole.read_meta())  # all that there is before the first checkpoint
+    interrupt_after(2)
+    with pytest.raises(Interrupted):
+        resume(killed.path, data, device="cpu")
+    resume(killed.path, data, device="cpu")
+    assert_same_bits(whole, killed)
+
+    killed = RunFolder(tmp_path / "again")
+    killed.write_meta(whole.read_meta())
+    given.weights.write_bytes(whole.weights.read_bytes())
+    with pytest.raises(UserError, match=r"began from weights with sha256 .* is another by now"):
+        resume(killed.path, data, device="cpu")
+    assert [path.name for path in killed.path.iterdir()] == ["recipe.json"]
 
 
 def test_a_run_that_goes_on_elsewhere_says_so(

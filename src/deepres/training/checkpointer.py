@@ -48,12 +48,12 @@ class Checkpointer:
             raise Interrupted(signal_number, step, run, command=task.command)
 
 
-def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return the latest saved state that is whole.
+def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the latest saved state that is whole; None: the run ended before it saved anything.
 
     Raises:
         DamagedCheckpoint: there are checkpoints, and none is whole.
-        UserError: there are none.
+        UserError: there are none any more.
     """
     damaged: list[Path] = []
     for path in (folder.checkpoint, previous_of(folder.checkpoint)):
@@ -72,6 +72,8 @@ def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any
         raise DamagedCheckpoint(
             f"no whole checkpoint is left in {folder.path}; start the run again in another folder"
         )
+    if not folder.left():
+        return None
     raise UserError(
         f"{folder.path} has no checkpoint to go on from; delete it, and start the run again"
     )

@@ -98,16 +98,18 @@ def train_together(
             }
             if wrong := misfit_of_meta(strict(meta)):
                 raise UserError(f"the run could not be read again: in its recipe.json {wrong}")
-            going.append(Run(RunFolder(path), RunState(task), meta))
+            state = RunState(task)
+            state.check_finite()
+            going.append(Run(RunFolder(path), state, meta))
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
         for run in going:
             stack.enter_context(_locked(run.folder, execution))
             if leader:
                 run.folder.check_absent()
-            run.state.save(run.folder)  # so that a run can go on from its folder alone
-            if leader:
                 run.folder.write_meta(run.meta)
+        for run in going:
+            run.state.save(run.folder)  # so that a run can go on from its folder alone
         return _to_the_end(going, execution)
 
 
@@ -155,15 +157,22 @@ def resume_together(
             recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
             recipe = (recipe if steps is None else recipe.extended(steps)).changed(list(changes))
             stack.enter_context(_locked(folder, execution))
-            state = world.broadcast_object(latest_state(folder, here.say) if leader else {})
-            task = stack.enter_context(closing(task_type.rebuild(recipe, data, meta, state, here)))
+            state = world.broadcast_object(latest_state(folder, here.say) if leader else None)
+            if state is None:
+                made = task_type.begin_again(recipe, data, meta, here)
+            else:
+                made = task_type.rebuild(recipe, data, meta, state, here)
+            task = stack.enter_context(closing(made))
             run = Run(folder, RunState(task), meta)
-            run.state.load(state, folder)
+            if state is not None:
+                run.state.load(state, folder)
             if run.state.step < recipe.steps:
                 task.prepare()
+            if state is None:
+                run.state.save(folder)
             run.meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
             going.append(run)
-            provenances.append((_provenance(task, len(folders)), state["events"]))
+            provenances.append((_provenance(task, len(folders)), state["events"] if state else 0))
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
             for run, (now, events) in zip(going, provenances, strict=True):
