@@ -382,7 +382,7 @@ def test_training_time_is_that_of_the_steps_over_interruptions(
         now += 3600
         return validate(*arguments, **options)
 
-    monkeypatch.setattr("deepres.training.state.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("deepres.training.clock.time", SimpleNamespace(perf_counter=lambda: now))
     monkeypatch.setattr("deepres.training.classification.validate", slow)
     on_each_step(tick)
     with pytest.raises(Interrupted):

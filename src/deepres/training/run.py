@@ -19,6 +19,7 @@ from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space, latest_state
+from deepres.training.clock import Clock
 from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import StopRequest
 from deepres.training.loop import run_steps
@@ -82,6 +83,7 @@ def train_together(
     for new in runs:
         RunFolder(new.folder).check_absent()
     leader, executions = execution.world.leader, _with_bars(execution, len(runs))
+    clock = Clock()
     with ExitStack() as stack:
         going = []
         for (recipe, seed, path, weights), here in zip(runs, executions, strict=True):
@@ -98,7 +100,7 @@ def train_together(
             }
             if wrong := misfit_of_meta(strict(meta)):
                 raise UserError(f"the run could not be read again: in its recipe.json {wrong}")
-            state = RunState(task)
+            state = RunState(task, clock)
             state.check_finite()
             going.append(Run(RunFolder(path), state, meta))
         if leader:
@@ -148,7 +150,7 @@ def resume_together(
     for path in folders:
         check_same_data(path, RunFolder(path).read_meta(), task_type.describe(data))
     leader, world = execution.world.leader, execution.world
-    executions = _with_bars(execution, len(folders))
+    executions, clock = _with_bars(execution, len(folders)), Clock()
     with ExitStack() as stack:
         going, provenances = [], []
         for path, here in zip(folders, executions, strict=True):
@@ -163,7 +165,7 @@ def resume_together(
             else:
                 made = task_type.rebuild(recipe, data, meta, state, here)
             task = stack.enter_context(closing(made))
-            run = Run(folder, RunState(task), meta)
+            run = Run(folder, RunState(task, clock), meta)
             if state is not None:
                 run.state.load(state, folder)
             if run.state.step < recipe.steps:
@@ -225,7 +227,8 @@ def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
         yield from run_steps(run.state, run.folder, stop)
     if task.execution.world.leader:
         result = _result(run)
-        run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
+        with run.state.clock.stopped():
+            run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
 
 
 def _result(run: Run) -> dict[str, Any]:
