@@ -42,6 +42,37 @@ sys.exit(main())
 """
 
 
+# Statistics of two steps, each process on numbers of its own.
+STATISTICS = """
+import warnings
+import torch
+from torch import nn
+from deepres.distributed import join_world, leave_world
+
+def main():
+    warnings.filterwarnings("error", message=".*broadcast_buffers.*")
+    world, device = join_world("cpu")
+    torch.manual_seed(world.rank)
+    norm = nn.BatchNorm1d(1)
+    network = world.sharing_gradients(nn.Sequential(nn.Linear(1, 1), norm), device)
+    weights = world.gather([tensor.tolist() for tensor in network.parameters()])
+    assert weights[0] == weights[1], weights
+    begun, ended = [], []
+    norm.register_forward_pre_hook(lambda *_: begun.append(norm.running_mean.item()))
+    for _ in range(2):
+        network(torch.randn(4, 1)).sum().backward()
+        ended.append(norm.running_mean.item())
+    assert begun == [0, ended[0]], (begun, ended)
+    first, last = (world.gather(each) for each in ended)
+    assert first[0] != first[1], first
+    world.broadcast_(network.buffers())
+    assert norm.running_mean.item() == last[0], last
+
+main()
+leave_world()
+"""
+
+
 def together(processes: int, folder: Path, *command: str) -> str:
     """Run ``deepres`` in so many processes, and return what they say."""
     start = [*TORCHRUN, "--nproc-per-node", str(processes)] if processes > 1 else [sys.executable]
@@ -66,6 +97,14 @@ def test_the_shares_of_a_batch_make_it_up(processes: int, sample: Cifar10) -> No
         images, labels = zip(*(share(step) for share in shares), strict=True)
         assert torch.equal(torch.cat(images), whole(step)[0])
         assert torch.equal(torch.cat(labels), whole(step)[1])
+
+
+@pytest.mark.slow
+def test_each_process_has_bn_statistics_of_its_own_until_the_leaders_are_tested(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "each_its_own.py").write_text(STATISTICS)
+    together(2, tmp_path, "each_its_own.py")
 
 
 @pytest.mark.slow

@@ -62,14 +62,21 @@ class World:
         return box[0]
 
     def sharing_gradients(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """Wrap ``network`` so that a backward pass takes the mean gradient of all processes."""
+        """Wrap ``network`` so that a backward pass takes the mean gradient of all processes.
+
+        All begin with the leader's weights and statistics; those of BN are each one's own from then
+        on.
+        """
         if self.size == 1:
             return network
-        return DistributedDataParallel(
+        sharing = DistributedDataParallel(
             network,
             device_ids=[device] if device.type == "cuda" else None,
             gradient_as_bucket_view=True,
         )
+        # PyTorch 2.11 has no other name for it, and from 2.13 on warns of it as an argument.
+        sharing.broadcast_buffers = False
+        return sharing
 
     def wait_for_leader(self) -> None:
         """Wait until the leader has come here."""

@@ -1,15 +1,31 @@
 """Mistakes that a user can mend."""
 
 import difflib
+import operator
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 class UserError(Exception):
     """One line that says what was given, what was expected, and what to do."""
 
     exit_status = 2
+
+
+def whole_number(value: Any, name: str) -> int:
+    """Return ``value`` as Python's own int; NumPy's whole numbers are such, true and false none.
+
+    Raises:
+        UserError: it is none; ``name`` says of what.
+    """
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise UserError(f"{name} must be a whole number, got {value!r}")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

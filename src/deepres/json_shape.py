@@ -90,4 +90,6 @@ def _unlike(value: Any, shape: Shape, name: str) -> str:
 def _in_words(shape: Shape) -> str:
     if isinstance(shape, dict | list):
         shape = type(shape)
-    return str(shape) if isinstance(shape, Number) else WORDS[shape]
+    if isinstance(shape, Number):
+        return str(shape)
+    return WORDS.get(shape) or f"of Python's type {shape.__name__}"

@@ -20,7 +20,7 @@ def provenance(device: "torch.device") -> dict[str, str]:
         "deepres": installed_version(),
         "commit": _commit(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "platform": platform.platform(),
         "device": device.type,
         "hardware": _hardware(device),

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from deepres.errors import UserError
+from deepres.errors import UserError, whole_number
 from deepres.json_shape import COUNT, NUMBER, PERCENT, Number, Shape, misfit
 
 LEVELS = 20
 """No file of a run is nested as deeply."""
 
 SOME = Number(1, 2**53, whole=True)
+SEED = Number(-(2**63), 2**63, whole=True)
 PROVENANCE = {
     **dict.fromkeys(("deepres", "commit", "torch", "hardware"), str),
     "precision?": str,
@@ -24,7 +25,7 @@ META = {
         **{"shortcut?": (str, None), "precision?": str},
     },
     "deviations": dict,
-    "seed": Number(-(2**63), 2**63, whole=True),
+    "seed": SEED,
     "data": {"source": str, "location": (str, None), "fingerprint": str},
     "provenance": PROVENANCE,
     "resumed?": [{"step": COUNT, **PROVENANCE}],
@@ -116,6 +117,18 @@ def _deeper_than(levels: int, content: Any) -> bool:
         return False
     within = content.values() if isinstance(content, dict) else content
     return levels == 0 or any(_deeper_than(levels - 1, each) for each in within)
+
+
+def seed_of(value: Any) -> int:
+    """Return ``value`` as a run's seed.
+
+    Raises:
+        UserError: it is none that recipe.json can hold.
+    """
+    seed = whole_number(value, "the seed")
+    if not SEED.holds(seed):
+        raise UserError(f"the seed must be from -2^63 to 2^63, got {seed}")
+    return seed
 
 
 def misfit_of_meta(meta: Any) -> str:

@@ -111,13 +111,17 @@ class RunFolder(EventLog):
                 f"{self.path} already holds a run; go on with it by "
                 f"--resume {quote(str(self.path))}, or choose another folder by --out"
             )
-        saved = self.path.glob(f"{self.checkpoint.stem}.*")  # the one before, damaged ones
-        files = (self.metrics, self.weights, self.result, self.path / EVALUATIONS, *saved)
-        if left := [path.name for path in files if path.exists() or path.is_symlink()]:
+        if left := self.left():
             raise UserError(
                 f"{self.path} has {left[0]} of an earlier run, without its recipe.json; restore "
                 "that, choose another folder by --out, or empty this one"
             )
+
+    def left(self) -> list[str]:
+        """Return the names of what a run has left here besides its recipe.json."""
+        saved = self.path.glob(f"{self.checkpoint.stem}.*")  # the one before, damaged ones
+        files = (self.metrics, self.weights, self.result, self.path / EVALUATIONS, *saved)
+        return [path.name for path in files if path.exists() or path.is_symlink()]
 
     @contextmanager
     def locked(self) -> Iterator[None]:

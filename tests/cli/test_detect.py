@@ -371,6 +371,7 @@ def test_predict_shrinks_what_would_take_all_memory(
         ("train resnet18 --on no/such", "no/such: no such folder"),
         ("train resnet18 --on folder", "--on folder: name the folder itself"),
         ("train resnet18 --on coco --weights nowhere", "nowhere: no such file or folder"),
+        (f"train resnet18 --on coco --seed {2**64}", "the seed must be from -2^63 to 2^63"),
         ("train --resume plain --schedule joint", "--schedule is for new runs"),
         ("evaluate --results found --refine", "--results scores a file as it is"),
         ("train --resume plain --set lr=1", "--set is for new runs"),

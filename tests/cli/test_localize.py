@@ -204,6 +204,7 @@ def test_rpns_are_no_ensemble(
         (["--resume", "run", "--set", "lr=1"], "--set is for new runs"),
         (["--recipe", "run", "--bad-boxes", "skip"], "leave out --bad-boxes"),
         (["--resume", "run", "--rpn", "rpn"], "--rpn is for new runs"),
+        (["resnet8", "--rpn", "nowhere", "--seed", str(2**64)], "the seed must be from -2^63"),
         (["resnet8", "--rpn", "nowhere"], "nowhere: no such file or folder"),
         (["--resume", "nowhere"], "is not a run folder"),
     ],

@@ -50,6 +50,7 @@ def test_a_run(tmp_path: Path, sample: Cifar10, capsys: pytest.CaptureFixture[st
     [
         ("resnet21 --data sample", "no recipe 'resnet21'"),
         ("runs/nothing", "runs/nothing: no such file or folder"),
+        (f"resnet8 --data nowhere --seed {2**64}", "the seed must be from -2^63 to 2^63, got"),
         ("resnet8 --images 1", "--images must be at least 2 for BN, got 1"),
     ],
 )

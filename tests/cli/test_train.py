@@ -45,6 +45,8 @@ def test_networks_and_seeds_at_once(
         (["resnet8", "--resume", "x"], "name either a network"),
         (["resnet8", "resnet18"], "are all of CIFAR-10 or all of ImageNet"),
         (["resnet8", "--seeds", "0"], "1 or more, got 0"),
+        (["resnet8", "--seed", str(2**64 - 1)], "the seed must be from -2^63 to 2^63"),
+        (["resnet8", "--seed", str(2**63), "--seeds", "2"], "the seed must be from -2^63 to 2^63"),
         (["resnet18"], "run: deepres data imagenet prepare"),
         (["resnet18", "--data", "sample"], "--data sample is CIFAR-10"),
         (["resnet18", "--data", "cifar"], "--data cifar is CIFAR-10"),

@@ -1,5 +1,8 @@
+import dataclasses
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +82,54 @@ def test_a_recipe_of_another_version_is_named() -> None:
         recipe_from_dict({**detector, "novel": 1}, Recipe)
     with pytest.raises(UserError, match="another version of deepres: it is of kind 'mnist'"):
         recipe_from_dict({**PAPER.to_dict(), "kind": "mnist"}, Recipe)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("steps", 20.0, "steps must be a whole number, got 20.0"),
+        ("batch_size", True, "batch_size must be a whole number, got True"),
+        ("batch_size", "16", "batch_size must be a whole number, got '16'"),
+        ("lr_plateau", 2.5, "lr_plateau must be a whole number or none, got 2.5"),
+        ("lr_drops", 5, "lr_drops must be whole numbers, got 5"),
+        ("lr_drops", (1.5,), r"lr_drops must be whole numbers, got \(1.5,\)"),
+        ("lr", "0.1", "lr must be a number, got '0.1'"),
+        ("momentum", False, "momentum must be a number, got False"),
+        ("flip", 1, "flip must be true or false, got 1"),
+        ("model", None, "model must be text, got None"),
+        ("precision", 16, "precision must be one of auto, fp32, bf16, got 16"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(field: str, value: Any, said: str) -> None:
+    with pytest.raises(UserError, match=f"recipe: {said}"):
+        dataclasses.replace(PAPER, **{field: value})
+    with pytest.raises(UserError, match=f"recipe: {said}"):
+        recipe_from_dict({**PAPER.to_dict(), field: value}, Recipe)
+
+
+def test_a_length_that_is_no_whole_number_is_refused() -> None:
+    length: Any
+    for length in (20.0, "20", None, True):
+        for recipe in (PAPER, detection_recipe("coco", "resnet18")):
+            for changed in (recipe.scaled_to, recipe.extended):
+                with pytest.raises(UserError, match=r"steps must be a whole number, got .*(20|e)"):
+                    changed(length)
+
+
+def test_numpys_numbers_become_pythons() -> None:
+    changes = {"steps": np.int64(9), "lr": np.float32(0.5), "lr_drops": [np.int16(4)]}
+    recipe = dataclasses.replace(PAPER, **changes)
+    assert json.loads(json.dumps(recipe.to_dict()))["lr_drops"] == [4]
+    types = [type(each) for each in (recipe.steps, recipe.lr, recipe.lr_drops[0])]
+    assert types == [int, float, int]
+    detector = detection_recipe("coco", "resnet18")
+    settings: Any = {"short_side": np.int64(600), "anchor_sizes": [np.int64(64)]}
+    detector = dataclasses.replace(
+        detector, detector=dataclasses.replace(detector.detector, **settings)
+    )
+    assert json.loads(json.dumps(detector.to_dict()))["anchor_sizes"] == [64]
+    with pytest.raises(UserError, match=r"detector: short_side must be a whole number, got 1.5"):
+        dataclasses.replace(detector.detector, short_side=1.5)
 
 
 @pytest.mark.parametrize(

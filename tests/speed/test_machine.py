@@ -29,6 +29,11 @@ def test_on_more_threads_it_is_the_walls(monkeypatch: pytest.MonkeyPatch) -> Non
     assert seconds(lambda: time.sleep(0.1), 2, CPU) >= 0.2
 
 
+def test_a_coarse_clock_does_not_make_it_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "process_time", lambda: 15.6e-3)
+    assert seconds(lambda: time.sleep(0.01), 1, CPU) >= 0.01
+
+
 def test_rates_count_multiplications_and_additions_and_both_ways(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

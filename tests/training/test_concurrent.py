@@ -2,7 +2,10 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from runs import assert_same_bits, on_cpu, train
@@ -11,6 +14,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
+from deepres.training import state
 from deepres.training.classification import Classification
 from deepres.training.interrupt import Interrupted
 from deepres.training.run import NewRun, resume_together, train_together
@@ -59,6 +63,34 @@ def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, interru
         assert_same_bits(RunFolder(folder), RunFolder(tmp_path / f"alone-{seed}"))
 
 
+def test_training_time_is_that_of_all_steps_without_any_runs_tests_and_files(
+    tmp_path: Path, data: Cifar10, on_each_step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock on which a step takes two seconds, and whatever is no step an hour."""
+    now = 0.0
+
+    def passing(seconds: float, call: Callable[..., Any] = lambda *_: None) -> Callable[..., Any]:
+        def passes(*arguments, **options):
+            nonlocal now
+            now += seconds
+            return call(*arguments, **options)
+
+        return passes
+
+    monkeypatch.setattr("deepres.training.clock.time", SimpleNamespace(perf_counter=lambda: now))
+    on_each_step(passing(2))
+    monkeypatch.setattr(Classification, "evaluate", passing(3600, Classification.evaluate))
+    monkeypatch.setattr(Classification, "save_weights", passing(3600, Classification.save_weights))
+    monkeypatch.setattr(state, "save_checkpoint", passing(3600, state.save_checkpoint))
+    runs = [NewRun(SHORT, seed, tmp_path / f"run-{seed}") for seed in (0, 1)]
+    results = train_together(Classification, runs, data, on_cpu(save_every_s=0))
+    # From a run's first step to its last there are 8 of its own, and 7 of the other.
+    assert [result["training_s"] for result in results] == [30, 30]
+    assert now == 2 * (8 * 2 + 3600 * (2 + 9 + 1))
+    events = [e for new in runs for e in RunFolder(new.folder).read_events() if "lr" in e]
+    assert {e["images_per_s"] for e in events[1:4] + events[5:]} == {2 * 16 / (4 * 2)}
+
+
 def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, on_each_step) -> None:
     states: list[RunState] = []
 
@@ -73,6 +105,18 @@ def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, on_ea
         train_together(Classification, [NewRun(SHORT, *run) for run in runs.items()], data, HERE)
     assert not RunFolder(runs[0]).result.exists()
     assert RunFolder(runs[1]).result.exists()
+
+
+def test_each_has_a_folder_of_its_own(tmp_path: Path, data: Cifar10) -> None:
+    (tmp_path / "b").mkdir()
+    same = [tmp_path / "a", tmp_path / "b" / ".." / "a"]
+    runs = [NewRun(SHORT, seed, folder) for seed, folder in enumerate(same)]
+    with pytest.raises(UserError, match=r"two of these runs have the same folder, .*\.\./a"):
+        train_together(Classification, runs, data, HERE)
+    assert not same[0].exists()
+    train(SHORT, same[0], data)
+    with pytest.raises(UserError, match=r"two of these runs have the same folder, .*\.\./a"):
+        resume_together(Classification, same, data, HERE)
 
 
 def test_several_runs_are_not_for_several_processes(tmp_path: Path, data: Cifar10) -> None:

@@ -23,6 +23,7 @@ from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
+from deepres.training.clock import Clock
 from deepres.training.detection import Detection, training_step
 from deepres.training.interrupt import Interrupted
 from deepres.training.optim import set_learning_rate
@@ -101,6 +102,13 @@ def test_a_run_stopped_in_any_phase_resumes_to_the_same_bits(
     with pytest.raises(Interrupted, match=f"stopped at step {stop}; go on with: {command}"):
         run(tmp_path / "run", sets)
     torch.manual_seed(99)  # the caller's random state must not matter
+    assert_same_bits(whole, resumed(tmp_path / "run", sets))
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, sets: Sets, whole: RunFolder
+) -> None:
+    RunFolder(tmp_path / "run").write_meta(whole.read_meta())
     assert_same_bits(whole, resumed(tmp_path / "run", sets))
 
 
@@ -184,7 +192,7 @@ def shared(sets: Sets) -> Detection:
 def test_a_checkpoint_between_two_logs_leaves_the_shared_losses(
     shared: Detection, tmp_path: Path
 ) -> None:
-    state = RunState(shared)
+    state = RunState(shared, Clock())
     for loss in (1.0, 3.0):
         state.record(torch.full((5,), loss))
         state.save(RunFolder(tmp_path))

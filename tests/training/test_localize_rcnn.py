@@ -100,6 +100,16 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert_same_bits(whole, stopped)
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, data: LocalizationRCNNData
+) -> None:
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    train(tiny_rcnn_recipe(2), whole.path, data, seed=1, workers=0)
+    killed.write_meta(whole.read_meta())
+    resume(killed.path, LocalizationRCNNData(data.images), workers=0)
+    assert_same_bits(whole, killed)
+
+
 def test_regions_are_proposed_if_there_are_steps_to_take(
     tmp_path: Path, data: LocalizationRCNNData
 ) -> None:

@@ -5,15 +5,17 @@ import math
 import os
 import re
 import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from pictures import image_folder
-from runs import assert_same_bits, outcome, resume, train
+from runs import assert_same_bits, on_cpu, outcome, resume, train
 from safetensors.torch import load_file
 
 import deepres
@@ -29,7 +31,10 @@ from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
+from deepres.training.classification import Classification
+from deepres.training.given_weights import fine_tuning_recipe
 from deepres.training.interrupt import Interrupted
+from deepres.training.run import NewRun, train_together
 from deepres.training.state import Diverged, RunState
 
 SHORT = dataclasses.replace(
@@ -180,8 +185,10 @@ def test_the_previous_checkpoint_stands_in(tmp_path: Path, data: Cifar10, damage
 
     for path in (latest, previous):
         path.write_bytes(b"")
+    said.clear()
     with pytest.raises(UserError, match="no whole checkpoint is left"):
         resume(folder.path, data, device="cpu", say=said.append)
+    assert ["trying the one before" in line for line in said] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -241,11 +248,105 @@ def test_what_is_no_recipe_is_named(tmp_path: Path, data: Cifar10) -> None:
         deepres.train(name, tmp_path / "run", data)
 
 
+@pytest.mark.parametrize(
+    ("seed", "said"),
+    [
+        (2**64 - 1, "must be from -2^63 to 2^63, got 18446744073709551615"),
+        *((1.5, "must be a whole number, got 1.5"), (None, "must be a whole number, got None")),
+        *((True, "must be a whole number, got True"), ("1", "must be a whole number, got '1'")),
+    ],
+)
+def test_a_seed_that_cannot_be_read_again_is_refused(
+    tmp_path: Path, data: Cifar10, seed: Any, said: str
+) -> None:
+    with pytest.raises(UserError, match=f"the seed {re.escape(said)}"):
+        run(tmp_path / "run", data, seed=seed)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numpys_numbers_are_pythons(tmp_path: Path, data: Cifar10, interrupt_after) -> None:
+    two = dataclasses.replace(SHORT, steps=3, lr_drops=(1,))
+    whole = run(tmp_path / "whole", data, two, seed=3)
+    numpys = dataclasses.replace(
+        get_recipe("resnet8").scaled_to(np.int64(24)),
+        **{"steps": np.int32(3), "batch_size": np.int64(16), "lr": np.float64(0.1)},
+        **{"lr_drops": [np.int64(1)], "log_every": np.int64(5), "eval_every": np.int64(10)},
+    )
+    assert numpys == two
+    interrupt_after(2)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", data, numpys, seed=np.int64(3))
+    resume(tmp_path / "run", data, device="cpu")
+    assert_same_bits(whole, RunFolder(tmp_path / "run"))
+    assert RunFolder(tmp_path / "run").read_meta()["seed"] == 3
+
+
+def test_data_that_are_not_opened_are_named(tmp_path: Path, data: Cifar10) -> None:
+    with pytest.raises(UserError, match=r"cifar10\.Cifar10 or .*, got 'data/cifar10'"):
+        deepres.train(SHORT, tmp_path / "run", "data/cifar10")
+    assert list(tmp_path.iterdir()) == []
+    folder = run(tmp_path / "run", data, dataclasses.replace(SHORT, steps=1, lr_drops=()))
+    with pytest.raises(UserError, match=r"expected the data as deepres\.data\.cifar10\.Cifar10"):
+        deepres.resume(folder.path, "data/cifar10")
+
+
+def test_what_could_not_be_read_again_is_not_begun(tmp_path: Path, data: Cifar10) -> None:
+    source: Any = np.int64(3)
+    with pytest.raises(
+        UserError, match=r"in its recipe\.json data\.source is of Python's type int64"
+    ):
+        run(tmp_path / "run", dataclasses.replace(data, source=source))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, data: Cifar10) -> None:
     for recipe in (dataclasses.replace(SHORT, model="resnet21"), SHORT.changed(["holdout=500"])):
         with pytest.raises(UserError):
             run(tmp_path / "run", data, recipe)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [NewRun(SHORT, seed, tmp_path / f"run-{seed}") for seed in (3, 4)]
+    with monkeypatch.context() as patch:
+        patch.setattr(RunState, "save", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            train_together(Classification, runs, data, on_cpu())
+    for new in runs:
+        assert [path.name for path in new.folder.iterdir()] == ["recipe.json"]
+        with pytest.raises(UserError, match="go on with it by --resume"):
+            run(new.folder, data, seed=new.seed)
+        resume(new.folder, data, device="cpu")
+        assert_same_bits(RunFolder(new.folder), run(tmp_path / f"{new.seed}", data, seed=new.seed))
+    RunFolder(new.folder).checkpoint.unlink()
+    previous_of(RunFolder(new.folder).checkpoint).unlink()
+    with pytest.raises(UserError, match="has no checkpoint to go on from"):
+        resume(new.folder, data, device="cpu")
+
+
+def test_a_run_from_given_weights_begins_again_from_the_same(
+    tmp_path: Path, data: Cifar10, interrupt_after
+) -> None:
+    given = run(tmp_path / "given", data, dataclasses.replace(SHORT, steps=1, lr_drops=()))
+    recipe = fine_tuning_recipe("resnet8", given.path, data).scaled_to(4)
+    recipe = dataclasses.replace(recipe, batch_size=8)
+    whole = run(tmp_path / "whole", data, recipe, weights=given.path)
+    killed = RunFolder(tmp_path / "killed")
+    killed.write_meta(whole.read_meta())  # all that there is before the first checkpoint
+    interrupt_after(2)
+    with pytest.raises(Interrupted):
+        resume(killed.path, data, device="cpu")
+    resume(killed.path, data, device="cpu")
+    assert_same_bits(whole, killed)
+
+    killed = RunFolder(tmp_path / "again")
+    killed.write_meta(whole.read_meta())
+    given.weights.write_bytes(whole.weights.read_bytes())
+    with pytest.raises(UserError, match=r"began from weights with sha256 .* is another by now"):
+        resume(killed.path, data, device="cpu")
+    assert [path.name for path in killed.path.iterdir()] == ["recipe.json"]
 
 
 def test_a_run_that_goes_on_elsewhere_says_so(
@@ -283,7 +384,7 @@ def test_training_time_is_that_of_the_steps_over_interruptions(
         now += 3600
         return validate(*arguments, **options)
 
-    monkeypatch.setattr("deepres.training.state.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("deepres.training.clock.time", SimpleNamespace(perf_counter=lambda: now))
     monkeypatch.setattr("deepres.training.classification.validate", slow)
     on_each_step(tick)
     with pytest.raises(Interrupted):

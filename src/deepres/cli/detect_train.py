@@ -20,6 +20,7 @@ from deepres.errors import UserError
 from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
+from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
@@ -80,7 +81,7 @@ def _execution(options: argparse.Namespace) -> "Execution":
 def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
     from deepres.training.api import train
 
-    seed = options.seed or 0
+    seed = seed_of(options.seed or 0)
     recipe, place = _recipe(options)
     # What is quickly found wrong comes before the annotations of a large data set.
     resolve_device(options.device)

@@ -27,6 +27,7 @@ from deepres.recipes import (
     localization_rcnn_recipe,
     localization_recipe,
 )
+from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
@@ -85,7 +86,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
     rpn = options.rpn
     if not rpn:
         check_given(options.weights)
-    seed = options.seed or 0
+    seed = seed_of(options.seed or 0)
     papers = localization_rcnn_recipe if rpn else localization_recipe
     recipe: BoxRecipe = as_asked(papers(options.networks), options)
     # What is quickly found wrong comes before many annotations are read.

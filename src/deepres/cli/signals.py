@@ -14,6 +14,7 @@ from deepres.files import write_json
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
+from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, RunFolder
 from deepres.training.data_source import make_data_source
 from deepres.training.step import initial_network
@@ -25,6 +26,7 @@ def call(options: argparse.Namespace) -> int:
     """Measure each network, write a file about it, and print a table and the verdicts."""
     if options.images is not None and options.images < 2:
         raise UserError(f"--images must be at least 2 for BN, got {options.images}")
+    options.seed = seed_of(options.seed)
     execution = execution_of(options).alone()
     rows, verdicts = [], []
     try:

@@ -27,6 +27,7 @@ from deepres.recipes import (
     get_recipe,
 )
 from deepres.recipes.schema import naming
+from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
@@ -108,7 +109,7 @@ def _new_runs(options: argparse.Namespace, named: list[str]) -> list[NewRun]:
 
     Their folders are called by the network and what is ``named``, as ``deepres reproduce`` does.
     """
-    first, count = options.seed or 0, 1 if options.seeds is None else options.seeds
+    first, count = seed_of(options.seed or 0), 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
     settings = [*(["fine-tuned"] if options.weights else []), *named]
@@ -119,7 +120,7 @@ def _new_runs(options: argparse.Namespace, named: list[str]) -> list[NewRun]:
         frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
         for seed in range(first, first + count):
             folder = run_name(name, recipe.steps, recipe.scaled_from, seed, settings)
-            runs.append(NewRun(recipe, seed, RUNS / folder, weights))
+            runs.append(NewRun(recipe, seed_of(seed), RUNS / folder, weights))
     if options.out is not None:
         alone = len(runs) == 1
         runs = [r._replace(folder=options.out / ("" if alone else r.folder.name)) for r in runs]

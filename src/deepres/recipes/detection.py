@@ -5,7 +5,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_type_hints
 
-from deepres.errors import UserError, unknown_name
+from deepres.errors import UserError, unknown_name, whole_number
 from deepres.recipes.detector import COCO, VOC, DetectorSettings
 from deepres.recipes.schema import Recipe
 
@@ -74,7 +74,7 @@ class DetectionRecipe(Recipe):
 
     def scaled_to(self, steps: int) -> Self:
         """Return the recipe for ``steps`` steps, every milestone scaled in proportion."""
-        if self.phase_starts and steps < 4:
+        if self.phase_starts and whole_number(steps, "steps") < 4:
             raise UserError(f"the 4-step schedule needs at least 4 steps, got {steps}")
         return super().scaled_to(steps)
 

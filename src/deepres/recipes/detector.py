@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from deepres.errors import UserError
-from deepres.recipes.schema import foreign_fields, with_tuples
+from deepres.recipes.schema import foreign_fields
+from deepres.recipes.values import take_plain_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ class DetectorSettings:
     """Whether each detection's outline is predicted too."""
 
     def __post_init__(self) -> None:
+        take_plain_values(self, self._kinds(), "detector")
         for name, kind in self._kinds().items():
             value = getattr(self, name)
             if get_origin(kind) is Literal:
@@ -124,7 +126,7 @@ class DetectorSettings:
             raise UserError(
                 f"the detector's settings were written by another version of deepres: {foreign}"
             )
-        return cls(**with_tuples(fields, cls._kinds()))
+        return cls(**fields)
 
     @classmethod
     def _kinds(cls) -> dict[str, Any]:

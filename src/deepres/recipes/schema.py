@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
 
-from deepres.errors import UserError, unknown_name
+from deepres.errors import UserError, unknown_name, whole_number
+from deepres.recipes.values import take_plain_values
 from deepres.renamed import FIELDS, fields_of_today, value_of_today
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -65,6 +66,7 @@ class Recipe:
     """The length in steps of the recipe that this one shortens; None: it is whole."""
 
     def __post_init__(self) -> None:
+        take_plain_values(self, self._fields(), "recipe")
         for field, kind in self._fields().items():
             value = getattr(self, field)
             if isinstance(value, float) and not math.isfinite(value):
@@ -106,6 +108,7 @@ class Recipe:
         enough points and evaluation does not outweigh training. The result is marked by
         ``scaled_from``.
         """
+        steps = whole_number(steps, "steps")
         if steps < 1:
             raise UserError(f"a run has 1 step or more, got {steps}")
         if steps == self.steps:
@@ -130,7 +133,7 @@ class Recipe:
 
     def extended(self, steps: int) -> Self:
         """Return the recipe that goes on to ``steps``; the milestones stay where they are."""
-        if steps < self.steps:
+        if whole_number(steps, "steps") < self.steps:
             raise UserError(f"the run has {self.steps} steps; to extend it give more, got {steps}")
         return dataclasses.replace(self, steps=steps)
 
@@ -206,10 +209,7 @@ class Recipe:
         given = {name: value for name, value in fields_of_today(fields).items() if name != "kind"}
         if foreign := foreign_fields(cls, given):
             raise UserError(f"the recipe was written by another version of deepres: {foreign}")
-        try:
-            return cls(**with_tuples(given, cls._fields()))
-        except TypeError as error:
-            raise UserError(f"the recipe has a value of the wrong type: {error}") from error
+        return cls(**given)
 
     @classmethod
     def _fields(cls) -> dict[str, Any]:
@@ -235,19 +235,6 @@ def foreign_fields(kind: Any, given: Mapping[str, Any]) -> str:
     }
     missing = needed - given.keys()
     return f"it lacks {', '.join(sorted(missing))}" if missing else ""
-
-
-def with_tuples(given: Mapping[str, Any], kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a dataclass as they came from JSON, which has lists for tuples.
-
-    Args:
-        given: the fields.
-        kinds: the type of each.
-    """
-    return {
-        name: tuple(value) if get_origin(kinds[name]) is tuple else value
-        for name, value in given.items()
-    }
 
 
 def _parse(field: str, text: str, kind: Any) -> Any:

@@ -48,21 +48,22 @@ class Checkpointer:
             raise Interrupted(signal_number, step, run, command=task.command)
 
 
-def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return the latest saved state that is whole.
+def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the latest saved state that is whole; None: the run ended before it saved anything.
 
     Raises:
         DamagedCheckpoint: there are checkpoints, and none is whole.
-        UserError: there are none.
+        UserError: there are none any more.
     """
     damaged: list[Path] = []
-    for path in (folder.checkpoint, previous_of(folder.checkpoint)):
+    previous = previous_of(folder.checkpoint)
+    for path in (folder.checkpoint, previous):
         try:
             state = load_checkpoint(path)
         except FileNotFoundError:
             continue
         except DamagedCheckpoint as damage:
-            say(f"{damage}; trying the one before")
+            say(str(damage) if path == previous else f"{damage}; trying the one before")
             damaged.append(path)
             continue
         for each in damaged:  # else the next save would put it in the place of this one
@@ -72,6 +73,8 @@ def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any
         raise DamagedCheckpoint(
             f"no whole checkpoint is left in {folder.path}; start the run again in another folder"
         )
+    if not folder.left():
+        return None
     raise UserError(
         f"{folder.path} has no checkpoint to go on from; delete it, and start the run again"
     )

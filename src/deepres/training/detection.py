@@ -50,6 +50,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
     """
 
     recipe_type = DetectionRecipe
+    data_types = (DetectionData,)
     command = "deepres detect train"
     measures = LOSSES
 

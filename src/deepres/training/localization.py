@@ -35,6 +35,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
     """
 
     recipe_type = LocalizationRecipe
+    data_types = (LocalizationData,)
 
     def __init__(
         self,

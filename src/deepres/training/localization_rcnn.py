@@ -27,7 +27,7 @@ from deepres.training.localization_start import load_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
-from deepres.training.task import described, origin
+from deepres.training.task import described, origin, same_file
 
 
 class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNData]):
@@ -42,6 +42,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
     """
 
     recipe_type = LocalizationRCNNRecipe
+    data_types = (LocalizationRCNNData,)
 
     def __init__(
         self,
@@ -105,6 +106,18 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         localizer.mean.copy_(classifier.mean.mean((1, 2), keepdim=True))
         localizer.std.copy_(classifier.std)
         return task
+
+    @classmethod
+    def begin_again(
+        cls,
+        recipe: LocalizationRCNNRecipe,
+        data: LocalizationRCNNData,
+        meta: dict[str, Any],
+        execution: Execution,
+    ) -> Self:
+        """Set up a run at step 0, as it was begun before, with the same RPN."""
+        data = data._replace(rpn=same_file(meta["rpn"]))
+        return super().begin_again(recipe, data, meta, execution)
 
     @classmethod
     def rebuild(

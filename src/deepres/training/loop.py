@@ -53,10 +53,9 @@ def log_training(state: RunState, folder: RunFolder) -> str:
 def log_evaluation(state: RunState, folder: RunFolder) -> str:
     """Test what is trained, and return a note."""
     state.check_finite()  # what has diverged finds nothing
-    state.count_time()
-    events = state.task.evaluate(state.step, folder)
-    if state.world.leader:
-        for event in events:
-            folder.append_event({"step": state.step, **event})
-    state.skip_time()
+    with state.clock.stopped():
+        events = state.task.evaluate(state.step, folder)
+        if state.world.leader:
+            for event in events:
+                folder.append_event({"step": state.step, **event})
     return "".join(f"  {event['split']} {state.task.headline(event)}" for event in events)

@@ -122,6 +122,7 @@ def repeat(
         UserError: data or weights are others than the original's, or the folder holds a run.
     """
     meta, task = original.meta, task_of(original.recipe)
+    task.check_data(data)
     check_same_data(original.file, meta, task.describe(data))
     noted = meta.get("initial_weights")
     if weights and not noted:

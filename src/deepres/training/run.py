@@ -13,10 +13,13 @@ from typing import Any, NamedTuple
 
 from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
+from deepres.files import strict
 from deepres.progress import Progress
 from deepres.recipes import Recipe, recipe_from_dict
+from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space, latest_state
+from deepres.training.clock import Clock
 from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import StopRequest
 from deepres.training.loop import run_steps
@@ -75,9 +78,13 @@ def train_together(
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept, and the
             other runs are finished.
     """
+    task_type.check_data(data)
+    runs = [new._replace(seed=seed_of(new.seed)) for new in runs]
+    _check_apart([new.folder for new in runs])
     for new in runs:
         RunFolder(new.folder).check_absent()
     leader, executions = execution.world.leader, _with_bars(execution, len(runs))
+    clock = Clock()
     with ExitStack() as stack:
         going = []
         for (recipe, seed, path, weights), here in zip(runs, executions, strict=True):
@@ -92,16 +99,20 @@ def train_together(
                 **task.meta(),
                 "provenance": _provenance(task, len(runs)),
             }
-            going.append(Run(RunFolder(path), RunState(task), meta))
+            if wrong := misfit_of_meta(strict(meta)):
+                raise UserError(f"the run could not be read again: in its recipe.json {wrong}")
+            state = RunState(task, clock)
+            state.check_finite()
+            going.append(Run(RunFolder(path), state, meta))
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
         for run in going:
             stack.enter_context(_locked(run.folder, execution))
             if leader:
                 run.folder.check_absent()
-            run.state.save(run.folder)  # so that a run can go on from its folder alone
-            if leader:
                 run.folder.write_meta(run.meta)
+        for run in going:
+            run.state.save(run.folder)  # so that a run can go on from its folder alone
         return _to_the_end(going, execution)
 
 
@@ -136,10 +147,12 @@ def resume_together(
     fields = {change.partition("=")[0] for change in changes}
     if fixed := sorted(fields - set(CHANGED_BY_RESUMING)):
         raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
+    task_type.check_data(data)
+    _check_apart(folders)
     for path in folders:
         check_same_data(path, RunFolder(path).read_meta(), task_type.describe(data))
     leader, world = execution.world.leader, execution.world
-    executions = _with_bars(execution, len(folders))
+    executions, clock = _with_bars(execution, len(folders)), Clock()
     with ExitStack() as stack:
         going, provenances = [], []
         for path, here in zip(folders, executions, strict=True):
@@ -148,15 +161,22 @@ def resume_together(
             recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
             recipe = (recipe if steps is None else recipe.extended(steps)).changed(list(changes))
             stack.enter_context(_locked(folder, execution))
-            state = world.broadcast_object(latest_state(folder, here.say) if leader else {})
-            task = stack.enter_context(closing(task_type.rebuild(recipe, data, meta, state, here)))
-            run = Run(folder, RunState(task), meta)
-            run.state.load(state, folder)
+            state = world.broadcast_object(latest_state(folder, here.say) if leader else None)
+            if state is None:
+                made = task_type.begin_again(recipe, data, meta, here)
+            else:
+                made = task_type.rebuild(recipe, data, meta, state, here)
+            task = stack.enter_context(closing(made))
+            run = Run(folder, RunState(task, clock), meta)
+            if state is not None:
+                run.state.load(state, folder)
             if run.state.step < recipe.steps:
                 task.prepare()
+            if state is None:
+                run.state.save(folder)
             run.meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
             going.append(run)
-            provenances.append((_provenance(task, len(folders)), state["events"]))
+            provenances.append((_provenance(task, len(folders)), state["events"] if state else 0))
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
             for run, (now, events) in zip(going, provenances, strict=True):
@@ -191,6 +211,19 @@ def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> N
             )
 
 
+def _check_apart(folders: Sequence[Path]) -> None:
+    """Make sure that each of several runs has a folder of its own.
+
+    Raises:
+        UserError: two have the same.
+    """
+    seen = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise UserError(f"two of these runs have the same folder, {folder}; name each once")
+        seen.add(folder.resolve())
+
+
 def _to_the_end(runs: Sequence[Run], execution: Execution) -> list[dict[str, Any]]:
     """Train all ``runs`` to their ends, and return their results."""
     execution.world.wait_for_leader()  # whoever fails at once must find its files whole
@@ -209,7 +242,8 @@ def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
         yield from run_steps(run.state, run.folder, stop)
     if task.execution.world.leader:
         result = _result(run)
-        run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
+        with run.state.clock.stopped():
+            run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
 
 
 def _result(run: Run) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A run between two steps: what it has done, what is logged next, and what is saved."""
 
-import time
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from deepres.errors import UserError
 from deepres.recipes import Recipe
 from deepres.renamed import fields_of_today
 from deepres.run_folder import RunFolder
+from deepres.training.clock import Clock
 from deepres.training.optim import load_optimizer
 from deepres.training.task import Task
 
@@ -24,19 +24,20 @@ class Diverged(UserError):
 class RunState:
     """What changes from step to step.
 
-    ``step`` counts the steps done, ``seconds`` the time that they took, evaluation and saving left
-    out. ``window`` holds what the ``noted`` steps of the current log window returned, of this
-    process's share of the batches, on the device, so that no step waits for the host.
+    ``step`` counts the steps done, ``seconds`` the time that they took by the ``clock``, which runs
+    at once share, and which tests and saving stop. ``window`` holds what the ``noted`` steps of the
+    current log window returned, of this process's share of the batches, on the device, so that no
+    step waits for the host.
     """
 
-    def __init__(self, task: Task[Any, Any]) -> None:
-        self.task, self.world = task, task.execution.world
+    def __init__(self, task: Task[Any, Any], clock: Clock) -> None:
+        self.task, self.clock, self.world = task, clock, task.execution.world
         self.step = self.noted = 0
         self.window = torch.zeros(
             task.recipe.log_every, len(task.measures), device=task.execution.device
         )
         self.seconds = 0.0
-        self._counted_until = time.monotonic()
+        self._counted_until = clock.now()
         self._images, self._logged_seconds = 0, 0.0
 
     def record(self, outcome: Tensor) -> None:
@@ -74,13 +75,13 @@ class RunState:
 
     def count_time(self) -> None:
         """Add the time since the last call to the training time."""
-        now = time.monotonic()
+        now = self.clock.now()
         self.seconds += now - self._counted_until
         self._counted_until = now
 
     def skip_time(self) -> None:
         """Leave the time since the last ``count_time`` out."""
-        self._counted_until = time.monotonic()
+        self._counted_until = self.clock.now()
 
     def check_finite(self) -> Tensor:
         """Check that all losses since the last log, and all weights, are finite; return ``means``.
@@ -105,6 +106,10 @@ class RunState:
         window = torch.zeros_like(self.window, device="cpu")
         window[: self.noted] = self.check_finite()
         self.count_time()
+        with self.clock.stopped():
+            self._write(folder, window)
+
+    def _write(self, folder: RunFolder, window: Tensor) -> None:
         of_task = self.task.state_dict()
         if self.world.leader:
             events, digest = folder.sync_events()
@@ -123,7 +128,6 @@ class RunState:
                     "optimizer": self.task.optimizer.state_dict(),
                 },
             )
-        self.skip_time()
 
     def load(self, state: dict[str, Any], folder: RunFolder) -> None:
         """Become the ``state`` that was saved in ``folder``.

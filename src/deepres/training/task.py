@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepres.data.download import file_digest
+from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import Recipe
 from deepres.run_folder import Event, RunFolder
@@ -26,6 +27,8 @@ class Task(ABC, Generic[R, D]):
 
     recipe_type: ClassVar[type[Recipe]]
     """The class of its recipes."""
+    data_types: ClassVar[tuple[type, ...]]
+    """The classes of its data."""
     command: ClassVar[str]
     """What goes on with a run of it, with ``--resume``."""
     measures: ClassVar[tuple[str, ...]]
@@ -57,6 +60,17 @@ class Task(ABC, Generic[R, D]):
         """
 
     @classmethod
+    def begin_again(cls, recipe: R, data: D, meta: dict[str, Any], execution: Execution) -> Self:
+        """Set up a run at step 0, as it was begun before; ``meta`` is recipe.json.
+
+        Raises:
+            UserError: the weights that it began from are gone or others; or as in ``begin``.
+        """
+        given = meta.get("initial_weights")
+        weights = same_file(given) if given else None
+        return cls.begin(recipe, data, meta["seed"], execution, weights)
+
+    @classmethod
     @abstractmethod
     def rebuild(
         cls, recipe: R, data: D, meta: dict[str, Any], state: dict[str, Any], execution: Execution
@@ -69,6 +83,19 @@ class Task(ABC, Generic[R, D]):
         Raises:
             UserError: the weights are of no use.
         """
+
+    @classmethod
+    def check_data(cls, data: Any) -> None:
+        """Make sure that what was given as the data is of this task's kind.
+
+        Raises:
+            UserError: it is not.
+        """
+        if not isinstance(data, cls.data_types):
+            kinds = " or ".join(f"{each.__module__}.{each.__name__}" for each in cls.data_types)
+            raise UserError(
+                f"expected the data as {kinds}, which the module opens, got {repr(data)[:80]}"
+            )
 
     @staticmethod
     @abstractmethod
@@ -186,6 +213,21 @@ def origin(weights: Path) -> dict[str, str]:
     """
     file = weights_file(weights)
     return {"file": str(file.resolve()), "sha256": file_digest(file, "sha256")}
+
+
+def same_file(noted: dict[str, str]) -> Path:
+    """Return the weights of which recipe.json says what ``origin`` returned.
+
+    Raises:
+        UserError: they are gone, or others.
+    """
+    file = Path(noted["file"])
+    if origin(file)["sha256"] != noted["sha256"]:
+        raise UserError(
+            f"the run began from weights with sha256 {noted['sha256']}, but {file} is another by "
+            "now; put those back, or start a new run in another folder"
+        )
+    return file
 
 
 def of_split(events: list[Event], split: str) -> list[Event]:
