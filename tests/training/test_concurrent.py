@@ -107,6 +107,18 @@ def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, on_ea
     assert RunFolder(runs[1]).result.exists()
 
 
+def test_each_has_a_folder_of_its_own(tmp_path: Path, data: Cifar10) -> None:
+    (tmp_path / "b").mkdir()
+    same = [tmp_path / "a", tmp_path / "b" / ".." / "a"]
+    runs = [NewRun(SHORT, seed, folder) for seed, folder in enumerate(same)]
+    with pytest.raises(UserError, match=r"two of these runs have the same folder, .*\.\./a"):
+        train_together(Classification, runs, data, HERE)
+    assert not same[0].exists()
+    train(SHORT, same[0], data)
+    with pytest.raises(UserError, match=r"two of these runs have the same folder, .*\.\./a"):
+        resume_together(Classification, same, data, HERE)
+
+
 def test_several_runs_are_not_for_several_processes(tmp_path: Path, data: Cifar10) -> None:
     from deepres.distributed import World
 

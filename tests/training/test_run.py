@@ -185,8 +185,10 @@ def test_the_previous_checkpoint_stands_in(tmp_path: Path, data: Cifar10, damage
 
     for path in (latest, previous):
         path.write_bytes(b"")
+    said.clear()
     with pytest.raises(UserError, match="no whole checkpoint is left"):
         resume(folder.path, data, device="cpu", say=said.append)
+    assert ["trying the one before" in line for line in said] == [True, False]
 
 
 @pytest.mark.parametrize(

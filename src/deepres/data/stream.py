@@ -104,7 +104,8 @@ class StreamedBatches:
                 f"{crops.bad[0]}; leave such images out: --bad-images skip, with --resume too"
             )
         if not len(crops.labels):
-            raise BadImage(f"{crops.bad[0]}; and so it is with all other images of step {step}")
+            others = f"all other images of step {step + 1:,}"
+            raise BadImage(f"{crops.bad[0]}; and so it is with {others}")
         self.bad = crops.bad
         parts = (crops.images, crops.labels, crops.shifts)
         return tuple(part.to(self._device, non_blocking=True) for part in parts)

@@ -56,13 +56,14 @@ def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any
         UserError: there are none any more.
     """
     damaged: list[Path] = []
-    for path in (folder.checkpoint, previous_of(folder.checkpoint)):
+    previous = previous_of(folder.checkpoint)
+    for path in (folder.checkpoint, previous):
         try:
             state = load_checkpoint(path)
         except FileNotFoundError:
             continue
         except DamagedCheckpoint as damage:
-            say(f"{damage}; trying the one before")
+            say(str(damage) if path == previous else f"{damage}; trying the one before")
             damaged.append(path)
             continue
         for each in damaged:  # else the next save would put it in the place of this one

@@ -80,6 +80,7 @@ def train_together(
     """
     task_type.check_data(data)
     runs = [new._replace(seed=seed_of(new.seed)) for new in runs]
+    _check_apart([new.folder for new in runs])
     for new in runs:
         RunFolder(new.folder).check_absent()
     leader, executions = execution.world.leader, _with_bars(execution, len(runs))
@@ -147,6 +148,7 @@ def resume_together(
     if fixed := sorted(fields - set(CHANGED_BY_RESUMING)):
         raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
     task_type.check_data(data)
+    _check_apart(folders)
     for path in folders:
         check_same_data(path, RunFolder(path).read_meta(), task_type.describe(data))
     leader, world = execution.world.leader, execution.world
@@ -207,6 +209,19 @@ def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> N
                 f"{run} began with {was or 'no test set'}, but this is "
                 f"{there or 'none'}; give the same data by --data, or begin anew in another folder"
             )
+
+
+def _check_apart(folders: Sequence[Path]) -> None:
+    """Make sure that each of several runs has a folder of its own.
+
+    Raises:
+        UserError: two have the same.
+    """
+    seen = set()
+    for folder in folders:
+        if folder.resolve() in seen:
+            raise UserError(f"two of these runs have the same folder, {folder}; name each once")
+        seen.add(folder.resolve())
 
 
 def _to_the_end(runs: Sequence[Run], execution: Execution) -> list[dict[str, Any]]:
