@@ -110,7 +110,8 @@ def test_a_divergence_ends_it(tmp_path: Path, kind: str) -> None:
 
 def test_several_runs_at_once_end_too(tmp_path: Path) -> None:
     process = start(tmp_path, [*command("classification", tmp_path), "--seeds", "2"])
-    names = [f"run/resnet18-5000steps-s{seed}" for seed in (0, 1)]
+    fields = "log_every=3-crop=32-short_side=36,48-batch_size=8-mean_images=8"
+    names = [f"run/resnet18-{fields}-5000steps-s{seed}" for seed in (0, 1)]
     wait_for(tmp_path / names[1] / "metrics.jsonl", process)
     process.send_signal(signal.SIGTERM)
     said = end_of(process)

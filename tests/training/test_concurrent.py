@@ -16,6 +16,7 @@ from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
 from deepres.training import state
 from deepres.training.classification import Classification
+from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import Interrupted
 from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.state import Diverged, RunState
@@ -127,3 +128,15 @@ def test_several_runs_are_not_for_several_processes(tmp_path: Path, data: Cifar1
     with pytest.raises(UserError, match="2 runs at once take one process, but torchrun started 2"):
         train_together(Classification, runs, data, two)
     assert not list(tmp_path.iterdir())
+
+
+def test_runs_are_named_in_their_order_whichever_stops_first() -> None:
+    def stops_after(steps: int, name: str) -> Any:
+        for _ in range(steps):
+            yield
+        raise Interrupted(2, steps, Path(name))
+
+    loops = [lambda _, n=n, name=name: stops_after(n, name) for n, name in ((2, "a"), (1, "b"))]
+    with pytest.raises(Interrupted) as stop:
+        run_concurrently(loops, HERE.device, print)
+    assert stop.value.runs == (Path("a"), Path("b"))

@@ -28,10 +28,11 @@ def run_concurrently(
         Interrupted: a signal asked for a stop; the states of all are saved.
         Diverged: in one of them the loss or a weight is no longer finite; the others are finished.
     """
-    stopped: list[Interrupted] = []
+    stopped: dict[Iterator[None], Interrupted] = {}
     diverged: list[Diverged] = []
     with stop_on_signals() as stop:
-        going = {loop(stop): _own_stream(device, len(loops)) for loop in loops}
+        begun = [loop(stop) for loop in loops]
+        going = {loop: _own_stream(device, len(loops)) for loop in begun}
         while going:
             for loop, on_its_stream in list(going.items()):
                 try:
@@ -41,15 +42,16 @@ def run_concurrently(
                 except StopIteration:
                     pass
                 except Interrupted as request:
-                    stopped.append(request)
+                    stopped[loop] = request
                 except Diverged as error:
                     diverged.append(error)
                 del going[loop]
     for unsaid in diverged[0 if stopped else 1 :]:
         say(str(unsaid))
     if stopped:
-        runs = [run for request in stopped for run in request.runs]
-        first = stopped[0]
+        in_order = [stopped[loop] for loop in begun if loop in stopped]  # the later may stop first
+        runs = [run for request in in_order for run in request.runs]
+        first = in_order[0]
         raise Interrupted(first.signal_number, first.step, *runs, command=first.command)
     if diverged:
         raise diverged[0]
