@@ -20,6 +20,7 @@ import deepres
 from deepres.cli import running
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.report.measures import TEST, TRAINING
 from deepres.report.published import TABLE_6
 from deepres.report.runs import find_runs
 
@@ -178,6 +179,20 @@ def test_errors_are_those_of_the_runs_in_results(readme: Path) -> None:
     assert shown == sorted((run.result["model"], run.result["test_error_pct"]) for run in runs)
     for name, theirs, _ in rows:
         assert theirs == (f"{published[name]:.2f}" if name in published else "–")
+
+
+@pytest.mark.parametrize("readme", READMES, ids=name_of)
+def test_errors_in_small_are_the_means_over_the_seeds_in_results(readme: Path) -> None:
+    runs = [run for run in find_runs([ROOT / "results"]) if run.steps == 2_000]
+    means = re.compile(r"^\| \S+ \|" + r" ([\d.]+) ± ([\d.]+) \|" * 4 + "$", re.MULTILINE)
+    training, test = means.findall(readme.read_text())
+    for measure, row in ((TRAINING, training), (TEST, test)):
+        found = []
+        for network in ("plain20", "plain56", "resnet20", "resnet56"):
+            values = [measure.of(run) or 0.0 for run in runs if run.model == network]
+            assert len(values) == 3
+            found += [f"{statistics.mean(values):.2f}", f"{statistics.stdev(values):.2f}"]
+        assert list(row) == found
 
 
 @pytest.mark.parametrize("page", [*READMES, ROOT / "docs/benchmarks.md"], ids=name_of)
