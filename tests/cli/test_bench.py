@@ -91,7 +91,7 @@ def test_of_vgg_inference_alone(asked: Asked, capsys: pytest.CaptureFixture[str]
         ("resnet20 --batch-size 0", "--batch-size must be at least 1, got 0"),
         ("resnet20 --turns 0", "--turns must be at least 1, got 0"),
         ("resnet20 --set shortcut=B", "shortcut"),
-        ("resnet18 plain18 --set shortcut=B", "plain18 cannot take the option 'B'"),
+        ("resnet18 plain18 --set shortcut=B", "plain18 cannot take shortcut='B'"),
         ("resnet20 --turn-seconds -1", "--turn-seconds must be 0 or more, got -1"),
         ("resnet20 --turn-seconds nan", "--turn-seconds must be 0 or more, got nan"),
         ("vgg16 --set lr=1", "vgg16 has no recipe"),

@@ -23,7 +23,7 @@ def test_compare_prints_and_draws(
     for words in (
         ["model", "resnet20", "plain20"],
         ["seed", "0", "1"],
-        ["test_error_pct", "8.50", "9.25"],
+        ["test", "error", "(%)", "8.50", "9.25"],
     ):
         assert words in [line.split() for line in shown.splitlines()]
     assert "curves: compare.png" in shown

@@ -73,6 +73,17 @@ def test_the_papers_comparison_is_a_command_a_cell(
     assert {field for field in vgg if vgg[field] != resnet[field]} == {"model"}
 
 
+def test_test_images_that_are_trained_on_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tiny_voc(tmp_path / "cells")
+    lists = data / "ImageSets/Main"
+    (lists / "test.txt").write_text((lists / "trainval.txt").read_text() + "b0\n")
+    command = ["detect", "train", "resnet18", "--on", str(data), "--schedule", "joint", *CPU, *SET]
+    assert main([*command, "--steps", "1", "--out", str(tmp_path / "run")]) == 0
+    assert "4 of 5 test images are trained on, too" in capsys.readouterr().err
+
+
 def test_a_run_is_repeated(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["detect", "train", "--recipe", str(place / "plain/recipe.json"), *CPU]
     assert main([*command, "--schedule", "joint"]) == 2
@@ -86,7 +97,7 @@ def test_a_run_is_repeated(place: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_run_is_gone_on_with(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["detect", "train", "--resume", str(place / "plain"), *CPU]) == 0
     said = capsys.readouterr()
-    assert "going on from step 4 of 4" in said.err
+    assert "all 4 steps are done" in said.err
     assert "resnet18 detector: mAP@.5" in said.out
     assert "not the paper's: schedule joint" in said.out
     assert (place / "plain/curves.png").stat().st_size > 10_000

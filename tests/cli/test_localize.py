@@ -56,7 +56,7 @@ def evaluate(run: Path, *options: str) -> int:
 def test_a_finished_run_is_found_finished(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*TRAIN, "--resume", str(run), *HERE]) == 0
     captured = capsys.readouterr()
-    assert "going on from step 3 of 3" in captured.err
+    assert "all 3 steps are done" in captured.err
     assert "resnet8: localization error" in captured.out
     assert "3 steps, shortened from 60,000" in captured.out
     assert "not the paper's: " in captured.out

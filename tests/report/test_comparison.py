@@ -34,9 +34,9 @@ def test_results_and_what_they_were_measured_with(tmp_path: Path) -> None:
     folder.write_meta(folder.read_meta() | {"provenance": {**PROVENANCE, "torch": "2.11"}})
     assert result_differences(find_runs([tmp_path])).rows == [
         ["steps done", "64,000", "32,000 of 64,000"],
-        ["test_error_pct", "8.75", "8.75 at step 32,000"],
-        ["train_error_pct", "0.50", "1.82 at step 32,000"],
-        ["training_s", "12", "–"],
+        ["test error (%)", "8.75", "8.75 at step 32,000"],
+        ["training error (%)", "0.50", "1.82 at step 32,000"],
+        ["training (s)", "12", "–"],
         ["torch", "2.15.0", "2.11"],
     ]
 
@@ -46,8 +46,8 @@ def test_an_unfinished_run_that_holds_images_out_shows_its_validation_error(tmp_
     run = RunFolder(make_run(tmp_path / "b", stopped_at=0).path)
     run.append_event({"step": 1_000, "split": "val", "error_pct": 41.5})
     rows = {row[0]: row[1:] for row in result_differences(find_runs([tmp_path])).rows}
-    assert rows["test_error_pct"] == ["8.75", "41.50 at step 1,000 (validation error)"]
-    assert rows["train_error_pct"] == ["1.00", "–"]
+    assert rows["test error (%)"] == ["8.75", "41.50 at step 1,000 (validation error)"]
+    assert rows["training error (%)"] == ["1.00", "–"]
 
 
 def test_runs_of_different_lengths_are_drawn_by_their_share_of_the_schedule(tmp_path: Path) -> None:

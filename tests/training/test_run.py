@@ -120,7 +120,7 @@ def test_a_finished_run_can_be_resumed_in_vain(tmp_path: Path, data: Cifar10) ->
     folder.result.unlink()  # as after a kill in the very last moment
     said: list[str] = []
     resume(folder.path, data, device="cpu", say=said.append)
-    assert said == ["going on from step 24 of 24"]
+    assert said == ["all 24 steps are done; --steps N extends the run"]
     after = outcome(folder), folder.result.read_text()
     assert after[0][0] == before[0][0]
     assert after[1] == before[1]

@@ -137,4 +137,7 @@ def _open(recipe: DetectionRecipe, folder: Path) -> DetectionData:
         for name in (recipe.test_set, recipe.train_set)
     )
     assert train_set
+    known, tested = set(train_set.paths()), test_set.paths() if test_set else []
+    if seen := len(known.intersection(tested)):
+        say(f"{seen:,} of {len(tested):,} test images are trained on, too: they test nothing new")
     return DetectionData(train_set, test_set or None)

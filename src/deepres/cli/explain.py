@@ -33,13 +33,14 @@ def call(options: argparse.Namespace) -> int:
     classifier = load_model(find_weights(options.subject, options.source, say), device)
     found = explain(classifier, options.image, options.top, options.target)
     guesses, target, blocks = found.guesses, found.target, found.blocks
+    network, subject = classifier.network.architecture["name"], str(options.subject)
     figure = explanation(
         found.pixels,
         found.heat,
         target,
         guesses,
         [Bar(block.stage, block.ratio) for block in blocks],
-        f"{options.image.name} by {classifier.network.architecture['name']} ({options.subject})",
+        f"{options.image.name} by {network}" + (f" ({subject})" if subject != network else ""),
     )
     picture = save_picture(figure, out)
     if not blocks:

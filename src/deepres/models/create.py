@@ -79,14 +79,14 @@ def create_model(
 
     model: StagedNetwork
     options: dict[str, Any] = {}  # those that this network has
+    of_stages = {"shortcut": shortcut, "stride_on": stride_on, "pool": pool}
+    given = {**of_stages, "residual_layers": residual_layers}
     if kind == "vgg" and depth in BLOCKS and not suffix:
-        given = (shortcut, stride_on, pool, residual_layers)
-        _refuse(name, "VGG has no shortcuts and no bottlenecks", *given)
+        _refuse(name, "VGG has no shortcuts and no bottlenecks", **given)
         num_classes = num_classes or 1000
         model = VGG(depth, num_classes)
     elif kind == "highway" and depth in LAYERS and not suffix:
-        given = (shortcut, stride_on, pool, residual_layers)
-        _refuse(name, "a highway network has gates in all shortcuts", *given)
+        _refuse(name, "a highway network has gates in all shortcuts", **given)
         num_classes = num_classes or 10
         model = HighwayNetwork(depth, num_classes)
     elif kind in ("vgg", "highway"):
@@ -94,10 +94,10 @@ def create_model(
     elif depth in IMAGENET and suffix == _suffix_in_table_1(kind, depth):
         basic = IMAGENET[depth][0] is BasicBlock
         if kind == "plain":
-            _refuse(name, "a plain network has no shortcuts", shortcut)
+            _refuse(name, "a plain network has no shortcuts", shortcut=shortcut)
         if basic:
-            _refuse(name, "stride_on is for bottlenecks, in 50 layers and more", stride_on)
-        _refuse(name, "residual_layers is for CIFAR-10's networks", residual_layers)
+            _refuse(name, "that is for bottlenecks, in 50 layers and more", stride_on=stride_on)
+        _refuse(name, "that is for CIFAR-10's networks", residual_layers=residual_layers)
         shortcut = "none" if kind == "plain" else shortcut or ("A" if basic else "B")
         stride_on, pool, num_classes = stride_on or "1x1", pool or "pad", num_classes or 1000
         model = imagenet_resnet(depth, shortcut, stride_on, pool, num_classes)
@@ -107,9 +107,11 @@ def create_model(
         if not basic:
             options["stride_on"] = stride_on
     elif depth >= 8 and depth % 6 == 2 and suffix != "-bottleneck":
-        _refuse(name, "§4.2 uses option A and basic blocks throughout", shortcut, stride_on, pool)
+        _refuse(name, "§4.2 uses option A and basic blocks throughout", **of_stages)
         if kind == "plain":
-            _refuse(name, "a plain network has no residual functions", residual_layers)
+            _refuse(
+                name, "a plain network has no residual functions", residual_layers=residual_layers
+            )
         shortcut = "none" if kind == "plain" else "A"
         residual_layers, num_classes = residual_layers or 2, num_classes or 10
         model = cifar_resnet(depth, shortcut, num_classes, residual_layers)
@@ -188,7 +190,7 @@ def _check_option(option: str, value: object, known: tuple[object, ...]) -> None
         raise UserError(f"{option} must be one of {', '.join(map(str, known))}, got {value!r}")
 
 
-def _refuse(name: str, why: str, *given: object) -> None:
-    for value in given:
+def _refuse(name: str, why: str, **given: object) -> None:
+    for option, value in given.items():
         if value is not None:
-            raise UserError(f"{name} cannot take the option {value!r}: {why}")
+            raise UserError(f"{name} cannot take {option}={value!r}: {why}")

@@ -75,7 +75,10 @@ def load_model(
     tensors, meta = read_weights(file)
     for kind in (DETECTOR, LOCALIZER):
         if kind in meta:
-            raise UserError(f"{file} holds a {kind}, and a classifier is asked for")
+            raise UserError(
+                f"{file} holds a {kind}, and a classifier is asked for; its commands are those of "
+                f"deepres {'detect' if kind == DETECTOR else 'localize'}"
+            )
     if not meta.keys() >= CLASSIFIER.keys():
         raise UserError(f"{file} was not written by deepres: it does not say its network")
     check_notes(meta, CLASSIFIER, file)

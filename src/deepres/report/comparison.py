@@ -142,8 +142,8 @@ def result_differences(runs: Sequence[Run]) -> Table:
     times = [f"{run.result['training_s']:,.0f}" if run.result else NOTHING for run in runs]
     rows = [
         ["steps done", *map(_steps_done, runs)],
-        *([key, *(_number(run, key) for run in runs)] for key in known),
-        ["training_s", *times],
+        *([f"{OUTCOMES[key]} (%)", *(_number(run, key) for run in runs)] for key in known),
+        ["training (s)", *times],
         *_differing([run.meta["provenance"] for run in runs]),
     ]
     return _table("Result", runs, rows)

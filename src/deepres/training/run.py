@@ -181,7 +181,11 @@ def resume_together(
             check_space([(run.folder, run.state.task.model) for run in going])
             for run, (now, events) in zip(going, provenances, strict=True):
                 step, recipe = run.state.step, run.state.task.recipe
-                execution.say(f"going on from step {step:,} of {recipe.steps:,}")
+                name = f"{run.folder.path}: " if len(going) > 1 else ""
+                if step < recipe.steps:
+                    execution.say(f"{name}going on from step {step:,} of {recipe.steps:,}")
+                else:
+                    execution.say(f"{name}all {step:,} steps are done; --steps N extends the run")
                 _note_resumption(run, now)
                 run.folder.rewind_events(events)
                 run.folder.write_meta(run.meta)
