@@ -380,7 +380,7 @@ def test_predict_shrinks_what_would_take_all_memory(
         ("train --resume nowhere", "nowhere is not a run folder"),
         ("train --resume plain --on cells", "--on is for new runs"),
         ("train resnet18 --on no/such", "no/such: no such folder"),
-        ("train resnet18 --on folder", "--on folder: name the folder itself"),
+        ("train resnet18 --on folder", "--on folder stands for a folder in VOC"),
         ("train resnet18 --on coco --weights nowhere", "nowhere: no such file or folder"),
         (f"train resnet18 --on coco --seed {2**64}", "the seed must be from -2^63 to 2^63"),
         ("train --resume plain --schedule joint", "--schedule is for new runs"),

@@ -173,6 +173,10 @@ def test_a_narrow_terminal_folds_text_and_cuts_no_number(
     shown = capsys.readouterr().out
     assert all(number in shown for number in row[1:])
 
+    title = "flowers/val/n01443537/n01443537_92.JPEG"  # wider than its table
+    print_table(title, ["class", "n"], [["cat", "1"]])
+    assert title in capsys.readouterr().out
+
 
 def test_models_lists_all_beside_the_papers_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0

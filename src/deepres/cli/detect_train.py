@@ -121,7 +121,7 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
     elif options.on not in DATASETS and Path(options.on).name != options.on:
         raise UserError(f"{options.on}: no such folder")
     elif options.on == FOLDER_NAME:
-        raise UserError("--on folder: name the folder itself, in VOC's layout; it is not here")
+        raise UserError("--on folder stands for a folder in VOC's layout: give its path")
     else:
         dataset = options.on
         data = options.data or Path(DATA_FOLDERS.get(dataset, ""))

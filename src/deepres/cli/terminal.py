@@ -60,13 +60,7 @@ def print_table(
 
     columns, title = [in_a_line(column) for column in columns], visible(title)
     rows = [[in_a_line(cell) for cell in row] for row in rows]
-    table = Table(
-        title=Text(title),
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     widths = [max(map(cell_len, cells)) for cells in zip(columns, *rows, strict=True)]
     for i, (column, width) in enumerate(zip(columns, widths, strict=True)):
         if i < text_columns:
@@ -78,6 +72,8 @@ def print_table(
     whole = max(sum(widths) + 2 * len(widths), cell_len(title))
     shown = sys.stdout.isatty()  # FORCE_COLOR, too, leaves a pipe plain text
     console = Console(highlight=False, force_terminal=shown, width=None if shown else whole)
+    if title:  # not the table's own: it would be folded at the width of that
+        console.print(Text(title, style="table.title"), overflow="fold", crop=False)
     console.print(table, crop=False)
 
 
