@@ -76,14 +76,20 @@ def class_scores(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        UserError: the classifier's answer is no finite number.
+        UserError: a label is none of the classifier's, or its answer is no finite number.
     """
     device, world = execution.device, execution.world
+    labels, classes = torch.as_tensor(images.labels), len(classifier.classes)
+    if (beyond := labels[labels >= classes]).numel():
+        raise UserError(
+            f"an image has the label {beyond[0]}, and the network's {classes:,} classes go from 0 "
+            f"to {classes - 1:,}"
+        )
     size = 1 if views == "multi-scale" else VIEWS_AT_ONCE // (10 if views == "10-crop" else 1)
     parts = in_parts(range(world.rank, len(images), world.size), size)
     viewed = ViewedImages(images, parts, VIEWS[views], classifier.crop, classifier.short_side)
     window = window_side(classifier, device)
-    probabilities = torch.zeros(len(images), len(classifier.classes))
+    probabilities = torch.zeros(len(images), classes)
     scored = torch.zeros(len(images), dtype=torch.int64)
     done = 0
     if isinstance(images, ImageSet):  # in memory: no process needs to decode them
@@ -108,7 +114,7 @@ def class_scores(
     names = images.names  # once: CIFAR-10's are made when they are asked for
     return Scores(
         names=tuple(names[i] for i in kept.tolist()),
-        labels=torch.as_tensor(images.labels)[kept],
+        labels=labels[kept],
         probabilities=probabilities[kept],
     )
 
