@@ -6,6 +6,7 @@ from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
+from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import log_evaluation_entry, noted
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
@@ -31,17 +32,23 @@ def evaluate(
 
     Args:
         model: as ``load_model`` returns it; it is put into evaluation mode.
-        data: the test images, or data of which the test images are taken.
+        data: the test images, or data of which the test images are taken and whose classes must be
+            the model's; they go by name, and in order if no name is in both.
         views: what the network sees of an image: ``1-crop``, ``10-crop`` or ``multi-scale``.
         execution: where and how; by default where the model is, by one process.
         skip_bad: leave images out that cannot be decoded, instead of stopping there.
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        UserError: there are no such views, or the network's answer is no finite number.
+        UserError: there are no such views, the model tells other classes apart, or its answer is
+            no finite number.
     """
-    images = data.test if isinstance(data, Cifar10 | ImageFolder) else data
     here = execution or Execution(model.mean.device)
+    if isinstance(data, Cifar10 | ImageFolder):
+        places = places_among(model.classes, "the model", data.classes, data.source, here.say)
+        images = relabelled(data.test, places)
+    else:
+        images = data
     return class_scores(model.eval(), images, views, here, skip_bad=skip_bad)
 
 

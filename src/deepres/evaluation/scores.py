@@ -55,6 +55,12 @@ class Scores:
         confusion = self.confusion().double()
         return 100 * (1 - confusion.diag() / confusion.sum(1))
 
+    def in_order(self, places: Sequence[int]) -> "Scores":
+        """Return the same with what is class ``places[i]`` here as class i."""
+        order = torch.tensor(places)
+        labels = torch.where(self.labels < 0, self.labels, order.argsort()[self.labels])
+        return Scores(self.names, labels, self.probabilities[:, order])
+
 
 @torch.inference_mode()
 def class_scores(
