@@ -194,6 +194,42 @@ def test_new_weights_are_tested_anew(
     assert computed(evaluated(weights, "--data", data)[1])
 
 
+@pytest.mark.parametrize("when", ["load_model", "class_scores"])
+def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
+    folder_run: Path,
+    evaluated: Evaluated,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    when: str,
+) -> None:
+    run = shutil.copytree(folder_run, tmp_path / "run")
+    shutil.rmtree(run / "scores", ignore_errors=True)
+    (run / EVALUATIONS).unlink(missing_ok=True)
+    weights = run / "model.safetensors"
+    before = hashlib.sha256(weights.read_bytes()).hexdigest()
+    work = getattr(protocol, when)
+
+    def extended_meanwhile(*arguments: object, **settings: object) -> object:
+        done = work(*arguments, **settings)
+        new = load_model(folder_run)
+        with torch.no_grad():
+            next(new.parameters()).mul_(1.5)
+        save_weights(weights, new, {})
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(protocol, when, extended_meanwhile)
+        out, err = evaluated(run, "--save-scores", tmp_path / "s.npz")
+    assert f"{weights} was replaced during the test: the errors are of what was there" in err
+    assert errors_of(run, out) == errors_of(folder_run, evaluated(folder_run)[0])
+    assert np.load(tmp_path / "s.npz")["weights"].tolist() == [before]
+    assert not (run / EVALUATIONS).exists()
+    assert not (run / "scores").exists()
+    out, err = evaluated(run)
+    assert computed(err)
+    assert (run / EVALUATIONS).exists()
+
+
 def test_other_code_or_hardware_tests_anew(
     folder_run: Path, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
 ) -> None:

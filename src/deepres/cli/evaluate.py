@@ -12,17 +12,16 @@ from deepres.cli.found_errors import print_found, show_found
 from deepres.cli.terminal import IMAGENET_FOLDER, open_data, say
 from deepres.cli.training import execution_of
 from deepres.data.cifar10 import CLASSES, Cifar10, ImageSet
-from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
 from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import CLASSES_KEPT
-from deepres.evaluation.protocol import score_weights
+from deepres.evaluation.protocol import load_to_score, score_weights
 from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
 from deepres.evaluation.submission import submission_ids, write_submission
 from deepres.files import check_ours
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
@@ -46,13 +45,15 @@ def call(options: argparse.Namespace) -> int:
     precision = resolve_precision(options.precision, execution.device)
     members: list[tuple[str, Scores]] = []
     ids: list[int] = []
+    digests: list[str] = []
     classes: tuple[str, ...] = ()  # the first network's; those of the others follow its order
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]
     beside = options.out or _default_picture(paths)
     if beside and not options.out and beside.name != CONFUSION:
         check_ours(beside)
     for weights, subject in zip(paths, options.subjects, strict=True):
-        classifier = load_model(weights, execution.device)
+        classifier, digest = load_to_score(weights, execution.device)
+        digests.append(digest)
         classes = classes or classifier.classes
         others = places_among(
             classifier.classes, str(subject), classes, str(options.subjects[0]), say
@@ -71,6 +72,7 @@ def call(options: argparse.Namespace) -> int:
             images,
             options.views,
             execution,
+            digest=digest,
             source=source,
             fold=options.fold,
             precision=precision,
@@ -86,7 +88,7 @@ def call(options: argparse.Namespace) -> int:
     written: dict[str, Path] = {}
     found = (classes, scores, source)
     try:
-        for name, path in _write(options, paths, *found, ids, execution.device):
+        for name, path in _write(options, paths, digests, *found, ids, execution.device):
             written[name] = path
     finally:  # whether it can be written or not: the numbers are what took the time
         tell = print_found if options.json else show_found
@@ -124,6 +126,7 @@ def _test_images(
 def _write(
     options: argparse.Namespace,
     paths: list[Path],
+    digests: list[str],
     classes: tuple[str, ...],
     scores: Scores,
     source: str,
@@ -147,7 +150,7 @@ def _write(
             scores,
             classes=list(classes),
             views=options.views,
-            weights=[file_digest(weights_file(path), "sha256") for path in paths],
+            weights=digests,
             provenance=json.dumps(provenance(device)),
         )
         yield "scores", options.save_scores

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, ImageFolder
@@ -11,7 +13,7 @@ from deepres.evaluation.evaluation_log import log_evaluation_entry, noted
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
 from deepres.execution import Execution
-from deepres.models import Classifier
+from deepres.models import Classifier, load_model
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
@@ -52,6 +54,21 @@ def evaluate(
     return class_scores(model.eval(), images, views, here, skip_bad=skip_bad)
 
 
+def load_to_score(weights: Path, device: torch.device) -> tuple[Classifier, str]:
+    """Return a network, and the SHA-256 that its file had before: a run may replace it any time.
+
+    Args:
+        weights: a run's folder or a file of weights.
+        device: where to put it.
+
+    Raises:
+        UserError: as by ``load_model``.
+    """
+    file = weights_file(weights)
+    digest = file_digest(file, "sha256") if file.is_file() else ""  # load_model says what is wrong
+    return load_model(weights, device), digest
+
+
 def score_weights(
     weights: Path,
     classifier: Classifier,
@@ -59,6 +76,7 @@ def score_weights(
     views: str,
     execution: Execution,
     *,
+    digest: str,
     source: str,
     fold: bool | None = None,
     precision: str = "fp32",
@@ -67,7 +85,8 @@ def score_weights(
     """Return a network's scores: of an earlier time, where nothing has changed, or new ones.
 
     They are kept in ``scores/`` beside the weights. A run's errors in float32 are noted in its
-    ``evaluations.json``. Beside weights that come with deepres nothing is written.
+    ``evaluations.json``. Beside weights that come with deepres, and of weights that are replaced
+    meanwhile, nothing is written.
 
     Args:
         weights: a run's folder or a file of weights.
@@ -75,6 +94,7 @@ def score_weights(
         images: the test images.
         views: ``1-crop``, ``10-crop`` or ``multi-scale``.
         execution: which processes decode, and which share the images.
+        digest: of the weights' file, as ``load_to_score`` returns it.
         source: what the images are, in words.
         fold: fold BN, and on a CPU fuse sums and ReLU too, first; ``classifier`` is changed. None:
             on a CPU, where it is known to be faster.
@@ -106,9 +126,12 @@ def score_weights(
     def compute() -> Scores:
         return class_scores(classifier, images, views, execution, skip_bad=skip_bad)
 
+    def unchanged() -> bool:
+        return file.is_file() and file_digest(file, "sha256") == digest
+
     now = provenance(device)
     key = {
-        "weights": file_digest(file, "sha256"),
+        "weights": digest,
         "images": fingerprint,
         "image_files": written,
         "views": views,
@@ -118,7 +141,7 @@ def score_weights(
         "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
-    scores = cached_scores(path, key, compute, execution.world) if keep else compute()
+    scores = cached_scores(path, key, compute, execution.world, unchanged) if keep else compute()
     scored = set(scores.names)
     if leader and (missing := [name for name in images.names if name not in scored]):
         for name in missing:
@@ -126,6 +149,11 @@ def score_weights(
         execution.say(
             f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
         )
-    if leader and of_run and scores.known and precision == "fp32":
+    if leader and keep and not unchanged():
+        execution.say(
+            f"{file} was replaced during the test: the errors are of what was there before, and "
+            "are not kept"
+        )
+    elif leader and of_run and scores.known and precision == "fp32":
         log_evaluation_entry(file.parent, views, source, scores, now, classifier.classes)
     return scores
