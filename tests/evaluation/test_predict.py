@@ -123,7 +123,7 @@ def test_what_is_no_classifier_is_named(tmp_path: Path) -> None:
 
 def test_a_network_without_classes_is_named_in_one_line() -> None:
     network: Any = create_model("resnet8")
-    with pytest.raises(UserError, match=r"^expected a classifier, as load_model .* alone$"):
+    with pytest.raises(UserError, match=r"^expected a classifier, .*, got ResNet$"):
         predict(network, picture(32, 32))
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,3 +57,16 @@ def test_names_that_repeat_are_their_places_or_refused(sample: Cifar10, tmp_path
     assert deepres.evaluate(always(0, twice.classes), twice).labels.tolist() == [0, 1, 2]
     with pytest.raises(UserError, match="tells 3 classes apart"):
         deepres.evaluate(always(0, ("crane", "crane", "maillot")), twice)
+
+
+def test_what_is_given_by_mistake_is_one_clear_line(sample: Cifar10) -> None:
+    few = sample.test.subset(slice(2))
+    model = always(0, sample.classes)
+    network: Any = deepres.create_model("resnet8")
+    device: Any = "cpu"
+    with pytest.raises(UserError, match="unknown views '11-crop'; did you mean"):
+        deepres.evaluate(model, few, "11-crop")
+    with pytest.raises(UserError, match=r"^expected a classifier, .* got ResNet$"):
+        deepres.evaluate(network, few)
+    with pytest.raises(UserError, match=r"as Execution\.on\('cpu'\) makes it, got 'cpu'"):
+        deepres.evaluate(model, few, execution=device)

@@ -136,12 +136,13 @@ def _checksum(*tensors: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_cifar10(folder: Path) -> Cifar10:
+def load_cifar10(folder: str | Path) -> Cifar10:
     """Read the official records from ``folder``: 50,000 training and 10,000 test images.
 
     Raises:
         UserError: a file is missing, cut, or not the official one.
     """
+    folder = Path(folder)
     if problems := verify_cifar10(folder):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is no folder; give the one that has CIFAR-10's files")

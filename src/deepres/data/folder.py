@@ -98,7 +98,7 @@ class ImageFolder:
         return {"image_files": modification_times([*self.train.paths(), *self.test.paths()])}
 
 
-def open_image_folder(folder: Path, say: Say = print) -> ImageFolder:
+def open_image_folder(folder: str | Path, say: Say = print) -> ImageFolder:
     """List the images of ``folder``: ``train/<class>/…`` and ``val/<class>/…``.
 
     Images may lie at any depth below their class. Tiny-ImageNet's own layout of ``val`` is
@@ -111,6 +111,7 @@ def open_image_folder(folder: Path, say: Say = print) -> ImageFolder:
     Raises:
         UserError: a folder is missing or empty, or the two do not have the same classes.
     """
+    folder = Path(folder)
     for part in ("train", "val"):
         if not (folder / part).is_dir():
             raise UserError(

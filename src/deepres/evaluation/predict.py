@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepres.data.named_images import GivenImage
 from deepres.errors import UserError, whole_number
-from deepres.models.classifier import Classifier, check_outputs
+from deepres.models.classifier import Classifier, check_classifier, check_outputs
 
 
 class Guess(NamedTuple):
@@ -42,11 +42,7 @@ def predict(
         UserError: ``top`` is below 1, something is of another type, or the classifier's answer is
             no finite number.
     """
-    if not isinstance(classifier, nn.Module):
-        raise UserError(f"expected a classifier, as load_model returns it, got {classifier!r}")
-    if not hasattr(classifier, "classes"):  # as of create_model: what they are, nobody knows
-        kind = type(classifier).__name__
-        raise UserError(f"expected a classifier, as load_model returns it, got {kind} alone")
+    check_classifier(classifier)
     top = whole_number(top, "top")
     if top < 1:
         raise UserError(f"top must be at least 1, got {top}")

@@ -12,8 +12,9 @@ from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import log_evaluation_entry, noted
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
-from deepres.execution import Execution
+from deepres.execution import Execution, check_execution
 from deepres.models import Classifier, load_model
+from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
@@ -45,6 +46,8 @@ def evaluate(
         UserError: there are no such views, the model tells other classes apart, or its answer is
             no finite number.
     """
+    check_classifier(model)
+    check_execution(execution)
     here = execution or Execution(model.mean.device)
     if isinstance(data, Cifar10 | ImageFolder):
         places = places_among(model.classes, "the model", data.classes, data.source, here.say)

@@ -12,7 +12,7 @@ from deepres.data.cifar10 import ImageSet
 from deepres.data.images import BadImage
 from deepres.data.loading import Images, ViewedImages, in_parts, load
 from deepres.data.views import VIEWS
-from deepres.errors import UserError
+from deepres.errors import UserError, unknown_name
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier, check_outputs
 
@@ -82,8 +82,11 @@ def class_scores(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        UserError: a label is none of the classifier's, or its answer is no finite number.
+        UserError: there are no such views, a label is none of the classifier's, or its answer is no
+            finite number.
     """
+    if views not in VIEWS:
+        raise unknown_name("views", views, VIEWS)
     device, world = execution.device, execution.world
     labels, classes = torch.as_tensor(images.labels), len(classifier.classes)
     if (beyond := labels[labels >= classes]).numel():
