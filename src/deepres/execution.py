@@ -113,3 +113,15 @@ class Execution:
     def provenance(self) -> dict[str, Any]:
         """Return the versions, the hardware and the number of processes behind what is found."""
         return {**provenance(self.device), "processes": self.world.size}
+
+
+def check_execution(execution: object) -> None:
+    """Make sure that what a caller gave is an execution, or None.
+
+    Raises:
+        UserError: it is something else, as a device's name.
+    """
+    if not isinstance(execution, Execution | None):
+        raise UserError(
+            f"expected an execution, as Execution.on('cpu') makes it, got {execution!r}"
+        )

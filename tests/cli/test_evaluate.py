@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from deepres.data.imagenet import ImageNetClass, save_classes
 from deepres.evaluation import protocol
 from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import class_scores
-from deepres.models import load_model, save_weights
+from deepres.models import Classifier, create_model, load_model, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.run_folder import EVALUATIONS
@@ -194,6 +194,42 @@ def test_new_weights_are_tested_anew(
     assert computed(evaluated(weights, "--data", data)[1])
 
 
+@pytest.mark.parametrize("when", ["load_model", "class_scores"])
+def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
+    folder_run: Path,
+    evaluated: Evaluated,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    when: str,
+) -> None:
+    run = shutil.copytree(folder_run, tmp_path / "run")
+    shutil.rmtree(run / "scores", ignore_errors=True)
+    (run / EVALUATIONS).unlink(missing_ok=True)
+    weights = run / "model.safetensors"
+    before = hashlib.sha256(weights.read_bytes()).hexdigest()
+    work = getattr(protocol, when)
+
+    def extended_meanwhile(*arguments: object, **settings: object) -> object:
+        done = work(*arguments, **settings)
+        new = load_model(folder_run)
+        with torch.no_grad():
+            next(new.parameters()).mul_(1.5)
+        save_weights(weights, new, {})
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(protocol, when, extended_meanwhile)
+        out, err = evaluated(run, "--save-scores", tmp_path / "s.npz")
+    assert f"{weights} was replaced during the test: the errors are of what was there" in err
+    assert errors_of(run, out) == errors_of(folder_run, evaluated(folder_run)[0])
+    assert np.load(tmp_path / "s.npz")["weights"].tolist() == [before]
+    assert not (run / EVALUATIONS).exists()
+    assert not (run / "scores").exists()
+    out, err = evaluated(run)
+    assert computed(err)
+    assert (run / EVALUATIONS).exists()
+
+
 def test_other_code_or_hardware_tests_anew(
     folder_run: Path, evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,25 +382,116 @@ def test_data_with_another_number_of_classes_are_refused(
 ) -> None:
     other = image_folder(tmp_path, classes=2, train=1, val=1)
     _, err = evaluated(folder_run, "--data", other, status=2)
-    assert "has 2 classes, but" in err
+    assert f"{folder_run} tells 6 classes apart (class2, class3, class4, class5, class0 and" in err
+    assert f"1 more), {other} has 2 (class0, class1); give data of its classes by --data" in err
 
 
-def test_classes_of_other_names_are_matched_in_order_and_that_is_said(
-    folder_run: Path, evaluated: Evaluated, tmp_path: Path
+def renamed(source: Path, file: Path, classes: Sequence[str]) -> Path:
+    """Save the same network with other names for its classes."""
+    classifier = load_model(source)
+    classifier.classes = tuple(classes)
+    save_weights(file, classifier, {})
+    return file
+
+
+def test_a_network_of_other_classes_is_not_tested_on_cifar(
+    evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepres.cli.evaluate.open_data", None)  # nor is it fetched for that
+    for count in (3, 12):
+        classes = ("cat", "dog", "owl", "fox", *"abcdefgh")[:count]
+        network = create_model("resnet8", num_classes=count)
+        file = tmp_path / f"{count}.safetensors"
+        save_weights(file, Classifier(network, torch.zeros(3, 1, 1), classes), {})
+        for arguments in ([], ["--data", "sample"]):
+            _, err = evaluated(file, *arguments, status=2)
+            assert f"{file} tells {count} classes apart (owl, " in err
+            assert "CIFAR-10 has 10 (airplane, " in err
+
+
+def test_cifars_classes_go_by_name(
+    runs: list[Path], evaluated: Evaluated, sample: Cifar10, tmp_path: Path
+) -> None:
+    network = Classifier(create_model("resnet8"), torch.zeros(3, 1, 1), sample.classes[::-1])
+    with torch.no_grad():
+        network.network.get_parameter("fc.bias")[0] += 1e4  # all are trucks to it
+    save_weights(tmp_path / "truck.safetensors", network, {})
+    out, _ = evaluated(tmp_path / "truck.safetensors", "--data", "sample", "--json")
+    errors = {each["class"]: each["error_pct"] for each in json.loads(out)["classes"]}
+    assert errors == {name: 0.0 if name == "truck" else 100.0 for name in sample.classes}
+
+
+def test_a_folders_classes_go_by_name(
+    folder_run: Path, data: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    renamed_run = renamed(folder_run, tmp_path / "a.safetensors", [f"class{i}" for i in range(6)])
+    right = json.loads(evaluated(renamed_run, "--data", data, "--json")[0])
+    # the same network on the same images, whose folders are in another order
+    other = tmp_path / "other"
+    for part in ("train", "val"):
+        for i in range(6):
+            shutil.copytree(data / part / f"class{i}", other / part / "fedcba"[i])
+    turned = renamed(folder_run, tmp_path / "b.safetensors", "fedcba")
+    out, err = evaluated(turned, "--data", other, "--json")
+    assert "matched in order" not in err
+    found = json.loads(out)
+    assert found["networks"][0]["top1_error_pct"] == right["networks"][0]["top1_error_pct"]
+    assert [each["class"] for each in found["classes"]] == [*"fedcba"]
+    assert [e["error_pct"] for e in found["classes"]] == [e["error_pct"] for e in right["classes"]]
+
+
+@pytest.mark.parametrize("place", [4, 0])
+def test_classes_of_which_some_have_other_names_are_refused(
+    folder_run: Path, evaluated: Evaluated, tmp_path: Path, place: int
 ) -> None:
     other = image_folder(tmp_path, classes=6, train=1, val=1)
     for part in ("val", "train"):
-        (other / part / "class4").rename(other / part / "class4b")
-    _, err = evaluated(folder_run, "--data", other)
-    assert f"the first to differ, number 5, is class4b in {other} and class4 in {folder_run}" in err
+        (other / part / f"class{place}").rename(other / part / "owl")
+    _, err = evaluated(folder_run, "--data", other, status=2)
+    assert f"{folder_run} tells 6 classes apart (class{place}, " in err
+    assert f"{other} has 6 (owl, " in err
+
+
+def test_classes_that_share_no_name_are_matched_in_order_and_that_is_said(
+    folder_run: Path, data: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    right, _ = evaluated(folder_run, "--data", data)
+    file = renamed(folder_run, tmp_path / "a.safetensors", "fedcba")
+    out, err = evaluated(file, "--data", data)
+    assert f"in order: the first is class0 in {data} and f in {file}" in err
+    assert errors_of(file, out) == errors_of(folder_run, right)
+
+
+def test_an_ensembles_classes_go_by_name(
+    folder_run: Path, data: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    classifier = load_model(folder_run)
+    turned = dict(classifier.network.state_dict())
+    for name in ("fc.weight", "fc.bias"):
+        turned[name] = turned[name].flip(0)
+    classifier.network.load_state_dict(turned)
+    classifier.classes = classifier.classes[::-1]
+    file = tmp_path / "turned.safetensors"
+    save_weights(file, classifier, {})
+    for images in (data, data / "val/class0"):  # of known and of unknown classes
+        saved = ["--save-scores", tmp_path / "both.npz"]
+        evaluated(folder_run, "--data", images, "--save-scores", tmp_path / "one.npz")
+        out, err = evaluated(folder_run, file, "--data", images, *saved)
+        assert "matched in order" not in err
+        assert errors_of("ensemble of 2", out) == errors_of(folder_run, out)
+        with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "both.npz") as both:
+            np.testing.assert_allclose(both["scores"], one["scores"], atol=1e-6)
+            for each in ("labels", "classes"):
+                assert both[each].tolist() == one[each].tolist()
+    other = renamed(folder_run, tmp_path / "other.safetensors", ["owl", *classifier.classes[1:]])
+    _, err = evaluated(folder_run, other, "--data", data / "val/class0", status=2)
+    assert f"{other} tells 6 classes apart (owl, " in err
 
 
 def test_members_of_an_ensemble_with_other_class_names_are_said(
     folder_run: Path, data: Path, evaluated: Evaluated, tmp_path: Path
 ) -> None:
-    classifier = load_model(folder_run)
-    classifier.classes = tuple("abcdef")
-    save_weights(tmp_path / "other.safetensors", classifier, {})
-    out, err = evaluated(folder_run, tmp_path / "other.safetensors", "--data", data)
+    file = renamed(folder_run, tmp_path / "other.safetensors", "abcdef")
+    out, err = evaluated(folder_run, file, "--data", data)
     assert "ensemble of 2" in out
-    assert f"matched in order: {folder_run} and {tmp_path}/other.safetensors have other" in err
+    assert f"matched in order: the first is class0 in {folder_run} and a in {file}" in err

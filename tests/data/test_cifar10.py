@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from deepres.data import cifar10
-from deepres.data.cifar10 import Cifar10, load_cifar10, verify_cifar10
+from deepres.data.cifar10 import Cifar10, ImageSet, load_cifar10, verify_cifar10
 from deepres.errors import UserError
 
 
@@ -72,3 +72,13 @@ def test_planes_are_red_green_blue_row_by_row(sample: Cifar10, small_set: Path) 
     data = load_cifar10(small_set)
     assert torch.equal(data.test.images[3], picture)
     assert data.test.labels.tolist() == [7] * 5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [torch.zeros(2), torch.zeros(3).long(), torch.zeros(2, 1).long(), torch.zeros(2).bool()],
+    ids=["float", "number", "shape", "bool"],
+)
+def test_labels_are_a_whole_number_for_each_image(labels: torch.Tensor) -> None:
+    with pytest.raises(UserError, match=r"expected labels as int64 \(2,\), one for each image"):
+        ImageSet(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), labels)

@@ -200,6 +200,20 @@ def test_no_test_images_is_a_mistake(tmp_path: Path) -> None:
         open_test_images(tmp_path)
 
 
+@pytest.mark.parametrize("other", ["test", "validation", None])
+def test_the_parts_of_a_data_set_are_no_classes(tmp_path: Path, other: str | None) -> None:
+    for part in filter(None, ("train", other)):
+        touch(tmp_path, f"{part}/cat/a.jpg", f"{part}/dog/b.jpg")
+    with pytest.raises(UserError, match=r"train but no val; expected val/<class>/ beside train"):
+        open_test_images(tmp_path)
+    assert open_test_images(tmp_path / "train")[1] == ("cat", "dog")
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    touch(tmp_path, "bus/a.jpg", "train/b.jpg")
+    assert open_test_images(tmp_path)[1] == ("bus", "train")
+
+
 def test_an_image_is_decoded_and_a_bad_one_named(tmp_path: Path) -> None:
     data = open_image_folder(image_folder(tmp_path, train=2, val=1))
     found = np.asarray(data.train.image(3))

@@ -34,7 +34,7 @@ def test_crops_are_torchvisions(pad: int, height: int, width: int, seed: int) ->
     batch = augmented_batch(image_windows, mean_windows, index, top, left, flip)
 
     for i in range(8):
-        expected = reference.pad(prepare(images[index[i]], mean), [pad])
+        expected = reference.pad(prepare(images[index[i], None], mean)[0], [pad])
         expected = reference.crop(expected, int(top[i]), int(left[i]), height, width)
         expected = reference.horizontal_flip(expected) if flip[i] else expected
         torch.testing.assert_close(batch[i], expected, atol=1e-7, rtol=0)

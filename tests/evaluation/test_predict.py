@@ -86,6 +86,12 @@ def test_one_class_is_the_least(classifier: Classifier, top: int) -> None:
         predict(classifier, picture(32, 32), top)
 
 
+def test_top_is_a_whole_number(classifier: Classifier) -> None:
+    top: Any = 2.5
+    with pytest.raises(UserError, match=r"top must be a whole number, got 2\.5"):
+        predict(classifier, picture(32, 32), top)
+
+
 @pytest.mark.parametrize("given", [3, [3], None, b"cat", np.zeros((8, 8, 3), np.uint8)])
 def test_what_is_no_image_is_named(classifier: Classifier, given: Any) -> None:
     with pytest.raises(UserError, match=r"expected an image .* PIL\.Image\.fromarray\)"):
@@ -113,6 +119,32 @@ def test_what_is_no_classifier_is_named(tmp_path: Path) -> None:
     name: Any = "resnet20"
     with pytest.raises(UserError, match="as load_model returns it, got 'resnet20'"):
         predict(name, tmp_path / "cat.png")
+
+
+def test_a_network_without_classes_is_named_in_one_line() -> None:
+    network: Any = create_model("resnet8")
+    with pytest.raises(UserError, match=r"^expected a classifier, .*, got ResNet$"):
+        predict(network, picture(32, 32))
+
+
+def test_a_classifier_in_training_mode_answers_alike(classifier: Classifier) -> None:
+    images = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8)
+    expected = predict(classifier, images)
+    assert predict(classifier.train(), images) == expected
+    assert not classifier.training
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 1, 32, 32), (2, 32, 32, 3)])
+def test_pixels_of_another_shape_are_refused(
+    classifier: Classifier, shape: tuple[int, ...]
+) -> None:
+    pixels = torch.zeros(shape, dtype=torch.uint8)
+    for ask in (
+        lambda: predict(classifier, pixels),
+        lambda: ImageSet(pixels, torch.zeros(len(pixels)).long()),
+    ):
+        with pytest.raises(UserError, match=r"expected images as \(N, 3, H, W\), got \("):
+            ask()
 
 
 def test_a_bad_image_is_named(classifier: Classifier, tmp_path: Path) -> None:

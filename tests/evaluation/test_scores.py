@@ -14,7 +14,7 @@ from runs import NotingBar, on_cpu
 from torch import Tensor, nn
 from torchvision import transforms as reference
 
-from deepres.data.cifar10 import Cifar10
+from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.folder import ImageFiles, open_image_folder, open_test_images
 from deepres.data.images import BadImage
 from deepres.data.views import multi_scale
@@ -338,6 +338,17 @@ def test_a_folders_labels_are_its_classes(small: Classifier, tmp_path: Path) -> 
     data = open_image_folder(image_folder(tmp_path, classes=3, train=1, val=2))
     found = class_scores(small, data.test, "1-crop", on_cpu())
     assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("kind", ["in memory", "files"])
+def test_a_label_that_is_no_class_is_refused(
+    small: Classifier, files: ImageFiles, kind: str
+) -> None:
+    images: ImageSet | ImageFiles = ImageFiles(files.root, files.names, tuple(range(8)))
+    if kind == "in memory":
+        images = ImageSet(torch.zeros(8, 3, 32, 32, dtype=torch.uint8), torch.arange(8))
+    with pytest.raises(UserError, match="the label 6, and the network's 6 classes go from 0 to 5"):
+        class_scores(small, images, "1-crop", on_cpu())
 
 
 # What is made of scores

@@ -235,3 +235,20 @@ def test_other_classes_get_a_new_last_layer() -> None:
     assert renewed(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
     same = deepres.create_model("resnet20", weights="deepres", num_classes=10)
     assert torch.equal(same.fc.weight, whole.fc.weight)
+
+
+def test_what_is_given_by_mistake_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="num_classes must be at least 1, got 0"):
+        deepres.create_model("resnet20", weights="deepres", num_classes=0)
+    with pytest.raises(UserError, match=r"expected a network's name, e\.g\. 'resnet20', got 20"):
+        deepres.create_model(20)
+    with pytest.raises(UserError, match="a file or a network's name, got 3"):
+        deepres.load_model(3)
+    with pytest.raises(UserError, match="device 'gpu' is not available here; use cpu"):
+        deepres.load_model("resnet20", device="gpu")
+    recipe = deepres.get_recipe("resnet20")
+    with pytest.raises(UserError, match=r"as Execution\.on\('cpu'\) makes it, got 'cpu'"):
+        deepres.train(recipe, tmp_path / "run", deepres.load_sample(), execution="cpu")
+    for load in (deepres.open_image_folder, deepres.load_cifar10):
+        with pytest.raises(UserError, match="own"):
+            load(str(tmp_path / "own"))

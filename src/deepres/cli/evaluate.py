@@ -11,17 +11,17 @@ import torch
 from deepres.cli.found_errors import print_found, show_found
 from deepres.cli.terminal import IMAGENET_FOLDER, open_data, say
 from deepres.cli.training import execution_of
-from deepres.data.cifar10 import Cifar10, ImageSet
-from deepres.data.download import file_digest
+from deepres.data.cifar10 import CLASSES, Cifar10, ImageSet
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
+from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import CLASSES_KEPT
-from deepres.evaluation.protocol import score_weights
+from deepres.evaluation.protocol import load_to_score, score_weights
 from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
 from deepres.evaluation.submission import submission_ids, write_submission
 from deepres.files import check_ours
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
@@ -45,21 +45,26 @@ def call(options: argparse.Namespace) -> int:
     precision = resolve_precision(options.precision, execution.device)
     members: list[tuple[str, Scores]] = []
     ids: list[int] = []
-    named: dict[tuple[str, ...], Path] = {}
+    digests: list[str] = []
+    classes: tuple[str, ...] = ()  # the first network's; those of the others follow its order
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]
     beside = options.out or _default_picture(paths)
     if beside and not options.out and beside.name != CONFUSION:
         check_ours(beside)
     for weights, subject in zip(paths, options.subjects, strict=True):
-        classifier = load_model(weights, execution.device)
-        named.setdefault(classifier.classes, subject)
+        classifier, digest = load_to_score(weights, execution.device)
+        digests.append(digest)
+        classes = classes or classifier.classes
+        others = places_among(
+            classifier.classes, str(subject), classes, str(options.subjects[0]), say
+        )
         images, source = _test_images(options.data, weights, classifier)
         if options.save_submission:  # before the work of scoring
             if not isinstance(images, ImageFiles):
                 raise UserError(
                     f"--save-submission is for ImageNet's test images, not for {source}"
                 )
-            ids = submission_ids(images.root, classifier.classes)
+            ids = submission_ids(images.root, classes)
         say(f"evaluating {subject}, {options.views}, on {source}")
         scores = score_weights(
             weights,
@@ -67,6 +72,7 @@ def call(options: argparse.Namespace) -> int:
             images,
             options.views,
             execution,
+            digest=digest,
             source=source,
             fold=options.fold,
             precision=precision,
@@ -75,17 +81,14 @@ def call(options: argparse.Namespace) -> int:
         if leader:
             if options.save_submission and len(scores.names) < len(images):
                 raise UserError("a submission needs a line for every image; mend those left out")
-            members.append((str(subject), scores))
+            members.append((str(subject), scores.in_order(others)))
     if not leader:
         return 0
     scores = average([each for _, each in members])
-    if len(named) > 1:
-        which = " and ".join(map(str, named.values()))
-        say(f"classes are matched in order: {which} have other names for them")
     written: dict[str, Path] = {}
-    found = (classifier.classes, scores, source)
+    found = (classes, scores, source)
     try:
-        for name, path in _write(options, paths, *found, ids, execution.device):
+        for name, path in _write(options, paths, digests, *found, ids, execution.device):
             written[name] = path
     finally:  # whether it can be written or not: the numbers are what took the time
         tell = print_found if options.json else show_found
@@ -102,33 +105,28 @@ def _test_images(
         data = run.read_meta()["data"]["location"]
     of_cifar = data in (None, "sample") or Path(data or "", "test_batch.bin").exists()
     if classifier.network.input_size == 32 and of_cifar:
+        places = places_among(classifier.classes, str(weights), CLASSES, "CIFAR-10", say)
         cifar = open_data(data)
         assert isinstance(cifar, Cifar10)
-        return cifar.test, f"the test images of {cifar.source}"
+        return relabelled(cifar.test, places), f"the test images of {cifar.source}"
     if data is None and not IMAGENET_FOLDER.exists():
         raise UserError(
             f"{weights} does not say what to test on, and there is no {IMAGENET_FOLDER}; give "
             "--data, or make it: deepres data imagenet prepare"
         )
     data = data or str(IMAGENET_FOLDER)
-    images, classes = open_test_images(Path(data), say)
-    if len(classes) not in (0, len(classifier.classes)):
-        raise UserError(
-            f"{data} has {len(classes)} classes, but {weights} has {len(classifier.classes)}"
-        )
-    if classes and classes != classifier.classes:
-        pairs = zip(classes, classifier.classes, strict=True)
-        place, (here, there) = next((i, p) for i, p in enumerate(pairs, 1) if p[0] != p[1])
-        say(
-            f"classes are matched in order: the first to differ, number {place}, is {here} in "
-            f"{data} and {there} in {weights}"
-        )
-    return images, f"{len(images):,} images of {data}"
+    images, shown = open_test_images(Path(data), say)
+    name = f"{len(images):,} images of {data}"
+    if not shown:
+        return images, name
+    places = places_among(classifier.classes, str(weights), shown, data, say)
+    return relabelled(images, places), name
 
 
 def _write(
     options: argparse.Namespace,
     paths: list[Path],
+    digests: list[str],
     classes: tuple[str, ...],
     scores: Scores,
     source: str,
@@ -152,7 +150,7 @@ def _write(
             scores,
             classes=list(classes),
             views=options.views,
-            weights=[file_digest(weights_file(path), "sha256") for path in paths],
+            weights=digests,
             provenance=json.dumps(provenance(device)),
         )
         yield "scores", options.save_scores

@@ -43,7 +43,7 @@ class ImageSet:
     """Images and what they show.
 
     Raises:
-        UserError: the images are not uint8.
+        UserError: the images are not uint8 (N, 3, H, W), or there is no whole number for each.
     """
 
     images: Tensor
@@ -53,6 +53,13 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         check_bytes(self.images)
+        labels = self.labels
+        if labels.dtype != torch.int64 or labels.shape != self.images.shape[:1]:
+            given = str(labels.dtype).removeprefix("torch.")
+            raise UserError(
+                f"expected labels as int64 ({len(self.images)},), one for each image, got {given} "
+                f"{tuple(labels.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -129,12 +136,13 @@ def _checksum(*tensors: Tensor) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_cifar10(folder: Path) -> Cifar10:
+def load_cifar10(folder: str | Path) -> Cifar10:
     """Read the official records from ``folder``: 50,000 training and 10,000 test images.
 
     Raises:
         UserError: a file is missing, cut, or not the official one.
     """
+    folder = Path(folder)
     if problems := verify_cifar10(folder):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is no folder; give the one that has CIFAR-10's files")

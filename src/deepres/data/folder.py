@@ -15,6 +15,8 @@ from deepres.data.text_lists import check_unique_lines, read_lines
 from deepres.errors import UserError
 
 Say = Callable[[str], None]
+PARTS = {"train", "test", "valid", "validation"}
+"""Where no ``val`` is, folders of these names alone are parts of a data set, not classes."""
 UNKNOWN = -1
 """The label of an image whose class is not known."""
 
@@ -96,7 +98,7 @@ class ImageFolder:
         return {"image_files": modification_times([*self.train.paths(), *self.test.paths()])}
 
 
-def open_image_folder(folder: Path, say: Say = print) -> ImageFolder:
+def open_image_folder(folder: str | Path, say: Say = print) -> ImageFolder:
     """List the images of ``folder``: ``train/<class>/…`` and ``val/<class>/…``.
 
     Images may lie at any depth below their class. Tiny-ImageNet's own layout of ``val`` is
@@ -109,6 +111,7 @@ def open_image_folder(folder: Path, say: Say = print) -> ImageFolder:
     Raises:
         UserError: a folder is missing or empty, or the two do not have the same classes.
     """
+    folder = Path(folder)
     for part in ("train", "val"):
         if not (folder / part).is_dir():
             raise UserError(
@@ -128,7 +131,7 @@ def open_test_images(folder: Path, say: Say = print) -> tuple[ImageFiles, tuple[
     Without folders for classes, all images are of unknown class, and no classes are returned.
 
     Raises:
-        UserError: there are no images.
+        UserError: there are no images, or nobody says which of them are for a test.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
@@ -138,6 +141,11 @@ def open_test_images(folder: Path, say: Say = print) -> tuple[ImageFiles, tuple[
             return _val(folder / "val", classes, say), classes
         folder = folder / "val"
     if classes := _folders(folder):
+        if "train" in classes and {*classes} <= PARTS:
+            raise UserError(
+                f"{folder} has train but no val; expected val/<class>/ beside train, or the folder "
+                "of the classes itself"
+            )
         return _classified(folder, classes, say), classes
     return open_images(folder, say), ()
 

@@ -25,7 +25,7 @@ def prepare(images: Tensor, mean: Tensor, std: Tensor | None = None) -> Tensor:
     The paper subtracts a mean and divides by nothing: it has no ``std``.
 
     Raises:
-        UserError: the images are of another type.
+        UserError: the images are of another type or shape.
     """
     check_bytes(images)  # of float32 the next line would change the caller's own
     centred = images.float().div_(255).sub_(mean)
@@ -36,7 +36,7 @@ def check_bytes(images: Tensor) -> None:
     """Make sure that images are as they come from a file, and not prepared in any way.
 
     Raises:
-        UserError: they are not uint8.
+        UserError: they are not uint8, or not (N, 3, H, W).
     """
     if images.dtype != torch.uint8:
         given = str(images.dtype).removeprefix("torch.")
@@ -44,6 +44,8 @@ def check_bytes(images: Tensor) -> None:
             f"expected images as uint8, from 0 to 255, got {given}; "
             "turn pixels in [0, 1] into (255 * images).round().to(torch.uint8)"
         )
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise UserError(f"expected images as (N, 3, H, W), got {tuple(images.shape)}")
 
 
 def padded_windows(images: Tensor, pad: int) -> Tensor:

@@ -36,7 +36,7 @@ def explain(
     """Explain what a classifier sees in an image.
 
     Args:
-        classifier: in evaluation mode, with BN and blocks as they were trained.
+        classifier: with BN and blocks as they were trained; it is put into evaluation mode.
         image: an image of Pillow's, a path or a web address.
         top: how many of the likeliest classes are wanted.
         target: the class that Grad-CAM looks for; by default the likeliest.

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from deepres.data.named_images import GivenImage
-from deepres.errors import UserError
-from deepres.models.classifier import Classifier, check_outputs
+from deepres.errors import UserError, whole_number
+from deepres.models.classifier import Classifier, check_classifier, check_outputs
 
 
 class Guess(NamedTuple):
@@ -29,7 +29,7 @@ def predict(
     """Return the likeliest classes of each image, the likeliest first.
 
     Args:
-        classifier: in evaluation mode, as ``load_model`` returns it.
+        classifier: as ``load_model`` returns it; it is put into evaluation mode.
         images: one or several, each an image of Pillow's, a path or a web address; or a tensor
             (N, 3, H, W) uint8 on the classifier's device.
         top: how many classes of each.
@@ -42,12 +42,13 @@ def predict(
         UserError: ``top`` is below 1, something is of another type, or the classifier's answer is
             no finite number.
     """
-    if not isinstance(classifier, nn.Module):
-        raise UserError(f"expected a classifier, as load_model returns it, got {classifier!r}")
+    check_classifier(classifier)
+    top = whole_number(top, "top")
     if top < 1:
         raise UserError(f"top must be at least 1, got {top}")
     if isinstance(images, str) or not isinstance(images, Tensor | Sequence):
         images = [images]
+    classifier.eval()
     found = []
     for start in range(0, len(images), AT_ONCE):
         probabilities = classifier(images[start : start + AT_ONCE]).softmax(1)  # (N, classes)

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import torch
+
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
+from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import log_evaluation_entry, noted
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
-from deepres.execution import Execution
-from deepres.models import Classifier
+from deepres.execution import Execution, check_execution
+from deepres.models import Classifier, load_model
+from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
@@ -31,18 +35,41 @@ def evaluate(
 
     Args:
         model: as ``load_model`` returns it; it is put into evaluation mode.
-        data: the test images, or data of which the test images are taken.
+        data: the test images, or data of which the test images are taken and whose classes must be
+            the model's; they go by name, and in order if no name is in both.
         views: what the network sees of an image: ``1-crop``, ``10-crop`` or ``multi-scale``.
         execution: where and how; by default where the model is, by one process.
         skip_bad: leave images out that cannot be decoded, instead of stopping there.
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        UserError: there are no such views, or the network's answer is no finite number.
+        UserError: there are no such views, the model tells other classes apart, or its answer is
+            no finite number.
     """
-    images = data.test if isinstance(data, Cifar10 | ImageFolder) else data
+    check_classifier(model)
+    check_execution(execution)
     here = execution or Execution(model.mean.device)
+    if isinstance(data, Cifar10 | ImageFolder):
+        places = places_among(model.classes, "the model", data.classes, data.source, here.say)
+        images = relabelled(data.test, places)
+    else:
+        images = data
     return class_scores(model.eval(), images, views, here, skip_bad=skip_bad)
+
+
+def load_to_score(weights: Path, device: torch.device) -> tuple[Classifier, str]:
+    """Return a network, and the SHA-256 that its file had before: a run may replace it any time.
+
+    Args:
+        weights: a run's folder or a file of weights.
+        device: where to put it.
+
+    Raises:
+        UserError: as by ``load_model``.
+    """
+    file = weights_file(weights)
+    digest = file_digest(file, "sha256") if file.is_file() else ""  # load_model says what is wrong
+    return load_model(weights, device), digest
 
 
 def score_weights(
@@ -52,6 +79,7 @@ def score_weights(
     views: str,
     execution: Execution,
     *,
+    digest: str,
     source: str,
     fold: bool | None = None,
     precision: str = "fp32",
@@ -60,7 +88,8 @@ def score_weights(
     """Return a network's scores: of an earlier time, where nothing has changed, or new ones.
 
     They are kept in ``scores/`` beside the weights. A run's errors in float32 are noted in its
-    ``evaluations.json``. Beside weights that come with deepres nothing is written.
+    ``evaluations.json``. Beside weights that come with deepres, and of weights that are replaced
+    meanwhile, nothing is written.
 
     Args:
         weights: a run's folder or a file of weights.
@@ -68,6 +97,7 @@ def score_weights(
         images: the test images.
         views: ``1-crop``, ``10-crop`` or ``multi-scale``.
         execution: which processes decode, and which share the images.
+        digest: of the weights' file, as ``load_to_score`` returns it.
         source: what the images are, in words.
         fold: fold BN, and on a CPU fuse sums and ReLU too, first; ``classifier`` is changed. None:
             on a CPU, where it is known to be faster.
@@ -99,9 +129,12 @@ def score_weights(
     def compute() -> Scores:
         return class_scores(classifier, images, views, execution, skip_bad=skip_bad)
 
+    def unchanged() -> bool:
+        return file.is_file() and file_digest(file, "sha256") == digest
+
     now = provenance(device)
     key = {
-        "weights": file_digest(file, "sha256"),
+        "weights": digest,
         "images": fingerprint,
         "image_files": written,
         "views": views,
@@ -111,7 +144,7 @@ def score_weights(
         "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
-    scores = cached_scores(path, key, compute, execution.world) if keep else compute()
+    scores = cached_scores(path, key, compute, execution.world, unchanged) if keep else compute()
     scored = set(scores.names)
     if leader and (missing := [name for name in images.names if name not in scored]):
         for name in missing:
@@ -119,6 +152,11 @@ def score_weights(
         execution.say(
             f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
         )
-    if leader and of_run and scores.known and precision == "fp32":
+    if leader and keep and not unchanged():
+        execution.say(
+            f"{file} was replaced during the test: the errors are of what was there before, and "
+            "are not kept"
+        )
+    elif leader and of_run and scores.known and precision == "fp32":
         log_evaluation_entry(file.parent, views, source, scores, now, classifier.classes)
     return scores

@@ -17,7 +17,11 @@ from deepres.files import atomic_write
 
 
 def cached_scores(
-    path: Path, key: dict[str, Any], make: Callable[[], Scores], world: World = ALONE
+    path: Path,
+    key: dict[str, Any],
+    make: Callable[[], Scores],
+    world: World = ALONE,
+    still: Callable[[], bool] = lambda: True,
 ) -> Scores:
     """Return the scores at ``path`` if they were made under the same ``key``; else make them.
 
@@ -26,12 +30,13 @@ def cached_scores(
         key: all that the scores depend on: weights, images, views.
         make: computes them, in all processes of ``world`` together.
         world: the processes, of which the leader reads and writes.
+        still: tells whether ``key`` still holds once they are made; else they are not kept.
     """
     found = _read_scores(path, key) if world.leader else None
     if world.broadcast_object(found is not None):
         return found or Scores((), torch.empty(0), torch.empty(0, 0))  # others need none
     scores = make()
-    if world.leader:
+    if world.leader and still():
         with suppress(UserError):  # beside weights on a read-only disk there is no cache
             save_scores(path, scores, key=json.dumps(key))
     return scores

@@ -12,7 +12,7 @@ from deepres.data.cifar10 import ImageSet
 from deepres.data.images import BadImage
 from deepres.data.loading import Images, ViewedImages, in_parts, load
 from deepres.data.views import VIEWS
-from deepres.errors import UserError
+from deepres.errors import UserError, unknown_name
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier, check_outputs
 
@@ -55,6 +55,12 @@ class Scores:
         confusion = self.confusion().double()
         return 100 * (1 - confusion.diag() / confusion.sum(1))
 
+    def in_order(self, places: Sequence[int]) -> "Scores":
+        """Return the same with what is class ``places[i]`` here as class i."""
+        order = torch.tensor(places)
+        labels = torch.where(self.labels < 0, self.labels, order.argsort()[self.labels])
+        return Scores(self.names, labels, self.probabilities[:, order])
+
 
 @torch.inference_mode()
 def class_scores(
@@ -76,14 +82,23 @@ def class_scores(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        UserError: the classifier's answer is no finite number.
+        UserError: there are no such views, a label is none of the classifier's, or its answer is no
+            finite number.
     """
+    if views not in VIEWS:
+        raise unknown_name("views", views, VIEWS)
     device, world = execution.device, execution.world
+    labels, classes = torch.as_tensor(images.labels), len(classifier.classes)
+    if (beyond := labels[labels >= classes]).numel():
+        raise UserError(
+            f"an image has the label {beyond[0]}, and the network's {classes:,} classes go from 0 "
+            f"to {classes - 1:,}"
+        )
     size = 1 if views == "multi-scale" else VIEWS_AT_ONCE // (10 if views == "10-crop" else 1)
     parts = in_parts(range(world.rank, len(images), world.size), size)
     viewed = ViewedImages(images, parts, VIEWS[views], classifier.crop, classifier.short_side)
     window = window_side(classifier, device)
-    probabilities = torch.zeros(len(images), len(classifier.classes))
+    probabilities = torch.zeros(len(images), classes)
     scored = torch.zeros(len(images), dtype=torch.int64)
     done = 0
     if isinstance(images, ImageSet):  # in memory: no process needs to decode them
@@ -108,7 +123,7 @@ def class_scores(
     names = images.names  # once: CIFAR-10's are made when they are asked for
     return Scores(
         names=tuple(names[i] for i in kept.tolist()),
-        labels=torch.as_tensor(images.labels)[kept],
+        labels=labels[kept],
         probabilities=probabilities[kept],
     )
 

@@ -90,6 +90,17 @@ class Classifier(nn.Module):
         return logits.float()
 
 
+def check_classifier(given: object) -> None:
+    """Make sure that what a caller gave is a classifier; a compiled one is, too.
+
+    Raises:
+        UserError: it is something else, as a network alone.
+    """
+    if not (isinstance(given, nn.Module) and hasattr(given, "classes")):
+        what = type(given).__name__ if isinstance(given, nn.Module) else repr(given)
+        raise UserError(f"expected a classifier, as load_model returns it, got {what}")
+
+
 def check_outputs(outputs: Tensor) -> None:
     """Make sure that what a network answers are numbers: NaN would pass for an answer.
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from deepres.errors import UserError, plain_spelling, unknown_name
+from deepres.errors import UserError, plain_spelling, unknown_name, whole_number
 from deepres.models.blocks import BasicBlock, Bottleneck, Shortcut, StrideOn
 from deepres.models.highway import GATE_BIAS, LAYERS, HighwayLayer, HighwayNetwork
 from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
@@ -64,8 +64,10 @@ def create_model(
     Raises:
         UserError: there is no such network, or it has no such option.
     """
-    if num_classes is not None and num_classes < 1:
-        raise UserError(f"num_classes must be at least 1, got {num_classes}")
+    if num_classes is not None:
+        num_classes = check_number_of_classes(num_classes)
+    if not isinstance(name, str):
+        raise UserError(f"expected a network's name, e.g. 'resnet20', got {name!r}")
     match = re.fullmatch(r"(plain|resnet|vgg|highway)([1-9][0-9]{0,6})(-cifar|-bottleneck)?", name)
     if not match:
         raise unknown_name("network", name, _names_near(name))
@@ -124,6 +126,17 @@ def create_model(
     he_initialise(model)
     model.architecture = {"name": name, "num_classes": num_classes, **options}
     return model
+
+
+def check_number_of_classes(count: int) -> int:
+    """Return ``count`` as Python's own int.
+
+    Raises:
+        UserError: it is no whole number from 1 on.
+    """
+    if (count := whole_number(count, "num_classes")) < 1:
+        raise UserError(f"num_classes must be at least 1, got {count}")
+    return count
 
 
 def he_initialise(model: nn.Module) -> None:

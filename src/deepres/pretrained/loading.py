@@ -10,9 +10,10 @@ from deepres import models
 from deepres.errors import UserError
 from deepres.models import Classifier, StagedNetwork
 from deepres.models.blocks import Shortcut, StrideOn
-from deepres.models.create import he_initialise
+from deepres.models.create import check_number_of_classes, he_initialise
 from deepres.models.resnet import Pool
 from deepres.pretrained.finding import find_weights, weights_for
+from deepres.runtime import resolve_device
 
 
 def create_model(
@@ -56,6 +57,8 @@ def create_model(
     }
     if weights is None:
         return models.create_model(name, num_classes=num_classes, **options)
+    if num_classes is not None:
+        num_classes = check_number_of_classes(num_classes)
     network = models.load_model(weights_for(name, weights)).network
     architecture = network.architecture
     for option, value in {"name": name, **options}.items():
@@ -91,8 +94,12 @@ def load_model(
 
     Raises:
         UserError: there are no such weights, they cannot be fetched, they are not deepres's, or
-            they do not fit the network.
+            they do not fit the network; or there is no such device.
     """
+    if not isinstance(subject, str | Path):
+        raise UserError(f"expected a run's folder, a file or a network's name, got {subject!r}")
+    if isinstance(device, str):
+        device = resolve_device(device)
     path = find_weights(subject) if weights is None else weights_for(str(subject), weights)
     return models.load_model(path, device, for_inference=for_inference)
 

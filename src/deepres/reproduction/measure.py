@@ -11,12 +11,11 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
 from deepres.evaluation.evaluation_log import evaluation_entry
-from deepres.evaluation.protocol import score_weights
+from deepres.evaluation.protocol import load_to_score, score_weights
 from deepres.evaluation.responses import Responses, layer_responses
 from deepres.evaluation.scores import Scores, average
 from deepres.execution import Execution, say_nothing
 from deepres.files import write_json
-from deepres.models import load_model
 from deepres.provenance import provenance
 from deepres.report.runs import RESPONSE_IMAGES, RESPONSES
 from deepres.training.trained_run import TrainedRun, with_few_test_images
@@ -60,9 +59,12 @@ def note_responses(run: TrainedRun, found: Responses, device: torch.device) -> N
 
 def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> Scores:
     """Test the run in the folder ``run`` by ``views``, unless that has been done."""
-    classifier = load_model(run, execution.device)
+    classifier, digest = load_to_score(run, execution.device)
     return score_weights(
-        *(run, classifier, data.test, views), execution.quietly(), source=data.source
+        *(run, classifier, data.test, views),
+        execution.quietly(),
+        digest=digest,
+        source=data.source,
     )
 
 

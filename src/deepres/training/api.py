@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.errors import UserError
-from deepres.execution import Execution
+from deepres.execution import Execution, check_execution
 from deepres.pretrained import weights_for
 from deepres.recipes import (
     ClassificationRecipe,
@@ -57,6 +57,7 @@ def train(
         Interrupted: SIGINT, SIGTERM or SIGHUP; the state is saved, ``resume`` goes on.
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
+    check_execution(execution)
     kind = task_of(recipe)
     here = execution or Execution.on()
     file = weights_for(recipe.model, weights, here.say) if weights else None
@@ -89,6 +90,7 @@ def resume(
         Interrupted: as in ``train``.
         Diverged: as in ``train``.
     """
+    check_execution(execution)
     kind = task_of(recipe_from_dict(RunFolder(Path(run)).read_meta()["recipe"], Recipe))
     here = execution or Execution.on()
     return resume_together(kind, [Path(run)], data, here, steps=steps, changes=changes)[0]

@@ -19,10 +19,9 @@ from deepres.evaluation.detection.localization import localization_error_pct, ri
 from deepres.evaluation.detection.localizer_inference import locate, same_box
 from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.evaluation.evaluation_log import note, noted
-from deepres.evaluation.protocol import score_weights
+from deepres.evaluation.protocol import load_to_score, score_weights
 from deepres.evaluation.scores import average
 from deepres.execution import Execution
-from deepres.models import load_model
 from deepres.provenance import provenance
 from deepres.recipes import BoxRecipe, LocalizationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -169,9 +168,11 @@ def predicted_classes(
     )
     members = []
     for each in weights:
-        classifier = load_model(each, execution.device)
+        classifier, digest = load_to_score(each, execution.device)
         check_classes(classifier.classes, test, each)
-        scores = score_weights(each, classifier, files, views, execution, source=test.name)
+        scores = score_weights(
+            *(each, classifier, files, views, execution), digest=digest, source=test.name
+        )
         members.append(scores)
     best = torch.empty(0)
     if execution.world.leader:

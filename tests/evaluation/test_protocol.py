@@ -1,0 +1,72 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pictures import image_folder
+
+import deepres
+from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import open_image_folder
+from deepres.errors import UserError
+from deepres.models import Classifier
+
+
+def always(place: int, classes: tuple[str, ...]) -> Classifier:
+    """A classifier that takes everything for the class at ``place``."""
+    network = deepres.create_model("resnet8", num_classes=len(classes))
+    with torch.no_grad():
+        network.get_parameter("fc.bias")[place] += 1e4
+    return Classifier(network, torch.zeros(3, 1, 1), classes)
+
+
+@pytest.mark.parametrize("classes", [("cat", "dog", "owl"), (*"abcdefghijkl",)])
+def test_a_model_of_other_classes_is_refused(
+    classes: tuple[str, ...], sample: Cifar10, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=rf"the model tells {len(classes)} .*has 10 \(airplane, "):
+        deepres.evaluate(always(0, classes), sample)
+    folder = open_image_folder(image_folder(tmp_path, classes=2, train=1, val=1))
+    with pytest.raises(UserError, match=r"has 2 \(class0, class1\)"):
+        deepres.evaluate(always(0, classes), folder)
+
+
+def test_classes_go_by_name(sample: Cifar10, tmp_path: Path) -> None:
+    short = dataclasses.replace(sample, test=sample.test.subset(slice(20)))
+    scores = deepres.evaluate(always(0, sample.classes[::-1]), short)
+    assert scores.confusion()[:, 0].tolist() == [2] * 10
+    assert scores.labels.tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0] * 2
+    folder = open_image_folder(image_folder(tmp_path, classes=3, train=1, val=2))
+    scores = deepres.evaluate(always(0, ("class2", "class0", "class1")), folder)
+    assert scores.labels.tolist() == [1, 1, 2, 2, 0, 0]
+
+
+def test_classes_that_share_no_name_go_in_order_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = open_image_folder(image_folder(tmp_path, classes=3, train=1, val=2))
+    scores = deepres.evaluate(always(1, ("cat", "dog", "owl")), folder)
+    assert scores.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert "the first is class0 in" in capsys.readouterr().out
+
+
+def test_names_that_repeat_are_their_places_or_refused(sample: Cifar10, tmp_path: Path) -> None:
+    folder = open_image_folder(image_folder(tmp_path, classes=3, train=1, val=1))
+    twice = dataclasses.replace(folder, classes=("crane", "maillot", "crane"))
+    assert deepres.evaluate(always(0, twice.classes), twice).labels.tolist() == [0, 1, 2]
+    with pytest.raises(UserError, match="tells 3 classes apart"):
+        deepres.evaluate(always(0, ("crane", "crane", "maillot")), twice)
+
+
+def test_what_is_given_by_mistake_is_one_clear_line(sample: Cifar10) -> None:
+    few = sample.test.subset(slice(2))
+    model = always(0, sample.classes)
+    network: Any = deepres.create_model("resnet8")
+    device: Any = "cpu"
+    with pytest.raises(UserError, match="unknown views '11-crop'; did you mean"):
+        deepres.evaluate(model, few, "11-crop")
+    with pytest.raises(UserError, match=r"^expected a classifier, .* got ResNet$"):
+        deepres.evaluate(network, few)
+    with pytest.raises(UserError, match=r"as Execution\.on\('cpu'\) makes it, got 'cpu'"):
+        deepres.evaluate(model, few, execution=device)
