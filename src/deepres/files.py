@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +47,12 @@ def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]
     finally:
         with suppress(OSError):  # the error above says more
             beside.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the files in a folder that ``atomic_write`` was at when its process was killed."""
+    half_written = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # as it names them
+    return [path for path in folder.glob(".*.tmp") if half_written.fullmatch(path.name)]
 
 
 def read_file(path: Path) -> bytes:

@@ -31,7 +31,7 @@ from deepres.run_weights import WEIGHTS, weights_file
 from deepres.runtime import resolve_precision
 
 CONFUSION = "confusion.png"
-"""In a run's folder, where the name is ours."""
+"""In a run's folder."""
 
 
 def call(options: argparse.Namespace) -> int:
@@ -48,7 +48,7 @@ def call(options: argparse.Namespace) -> int:
     named: dict[tuple[str, ...], Path] = {}
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]
     beside = options.out or _default_picture(paths)
-    if beside and not options.out and beside.name != CONFUSION:
+    if beside and not options.out:
         check_ours(beside)
     for weights, subject in zip(paths, options.subjects, strict=True):
         classifier = load_model(weights, execution.device)
