@@ -14,7 +14,17 @@ from typing import Any, BinaryIO
 from deepres.errors import UserError, cannot_write
 
 MARK, MARKED_WITHIN = b"deepres", 4_000
-"""What files that deepres writes hold in so many of their first bytes."""
+"""Who files that deepres writes say has written them, within so many of their first bytes."""
+SIGNATURES = (
+    rb"\x89PNG\r\n.*tEXtSoftware\0%b",
+    rb"<\?xml .*<dc:creator>\s*<cc:Agent>\s*<dc:title>%b</dc:title>",
+    rb"%%PDF-.*/Creator \(%b\)",
+    rb'\s*<!doctype html>.*<meta name="generator" content="%b">',
+    rb"(?:\(|<!-- |%% )written by %b(?:\)| -->|)\r?\n",  # tables
+    rb'\{\s*"%b": ',  # JSON
+    rb'.{8}\{"__metadata__":\{"(?:[^{}]*,")?%b":',  # safetensors
+)
+"""How each kind of them begins, as regular expressions."""
 
 
 def not_through_links(path: str, flags: int) -> int:
@@ -141,11 +151,16 @@ def check_ours(path: Path) -> None:
     Raises:
         UserError: there is another.
     """
-    if path.exists() and not (path.is_file() and MARK in read_file(path)[:MARKED_WITHIN]):
+    if path.exists() and not (path.is_file() and _is_signed(read_file(path)[:MARKED_WITHIN])):
         raise UserError(
             f"{path} is there already, and was not written by deepres; move it away, or choose "
             "another name by --out"
         )
+
+
+def _is_signed(beginning: bytes) -> bool:
+    """Tell whether a file that begins so says that deepres has written it."""
+    return any(re.match(each % MARK, beginning, re.DOTALL) for each in SIGNATURES)
 
 
 def json_digest(value: Any) -> str:
