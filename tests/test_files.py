@@ -58,6 +58,25 @@ except Exception as error:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 300, "File name too long; choose a shorter name"),
+        ("file/a.json", "File exists; what should be its folder is a file; choose another name"),
+        ("file/b/a.json", "Not a directory; what should be its folder is a file; choose another"),
+        ("folder", "Is a directory; that is a folder; choose another name"),
+    ],
+)
+def test_a_name_that_nothing_can_have_is_told_from_a_full_disk(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError) as refused:
+        write_json(tmp_path / name, "new")
+    assert str(refused.value).startswith(f"cannot write {tmp_path / name}: {message}")
+
+
 def test_unreadable_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(UserError, match=r"a\.json is not valid JSON"):

@@ -80,6 +80,13 @@ def test_mistakes_are_one_line_and_status_2(
         main(["--debug", *arguments.split()])
 
 
+def test_a_name_that_is_too_long_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "x" * 300
+    assert main(["evaluate", name]) == 2
+    said = f"deepres: {name}: no file or folder can have so long a name; give one that is there"
+    assert capsys.readouterr().err.startswith(said)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,6 +1,7 @@
 """Doing what a command line asks for, and saying in one line why not."""
 
 import argparse
+import errno
 import gc
 import os
 import signal
@@ -22,6 +23,7 @@ GOES_ON = {
 }
 """How the work that a command was at is taken up again."""
 
+TOO_LONG = "no file or folder can have so long a name; give one that is there, or a shorter one"
 SECONDS_BETWEEN_LOOKS, SECONDS_TO_SAVE = 1.0, 60.0
 SECONDS_BEHIND = 2.0
 """By which a process ends later than the one whose death it met: torchrun blames the first."""
@@ -67,7 +69,8 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         if options.debug:
             raise
-        complain(str(error))
+        too_long = error.errno == errno.ENAMETOOLONG
+        complain(f"{error.filename}: {TOO_LONG}" if too_long else str(error))
         return UserError.exit_status
     finally:
         if number_of_processes() > 1:
