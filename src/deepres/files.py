@@ -33,17 +33,21 @@ def not_through_links(path: str, flags: int) -> int:
 
 
 @contextmanager
-def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: Path, previous: Path | None = None, *, make_folder: bool = True
+) -> Iterator[BinaryIO]:
     """Open a file that takes the name ``path`` only once all of it is on the disk.
 
-    The file that had the name is replaced, or kept under the name ``previous``.
+    The file that had the name is replaced, or kept under the name ``previous``. Its folder is made
+    if need be, but by ``make_folder`` false, so that no run's comes back that was taken away.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written to. ``path`` is as it was.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("xb") as file:  # never through a link that somebody has laid there
             yield file
             file.flush()
@@ -80,9 +84,9 @@ def read_file(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {reason}") from error
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
     """Write ``value`` as readable JSON, atomically; NaN and infinity become null."""
-    with atomic_write(path) as file:
+    with atomic_write(path, make_folder=make_folder) as file:
         text = json.dumps(strict(value), indent=2, ensure_ascii=False, allow_nan=False)
         file.write(text.encode(errors="backslashreplace") + b"\n")
 

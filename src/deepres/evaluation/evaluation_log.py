@@ -46,7 +46,7 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
         with suppress(OSError):  # evaluations.json itself is another file after each entry
             lock.enter_context(held(RunFolder(run).recipe))
         kept = [each for each in noted(run) if any(each.get(k) != entry.get(k) for k in same)]
-        write_json(run / EVALUATIONS, [*kept, entry])
+        write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
 
 
 def evaluation_entry(
