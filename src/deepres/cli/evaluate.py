@@ -166,9 +166,7 @@ def _default_picture(weights: list[Path]) -> Path | None:
     if len(weights) > 1:
         return None
     file = weights_file(weights[0])
-    if comes_with_deepres(file):
-        return Path(f"{file.parent.name}.confusion.png")
-    folder = file.parent if os.access(file.parent, os.W_OK) else Path()
-    if file.name == WEIGHTS and folder == file.parent:
-        return folder / CONFUSION
-    return folder / f"{file.stem}.{CONFUSION}"
+    of_run = file.name == WEIGHTS
+    if comes_with_deepres(file) or not os.access(file.parent, os.W_OK):
+        return Path(f"{file.resolve().parent.name if of_run else file.stem}.{CONFUSION}")
+    return file.parent / (CONFUSION if of_run else f"{file.stem}.{CONFUSION}")
