@@ -86,6 +86,15 @@ def test_greyscale_of_many_bits_keeps_its_levels(
     assert pixels[0, :3, 1].tolist() == expected
 
 
+def test_zero_is_white_where_a_tiff_file_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    save_levels(path, [0, 257, 65535], "I;16")
+    zero_is_black, zero_is_white = (struct.pack("<HHIHH", 262, 3, 1, way, 0) for way in (1, 0))
+    assert path.read_bytes().count(zero_is_black) == 1
+    path.write_bytes(path.read_bytes().replace(zero_is_black, zero_is_white))
+    assert np.asarray(open_image(path))[0, :3, 1].tolist() == [255, 254, 0]
+
+
 @pytest.mark.parametrize("levels", [[-1, 5], [0, 65536], [0, 2**31 - 1]])
 def test_levels_without_a_range_are_refused(tmp_path: Path, levels: list[int]) -> None:
     save_levels(tmp_path / "a.tif", levels, "I")

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from deepres.errors import UserError
 
@@ -146,12 +147,21 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
+    if _is_negative(image):
+        values = 65535 - values
     levels = values if _holds_bytes(image, values) else (values / 257).round()
     grey = Image.fromarray(levels.astype(np.uint8))
     if (clear := image.info.get("transparency")) is not None:
         alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
         return Image.merge("LA", (grey, alpha))
     return grey
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Tell whether 0 is white in a TIFF file of 16-bit grey; of fewer bits Pillow sees to it."""
+    if not isinstance(image, TiffImageFile) or image.mode != "I;16":
+        return False
+    return bool(image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0)
 
 
 def _holds_bytes(image: Image.Image, values: NDArray[np.integer[Any]]) -> bool:
