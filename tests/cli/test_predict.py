@@ -20,6 +20,7 @@ from PIL import Image
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.images import open_image
+from deepres.data.named_images import named_images
 from deepres.models import load_model
 from deepres.pretrained import find_weights
 from deepres.run_folder import results_folder
@@ -115,6 +116,21 @@ def test_web_addresses_and_standard_input(
     images = json.loads(capsys.readouterr().out)["images"]
     assert [image["image"] for image in images] == subjects
     assert images[0]["classes"] == images[1]["classes"] == images[2]["classes"]
+
+
+def test_closed_standard_input_is_named_and_the_rest_is_done(
+    pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)  # as Python has it then
+    assert main(["predict", "resnet20", "-", pictures[0], "--json", *CPU]) == 2
+    shown = capsys.readouterr()
+    assert "deepres: standard input is closed; send an image into it, or name a file" in shown.err
+    assert [image["image"] for image in json.loads(shown.out)["images"]] == pictures[:1]
+
+
+def test_an_address_may_be_longer_than_a_files_name() -> None:
+    address = f"https://example.org/{'x' * 300}"
+    assert list(named_images([address], print)) == [address]
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(
