@@ -201,3 +201,29 @@ def test_mistakes_are_one_line(
     assert main(command.split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "(while cat.png was decoded)"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "(DefaultCPUAllocator: can't"),
+    ],
+)
+def test_full_memory_is_one_line(
+    error: Exception,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save("cat.png")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    where = "PIL.Image.open" if isinstance(error, MemoryError) else "deepres.cli.predict.predict"
+    monkeypatch.setattr(where, fail)
+    assert main(["predict", "resnet20", "cat.png", *CPU]) == 2
+    assert f"deepres: the device's memory is full {said}" in capsys.readouterr().err

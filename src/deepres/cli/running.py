@@ -49,12 +49,13 @@ def run(options: argparse.Namespace) -> int:
             raise
         complain(str(error))
         return error.exit_status
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         from deepres.cli.torch_errors import ANOTHER_DIED, MEMORY_FULL, in_words
 
         if options.debug or not (what := in_words(error)):
             raise
-        complain(f"{what} ({str(error).splitlines()[0]}){'' if what == MEMORY_FULL else goes_on}")
+        detail = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        complain(f"{what}{detail}{'' if what == MEMORY_FULL else goes_on}")
         if what == MEMORY_FULL:
             return UserError.exit_status
         if what == ANOTHER_DIED:

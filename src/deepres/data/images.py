@@ -95,6 +95,7 @@ def naming_bad_files(path: Path | str) -> Iterator[None]:
     Raises:
         BadImage: the file is missing, damaged, too large or no image.
         OSError: the system refused to read it; that says nothing about the image.
+        MemoryError: likewise.
     """
     if isinstance(path, Path) and not path.is_file() and path.exists():  # a pipe may never end
         raise BadImage(f"{path}: damaged or unreadable image (it is no regular file)")
@@ -111,8 +112,8 @@ def naming_bad_files(path: Path | str) -> Iterator[None]:
         raise BadImage(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise BadImage(f"{path}: not an image that can be read") from error
-    except MemoryError:
-        raise
+    except MemoryError as error:  # it says nothing about the file
+        raise MemoryError(f"while {path} was decoded") from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder
         if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
             raise
