@@ -22,8 +22,10 @@ OF_THE_SYSTEM = (errno.EIO, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOM
 """Errors of a file system, which say nothing about a file."""
 LIMIT = "DEEPRES_MAX_PIXELS"
 """The environment variable that sets the most pixels of an image; Pillow's limit is 179 million."""
-if os.environ.get(LIMIT, "").isdecimal():
-    Image.MAX_IMAGE_PIXELS = max(1, int(os.environ[LIMIT]) // 2)  # twice that is an error
+if most := os.environ.get(LIMIT):
+    if not most.isdecimal():
+        raise UserError(f"{LIMIT} must be a whole number of pixels in digits alone, got {most!r}")
+    Image.MAX_IMAGE_PIXELS = max(1, int(most) // 2)  # twice that is an error
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
