@@ -4,9 +4,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
 
+from deepres.cli.picture_files import save_drawn
 from deepres.errors import UserError
-from deepres.files import atomic_write, read_json, visible, write_json
+from deepres.files import atomic_write, check_ours, read_json, visible, write_json
+from deepres.models.weights import write_weights
+from deepres.report.page import write_page
+from deepres.report.pictures import save_picture
+from deepres.report.render import FORMS, Table, save_table
 from deepres.run_folder import RunFolder
 
 
@@ -50,6 +58,25 @@ except Exception as error:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 300, "File name too long; choose a shorter name"),
+        ("file/a.json", "File exists; what should be its folder is a file; choose another name"),
+        ("file/b/a.json", "Not a directory; what should be its folder is a file; choose another"),
+        ("folder", "Is a directory; that is a folder; choose another name"),
+    ],
+)
+def test_a_name_that_nothing_can_have_is_told_from_a_full_disk(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError) as refused:
+        write_json(tmp_path / name, "new")
+    assert str(refused.value).startswith(f"cannot write {tmp_path / name}: {message}")
+
+
 def test_unreadable_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     with pytest.raises(UserError, match=r"a\.json is not valid JSON"):
@@ -85,3 +112,43 @@ def test_hidden_files_are_not_visible(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert visible(tmp_path, "*.xml") == [tmp_path / "a.xml", tmp_path / "b.xml"]
     assert visible(tmp_path / "nowhere", "*.xml") == []
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.pdf"])
+def test_pictures_are_told_to_be_ours(tmp_path: Path, name: str) -> None:
+    check_ours(save_picture(Figure(), tmp_path / name))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_tables_are_told_to_be_ours(tmp_path: Path, form: str) -> None:
+    check_ours(save_table(Table("a title", ["a"], [["b"]]), tmp_path / f"a{form}"))
+
+
+def test_drawn_photographs_pages_and_weights_are_told_to_be_ours(tmp_path: Path) -> None:
+    drawn, page, weights = tmp_path / "a.png", tmp_path / "a.html", tmp_path / "a.safetensors"
+    save_drawn(Image.new("RGB", (3, 2)), drawn)
+    write_page(page, [])
+    for path in (drawn, page):
+        check_ours(path)
+    for _ in range(8):  # safetensors keeps no order of its notes
+        write_weights(weights, {"a": torch.ones(2)}, {"classes": ["{a}", 'b"']})
+        check_ours(weights)
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        b"my own notes on deepres\n",
+        b"<!doctype html>\n<title>what deepres has found</title>",
+        b"not written by deepres\n",
+        b"a table\nwritten by deepres\n",
+        b'{"title": "deepres", "deepres": "0.1"}',
+        b'<?xml version="1.0"?><svg><title>deepres</title></svg>',
+        b"\x89PNG\r\n\x1a\ntEXtTitle\0deepres",
+    ],
+)
+def test_what_only_speaks_of_us_is_not_ours(tmp_path: Path, theirs: bytes) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(theirs)
+    with pytest.raises(UserError, match="was not written by deepres"):
+        check_ours(path)

@@ -21,6 +21,7 @@ FOUNDATIONS = [
         "distributed",
         "provenance",
         "files",
+        "locks",
         "progress",
         "execution",
         "checkpoint",

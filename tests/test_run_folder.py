@@ -192,12 +192,14 @@ with RunFolder(Path({str(folder.path)!r})).locked(): print("locked")
 """
     command = [sys.executable, "-c", program]
     with folder.locked():
-        (folder.path / ".checkpoint.pt.123.tmp").touch()
+        (folder.path / ".checkpoint.pt.0123456789abcdef.tmp").touch()
+        (folder.path / ".notes.tmp").touch()
         other = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "another process is training in" in other.stderr
     other = subprocess.run(command, capture_output=True, text=True, check=False)
     assert other.stdout == "locked\n"
-    assert list(folder.path.iterdir()) == []  # what a kill left half-written is gone
+    # What a kill left half-written is gone.
+    assert [path.name for path in folder.path.iterdir()] == [".notes.tmp"]
 
 
 @pytest.mark.parametrize("kind", ["detection", "localization", "localization-rcnn"])

@@ -27,13 +27,13 @@ def save_checkpoint(path: Path, state: State) -> None:
     """Make ``state`` the checkpoint at ``path``; the one that was there becomes the previous one.
 
     Raises:
-        UserError: the disk is full. The checkpoints are as they were.
+        UserError: the disk is full, or the folder is gone. The checkpoints are as they were.
     """
     # Into memory first: writing to a full disk, torch.save would hide the system's error.
     content = io.BytesIO()
     torch.save({**state, "sha256": digest_of(state)}, content)
     # A kill between the two renames leaves the previous one, which loading falls back on.
-    with atomic_write(path, previous=previous_of(path)) as file:
+    with atomic_write(path, previous=previous_of(path), make_folder=False) as file:
         file.write(content.getbuffer())
 
 

@@ -1,6 +1,7 @@
 """Mistakes that a user can mend."""
 
 import difflib
+import errno
 import operator
 import re
 from collections.abc import Iterable
@@ -12,6 +13,17 @@ class UserError(Exception):
     """One line that says what was given, what was expected, and what to do."""
 
     exit_status = 2
+
+
+PLACES = {
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "its folder is not there, or is gone; put it back, or choose another",
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST), "what should be its folder is a file; choose another name"
+    ),
+    errno.EISDIR: "that is a folder; choose another name",
+}
+"""What to do about a place where nothing can be written, however much space there is."""
 
 
 def whole_number(value: Any, name: str) -> int:
@@ -53,7 +65,10 @@ def plain_spelling(name: str) -> str:
 
 def cannot_write(path: Path, error: OSError) -> UserError:
     """Return the error for a write that the system refused."""
+    refused = f"cannot write {path}: {error.strerror or error}"
+    if error.errno in PLACES:
+        return UserError(f"{refused}; {PLACES[error.errno]}")
     return UserError(
-        f"cannot write {path}: {error.strerror or error}; what was saved before is intact. "
+        f"{refused}; what was saved before is intact. "
         "Free some space or mend the folder's permissions, then go on (a run: by --resume)"
     )

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,17 @@ from typing import Any, BinaryIO
 from deepres.errors import UserError, cannot_write
 
 MARK, MARKED_WITHIN = b"deepres", 4_000
-"""What files that deepres writes hold in so many of their first bytes."""
+"""Who files that deepres writes say has written them, within so many of their first bytes."""
+SIGNATURES = (
+    rb"\x89PNG\r\n.*tEXtSoftware\0%b",
+    rb"<\?xml .*<dc:creator>\s*<cc:Agent>\s*<dc:title>%b</dc:title>",
+    rb"%%PDF-.*/Creator \(%b\)",
+    rb'\s*<!doctype html>.*<meta name="generator" content="%b">',
+    rb"(?:\(|<!-- |%% )written by %b(?:\)| -->|)\r?\n",  # tables
+    rb'\{\s*"%b": ',  # JSON
+    rb'.{8}\{"__metadata__":\{"(?:[^{}]*,")?%b":',  # safetensors
+)
+"""How each kind of them begins, as regular expressions."""
 
 
 def not_through_links(path: str, flags: int) -> int:
@@ -22,17 +33,21 @@ def not_through_links(path: str, flags: int) -> int:
 
 
 @contextmanager
-def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]:
+def atomic_write(
+    path: Path, previous: Path | None = None, *, make_folder: bool = True
+) -> Iterator[BinaryIO]:
     """Open a file that takes the name ``path`` only once all of it is on the disk.
 
-    The file that had the name is replaced, or kept under the name ``previous``.
+    The file that had the name is replaced, or kept under the name ``previous``. Its folder is made
+    if need be, but by ``make_folder`` false, so that no run's comes back that was taken away.
 
     Raises:
         UserError: the disk is full, or the folder cannot be written to. ``path`` is as it was.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("xb") as file:  # never through a link that somebody has laid there
             yield file
             file.flush()
@@ -46,6 +61,12 @@ def atomic_write(path: Path, previous: Path | None = None) -> Iterator[BinaryIO]
     finally:
         with suppress(OSError):  # the error above says more
             beside.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the files in a folder that ``atomic_write`` was at when its process was killed."""
+    half_written = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # as it names them
+    return [path for path in folder.glob(".*.tmp") if half_written.fullmatch(path.name)]
 
 
 def read_file(path: Path) -> bytes:
@@ -63,9 +84,9 @@ def read_file(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {reason}") from error
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
     """Write ``value`` as readable JSON, atomically; NaN and infinity become null."""
-    with atomic_write(path) as file:
+    with atomic_write(path, make_folder=make_folder) as file:
         text = json.dumps(strict(value), indent=2, ensure_ascii=False, allow_nan=False)
         file.write(text.encode(errors="backslashreplace") + b"\n")
 
@@ -134,11 +155,16 @@ def check_ours(path: Path) -> None:
     Raises:
         UserError: there is another.
     """
-    if path.exists() and not (path.is_file() and MARK in read_file(path)[:MARKED_WITHIN]):
+    if path.exists() and not (path.is_file() and _is_signed(read_file(path)[:MARKED_WITHIN])):
         raise UserError(
             f"{path} is there already, and was not written by deepres; move it away, or choose "
             "another name by --out"
         )
+
+
+def _is_signed(beginning: bytes) -> bool:
+    """Tell whether a file that begins so says that deepres has written it."""
+    return any(re.match(each % MARK, beginning, re.DOTALL) for each in SIGNATURES)
 
 
 def json_digest(value: Any) -> str:

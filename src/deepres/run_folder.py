@@ -24,6 +24,7 @@ from deepres.event_log import Event as Event
 from deepres.event_log import EventLog, digest_of_lines
 from deepres.files import (
     json_digest,
+    leftovers,
     read_json,
     strict,
     write_json,
@@ -149,7 +150,7 @@ class RunFolder(EventLog):
             except OSError as error:
                 if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
                     raise
-            for leftover in self.path.glob(".*.tmp"):
+            for leftover in leftovers(self.path):
                 leftover.unlink()
             yield
         finally:

@@ -85,13 +85,13 @@ def test_what_others_have_written_is_not_replaced(
     for run in "ab":
         make_run(tmp_path / run, steps=300)
     theirs = tmp_path / name
-    theirs.write_bytes(b"theirs")
+    theirs.write_bytes(b"my own notes on deepres")
     assert main(command.split()) == 2
     said = f"deepres: {name} is there already, and was not written by deepres; move it away"
     assert capsys.readouterr().err.startswith(said)
-    assert theirs.read_bytes() == b"theirs"
+    assert theirs.read_bytes() == b"my own notes on deepres"
     assert main([*command.split(), "--out", name]) == 0  # they said so
-    assert theirs.read_bytes() != b"theirs"
+    assert theirs.read_bytes() != b"my own notes on deepres"
     assert main(command.split()) == 0  # it is ours now
 
 

@@ -95,6 +95,34 @@ def test_a_run_is_tested_on_its_own_data(
     assert errors_of(runs[0] / "model.safetensors", again) == errors_of(runs[0], out)
 
 
+def test_a_confusion_matrix_takes_no_other_pictures_place(
+    runs: list[Path], evaluated: Evaluated, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs[0], run)
+    picture = run / "confusion.png"
+    picture.write_text("theirs")
+    _, err = evaluated(run, status=2)
+    assert f"{picture} is there already, and was not written by deepres" in err
+    assert picture.read_text() == "theirs"
+    picture.unlink()
+    evaluated(run)
+    evaluated(run)  # what is there the second time is ours
+
+
+def test_runs_on_a_read_only_disk_have_a_picture_each(
+    runs: list[Path], evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    for run in runs:
+        evaluated(run)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0.confusion.png",
+        "1.confusion.png",
+    ]
+
+
 def test_json(runs: list[Path], evaluated: Evaluated, sample: Cifar10, tmp_path: Path) -> None:
     alone = [errors_of(run, evaluated(run)[0]) for run in runs]
     out, _ = evaluated(*runs, "--json", "--save-scores", tmp_path / "s.npz")

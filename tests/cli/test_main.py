@@ -1,8 +1,10 @@
 import argparse
 import importlib.metadata
 import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -78,6 +80,24 @@ def test_mistakes_are_one_line_and_status_2(
     assert not list(tmp_path.rglob("*"))  # a mistake leaves nothing behind
     with pytest.raises(UserError):
         main(["--debug", *arguments.split()])
+
+
+def test_a_working_folder_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    command = f"rmdir {tmp_path} && {sys.executable} -m deepres models resnet20"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    pipes = {"capture_output": True, "text": True, "check": False}
+    done = subprocess.run(command, shell=True, cwd=tmp_path, env=environment, **pipes)
+    said = "deepres: the folder that you are in is gone; go to one that is there, by cd (No such"
+    assert done.returncode == 2
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_name_that_is_too_long_is_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "x" * 300
+    assert main(["evaluate", name]) == 2
+    said = f"deepres: {name}: no file or folder can have so long a name; give one that is there"
+    assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from PIL import Image
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.images import open_image
+from deepres.data.named_images import named_images
 from deepres.models import load_model
 from deepres.pretrained import find_weights
 from deepres.run_folder import results_folder
@@ -117,6 +118,21 @@ def test_web_addresses_and_standard_input(
     assert images[0]["classes"] == images[1]["classes"] == images[2]["classes"]
 
 
+def test_closed_standard_input_is_named_and_the_rest_is_done(
+    pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)  # as Python has it then
+    assert main(["predict", "resnet20", "-", pictures[0], "--json", *CPU]) == 2
+    shown = capsys.readouterr()
+    assert "deepres: standard input is closed; send an image into it, or name a file" in shown.err
+    assert [image["image"] for image in json.loads(shown.out)["images"]] == pictures[:1]
+
+
+def test_an_address_may_be_longer_than_a_files_name() -> None:
+    address = f"https://example.org/{'x' * 300}"
+    assert list(named_images([address], print)) == [address]
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(
     pictures: list[str],
     address: str,
@@ -185,3 +201,29 @@ def test_mistakes_are_one_line(
     assert main(command.split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "(while cat.png was decoded)"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "(DefaultCPUAllocator: can't"),
+    ],
+)
+def test_full_memory_is_one_line(
+    error: Exception,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40)).save("cat.png")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    where = "PIL.Image.open" if isinstance(error, MemoryError) else "deepres.cli.predict.predict"
+    monkeypatch.setattr(where, fail)
+    assert main(["predict", "resnet20", "cat.png", *CPU]) == 2
+    assert f"deepres: the device's memory is full {said}" in capsys.readouterr().err

@@ -90,12 +90,13 @@ def test_numbers_are_printed_even_if_nothing_can_be_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([*RUN, *SHORT]) == 0
-    for name in ("confusion.png", "responses.json", "signals.json"):
+    for name in ("confusion.png", "responses.json", "signals.json", "model.batchnorm.safetensors"):
         (tmp_path / "run" / name / "in the way").mkdir(parents=True)
     for command, number in (
-        ("evaluate run", "airplane"),
+        ("evaluate run --out run/confusion.png", "airplane"),
         ("responses run --images 8", "3×3 layers"),
         ("signals run --images 8", "signals vanish"),
+        ("batchnorm run --images 8 --out run/model.batchnorm.safetensors", "% before"),
     ):
         capsys.readouterr()
         assert main(command.split()) == 2

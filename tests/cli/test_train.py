@@ -38,6 +38,28 @@ def test_networks_and_seeds_at_once(
     assert sorted(path.name for path in Path("runs").iterdir()) == names
 
 
+def test_curves_take_no_other_pictures_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = Path("run/curves.png")
+    theirs.parent.mkdir()
+    theirs.write_text("theirs")
+    new = ["resnet8", "--data", "sample", "--steps", "1", "--device", "cpu", "--out", "run"]
+    assert main(["train", *new]) == 2
+    assert f"{theirs} is there already, and was not written by" in capsys.readouterr().err
+    assert list(theirs.parent.iterdir()) == [theirs]
+    theirs.unlink()
+    assert main(["train", *new]) == 0
+    again = ["train", "--resume", "run", "--steps", "2", "--device", "cpu"]
+    theirs.write_text("theirs")
+    assert main(again) == 2
+    assert f"{theirs} is there already, and was not written by" in capsys.readouterr().err
+    assert theirs.read_text() == "theirs"
+    theirs.unlink()
+    assert [main(again), main(again)] == [0, 0]  # what is there the second time is ours
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,34 @@ def test_the_later_of_two_entries_of_a_test_is_kept(tmp_path: Path) -> None:
         note(tmp_path, entry, SAME)
     noted = json.loads((tmp_path / "evaluations.json").read_text())
     assert [each["error"] for each in noted] == [2, 3, 4]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_processes_that_note_at_once_lose_no_entry(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").touch()
+    program = """
+import sys
+from pathlib import Path
+from deepres.evaluation.evaluation_log import note
+print(flush=True)
+sys.stdin.readline()
+for number in range(40):
+    note(Path(sys.argv[1]), {"who": sys.argv[2], "number": number}, ("who", "number"))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    both = [subprocess.Popen([*command, who], **pipes) for who in "ab"]
+    for each in both:  # both are ready
+        assert each.stdout
+        each.stdout.readline()
+    for each in both:
+        assert each.stdin
+        each.stdin.write(b"\n")
+        each.stdin.flush()
+    for each in both:
+        each.communicate()
+    found = {(each["who"], each["number"]) for each in noted(tmp_path)}
+    assert found == {(who, number) for who in "ab" for number in range(40)}
 
 
 def test_a_folder_that_cannot_be_written_to_is_left_alone(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,6 +54,22 @@ def data(sample: Cifar10) -> Cifar10:
 def run(path: Path, data: Cifar10, recipe: Recipe = SHORT, **options) -> RunFolder:
     train(recipe, path, data, device="cpu", **options)
     return RunFolder(path)
+
+
+def test_a_folder_that_is_taken_away_does_not_come_back_as_half_a_run(
+    tmp_path: Path, data: Cifar10, on_each_step: Callable[[Callable[[RunState], None]], None]
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+
+    def take_away(state: RunState) -> None:
+        if state.step == 3:
+            shutil.rmtree(folder.path)
+
+    on_each_step(take_away)
+    with pytest.raises(UserError) as refused:
+        run(folder.path, data, save_every_s=0)
+    assert re.match(f"cannot write {folder.checkpoint}: .*; its folder is not", str(refused.value))
+    assert not folder.path.exists()
 
 
 def test_a_run_leaves_its_folder(tmp_path: Path, data: Cifar10) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deepres.cli.terminal import say
 from deepres.cli.training import (
     as_asked,
+    check_free_for_run,
     execution_of,
     goes_on,
     repeat,
@@ -21,7 +22,7 @@ from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, RunFolder, run_name
+from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
 
@@ -92,7 +93,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
     made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
     folder = options.out or RUNS / made
-    RunFolder(folder).check_absent()
+    check_free_for_run(folder)
     data = _open(recipe, place)
     if options.weights is None:
         say("no --weights: the network starts from random weights, not from a trained classifier")

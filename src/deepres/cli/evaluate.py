@@ -31,7 +31,7 @@ from deepres.run_weights import WEIGHTS, weights_file
 from deepres.runtime import resolve_precision
 
 CONFUSION = "confusion.png"
-"""In a run's folder, where the name is ours."""
+"""In a run's folder."""
 
 
 def call(options: argparse.Namespace) -> int:
@@ -49,7 +49,7 @@ def call(options: argparse.Namespace) -> int:
     classes: tuple[str, ...] = ()  # the first network's; those of the others follow its order
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]
     beside = options.out or _default_picture(paths)
-    if beside and not options.out and beside.name != CONFUSION:
+    if beside and not options.out:
         check_ours(beside)
     for weights, subject in zip(paths, options.subjects, strict=True):
         classifier, digest = load_to_score(weights, execution.device)
@@ -164,9 +164,7 @@ def _default_picture(weights: list[Path]) -> Path | None:
     if len(weights) > 1:
         return None
     file = weights_file(weights[0])
-    if comes_with_deepres(file):
-        return Path(f"{file.parent.name}.confusion.png")
-    folder = file.parent if os.access(file.parent, os.W_OK) else Path()
-    if file.name == WEIGHTS and folder == file.parent:
-        return folder / CONFUSION
-    return folder / f"{file.stem}.{CONFUSION}"
+    of_run = file.name == WEIGHTS
+    if comes_with_deepres(file) or not os.access(file.parent, os.W_OK):
+        return Path(f"{file.resolve().parent.name if of_run else file.stem}.{CONFUSION}")
+    return file.parent / (CONFUSION if of_run else f"{file.stem}.{CONFUSION}")

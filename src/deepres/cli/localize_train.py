@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from deepres.cli.terminal import imagenet_folder, say
 from deepres.cli.training import (
     as_asked,
+    check_free_for_run,
     execution_of,
     goes_on,
     repeat,
@@ -28,7 +29,7 @@ from deepres.recipes import (
     localization_recipe,
 )
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, RunFolder, run_name
+from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
 from deepres.runtime import resolve_device
 from deepres.training.repetition import Original, given_file
@@ -98,7 +99,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
     parts = ["localization", *(["rcnn"] if rpn else [])]
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or RUNS / name
-    RunFolder(folder).check_absent()
+    check_free_for_run(folder)
     data = _open(options.data or imagenet_folder(), recipe, rpn)
     images = data.images if isinstance(data, LocalizationRCNNData) else data
     say(

@@ -4,6 +4,7 @@ import argparse
 import itertools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from deepres.cli.old_spellings import as_spelled_now
 from deepres.cli.overview import GROUPS, overview
@@ -17,6 +18,7 @@ EXPLAINS_ITSELF = "Every command explains itself: deepres train --help"
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130, 143 or 129 stopped by
 Ctrl-C, SIGTERM or SIGHUP (a run's state is saved); 141 nobody reads what is printed any more"""
+GONE = "the folder that you are in is gone; go to one that is there, by cd"
 PIPE_CLOSED = 141
 """As a shell reports SIGPIPE."""
 
@@ -24,6 +26,11 @@ PIPE_CLOSED = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; without a command, say which there are."""
     prepare_streams()
+    try:
+        Path.cwd()
+    except OSError as error:
+        print(f"deepres: {GONE} ({error.strerror})", file=sys.stderr)
+        return UserError.exit_status
     try:
         try:
             return _run(arguments)

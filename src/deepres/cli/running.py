@@ -1,6 +1,7 @@
 """Doing what a command line asks for, and saying in one line why not."""
 
 import argparse
+import errno
 import gc
 import os
 import signal
@@ -22,6 +23,7 @@ GOES_ON = {
 }
 """How the work that a command was at is taken up again."""
 
+TOO_LONG = "no file or folder can have so long a name; give one that is there, or a shorter one"
 SECONDS_BETWEEN_LOOKS, SECONDS_TO_SAVE = 1.0, 60.0
 SECONDS_BEHIND = 2.0
 """By which a process ends later than the one whose death it met: torchrun blames the first."""
@@ -47,12 +49,13 @@ def run(options: argparse.Namespace) -> int:
             raise
         complain(str(error))
         return error.exit_status
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         from deepres.cli.torch_errors import ANOTHER_DIED, MEMORY_FULL, in_words
 
         if options.debug or not (what := in_words(error)):
             raise
-        complain(f"{what} ({str(error).splitlines()[0]}){'' if what == MEMORY_FULL else goes_on}")
+        detail = f" ({str(error).splitlines()[0]})" if str(error) else ""
+        complain(f"{what}{detail}{'' if what == MEMORY_FULL else goes_on}")
         if what == MEMORY_FULL:
             return UserError.exit_status
         if what == ANOTHER_DIED:
@@ -67,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         if options.debug:
             raise
-        complain(str(error))
+        too_long = error.errno == errno.ENAMETOOLONG
+        complain(f"{error.filename}: {TOO_LONG}" if too_long else str(error))
         return UserError.exit_status
     finally:
         if number_of_processes() > 1:

@@ -8,6 +8,7 @@ from typing import Any
 from deepres.cli.terminal import holds_classes, open_data, say
 from deepres.cli.training import (
     as_asked,
+    check_free_for_run,
     execution_of,
     goes_on,
     repeat,
@@ -28,7 +29,7 @@ from deepres.recipes import (
 )
 from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, RunFolder, run_name
+from deepres.run_folder import RUNS, run_name
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
 from deepres.training.classification import Classification
@@ -96,7 +97,7 @@ def _start(
     if len({run.recipe.kind for run in runs}) > 1:
         raise UserError("networks that are trained at once are all of CIFAR-10 or all of ImageNet")
     for run in runs:
-        RunFolder(run.folder).check_absent()
+        check_free_for_run(run.folder)
     data = open_data(options.data, runs[0].recipe.kind)
     for recipe, _, folder, _ in runs:
         say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")

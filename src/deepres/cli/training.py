@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from deepres.cli.terminal import length, say, show
 from deepres.errors import UserError
 from deepres.execution import Execution
+from deepres.files import check_ours
 from deepres.pretrained import weights_for
 from deepres.recipes import Recipe, recipe_from_dict
-from deepres.report.figures import describe, learning_curves
+from deepres.report.figures import CURVES, describe, learning_curves
 from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import WEIGHTS
 from deepres.runtime import resolve_device
@@ -44,6 +45,16 @@ def goes_on(options: argparse.Namespace, example: str) -> bool:
     if bool(options.networks) == bool(options.resume):
         raise UserError(f"name either a network, e.g. {example}, or a run to --resume")
     return bool(options.resume)
+
+
+def check_free_for_run(folder: Path) -> None:
+    """Make sure that a new run can start in a folder, and its curves be drawn there.
+
+    Raises:
+        UserError: there is a run already, or another file would be replaced.
+    """
+    RunFolder(folder).check_absent()
+    check_ours(folder / CURVES)
 
 
 def shorthands(options: argparse.Namespace, *fields: str) -> None:
@@ -89,6 +100,8 @@ def resume(
         but = f", all but {' and '.join(changeable)}" if changeable else ""
         raise UserError(f"--set is for new runs: --resume keeps the recipe{but}")
     meta = RunFolder(options.resume[0]).read_meta()
+    for run in options.resume:
+        check_ours(run / CURVES)
     recipe: Recipe = recipe_from_dict(meta["recipe"], recipe_type)
     data = open_data(recipe.changed(options.set), meta)
     return resume_together(
@@ -136,7 +149,7 @@ def repeat(
     recipe, seed = original.recipe, original.meta["seed"]
     named = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["repeated"])
     folder = options.out or RUNS / named
-    RunFolder(folder).check_absent()
+    check_free_for_run(folder)
     where = original.meta["data"]
     place = where["location"]  # null in what deepres brings along: the usual folder, then
     if options.data is None and place not in (None, "sample") and not Path(place).exists():

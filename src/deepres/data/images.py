@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from deepres.errors import UserError
 
@@ -21,8 +22,10 @@ OF_THE_SYSTEM = (errno.EIO, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.ENOM
 """Errors of a file system, which say nothing about a file."""
 LIMIT = "DEEPRES_MAX_PIXELS"
 """The environment variable that sets the most pixels of an image; Pillow's limit is 179 million."""
-if os.environ.get(LIMIT, "").isdecimal():
-    Image.MAX_IMAGE_PIXELS = max(1, int(os.environ[LIMIT]) // 2)  # twice that is an error
+if most := os.environ.get(LIMIT):
+    if not most.isdecimal():
+        raise UserError(f"{LIMIT} must be a whole number of pixels in digits alone, got {most!r}")
+    Image.MAX_IMAGE_PIXELS = max(1, int(most) // 2)  # twice that is an error
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -94,6 +97,7 @@ def naming_bad_files(path: Path | str) -> Iterator[None]:
     Raises:
         BadImage: the file is missing, damaged, too large or no image.
         OSError: the system refused to read it; that says nothing about the image.
+        MemoryError: likewise.
     """
     if isinstance(path, Path) and not path.is_file() and path.exists():  # a pipe may never end
         raise BadImage(f"{path}: damaged or unreadable image (it is no regular file)")
@@ -110,8 +114,8 @@ def naming_bad_files(path: Path | str) -> Iterator[None]:
         raise BadImage(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
         raise BadImage(f"{path}: not an image that can be read") from error
-    except MemoryError:
-        raise
+    except MemoryError as error:  # it says nothing about the file
+        raise MemoryError(f"while {path} was decoded") from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder
         if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
             raise
@@ -146,12 +150,21 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
+    if _is_negative(image):
+        values = 65535 - values
     levels = values if _holds_bytes(image, values) else (values / 257).round()
     grey = Image.fromarray(levels.astype(np.uint8))
     if (clear := image.info.get("transparency")) is not None:
         alpha = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
         return Image.merge("LA", (grey, alpha))
     return grey
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Tell whether 0 is white in a TIFF file of 16-bit grey; of fewer bits Pillow sees to it."""
+    if not isinstance(image, TiffImageFile) or image.mode != "I;16":
+        return False
+    return bool(image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0)
 
 
 def _holds_bytes(image: Image.Image, values: NDArray[np.integer[Any]]) -> bool:

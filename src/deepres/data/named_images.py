@@ -37,7 +37,7 @@ def named_images(subjects: Iterable[str], say: Callable[[str], None]) -> Iterato
     """
     for subject in subjects:
         folder = Path(subject)
-        if not folder.is_dir():
+        if subject.startswith(SCHEMES) or not folder.is_dir():  # addresses may be long
             yield subject
             continue
         listing = Listing()
@@ -59,6 +59,8 @@ def open_named_image(name: str) -> Image.Image:
         OSError: the system refused to read it; that says nothing about the image.
     """
     if name == STANDARD_INPUT:
+        if sys.stdin is None:  # as by ``<&-``
+            raise BadImage("standard input is closed; send an image into it, or name a file")
         return open_image("standard input", io.BytesIO(sys.stdin.buffer.read()))
     if name.startswith(SCHEMES):
         return open_image(name, io.BytesIO(_fetch(name)))

@@ -1,7 +1,7 @@
 """The evaluations.json of a run's folder: what its tests have found after training."""
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from deepres.errors import UserError
 from deepres.evaluation.scores import Scores
 from deepres.files import read_json, write_json
 from deepres.json_shape import misfit
+from deepres.locks import held
 from deepres.run_contents import checked
-from deepres.run_folder import EVALUATIONS
+from deepres.run_folder import EVALUATIONS, RunFolder
 
 CLASSES_KEPT = 20
 """Of so many classes, and no more, a run's folder keeps the errors, and commands show them."""
@@ -34,15 +35,18 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
     """Add ``entry`` to the evaluations.json of the run's folder.
 
     An entry of the same test is replaced. A folder that cannot be written to is left as it is.
+    Processes that note at once wait for each other.
 
     Args:
         run: the folder.
         entry: what was found, and by which test.
         same: the fields that two entries of the same test have in common.
     """
-    with suppress(UserError):
+    with suppress(UserError), ExitStack() as lock:
+        with suppress(OSError):  # evaluations.json itself is another file after each entry
+            lock.enter_context(held(RunFolder(run).recipe))
         kept = [each for each in noted(run) if any(each.get(k) != entry.get(k) for k in same)]
-        write_json(run / EVALUATIONS, [*kept, entry])
+        write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
 
 
 def evaluation_entry(

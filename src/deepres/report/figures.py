@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+CURVES = "curves.png"
+"""In a run's folder: its learning curves."""
 HELD_OUT_LOOKS: dict[str, dict[str, Any]] = {
     "val": {"color": GREEN, "linewidth": 1.8, "linestyle": "-."},
     "test": {"color": VERMILLION, "linewidth": 2.2},
@@ -26,7 +28,7 @@ HELD_OUT_LOOKS: dict[str, dict[str, Any]] = {
 
 
 def learning_curves(folder: RunFolder) -> Path:
-    """Draw a run's errors, or a detector's losses and precision, against steps into curves.png.
+    """Draw a run's errors, or a detector's losses and precision, against steps into its folder.
 
     As in Figure 6. A run of another length than the paper's says so in its title.
     """
@@ -38,7 +40,7 @@ def learning_curves(folder: RunFolder) -> Path:
         length += "\n" + textwrap.fill(f"not the paper's: {describe(deviations)}", 76)
     title = as_label(f"{run.model} on {run.meta['data']['source']}\n{length}")
     figure.axes[0].set_title(title, fontsize=11)
-    return save_picture(figure, run.path / "curves.png")
+    return save_picture(figure, run.path / CURVES)
 
 
 def curves_figure(run: Run) -> "Figure":

@@ -283,6 +283,9 @@ def test_what_is_no_dense_tensor_or_is_inside_itself_is_one_line(
     torch.save({**state, "fc.weight": state["fc.weight"].to_sparse()}, file)
     with pytest.raises(UserError, match=r"sparse tensor, 'fc\.weight'"):
         import_weights(file, "resnet18", "torchvision")
+    torch.save({**state, "fc.weight": state["fc.weight"].to("meta")}, file)
+    with pytest.raises(UserError, match=r"holds no numbers of 'fc\.weight', only its shape"):
+        import_weights(file, "resnet18", "torchvision")
     endless: dict[str, object] = {}
     endless["model"] = endless
     torch.save(endless, file)

@@ -51,6 +51,11 @@ def read_state_dict(
             )
         if tensor.layout != torch.strided:
             raise UserError(f"{file} holds a sparse tensor, {name!r}; dense ones were expected")
+        if tensor.is_meta:
+            raise UserError(
+                f"{file} holds no numbers of {name!r}, only its shape (a tensor on the device "
+                "meta); save the weights from a device that keeps them"
+            )
         plain_name = name[match.end() :] if (match := PREFIXES.match(name)) else name
         if plain_name in state:
             raise UserError(f"{file} holds {plain_name!r} twice, with and without its prefix")

@@ -55,12 +55,15 @@ def class_names(count: int, file: Path | None) -> tuple[str, ...]:
     called by their numbers, from 0.
 
     Raises:
-        UserError: the file is missing or has not so many lines.
+        UserError: the file is missing, has not so many lines, or one is blank.
     """
     if file:
         names = tuple(read_lines(file))
-        if len(names) != count or not all(names):
-            raise UserError(f"{file} must name {count} classes, one a line; it has {len(names)}")
+        wanted = f"{file} must name {count} classes, one a line"
+        if not all(names):
+            raise UserError(f"{wanted}; line {names.index('') + 1} is blank: name one or delete it")
+        if len(names) != count:
+            raise UserError(f"{wanted}; it has {len(names)}")
         return names
     if count == 1000:
         return imagenet_names()
