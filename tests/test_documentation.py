@@ -20,6 +20,7 @@ import deepres
 from deepres.cli import running
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.report.grouping import network_of
 from deepres.report.measures import TEST, TRAINING
 from deepres.report.published import TABLE_6
 from deepres.report.runs import find_runs
@@ -189,7 +190,7 @@ def test_errors_in_small_are_the_means_over_the_seeds_in_results(readme: Path) -
     for measure, row in ((TRAINING, training), (TEST, test)):
         found = []
         for network in ("plain20", "plain56", "resnet20", "resnet56"):
-            values = [measure.of(run) or 0.0 for run in runs if run.model == network]
+            values = [measure.of(run) or 0.0 for run in runs if network_of(run) == network]
             assert len(values) == 3
             found += [f"{statistics.mean(values):.2f}", f"{statistics.stdev(values):.2f}"]
         assert list(row) == found
