@@ -194,6 +194,9 @@ def test_errors_in_small_are_the_means_over_the_seeds_in_results(readme: Path) -
             assert len(values) == 3
             found += [f"{statistics.mean(values):.2f}", f"{statistics.stdev(values):.2f}"]
         assert list(row) == found
+    for run in find_runs([ROOT / "results"]):
+        if run.steps == 8_000 and run.result:
+            assert f"{run.result['test_error_pct']:.2f}" in readme.read_text()
 
 
 @pytest.mark.parametrize("page", [*READMES, ROOT / "docs/benchmarks.md"], ids=name_of)

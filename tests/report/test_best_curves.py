@@ -81,3 +81,12 @@ def test_a_pair_in_small_is_better_than_one_network_at_full_length(tmp_path: Pat
     alone = best_curves(runs[:1])
     assert alone is not None
     assert "Figure 6 at the paper's length" in alone.caption
+
+
+def test_the_last_number_below_the_axis_is_not_cut(tmp_path: Path) -> None:
+    best = best_curves([make_run(tmp_path / "a", "resnet20", steps=8_000)])
+    assert best is not None
+    (figure,) = best.panels.values()
+    figure.draw_without_rendering()
+    last = max(label.get_window_extent().x1 for label in figure.axes[0].get_xticklabels())
+    assert last <= figure.bbox.x1
