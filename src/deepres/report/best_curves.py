@@ -95,7 +95,7 @@ def _present(group: Runs) -> dict[str, list[str]]:
 
 def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> "Figure":
     figure = new_figure(5.6, 3.0, layout=None)  # so that the axes of all panels are alike
-    axes = figure.add_axes((0.085, 0.36, 0.88, 0.56))  # beside it a wide last number has room
+    axes = figure.add_axes((0.085, 0.36, 0.87, 0.56))  # beside it a wide last number has room
     curves = choose(runs, networks)
     alike = len({len(curve.runs) for curve in curves}) == 1  # the caption says how many
     for curve in curves:
