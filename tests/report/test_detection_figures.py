@@ -83,7 +83,7 @@ def test_detectors_are_compared_by_loss_and_precision(tmp_path: Path) -> None:
     assert {"a", "b", "c", "training loss"} <= {*texts(figure)}
     assert [len(axes.get_lines()) for axes in figure.axes] == [3, 3]
     rows = {row[0]: row[1:] for row in result_differences(runs).rows}
-    assert rows["test_map_50_pct"] == ["73.20", "76.40", "–"]
+    assert rows["mAP@.5 (%)"] == ["73.20", "76.40", "–"]
     assert rows["steps done"][2] == "7,000 of 280,000"
 
 

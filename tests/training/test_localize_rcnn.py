@@ -117,7 +117,7 @@ def test_regions_are_proposed_if_there_are_steps_to_take(
     train(tiny_rcnn_recipe(1), run, data, workers=0, say=said.append)
     for steps in (None, 2):
         resume(run, data, steps=steps, workers=0, say=said.append)
-    assert [line.split()[0] for line in said] == ["proposing", "going", "proposing", "going"]
+    assert [line.split()[0] for line in said] == ["proposing", "all", "proposing", "going"]
 
 
 def test_all_is_drawn_from_the_seed(
