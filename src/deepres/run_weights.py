@@ -34,3 +34,16 @@ def weights_file(path: Path) -> Path:
             f"{path} has no {file.name} yet; finish it: {command} train --resume {quote(str(path))}"
         )
     return file
+
+
+def run_of(weights: Path) -> RunFolder | None:
+    """Return the run whose weights these are; None: they are of none.
+
+    Args:
+        weights: a run's folder or a file of weights.
+
+    Raises:
+        UserError: there are none.
+    """
+    folder = RunFolder(weights_file(weights).parent)
+    return folder if folder.recipe.exists() else None

@@ -10,7 +10,6 @@ from deepres.cli.detection import (
     improvements_of,
     open_test_set,
     print_precisions,
-    read_run,
     scales_for,
 )
 from deepres.cli.terminal import print_json, show
@@ -19,7 +18,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
 from deepres.report.detection_runs import standard_error
-from deepres.run_weights import weights_file
+from deepres.run_weights import run_of
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
@@ -49,7 +48,8 @@ def call(options: argparse.Namespace) -> int:
 
     execution = execution_of(options)
     leader = execution.world.leader
-    meta = read_run(options.runs[0])
+    of_run = run_of(options.runs[0])
+    meta = of_run.read_meta() if of_run else None
     detectors = [load_detector(run, execution.device) for run in options.runs]
     data, name = open_test_set(options.on, options.data, meta, options.bad_boxes)
     for run, detector in zip(options.runs, detectors, strict=True):
@@ -107,20 +107,23 @@ def _in_json(title: str, scores: Scores) -> dict[str, Any]:
 
 
 def _leave_evidence(
-    run: Path, found: "DetectionResults", detectors: "list[Detector]", improvements: "Improvements"
+    weights: Path,
+    found: "DetectionResults",
+    detectors: "list[Detector]",
+    improvements: "Improvements",
 ) -> dict[str, Path]:
     """Write the curves and pictures of a test beside the run, if it is one; return the latter."""
     from deepres.evaluation.detection.artifacts import write_curves, write_pictures
     from deepres.evaluation.detection.average_precision import AveragePrecision
 
-    folder = weights_file(run).parent
-    if read_run(run) is None or not os.access(folder, os.W_OK):
+    run = run_of(weights)
+    if run is None or not os.access(run.path, os.W_OK):
         return {}
     # COCO's program takes minutes, and leaves no curve at one overlap.
     result = None if found.rule == "coco" else found.result()
     if isinstance(result, AveragePrecision):
-        write_curves(folder, result)
-    return {"pictures": write_pictures(folder, detectors, found.data, improvements)}
+        write_curves(run.path, result)
+    return {"pictures": write_pictures(run.path, detectors, found.data, improvements)}
 
 
 def _score_file(options: argparse.Namespace) -> int:

@@ -12,8 +12,6 @@ from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.report.detection_runs import standard_error
-from deepres.run_folder import RunFolder
-from deepres.run_weights import weights_file
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
@@ -40,12 +38,6 @@ def scales_for(detector: "Detector") -> tuple[int, ...]:
     from deepres.detection.multi_scale import PUBLISHED_SCALES
 
     return tuple(round(side * detector.settings.short_side / 600) for side in PUBLISHED_SCALES)
-
-
-def read_run(path: Path) -> dict[str, Any] | None:
-    """Return the recipe.json beside a detector's weights; None: they are of no run."""
-    folder = RunFolder(weights_file(path).parent)
-    return folder.read_meta() if folder.recipe.exists() else None
 
 
 def open_test_set(

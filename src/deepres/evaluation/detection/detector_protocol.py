@@ -11,8 +11,7 @@ from deepres.evaluation.detection.detector_inference import DetectionResults, de
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
 from deepres.evaluation.evaluation_log import noted
 from deepres.execution import Execution
-from deepres.run_folder import RunFolder
-from deepres.run_weights import weights_file
+from deepres.run_weights import run_of
 
 
 class Tested(NamedTuple):
@@ -47,8 +46,8 @@ class DetectorTests:
     ) -> None:
         self.paths, self.detectors, self.data = paths, detectors, data
         self.execution = execution
-        for run in filter(None, map(_run_of, paths)):
-            noted(run)
+        for run in filter(None, map(run_of, paths)):
+            noted(run.path)
 
     def ablation(self, scales: tuple[int, ...]) -> list[Tested]:
         """Run Table 9's tests, as far as there are detectors for them."""
@@ -84,14 +83,8 @@ class DetectorTests:
         if not self.execution.world.leader or not self.data.annotated:
             return Tested(title, found, {})
         scores = found.scores(resample=True)
-        if run := _run_of(self.paths[members[0]]):
+        if run := run_of(self.paths[members[0]]):
             together = names if len(names) > 1 else []
             now = self.execution.provenance()
-            note_detection(run, detection_entry(self.data, scores, now, used, together))
+            note_detection(run.path, detection_entry(self.data, scores, now, used, together))
         return Tested(title, found, scores)
-
-
-def _run_of(weights: Path) -> Path | None:
-    """Return the run that weights are of; None: they are of none."""
-    folder = RunFolder(weights_file(weights).parent)
-    return folder.path if folder.recipe.exists() else None
