@@ -1,8 +1,10 @@
 """Several processes as one: torchrun starts them, and each takes its share of every batch."""
 
+import gc
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 import torch
@@ -120,11 +122,19 @@ def join_world(device_name: str) -> tuple[World, torch.device]:
         device = torch.device("cuda", place)
         torch.cuda.set_device(device)
     if not dist.is_initialized():
+        # DistributedDataParallel imports it later on, when its functions' default arguments would
+        # keep the processes' group, and its threads, past leave_world.
+        import_module("torch.distributed.nn.functional")
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     return World(dist.get_rank(), dist.get_world_size()), device
 
 
 def leave_world() -> None:
-    """Take leave of the other processes, at the end of the program."""
+    """Take leave of the other processes, at the end of the program.
+
+    A network that shares gradients holds their group, and Gloo's threads end with it; one of them
+    that still runs while Python ends may abort the process.
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+        gc.collect()
