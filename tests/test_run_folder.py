@@ -32,6 +32,16 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
         RunFolder(tmp_path).read_meta()
 
 
+def test_a_run_that_is_mistyped_is_looked_for_beside_it(tmp_path: Path) -> None:
+    for name in ("resnet20-s0", "resnet20-s1", "notes"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    typed = tmp_path / "runs" / "resnet20s1"
+    offered = f"{typed}: no such run folder; did you mean {tmp_path / 'runs' / 'resnet20-s1'}?"
+    with pytest.raises(UserError) as error:
+        RunFolder(typed).read_meta()
+    assert str(error.value) == offered
+
+
 def test_rewinding_drops_what_will_be_logged_again(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for step in (10, 20, 20, 30):

@@ -52,10 +52,34 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     A name that is only written otherwise, as ``ResNet-50`` for ``resnet50``, is the nearest.
     """
+    return _question(_nearest(name, known))
+
+
+def no_such(kind: str, path: str | Path, advice: str = "") -> str:
+    """Return how it is told that ``path`` is missing, with the nearest names that are beside it.
+
+    Args:
+        kind: of what was expected there, e.g. "folder".
+        path: where nothing is.
+        advice: what else to do, if nothing beside it has such a name.
+    """
+    path = Path(path)
+    try:
+        beside = sorted(each.name for each in path.parent.iterdir())
+    except OSError:
+        beside = []
+    near = [str(path.with_name(name)) for name in _nearest(path.name, beside)]
+    return f"{path}: no such {kind}{_question(near) or (advice and f'; {advice}')}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> list[str]:
     known = [*known]
     alike = [each for each in known if plain_spelling(each) == plain_spelling(name)]
-    nearest = alike or difflib.get_close_matches(name, known, n=3)
-    return f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+    return alike or difflib.get_close_matches(name, known, n=3)
+
+
+def _question(names: list[str]) -> str:
+    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def plain_spelling(name: str) -> str:

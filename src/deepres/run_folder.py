@@ -19,7 +19,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from deepres.errors import UserError, cannot_write
+from deepres.errors import UserError, cannot_write, no_such
 from deepres.event_log import Event as Event
 from deepres.event_log import EventLog, digest_of_lines
 from deepres.files import (
@@ -176,6 +176,8 @@ class RunFolder(EventLog):
         Raises:
             UserError: there is no run here, or it cannot be read.
         """
+        if not self.path.exists():
+            raise UserError(no_such("run folder", self.path))
         if not self.recipe.exists():
             raise UserError(f"{self.path} is not a run folder: it has no recipe.json")
         try:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from shlex import quote
 
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 from deepres.run_folder import RunFolder
 
 WEIGHTS = "model.safetensors"
@@ -24,7 +24,9 @@ def weights_file(path: Path) -> Path:
     """
     file = path / WEIGHTS if path.is_dir() else path
     if not path.exists():
-        raise UserError(f"{path}: no such file or folder; give a run's folder or .safetensors file")
+        raise UserError(
+            no_such("file or folder", path, "give a run's folder or a .safetensors file")
+        )
     if not file.exists():
         if not RunFolder(path).recipe.exists():
             raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")

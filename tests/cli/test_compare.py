@@ -53,7 +53,7 @@ def test_compare_as_json(
     ("arguments", "message"),
     [
         ("compare a", "compare takes two runs or more, got only a"),
-        ("compare a nowhere", "nowhere is not a run folder: it has no recipe.json"),
+        ("compare a nowhere", "nowhere: no such run folder"),
         ("compare a a --out a.jpeg", "--out must end in .png or .svg or .pdf, got a.jpeg"),
     ],
 )

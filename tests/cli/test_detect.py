@@ -377,7 +377,7 @@ def test_predict_shrinks_what_would_take_all_memory(
             "train resnet18 --on cells --weights plain --bad-boxes skip",
             "to start from it, add --set anchor_sizes=16,32 --set rpn_channels=16",
         ),
-        ("train --resume nowhere", "nowhere is not a run folder"),
+        ("train --resume nowhere", "nowhere: no such run folder"),
         ("train --resume plain --on cells", "--on is for new runs"),
         ("train resnet18 --on no/such", "no/such: no such folder"),
         ("train resnet18 --on folder", "--on folder stands for a folder in VOC"),

@@ -206,7 +206,7 @@ def test_rpns_are_no_ensemble(
         (["--resume", "run", "--rpn", "rpn"], "--rpn is for new runs"),
         (["resnet8", "--rpn", "nowhere", "--seed", str(2**64)], "the seed must be from -2^63"),
         (["resnet8", "--rpn", "nowhere"], "nowhere: no such file or folder"),
-        (["--resume", "nowhere"], "is not a run folder"),
+        (["--resume", "nowhere"], "nowhere: no such run folder"),
     ],
 )
 def test_mistakes_get_one_line(

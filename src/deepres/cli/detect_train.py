@@ -17,7 +17,7 @@ from deepres.cli.training import (
 )
 from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
@@ -120,7 +120,7 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
             )
         dataset, data = FOLDER_NAME, folder
     elif options.on not in DATASETS and Path(options.on).name != options.on:
-        raise UserError(f"{options.on}: no such folder")
+        raise UserError(no_such("folder", options.on))
     elif options.on == FOLDER_NAME:
         raise UserError("--on folder stands for a folder in VOC's layout: give its path")
     else:

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from deepres.cli.terminal import say, show
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 from deepres.files import check_ours
 from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
@@ -65,7 +65,7 @@ def _section(artefact: Artefact, runs: list[Run], x_axis: XAxis | None) -> Secti
 def _benchmarks(folder: Path | None) -> list[Section]:
     """Show what benchmarks have measured, if they have."""
     if folder and not folder.is_dir():
-        raise UserError(f"--benchmarks {folder}: no such folder")
+        raise UserError(f"--benchmarks {no_such('folder', folder)}")
     try:
         shown = benchmarks_html(folder or RESULTS)
     except UserError as error:
@@ -82,5 +82,5 @@ def _folders(folders: list[Path] | None) -> list[Path]:
         if (folder / "recipe.json").exists():
             raise UserError(f"{folder} is itself a run; give the folder it is in: {folder.parent}")
         if not folder.is_dir():
-            raise UserError(f"--runs {folder}: no such folder")
+            raise UserError(f"--runs {no_such('folder', folder)}")
     return folders or [RUNS, results_folder()]

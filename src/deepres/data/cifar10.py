@@ -15,7 +15,7 @@ from torch import Tensor
 from deepres.data.download import file_digest
 from deepres.data.transforms import check_bytes
 from deepres.distributed import ALONE, World
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -153,8 +153,10 @@ def load_cifar10(folder: str | Path) -> Cifar10:
                 "the folder that has them, or run: deepres data cifar10. For one's own classes it "
                 "takes train/<class>/ and val/<class>/ in the folder, and --weights"
             )
-        problem = problems[0] if folder.is_dir() else f"{folder}: no such folder"
-        raise UserError(f"{problem}; run: deepres data cifar10 --data {quote(str(folder))}")
+        advice = f"run: deepres data cifar10 --data {quote(str(folder))}"
+        raise UserError(
+            f"{problems[0]}; {advice}" if folder.is_dir() else no_such("folder", folder, advice)
+        )
     train = _read_records([folder / name for name in TRAIN_FILES])
     test = _read_records([folder / TEST_FILE])
     return Cifar10(train, test, source="CIFAR-10", location=str(folder.resolve()))

@@ -12,7 +12,7 @@ from deepres.data.images import modification_times, open_image
 from deepres.data.listing import ENDINGS as ENDINGS
 from deepres.data.listing import Listing, check_no_loop, some
 from deepres.data.text_lists import check_unique_lines, read_lines
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 
 Say = Callable[[str], None]
 PARTS = {"train", "test", "valid", "validation"}
@@ -134,7 +134,7 @@ def open_test_images(folder: Path, say: Say = print) -> tuple[ImageFiles, tuple[
         UserError: there are no images, or nobody says which of them are for a test.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(no_such("folder", folder))
     if (folder / "val").is_dir():
         if (folder / "train").is_dir():
             classes = _folders(folder / "train")
@@ -161,7 +161,7 @@ def open_images(folder: Path, say: Say = print) -> ImageFiles:
         UserError: there are no images.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(no_such("folder", folder))
     listing = Listing()
     names = listing.images_below(folder)
     listing.tell(folder, say)

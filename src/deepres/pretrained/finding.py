@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from deepres.errors import UserError, did_you_mean, unknown_name
+from deepres.errors import UserError, did_you_mean, no_such, unknown_name
 from deepres.execution import say_nothing
 from deepres.models.create import NAMES, build_empty
 from deepres.pretrained.bundled import best_bundled_run, bundled_run, bundled_runs
@@ -46,12 +46,14 @@ def find_weights(
     if Path(subject).exists():
         return Path(subject)
     if not (NETWORK.fullmatch(name) or _is_bundled(name)):
-        if question := did_you_mean(name, [*NAMES, *bundled_runs()]):
+        named = [*NAMES, *bundled_runs()] if Path(name).name == name else []
+        if question := did_you_mean(name, named):
             raise UserError(f"{name}: no such file, folder or network{question}")
-        raise UserError(
-            f"{name}: no such file or folder; give a run's folder, a .safetensors file, a "
-            "network's name, e.g. resnet20, or hf:owner/name"
+        what_to_give = (
+            "give a run's folder, a .safetensors file, a network's name, e.g. resnet20, or "
+            "hf:owner/name"
         )
+        raise UserError(no_such("file or folder", name, what_to_give))
     for each in SOURCES:
         if (each == "deepres" and _is_bundled(name)) or name in PUBLISHED.get(each, {}):
             return _told(_by_name(name, each, say), say)

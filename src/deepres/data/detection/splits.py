@@ -10,7 +10,7 @@ from deepres.data.detection.imagenet_det_classes import DET_CLASSES
 from deepres.data.detection.records import AnnotatedImage, DetectionSet
 from deepres.data.detection.voc import VOC_CLASSES, own_classes, read_voc, voc_splits
 from deepres.data.text_lists import check_unique
-from deepres.errors import UserError, unknown_name
+from deepres.errors import UserError, no_such, unknown_name
 from deepres.files import visible
 
 
@@ -101,7 +101,7 @@ def open_detection_set(
             cannot be right; the first ones are named by file and number.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder")
+        raise UserError(no_such("folder", folder))
     faults = Faults()
     data = _read(name, folder, faults)
     return replace(data, dropped=faults.settle(data.name, bad_boxes, say))

@@ -19,7 +19,7 @@ from deepres.data.detection.coco_file import CocoId, find
 from deepres.data.detection.outlines import check_runs
 from deepres.data.detection.records import AnnotatedImage, Detections, DetectionSet
 from deepres.data.text_lists import read_lines
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 from deepres.evaluation.detection.coco import CocoDetection, box_around, coco_ids
 from deepres.files import atomic_write, read_json, visible
 
@@ -186,7 +186,7 @@ def _numbers(*values: float) -> str:
 def _only_split(folder: Path, classes: Sequence[str]) -> str:
     """Return the one set of which there is a file for each class."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; VOC's result files were expected in it")
+        raise UserError(no_such("folder", folder, "VOC's result files were expected in it"))
     stems = {path.stem.removeprefix(f"{COMPETITION}_") for path in visible(folder, "*.txt")}
     splits = [
         {stem.removesuffix(f"_{name}") for stem in stems if stem.endswith(f"_{name}")}

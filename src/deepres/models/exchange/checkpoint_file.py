@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 
 HOW = "save one by torch.save(model.state_dict(), …)"
 # Keys under which training scripts put state dicts: of the weights' moving average, …
@@ -108,7 +108,7 @@ def _without_prefix(
 
 def _read(file: Path) -> Any:
     if not file.is_file():
-        raise UserError(f"{file}: no such file")
+        raise UserError(no_such("file", file))
     try:
         if file.suffix == ".safetensors":
             return load_file(file)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepres.errors import UserError
+from deepres.errors import UserError, no_such
 from deepres.models.exchange.caffe_layers import DEPTHS, Convolution, convolutions
 from deepres.models.exchange.released_state import to_rgb_without_biases
 
@@ -78,7 +78,7 @@ def _read(file: Path) -> dict[str, Any]:
     """Return every array of the file by its path."""
     h5py = h5py_package()
     if not file.is_file():
-        raise UserError(f"{file}: no such file")
+        raise UserError(no_such("file", file))
     arrays: dict[str, Any] = {}
 
     def keep(path: str, item: Any) -> None:
