@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from made_up_runs import (
+    PROVENANCE,
     SAMPLE,
     make_detection_run,
     make_fine_tuned_run,
@@ -28,6 +29,14 @@ from deepres.run_folder import RunFolder
         ),
         ({"model": "resnet34"}, ""),
         ({"model": "resnet34", "deviations": {"shortcut": "B"}}, ""),  # Table 3 has it
+        ({"model": "resnet18", "deviations": {"shortcut": "A"}}, ""),  # the paper's, said aloud
+        ({"model": "resnet50", "deviations": {"shortcut": "B"}}, ""),
+        ({"model": "resnet50", "deviations": {"shortcut": "C"}}, "shortcut C"),
+        ({"deviations": {"eval_every": 500}}, ""),  # how often it is tested changes nothing
+        (
+            {"model": "resnet18", "deviations": {"eval_every": 500, "lr_plateau": 3}},
+            "eval_every 500, lr_plateau 3",
+        ),
         ({"model": "resnet50", "deviations": {"shortcut": "A"}}, "shortcut A"),
         ({"model": "resnet18", "source": "ImageNet"}, ""),
         ({"model": "resnet18", "source": "imagenet (1000 classes)"}, "imagenet (1000 classes)"),
@@ -125,9 +134,24 @@ def test_precision_is_told_and_sets_no_run_apart(tmp_path: Path) -> None:
     new = make_run(tmp_path / "new", provenance=on_gpu)
     old = make_run(tmp_path / "old", deviations={"precision": "fp32"})
     assert (new.condition, old.condition) == ("", "")
-    told = computed(run.provenance for run in (new, old, new))
+    told = computed(way for run in (new, old, new) for way in run.provenances)
     assert told == "bf16 on NVIDIA H100; fp32 on AMD EPYC, 2 threads"
-    assert computed([make_run(tmp_path / "auto").provenance]) == "AMD EPYC, 2 threads"
+    assert computed(make_run(tmp_path / "auto").provenances) == "AMD EPYC, 2 threads"
+
+
+def test_where_a_run_went_on_is_of_its_provenance(tmp_path: Path) -> None:
+    folder = RunFolder(make_run(tmp_path / "run").path)
+    elsewhere = {**PROVENANCE, "hardware": "Intel Xeon, 1 threads", "commit": "def456"}
+    folder.write_meta({**folder.read_meta(), "resumed": [{"step": 9, **elsewhere}]})
+    ways = read_run(folder.path).provenances
+    assert [way["commit"] for way in ways] == ["abc123", "def456"]
+    assert computed(ways) == "AMD EPYC, 2 threads; Intel Xeon, 1 threads"
+
+
+def test_a_run_that_was_extended_keeps_the_papers_length(tmp_path: Path) -> None:
+    longer = {"steps": 100_000}
+    assert make_run(tmp_path / "long", deviations=longer).papers_steps == 64_000
+    assert make_run(tmp_path / "short", steps=2_000).papers_steps == 64_000
 
 
 def test_what_was_edited_after_training_is_no_run_of_the_papers(tmp_path: Path) -> None:

@@ -132,4 +132,5 @@ def _caption(name: str, runs: Sequence[Run]) -> str:
         lacking = [network for network in DEGRADATION if network not in plain]
         command = f"deepres train {' '.join(lacking)}"
         parts.append(f"Degradation shows with plain nets of two depths: {command}.")
-    return " ".join([*parts, f"Computed: {computed(run.provenance for run in runs)}."])
+    ways = (way for run in runs for way in run.provenances)
+    return " ".join([*parts, f"Computed: {computed(ways)}."])

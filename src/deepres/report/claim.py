@@ -67,7 +67,7 @@ class Judgement:
             parts.append(few[0])
         elif few:
             parts.append("too few seeds for some")
-        found = (run.provenance.get("precision") for run in self.runs)
+        found = (way.get("precision") for run in self.runs for way in run.provenances)
         if len(precisions := [each for each in dict.fromkeys(found) if each]) > 1:
             parts.append(f"{' and '.join(precisions)} together")
         return "; ".join(parts)

@@ -59,7 +59,7 @@ class Test:
             tuple(self.found[key] for key in keys),
             condition,
             None if self.members else self.run.meta["seed"],
-            (self.run.provenance, self.found["provenance"]),
+            (*self.run.provenances, self.found["provenance"]),
             tuple(standard_error(self.found, key) for key in keys),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 from deepres.errors import UserError
 from deepres.files import read_json, strict
 from deepres.json_shape import misfit
+from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import SIDE_FILES, checked, misfit_of_evaluations
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
 from deepres.visible import visible, visible_json
@@ -28,9 +29,10 @@ TRAINING_IMAGES = {
     **{"COCO 2014 train": 82_783, "COCO 2014 trainval": 82_783 + 40_504},
 }
 """How many images detectors are trained on, whole."""
-NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision"})
+NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images"})
 """Fields that set no run apart: the first is told as steps, the second in words; the third the
-published annotations demand, for COCO has boxes of zero size; the fourth the provenance tells."""
+published annotations demand, for COCO has boxes of zero size; the fourth the provenance tells; the
+fifth is of tests on the way, which decide nothing."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {
@@ -109,6 +111,9 @@ class Run:
     @property
     def papers_steps(self) -> int:
         """The length of the paper's run."""
+        extended = "steps" in self.meta["deviations"] and not self.meta["recipe"]["scaled_from"]
+        if extended:
+            return recipe_from_dict(self.meta["recipe"], Recipe).paper().steps
         return int(self.meta["recipe"]["scaled_from"] or self.steps)
 
     @property
@@ -119,10 +124,14 @@ class Run:
     @property
     def shortcut(self) -> str | None:
         """Its shortcut option, "A", "B" or "C"; None: it is no residual network."""
+        return self.usual_shortcut and (self.meta["recipe"].get("shortcut") or self.usual_shortcut)
+
+    @property
+    def usual_shortcut(self) -> str | None:
+        """The option that its network has in the paper, if nobody asks for another."""
         if not self.model.startswith("resnet"):
             return None
-        usual = "B" if self.model in BOTTLENECKS else "A"
-        return self.meta["recipe"].get("shortcut") or usual
+        return "B" if self.model in BOTTLENECKS else "A"
 
     @property
     def condition(self) -> str:
@@ -144,7 +153,11 @@ class Run:
         parts += [
             f"{field} {value}"
             for field, value in self.meta["deviations"].items()
-            if field not in NO_MATTER | fields and (field, self.model) not in ALSO_THE_PAPERS
+            if field not in NO_MATTER | fields
+            and (field, self.model) not in ALSO_THE_PAPERS
+            and (field, value) != ("shortcut", self.usual_shortcut)
+            # How often it is tested counts where that decides when the rate drops.
+            and (field != "eval_every" or recipe.get("lr_plateau"))
         ]
         parts += self._unlike_papers_start()
         if self.has_foreign_data:
@@ -184,13 +197,16 @@ class Run:
         return not self.condition
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        """What its numbers depend on: code, libraries, precision, hardware."""
+    def provenances(self) -> list[dict[str, Any]]:
+        """What its numbers depend on: code, libraries, precision, hardware.
+
+        The first is of its beginning, the others of where it went on in another way.
+        """
         precision = self.meta["recipe"].get("precision")
         asked = {"precision": precision} if precision in ("fp32", "bf16") else {}
-        found: dict[str, Any] = (self.result or self.meta)["provenance"]
         seen = {"bn_images": self.bn_images} if self.bn_images else {}
-        return asked | found | seen  # older ones hold no precision
+        ways = [self.meta["provenance"], *self.meta.get("resumed", [])]
+        return [asked | way | seen for way in ways]  # older ones hold no precision
 
     @property
     def bn_images(self) -> int | None:

@@ -59,7 +59,9 @@ def table5(runs: Iterable[Run], ensembles: Iterable[Mapping[str, Any]] = ()) -> 
         members = found.get("members", [])
         counts = found["images"] == published.TEST_IMAGES and set(members) <= papers.keys()
         condition = f"{len(members)} networks, {found['views']}, {_images(found)}"
-        provenances = [papers[name].provenance for name in members if name in papers]
+        provenances = [
+            way for name in members if name in papers for way in papers[name].provenances
+        ]
         measurements.append(
             Measurement(
                 (found["top5_error_pct"],),
@@ -125,7 +127,7 @@ def _final_tests(runs: Iterable[Run]) -> list[Measurement]:
             (run.result["test_error_pct"],),
             run.condition or ("by §4.2's recipe" if run.model.startswith("highway") else ""),
             run.meta["seed"],
-            (run.provenance,),
+            tuple(run.provenances),
         )
         for run in one_a_seed(runs)
         if run.result
@@ -170,7 +172,7 @@ def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
                 tuple(found[key] for key in keys),
                 ", ".join(filter(None, parts)),
                 run.meta["seed"],
-                (run.provenance, found["provenance"]),
+                (*run.provenances, found["provenance"]),
             )
         )
     return measurements

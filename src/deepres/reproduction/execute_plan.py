@@ -10,7 +10,7 @@ from deepres.data.folder import ImageFolder
 from deepres.execution import Execution
 from deepres.progress import Part, Progress
 from deepres.recipes import CifarRecipe, ClassificationRecipe
-from deepres.report.runs import RESPONSES
+from deepres.report.runs import RESPONSES, read_run
 from deepres.reproduction.cost import multiply_adds
 from deepres.reproduction.measure import measure_responses, note_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
@@ -103,7 +103,7 @@ def _measure(run: PlannedRun, state: State, data: Data, execution: Execution) ->
     for views in sorted(run.views):
         execution.say(f"testing {run.folder}, {views}")
         score_run(run.folder, data, views, execution)
-    measured = (run.folder / RESPONSES).exists() and state == "finished"
+    measured = state == "finished" and read_run(run.folder).study(RESPONSES)
     if run.responses and not measured and execution.world.leader:
         execution.say(f"measuring the responses of {run.folder}")
         finished = trained_run(run.folder, data, execution.device)
