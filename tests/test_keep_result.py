@@ -5,11 +5,15 @@ import runpy
 from pathlib import Path
 
 import pytest
+from made_up_runs import make_detection_run
 from runs import train
 
 import deepres
 from deepres.cli.main import main
+from deepres.errors import UserError
 from deepres.report.predictions import answers
+from deepres.report.runs import read_run
+from deepres.run_folder import RunFolder
 
 TOOL = Path(__file__).parent.parent / "tools/keep_result.py"
 
@@ -33,3 +37,23 @@ def test_a_finished_run_is_kept_in_small(tmp_path: Path) -> None:
     assert (kept / "model.safetensors").stat().st_size < (
         0.6 * (tmp_path / "run/model.safetensors").stat().st_size
     )
+
+
+def test_a_detector_is_kept_without_weights_and_places(tmp_path: Path) -> None:
+    keep = runpy.run_path(str(TOOL))["keep"]
+    keep.__globals__["RESULTS"] = tmp_path / "results"
+    curves = {"cell": {"recall": [50.0], "precision": [80.0], "ap_pct": 40.0}}
+    run = make_detection_run(tmp_path / "run", seed=2, pr_curves=curves)
+    begun_from = {**run.meta["initial_weights"], "file": "/home/me/resnet101-s0/model.safetensors"}
+    RunFolder(run.path).write_meta({**run.meta, "initial_weights": begun_from})
+    keep(run.path, None)
+    kept = read_run(tmp_path / "results/run")
+    assert (kept.meta["seed"], kept.result) == (2, run.result)
+    assert (kept.meta["data"]["location"], kept.side_files) == (None, run.side_files)
+    assert kept.meta["initial_weights"]["file"] == "resnet101-s0/model.safetensors"
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["run"]
+    with pytest.raises(UserError, match="run is there already"):
+        keep(run.path, None)
+    unfinished = make_detection_run(tmp_path / "cut", stopped_at=10)
+    with pytest.raises(UserError, match="cut is not finished"):
+        keep(unfinished.path, None)

@@ -2,59 +2,95 @@
 
     python tools/keep_result.py RUN... [--data data/cifar10]
 
-Of each classifier its recipe, thinned metrics, result, side files, how it ranked the true class of
-each test image and, if they are small, its weights in half precision, tested.
+Of each its recipe, thinned metrics, result and side files; of classifiers how it ranked the true
+class of each test image, too, and, if they are small, its weights in half precision, tested.
 """
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from deepres.cli.terminal import open_data
 from deepres.data.views import VIEWS
+from deepres.errors import UserError
 from deepres.evaluation import evaluate
 from deepres.files import read_json, write_json
 from deepres.models import load_model
 from deepres.models.weights import read_weights, write_weights
+from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.report.predictions import answers
 from deepres.report.ranks import save_ranks
+from deepres.run_contents import SIDE_FILES as STUDIES
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
 
 RESULTS = Path(__file__).parent.parent / "results"
 LARGEST_WEIGHTS = 8_000_000
 """Bytes; larger nets are kept without weights."""
 TRAIN_EVENTS = 320
-SIDE_FILES = (EVALUATIONS, "responses.json", "signals.json")
+CLASSIFIERS = {recipe.kind for recipe in (CifarRecipe, ImageNetRecipe)}
+SIDE_FILES = (EVALUATIONS, *STUDIES)
 
 
 def keep(run: Path, where: str | None) -> None:
-    """Copy what is worth keeping of ``run``; its data are ``where``, or where they were."""
-    source, target = RunFolder(run), RunFolder(RESULTS / run.name)
-    target.path.mkdir(parents=True)
+    """Copy what is worth keeping of ``run``; its data are ``where``, or where they were.
+
+    Raises:
+        UserError: it is not finished, or one of its name is kept already.
+    """
+    source, kept = RunFolder(run), RESULTS / run.name
+    if source.read_result() is None:
+        raise UserError(f"{run} is not finished")
+    if kept.exists():
+        raise UserError(f"{kept} is there already")
+    RESULTS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=RESULTS) as beside:
+        target = RunFolder(Path(beside) / run.name)
+        target.path.mkdir()
+        result = copy(source, target, where)
+        target.path.rename(kept)
+    print(json.dumps(result, indent=2))
+
+
+def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, Any]:
+    """Copy what is worth keeping into an empty folder, and return the content of result.json."""
     meta, result = source.read_meta(), source.read_result()
     assert result is not None
     location = where or meta["data"]["location"]
-    meta["data"]["location"] = None  # on another machine data lie elsewhere
-    target.write_meta(meta)
+    target.write_meta(without_places(meta))
     for event in thinned(source.read_events()):
         target.append_event(event)
     for name in SIDE_FILES:
-        if (run / name).exists():
-            write_json(target.path / name, read_json(run / name))
-    half_weights(source.weights, target.weights)
-    for views in VIEWS:
-        for ranks in answers(run, views):
-            save_ranks(target.path, views, ranks)
-    if target.weights.stat().st_size > LARGEST_WEIGHTS:
-        target.weights.unlink()
-    else:
-        data = open_data(location, meta["recipe"]["kind"])
-        scores = evaluate(load_model(target.path), data)
-        result["half_precision_test_error_pct"] = scores.error_pct()
+        if (source.path / name).exists():
+            write_json(target.path / name, read_json(source.path / name))
+    if (kind := meta["recipe"]["kind"]) in CLASSIFIERS:
+        for views in VIEWS:
+            for ranks in answers(source.path, views):
+                save_ranks(target.path, views, ranks)
+        half_weights(source.weights, target.weights)
+        if target.weights.stat().st_size > LARGEST_WEIGHTS:
+            target.weights.unlink()
+        else:
+            scores = evaluate(load_model(target.path), open_data(location, kind))
+            result["half_precision_test_error_pct"] = scores.error_pct()
     target.write_result(result)
-    print(json.dumps(result, indent=2))
+    return result
+
+
+def without_places(meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what recipe.json says, but for where things lay: elsewhere they lie elsewhere.
+
+    Of the weights that a run began from the last two names stay, a run's and its file's.
+    """
+    begun_from = {
+        name: {**meta[name], "file": str(Path(*Path(meta[name]["file"]).parts[-2:]))}
+        for name in ("initial_weights", "rpn")
+        if meta.get(name)
+    }
+    return {**meta, **begun_from, "data": {**meta["data"], "location": None}}
 
 
 def thinned(events: list[Event]) -> list[Event]:

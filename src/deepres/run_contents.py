@@ -37,17 +37,17 @@ META_OF = {
     **{"cifar10": CLASSIFIER, "imagenet": CLASSIFIER},
     "detection": {
         "recipe": {"dataset": str, "global_context": bool},
-        "data": {"images": COUNT, "location": str},
+        "data": {"images": COUNT},
         "test_data?": ({"source": str, "fingerprint": str}, None),
         "initial_weights": (ORIGIN, None),
         "network": {"architecture": {"num_classes": COUNT}},
     },
     "localization": {
-        **{"data": {"location": str}, "initial_weights": ORIGIN},
+        "initial_weights": ORIGIN,
         "network": {"architecture": {"name": str}, "mean": [NUMBER], "std": [NUMBER]},
     },
     "localization-rcnn": {
-        **{"data": {"location": str}, "initial_weights": ORIGIN, "rpn": ORIGIN},
+        **{"initial_weights": ORIGIN, "rpn": ORIGIN},
         "network": {
             "architecture": {"name": str},
             "rpn": {"architecture": {"name": str}, "recipe": dict, "classes": [str]},

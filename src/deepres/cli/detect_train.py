@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepres.cli.terminal import say
+from deepres.cli.terminal import data_folder, say
 from deepres.cli.training import (
     as_asked,
     check_free_for_run,
@@ -43,9 +43,7 @@ def call(options: argparse.Namespace) -> int:
         folders, results = repeat(
             options,
             DetectionRecipe,
-            lambda recipe, original: _open(
-                recipe, options.data or Path(original.meta["data"]["location"])
-            ),
+            lambda recipe, original: _open(recipe, data_folder(options.data, original.meta)),
             lambda: _execution(options),
             for_new_runs=("on", "schedule", "bad_boxes"),
         )
@@ -54,7 +52,7 @@ def call(options: argparse.Namespace) -> int:
         results = resume(
             options,
             DetectionRecipe,
-            lambda recipe, meta: _open(recipe, options.data or Path(meta["data"]["location"])),
+            lambda recipe, meta: _open(recipe, data_folder(options.data, meta)),
             lambda: _execution(options),
             for_new_runs=("on", "weights", "schedule", "bad_boxes"),
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepres.cli.class_tables import print_by_class
-from deepres.cli.terminal import print_table, say, show
+from deepres.cli.terminal import data_folder, print_table, say, show
 from deepres.data.detection.checks import BadBoxes
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
@@ -62,9 +62,7 @@ def open_test_set(
     name = on or (recipe.test_set if recipe else None)
     if name is None:
         raise UserError("it is not known what to test on; name a set, e.g. --on voc2007-test")
-    if data is None and meta is None:
-        raise UserError(f"where is {name}? Give its folder by --data")
-    folder = data or Path(meta["data"]["location"] if meta else "")
+    folder = data_folder(data, meta or {"data": {"source": name, "location": None}})
     policy = bad_boxes or (recipe.bad_boxes if recipe else "fail")
     return open_detection_set(name, folder, policy, say), name
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from deepres.cli.terminal import print_json, print_table, say
+from deepres.cli.terminal import data_folder, print_json, print_table, say
 from deepres.cli.training import execution_of
 from deepres.data.detection.localization import open_localization_test
 from deepres.pretrained import find_weights
@@ -21,7 +21,7 @@ def call(options: argparse.Namespace) -> int:
     metas = [RunFolder(run).read_meta() for run in options.runs]
     recipe = recipe_from_dict(metas[0]["recipe"], BoxRecipe)
     execution = execution_of(options)
-    folder = options.data or Path(metas[0]["data"]["location"])
+    folder = data_folder(options.data, metas[0])
     test = open_localization_test(folder, options.bad_boxes or recipe.bad_boxes, say=say)
     classifiers: list[Path] = []
     if options.classes == "predicted":

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepres.cli.terminal import imagenet_folder, say
+from deepres.cli.terminal import data_folder, imagenet_folder, say
 from deepres.cli.training import (
     as_asked,
     check_free_for_run,
@@ -46,7 +46,7 @@ def call(options: argparse.Namespace) -> int:
             options,
             BoxRecipe,
             lambda recipe, original: _open(
-                options.data or Path(original.meta["data"]["location"]),
+                data_folder(options.data, original.meta),
                 recipe,
                 _rpn(original, options.rpn),
             ),
@@ -58,9 +58,7 @@ def call(options: argparse.Namespace) -> int:
         results = resume(
             options,
             BoxRecipe,
-            lambda recipe, meta: _open(
-                options.data or Path(meta["data"]["location"]), recipe, None
-            ),
+            lambda recipe, meta: _open(data_folder(options.data, meta), recipe, None),
             lambda: _execution(options),
             for_new_runs=("weights", "rpn", "bad_boxes"),
         )

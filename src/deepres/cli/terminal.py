@@ -77,6 +77,17 @@ def print_table(
     console.print(table, crop=False)
 
 
+def data_folder(given: Path | None, meta: dict[str, Any]) -> Path:
+    """Return the folder of the data that a command is given, or that the run had.
+
+    Raises:
+        UserError: neither is known; what deepres brings along does not say where its data lay.
+    """
+    if (place := given or meta["data"]["location"]) is None:
+        raise UserError(f"where is {meta['data']['source']}? Give its folder by --data")
+    return Path(place)
+
+
 def length(result: dict[str, Any]) -> str:
     """Return in words how long a run was, from its result.json."""
     return length_in_words(result["steps"], result["scaled_from"])
