@@ -136,6 +136,18 @@ def test_classes_may_be_predicted(run: Path, capsys: pytest.CaptureFixture[str])
     assert predicted["top1_error_pct"] >= truth["top1_error_pct"]
 
 
+def test_classes_are_predicted_in_data_by_another_path(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    (tmp_path / "link").symlink_to(run.parent / "tiny")
+    evaluations = []
+    for data in ("tiny", str(tmp_path / "link"), str(run.parent / "tiny")):
+        assert evaluate(run, "--classes", "predicted", "--data", data) == 0
+        evaluations.append(json.loads((run / "evaluations.json").read_text())[-1])
+    assert evaluations[0] == evaluations[1] == evaluations[2]
+
+
 def test_an_rcnn_is_evaluated_alone_and_as_an_ensemble(
     rcnns: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
