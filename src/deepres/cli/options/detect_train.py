@@ -29,7 +29,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         networks="the network that it is built on, e.g. resnet101 or vgg16",
         several=False,
         seeds="new weights, order and draws",
-        setting="short_side=300",
+        setting="batch_norm=trained",
         folder="runs/<network>-<data set>[-<steps>steps]-s<seed>",
     )
     parser.add_argument(
