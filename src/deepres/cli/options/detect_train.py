@@ -10,10 +10,14 @@ from deepres.recipes.detection import DATASETS
 
 EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
   deepres detect train vgg16     --on voc07+12  --data VOCdevkit --weights vgg16.safetensors
-  deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights runs/resnet101-s0
-  deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights runs/resnet101-s0
+  deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights resnet101.safetensors
+  deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights resnet101.safetensors
   torchrun --nproc-per-node 8 -m deepres detect train resnet101 --on coco --data coco \\
-      --bad-boxes skip --weights runs/resnet101-s0"""
+      --bad-boxes skip --weights resnet101.safetensors
+from a run of your own, with exact BN statistics, as in the paper:
+  deepres batchnorm runs/resnet101-s0
+  deepres detect train resnet101 --on voc07+12 --data VOCdevkit \\
+      --weights runs/resnet101-s0/model.batchnorm.safetensors"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
