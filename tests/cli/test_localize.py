@@ -12,10 +12,12 @@ from small_localization import RCNN_SETTINGS, SETTINGS, tiny_weights, two_classe
 
 import deepres
 from deepres.cli.main import main
+from deepres.cli.training import tell_moving_averages
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_test
 from deepres.detection.drawing import COLORS
 from deepres.evaluation.detection.localization_protocol import load_localizers, locate_by
+from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
 
@@ -134,6 +136,36 @@ def test_classes_may_be_predicted(run: Path, capsys: pytest.CaptureFixture[str])
     assert (predicted["classifier"], predicted["class_views"]) == ("weights.safetensors", "10-crop")
     assert predicted["top5_error_pct"] == truth["top5_error_pct"]
     assert predicted["top1_error_pct"] >= truth["top1_error_pct"]
+
+
+def test_classes_are_predicted_in_data_by_another_path(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    (tmp_path / "link").symlink_to(run.parent / "tiny")
+    evaluations = []
+    for data in ("tiny", str(tmp_path / "link"), str(run.parent / "tiny")):
+        assert evaluate(run, "--classes", "predicted", "--data", data) == 0
+        evaluations.append(json.loads((run / "evaluations.json").read_text())[-1])
+    assert evaluations[0] == evaluations[1] == evaluations[2]
+
+
+def test_moving_averages_that_are_frozen_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, exact = tmp_path / "run", tmp_path / "run/model.batchnorm.safetensors"
+    RunFolder(run).write_meta(whole_meta(get_recipe("resnet20")))
+    network = create_model("resnet8", num_classes=2)
+    classifier = Classifier(network, torch.zeros(3, 28, 28), ("a", "b"), crop=28)
+    save_weights(run / "model.safetensors", classifier, {})
+    tell_moving_averages(run)
+    words = f"as in the paper: deepres batchnorm {run}, then --weights {exact}\n"
+    assert capsys.readouterr().err.endswith(words)
+    save_weights(exact, classifier, {"batch_norm": {}})
+    tell_moving_averages(run)
+    assert capsys.readouterr().err.endswith(f"as in the paper: --weights {exact}\n")
+    tell_moving_averages(exact)
+    assert capsys.readouterr().err == ""
 
 
 def test_an_rcnn_is_evaluated_alone_and_as_an_ensemble(

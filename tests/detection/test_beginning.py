@@ -5,7 +5,7 @@ import torch
 from small_detection import narrow_networks, tiny_recipe
 from small_detector import detector_on, small_classifier
 
-from deepres.detection.beginning import initial_detector
+from deepres.detection.beginning import initial_detector, left_unscaled
 from deepres.detection.weights import load_detector, save_detector
 from deepres.errors import UserError
 from deepres.recipes import DetectionRecipe, detection_recipe
@@ -22,6 +22,19 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
         detector = detector_on(small_classifier("resnet18"), **settings_of())
     save_detector(path, detector, {})
     return path
+
+
+def test_sizes_that_were_left_at_the_papers_scale_are_told() -> None:
+    paper = detection_recipe("voc07+12", "resnet18")
+    assert left_unscaled(paper) == ""
+    smaller = paper.changed(["short_side=300"])
+    assert left_unscaled(smaller) == (
+        "anchor_sizes and proposal_min_size: still as for short_side=600; in proportion to "
+        "short_side=300 would be --set anchor_sizes=64,128,256 --set proposal_min_size=8"
+    )
+    anchors = smaller.changed(["anchor_sizes=64,128,256"])
+    assert left_unscaled(anchors).endswith("would be --set proposal_min_size=8")
+    assert left_unscaled(anchors.changed(["proposal_min_size=8"])) == ""
 
 
 def settings_of(*settings: str) -> dict[str, object]:

@@ -16,9 +16,20 @@ BOXES = torch.tensor([square(224), square(112), square(448), square(896), square
 
 def test_the_two_scales_nearest_to_224_squared_pixels() -> None:
     magnifications = [0.25, 1.0, 4.0]  # halved, as it is, doubled
-    assert two_scales(BOXES, magnifications).tolist() == [[1, 0], [2, 1], [0, 1], [0, 1], [0, 1]]
+    assert two_scales(BOXES, magnifications, 600).tolist() == [[1, 0], [2, 1], *[[0, 1]] * 3]
     # 47,000, 52,000 and 54,000 pixels; wanted are 50,176.
-    assert two_scales(torch.tensor([square(100)]).float(), [4.7, 5.2, 5.4]).tolist() == [[1, 0]]
+    assert two_scales(torch.tensor([square(100)]).float(), [4.7, 5.2, 5.4], 600).tolist() == [
+        [1, 0]
+    ]
+
+
+def test_the_preferred_area_shrinks_with_the_detector() -> None:
+    """Of the published scales a detector at 240 pixels takes those that one at 600 does."""
+    published = [(side / 600) ** 2 for side in (200, 400, 600, 800, 1000)]
+    shrunk = [area * (240 / 600) ** 2 for area in published]
+    expected = [[2, 1], [4, 3], [0, 1], [0, 1], [0, 1]]
+    assert two_scales(BOXES, published, 600).tolist() == expected
+    assert two_scales(BOXES, shrunk, 240).tolist() == expected
 
 
 def test_features_are_merged_by_the_elementwise_maximum_of_two_scales() -> None:
@@ -33,7 +44,7 @@ def test_features_are_merged_by_the_elementwise_maximum_of_two_scales() -> None:
         return SimpleNamespace(
             magnification=magnification,
             vectors=vectors,
-            detector=SimpleNamespace(roi_heads=heads),
+            detector=SimpleNamespace(roi_heads=heads, settings=SimpleNamespace(short_side=600)),
         )
 
     views = [view(0.25, [1, -3]), view(1.0, [0, -2]), view(4.0, [-5, 7])]

@@ -14,6 +14,7 @@ from deepres.cli.training import (
     resume,
     say_outcomes,
     shorthands,
+    tell_moving_averages,
 )
 from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
@@ -87,6 +88,8 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
     if options.weights is not None:
         options.weights = weights_for(recipe.model, options.weights, say)
         weights_file(options.weights)
+        if recipe.detector.batch_norm == "frozen":
+            tell_moving_averages(options.weights)
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
     made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)

@@ -14,6 +14,7 @@ from deepres.cli.training import (
     resume,
     say_outcomes,
     shorthands,
+    tell_moving_averages,
 )
 from deepres.data.detection.localization import (
     LocalizationData,
@@ -94,6 +95,8 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
         options.weights = weights_for(recipe.model, options.weights, say)
     for given in filter(None, (options.weights, rpn)):
         weights_file(given)
+    if options.weights:
+        tell_moving_averages(options.weights)
     parts = ["localization", *(["rcnn"] if rpn else [])]
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or RUNS / name

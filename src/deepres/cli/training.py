@@ -3,17 +3,19 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
 from deepres.cli.terminal import length, say, show
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.files import check_ours
+from deepres.models.weights import read_weights
 from deepres.pretrained import weights_for
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import CURVES, describe, learning_curves
 from deepres.run_folder import RUNS, RunFolder, run_name
-from deepres.run_weights import WEIGHTS
+from deepres.run_weights import WEIGHTS, run_of, weights_file
 from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
@@ -45,6 +47,25 @@ def goes_on(options: argparse.Namespace, example: str) -> bool:
     if bool(options.networks) == bool(options.resume):
         raise UserError(f"name either a network, e.g. {example}, or a run to --resume")
     return bool(options.resume)
+
+
+def tell_moving_averages(weights: Path) -> None:
+    """Say of a run's weights whose BN is to be frozen that its averages are training's own (§4.3).
+
+    Args:
+        weights: a run's folder or a file of weights.
+    """
+    file, run = weights_file(weights), run_of(weights)
+    if run is None or run.read_meta()["recipe"]["kind"] not in ("cifar10", "imagenet"):
+        return
+    tensors, noted = read_weights(file)
+    if "batch_norm" not in noted and any(name.endswith(".running_mean") for name in tensors):
+        exact = run.path / "model.batchnorm.safetensors"
+        make = "" if exact.exists() else f"deepres batchnorm {quote(str(run.path))}, then "
+        say(
+            f"{file}: the moving averages of its training are frozen as BN's statistics; for exact "
+            f"ones, as in the paper: {make}--weights {quote(str(exact))}"
+        )
 
 
 def check_free_for_run(folder: Path) -> None:

@@ -85,6 +85,24 @@ def _from_detector(
     return Beginning(detector, "detector", _modules(detector, without=tuple(kept)))
 
 
+def left_unscaled(recipe: DetectionRecipe) -> str:
+    """Say which sizes stayed those of the paper's scale, and what fits the recipe's; or nothing."""
+    own, papers = recipe.detector, recipe.paper().detector
+    share = own.short_side / papers.short_side
+    fitting: dict[str, Any] = {
+        "anchor_sizes": tuple(max(1, round(side * share)) for side in papers.anchor_sizes),
+        "proposal_min_size": f"{papers.proposal_min_size * share:g}",
+    }
+    stayed = [name for name in fitting if getattr(own, name) == getattr(papers, name)]
+    if share == 1 or not stayed:
+        return ""
+    settings = " ".join(f"--set {name}={_as_set(fitting[name])}" for name in stayed)
+    return (
+        f"{' and '.join(stayed)}: still as for short_side={papers.short_side}; in proportion to "
+        f"short_side={own.short_side} would be {settings}"
+    )
+
+
 def _check_network(name: str, recipe: DetectionRecipe, file: Path) -> None:
     if name != recipe.model:
         raise UserError(

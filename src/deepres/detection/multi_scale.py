@@ -10,8 +10,9 @@ from deepres.detection.faster_rcnn import Detector, scaling
 from deepres.models.classifier import check_outputs
 
 PUBLISHED_SCALES = (200, 400, 600, 800, 1000)
-PREFERRED_AREA = 224**2
-"""Pixels of a region in the scale that suits it: those of the images of pre-training."""
+PREFERRED_SIDE = 224
+"""Square root of a region's pixels in the scale that suits it: the side of pre-training's images.
+As the scales, it is for detectors of 600 pixels, and for others in proportion."""
 
 
 class View:
@@ -58,18 +59,20 @@ class View:
         return masks
 
 
-def two_scales(boxes: Tensor, magnifications: Sequence[float]) -> Tensor:
-    """Return for each region (R, 4) the two scales, (R, 2), in which it has nearest 224² pixels.
+def two_scales(boxes: Tensor, magnifications: Sequence[float], short_side: int) -> Tensor:
+    """Return for each region (R, 4) the two scales, (R, 2), nearest to the area that suits it.
 
     They are adjacent, as of ordered numbers the nearest two to any number are.
 
     Args:
         boxes: in the image's own pixels.
         magnifications: how many pixels each scale makes of one.
+        short_side: that of the detector's own scale.
     """
+    preferred = (PREFERRED_SIDE * short_side / 600) ** 2
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     pixels = areas[:, None] * areas.new_tensor(magnifications)
-    return (pixels - PREFERRED_AREA).abs().argsort(dim=1, stable=True)[:, :2]
+    return (pixels - preferred).abs().argsort(dim=1, stable=True)[:, :2]
 
 
 def maxout(boxes: Tensor, views: Sequence[View]) -> Tensor:
@@ -79,8 +82,10 @@ def maxout(boxes: Tensor, views: Sequence[View]) -> Tensor:
         boxes: (R, 4), in the image's own pixels.
         views: the image in several scales; with a single one there is nothing to merge.
     """
-    chosen = two_scales(boxes, [view.magnification for view in views])
-    length = views[0].detector.roi_heads.vector_length
+    detector = views[0].detector
+    magnifications = [view.magnification for view in views]
+    chosen = two_scales(boxes, magnifications, detector.settings.short_side)
+    length = detector.roi_heads.vector_length
     merged = boxes.new_full((len(boxes), length), -torch.inf)
     for i, view in enumerate(views):
         (rows,) = torch.where((chosen == i).any(1))

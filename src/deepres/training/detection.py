@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deepres.data.detection.batches import DetectionBatches, Target, learnable
 from deepres.data.detection.records import DetectionData
 from deepres.data.images import modification_times
-from deepres.detection.beginning import initial_detector
+from deepres.detection.beginning import initial_detector, left_unscaled
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, improvements_in_use
 from deepres.detection.weights import save_detector
@@ -91,6 +91,8 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         data.check_classes()
         _check_shares(recipe, execution.world)
         learnable(data.train, recipe.detector.masks)
+        if unscaled := left_unscaled(recipe):
+            execution.say(unscaled)
         file = weights_file(weights) if weights else None
         detector, source, new = initial_detector(recipe, data.train.classes, file, seed)
         if file is None:

@@ -10,10 +10,14 @@ from deepres.recipes.detection import DATASETS
 
 EPILOG = """Table 7 and Table 8, with classification weights at hand (see deepres train, import):
   deepres detect train vgg16     --on voc07+12  --data VOCdevkit --weights vgg16.safetensors
-  deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights runs/resnet101-s0
-  deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights runs/resnet101-s0
+  deepres detect train resnet101 --on voc07+12  --data VOCdevkit --weights resnet101.safetensors
+  deepres detect train resnet101 --on voc07++12 --data VOCdevkit --weights resnet101.safetensors
   torchrun --nproc-per-node 8 -m deepres detect train resnet101 --on coco --data coco \\
-      --bad-boxes skip --weights runs/resnet101-s0"""
+      --bad-boxes skip --weights resnet101.safetensors
+from a run of your own, with exact BN statistics, as in the paper:
+  deepres batchnorm runs/resnet101-s0
+  deepres detect train resnet101 --on voc07+12 --data VOCdevkit \\
+      --weights runs/resnet101-s0/model.batchnorm.safetensors"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
@@ -29,7 +33,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         networks="the network that it is built on, e.g. resnet101 or vgg16",
         several=False,
         seeds="new weights, order and draws",
-        setting="short_side=300",
+        setting="batch_norm=trained",
         folder="runs/<network>-<data set>[-<steps>steps]-s<seed>",
     )
     parser.add_argument(

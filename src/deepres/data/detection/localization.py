@@ -79,6 +79,7 @@ def open_localization_data(
     Raises:
         UserError: there are no boxes, or bad ones that are not to be dropped.
     """
+    folder = folder.resolve()
     images = open_image_folder(folder, say)
     return LocalizationData(
         train=_read(folder, "train", images, bad_boxes, say),
@@ -90,6 +91,7 @@ def open_localization_test(
     folder: Path, bad_boxes: BadBoxes = "fail", *, say: Say = print
 ) -> DetectionSet:
     """Read the boxes of the test images alone, as ``open_localization_data`` does."""
+    folder = folder.resolve()
     return _read(folder, "val", open_image_folder(folder, say), bad_boxes, say)
 
 
@@ -99,7 +101,7 @@ def _read(
     files = images.train if part == "train" else images.test
     faults = Faults()
     if (folder / XML_FOLDERS[part]).is_dir():
-        whole = "ImageNet" if images.is_imagenet else folder.resolve().name
+        whole = "ImageNet" if images.is_imagenet else folder.name
         name, found = f"{whole} {part}", _read_xml(folder, part, files, images.classes, faults)
     elif list(folder.glob(f"train/*/*{TINY_BOXES}")):
         name, found = f"Tiny-ImageNet {part}", _read_tiny(part, files, images.classes, faults)
@@ -115,7 +117,7 @@ def _read(
     if len(kept) < len(found):
         left_out = len(found) - len(kept)
         say(f"{name}: {left_out:,} of {len(found):,} images have no box and are left out")
-    return DetectionSet(name, images.classes, kept, str(folder.resolve()), dropped=dropped)
+    return DetectionSet(name, images.classes, kept, str(folder), dropped=dropped)
 
 
 def image_class(image: AnnotatedImage) -> int:
