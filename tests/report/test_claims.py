@@ -295,6 +295,18 @@ def test_runs_whose_bn_sees_other_numbers_of_images_are_not_pooled(runs: Runs) -
     assert runs[-1].bn_images == 64
 
 
+def test_many_runs_that_cannot_judge_a_claim_hide_none_that_can(runs: Runs) -> None:
+    runs.add("resnet20", 8.6, 8.7, 8.8, 8.9)
+    runs.add("plain20", 9.0, 9.1, 9.2)
+    two = {"provenance": {"processes": 2}}
+    for seed in range(3):
+        for model, error in (("plain20", 9.0 + seed / 10), ("plain56", 13.0 + seed / 10)):
+            runs.add(model, error, first_seed=seed, train_error_pct=error / 2, **two)
+    first, second = judge(BY_ID["degradation"], runs)
+    assert (first.verdict, first.on) == ("holds", "paper-length, BN over 64 images")
+    assert (second.papers, second.verdict) == (True, "no run yet")
+
+
 def detectors(folder: Path, dataset: str, *precisions: tuple[str, float, float]) -> list[Run]:
     return [
         make_detection_run(
