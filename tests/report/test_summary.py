@@ -109,7 +109,10 @@ def test_what_comes_out_against_the_paper_is_a_sentence(tmp_path: Path) -> None:
         ),
         (
             "plain34-signals-are-healthy-at-first",
-            [f"deepres signals plain34 --data IMAGENET --seed {seed}" for seed in range(3)],
+            [
+                f"deepres signals plain34 --seed {seed} --images 32 --data IMAGENET"
+                for seed in range(3)
+            ],
         ),
         (
             "depth-transfers-to-voc07",
@@ -125,17 +128,52 @@ def test_commands_for_what_is_missing(claim: str, commands: list[str]) -> None:
 
 
 def test_of_trained_networks_only_the_measurement_is_missing(tmp_path: Path) -> None:
-    runs = [make_run(tmp_path / "runs" / f"{net}-s0", net) for net in ("plain20", "plain56")]
-    assert commands_for(BY_ID["signals-do-not-vanish"], runs) == [
-        "deepres signals runs/plain20-s0 runs/plain56-s0",
-    ]
+    names = [f"{net}-s{seed}" for net in ("plain20", "plain56") for seed in range(3)]
+    runs = [make_run(tmp_path / "runs" / name, name[:7], int(name[-1])) for name in names]
+    folders = " ".join(f"runs/{name}" for name in names)
+    assert commands_for(BY_ID["signals-do-not-vanish"], runs) == [f"deepres signals {folders}"]
     assert commands_for(BY_ID["plain34-signals-do-not-vanish"], runs) == [
         "deepres train plain34 --seeds 3 --data IMAGENET",
         "deepres signals runs/plain34-s*",
     ]
     train, responses = commands_for(BY_ID["residual-responses-are-smaller"], runs)
     assert train == "deepres train resnet20 resnet56 --seeds 3"
-    assert responses.startswith("deepres responses runs/plain20-s0 runs/resnet20-s*")
+    assert responses.startswith("deepres responses runs/plain20-s0 runs/plain20-s1")
+    assert "runs/resnet20-s*" in responses
     runs = [make_detection_run(tmp_path / net, net, tests=()) for net in ("resnet101", "vgg16")]
     commands = commands_for(BY_ID["depth-transfers-to-voc07"], runs)
     assert commands == ["deepres detect evaluate RUN"] * 2
+
+
+def test_seeds_that_are_missing_are_trained_and_none_again(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "results/resnet32-s0", "resnet32")]
+    assert commands_for(BY_ID["identity-beats-gates"], runs) == [
+        "deepres train resnet32 --seeds 2 --seed 1",
+        "deepres train highway32 --seeds 3",
+    ]
+    runs.append(make_run(tmp_path / "results/highway32-s1", "highway32", 1))
+    runs.append(make_run(tmp_path / "runs/highway32-s2", "highway32", 2, stopped_at=32_000))
+    assert commands_for(BY_ID["identity-beats-gates"], runs) == [
+        "deepres train resnet32 --seeds 2 --seed 1",
+        "deepres train highway32 --seeds 2 --seed 3",
+    ]
+
+
+def test_seeds_that_cannot_be_compared_with_the_commands_count_for_nothing(tmp_path: Path) -> None:
+    two = {"provenance": {"processes": 2}}  # BN sees halves of batches
+    runs = [make_run(tmp_path / f"runs/plain20-s{i}", "plain20", i, **two) for i in range(3)]
+    runs += [make_run(tmp_path / f"results/plain20-s{i}", "plain20", i, steps=300) for i in (3, 4)]
+    assert commands_for(BY_ID["degradation"], runs) == [
+        "deepres train plain20 --seeds 3 --seed 3",
+        "deepres train plain56 --seeds 3",
+    ]
+
+
+def test_of_a_network_that_lacks_seeds_those_there_are_measured_too(tmp_path: Path) -> None:
+    names = ("results/plain20-s0", "runs/plain20-s1", "results/plain56-s0")
+    runs = [make_run(tmp_path / name, name[-10:-3], int(name[-1])) for name in names]
+    assert commands_for(BY_ID["signals-do-not-vanish"], runs) == [
+        "deepres train plain20 --seeds 1 --seed 2",
+        "deepres train plain56 --seeds 2 --seed 1",
+        "deepres signals results/plain20-s0 runs/plain20-s* results/plain56-s0 runs/plain56-s*",
+    ]

@@ -112,5 +112,9 @@ def what_it_is(run: Run) -> str:
         said = f"shortened: {run.condition}"
     else:
         said = f"full length, but {run.condition}"
-    shared = run.bn_images not in (None, run.meta["recipe"]["batch_size"])
-    return f"{said}, BN over {run.bn_images} images" if shared else said
+    return f"{said}, BN over {run.bn_images} images" if splits_batches(run) else said
+
+
+def splits_batches(run: Run) -> bool:
+    """Tell whether BN sees less than a whole batch at once."""
+    return run.bn_images not in (None, run.meta["recipe"]["batch_size"])
