@@ -52,6 +52,18 @@ def test_where_a_claim_stands(
     assert found.judgement.papers == (standing != "in small")
 
 
+def test_in_small_a_claim_stands_where_it_is_decided(tmp_path: Path) -> None:
+    runs = []
+    for steps, deep in ((8_000, (30.0,)), (2_000, (60.0, 61.0, 62.0)), (1_000, (5.0, 5.1, 5.2))):
+        runs += made(tmp_path, "plain20", *(40.0, 41.0, 42.0)[: len(deep)], steps=steps)
+        runs += made(tmp_path, "plain56", *deep, steps=steps)
+    found = line("degradation", runs)
+    assert (found.judged.standing, found.judgement.verdict) == ("in small", "holds")
+    assert found.judgement.on == "shortened: 2,000 of 64,000 steps"
+    alone = line("degradation", runs[:2])
+    assert alone.judgement.on == "shortened: 8,000 of 64,000 steps"
+
+
 def test_published_and_ours_with_all_seeds(tmp_path: Path) -> None:
     runs = made(tmp_path, "resnet110", 6.4, 6.6) + made(tmp_path, "resnet20", 8.0, 8.2)
     found = line("110-is-best", runs)

@@ -68,9 +68,9 @@ class JudgedClaim:
 
     @property
     def others(self) -> Judgement | None:
-        """On the runs nearest to the paper's that can say anything; None: there are none."""
+        """On the runs nearest to the paper's that decide, or else say anything; None: none do."""
         others = [judgement for judgement in self.judgements if not judgement.papers]
-        return others[0] if others else None
+        return min(others, key=lambda each: each.verdict == "undecided", default=None)
 
     @property
     def standing(self) -> Standing:
