@@ -153,7 +153,7 @@ def test_nobody_has_run_anything() -> None:
     Outline(page)
     text = text_of(page)
     assert "There are no runs yet" in text
-    assert "At the paper's length 0 none In small 0 none Not yet run" in text
+    assert "At the paper's length 0 none In small 0 none Checks of ours 0 none Not yet run" in text
     assert f"{len(CLAIMS)} claims, and the commands for them" in text
     assert "deepres train plain20 plain56 --seeds 3" in text
     assert "<svg" not in render_page([])

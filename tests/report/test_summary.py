@@ -52,6 +52,21 @@ def test_where_a_claim_stands(
     assert found.judgement.papers == (standing != "in small")
 
 
+def test_what_we_check_ourselves_is_not_against_the_paper(tmp_path: Path) -> None:
+    norms = [5_000.0, 0.5, 1.0]
+    signals = {"forward_std": [1.0, 0.8], "gradient_norm": norms}
+    runs = [
+        make_run(tmp_path / f"{name}-{seed}", name, seed, signals=signals)
+        for name in ("plain20", "plain56", "plain34")
+        for seed in range(3)
+    ]
+    ours = line("signals-do-not-vanish", runs)
+    assert (ours.judged.standing, ours.judgement.verdict) == ("ours", "does not hold")
+    assert "(the networks are ours)" in ours.judged.claim.sentence
+    assert line("plain34-signals-do-not-vanish", runs).judged.standing == "does not hold"
+    assert line("signals-do-not-vanish", []).judged.standing == "no run yet"
+
+
 def test_in_small_a_claim_stands_where_it_is_decided(tmp_path: Path) -> None:
     runs = []
     for steps, deep in ((8_000, (30.0,)), (2_000, (60.0, 61.0, 62.0)), (1_000, (5.0, 5.1, 5.2))):

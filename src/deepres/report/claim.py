@@ -22,6 +22,8 @@ class Claim:
     comparisons: tuple[Comparison, ...]
     untrained: bool = False
     """Whether it is about networks at initialisation."""
+    ours: bool = False
+    """Whether its networks are of our choice: the paper says it of others."""
 
     @property
     def networks(self) -> list[str]:

@@ -30,17 +30,19 @@ from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import PAPERS_DATA, Run, title
 from deepres.report.samples import Measure, Sample
 
-Standing = Literal["holds", "does not hold", "undecided", "in small", "no run yet"]
+Standing = Literal["holds", "does not hold", "undecided", "in small", "ours", "no run yet"]
 STANDINGS: dict[Standing, str] = {
     "holds": "Hold at the paper's length",
     "does not hold": "Come out against the paper",
     "undecided": "Undecided at the paper's length",
     "in small": "Judged in small only: such runs say nothing of the paper's",
+    "ours": "Checks of ours: the paper says it of other networks",
 }
 """Each that rests on runs, as a heading."""
 STRIP: dict[str, tuple[Standing, ...]] = {
     "At the paper's length": ("holds", "does not hold", "undecided"),
     "In small": ("in small",),
+    "Checks of ours": ("ours",),
     "Not yet run": ("no run yet",),
 }
 """Which stand together where all claims are seen at a glance."""
@@ -73,11 +75,19 @@ class JudgedClaim:
         return min(others, key=lambda each: each.verdict == "undecided", default=None)
 
     @property
+    def shown(self) -> Judgement:
+        """On the paper's runs if they say anything, otherwise on others."""
+        return self.papers if self.papers.verdict != "no run yet" else self.others or self.papers
+
+    @property
     def standing(self) -> Standing:
-        """By the paper's runs if they say anything, otherwise by others."""
-        if self.papers.verdict != "no run yet":
-            return self.papers.verdict
-        return "in small" if self.others else "no run yet"
+        """By the judgement that is shown; what we check ourselves stands apart."""
+        verdict = self.shown.verdict
+        if verdict == "no run yet":
+            return verdict
+        if self.claim.ours:
+            return "ours"
+        return verdict if self.shown.papers else "in small"
 
 
 @dataclass(frozen=True)
@@ -97,8 +107,7 @@ class Line:
 
 def summary_line(judged: JudgedClaim, runs: Sequence[Run]) -> Line:
     """Return the line for a claim; ``runs`` are all that there are."""
-    shown = judged.others if judged.standing == "in small" else None
-    judgement = shown or judged.papers
+    judgement = judged.shown
     published: Cell = {}
     ours: Cell = {}
     for measure, network, sample in _sides(judgement):
