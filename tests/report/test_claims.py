@@ -205,6 +205,20 @@ def test_a_deviation_at_full_length_is_not_the_papers(runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (2_000, "shortened: 2,000 of 64,000 steps"),
+        (100_000, "lengthened: 100,000 instead of 64,000 steps"),
+    ],
+)
+def test_what_is_longer_than_the_papers_run_is_said_to_be(
+    runs: Runs, steps: int, words: str
+) -> None:
+    runs.add("plain20", 9.0, steps=steps)
+    assert what_it_is(runs[0]) == words
+
+
+@pytest.mark.parametrize(
     "claim", ["degradation", "no-degradation", "deeper-is-better", "residual-beats-plain"]
 )
 def test_all_seeds_of_the_papers_length_count_in_any_precision(runs: Runs, claim: str) -> None:

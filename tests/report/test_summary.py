@@ -8,7 +8,7 @@ from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.commands import commands_for
 from deepres.report.runs import Run
-from deepres.report.summary import JudgedClaim, Line, summary_line
+from deepres.report.summary import STANDINGS, JudgedClaim, Line, summary_line
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 
@@ -36,8 +36,8 @@ def made(folder: Path, model: str, *errors: float, **others: Any) -> list[Run]:
         ((5.0, 5.1, 5.2), None, "does not hold"),
         ((9.0, 9.1, 9.2), None, "undecided"),
         ((13.0, 13.1), None, "undecided"),
-        ((13.0, 13.1, 13.2), 2_000, "in small"),
-        ((5.0, 5.1, 5.2), 2_000, "in small"),
+        ((13.0, 13.1, 13.2), 2_000, "on others"),
+        ((5.0, 5.1, 5.2), 2_000, "on others"),
         ((), None, "no run yet"),
     ],
 )
@@ -49,7 +49,7 @@ def test_where_a_claim_stands(
     found = line("degradation", runs)
     assert found.judged.standing == standing
     assert bool(found.contrary) == (5.0 in deep)
-    assert found.judgement.papers == (standing != "in small")
+    assert found.judgement.papers == (standing != "on others")
 
 
 def test_what_we_check_ourselves_is_not_against_the_paper(tmp_path: Path) -> None:
@@ -73,10 +73,19 @@ def test_in_small_a_claim_stands_where_it_is_decided(tmp_path: Path) -> None:
         runs += made(tmp_path, "plain20", *(40.0, 41.0, 42.0)[: len(deep)], steps=steps)
         runs += made(tmp_path, "plain56", *deep, steps=steps)
     found = line("degradation", runs)
-    assert (found.judged.standing, found.judgement.verdict) == ("in small", "holds")
+    assert (found.judged.standing, found.judgement.verdict) == ("on others", "holds")
     assert found.judgement.on == "shortened: 2,000 of 64,000 steps"
     alone = line("degradation", runs[:2])
     assert alone.judgement.on == "shortened: 8,000 of 64,000 steps"
+
+
+def test_full_length_by_another_recipe_is_nothing_in_small(tmp_path: Path) -> None:
+    others = {"deviations": {"batch_size": 256}}
+    runs = made(tmp_path, "plain20", 9.0, 9.1, 9.2, **others)
+    runs += made(tmp_path, "plain56", 13.0, 13.1, 13.2, **others)
+    found = line("degradation", runs)
+    assert found.judgement.on == "full length, but batch_size 256"
+    assert "in small or by another recipe" in STANDINGS[found.judged.standing]
 
 
 def test_published_and_ours_with_all_seeds(tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def what_it_is(run: Run) -> str:
         said = run.condition
     elif run.steps < run.papers_steps:
         said = f"shortened: {run.condition}"
+    elif run.steps > run.papers_steps:
+        said = f"lengthened: {run.condition}"
     else:
         said = f"full length, but {run.condition}"
     return f"{said}, BN over {run.bn_images} images" if splits_batches(run) else said

@@ -14,9 +14,10 @@ SEEDS = 3
 
 RULE = (
     "Only runs of one length, one recipe, one data set and one number of images that BN sees at "
-    "once are compared, each seed once. Shortened runs are judged apart, and say nothing of the "
-    "paper's; of several lengths the summary shows the longest that decides. Runs of several "
-    "precisions are judged together, and it is said.",
+    "once are compared, each seed once. Runs that are shortened, or unlike the paper's in "
+    "another way, are judged apart, and say nothing of the paper's; of several kinds the summary "
+    "shows that nearest to the paper's which decides. Runs of several precisions are judged "
+    "together, and it is said.",
     f"With fewer than {SEEDS} seeds on a side a comparison is undecided. One exception: a run of "
     "each side, of the lowest seed that both have or else of each its lowest, is taken, and if the "
     "answers of both to the same test images are kept (deepres evaluate) they are compared image "

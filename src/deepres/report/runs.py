@@ -140,7 +140,8 @@ class Run:
             given = self.meta.get("initial_weights", {}).get("sha256", "unknown")[:8]
             parts.append(f"fine-tuned from weights {given}…, by no recipe of the paper")
         if recipe["scaled_from"]:
-            parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
+            of = "of" if self.steps < self.papers_steps else "instead of"
+            parts.append(f"{self.steps:,} {of} {self.papers_steps:,} steps")
         parts += [
             f"{field} {value}"
             for field, value in self.meta["deviations"].items()

@@ -30,18 +30,18 @@ from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import PAPERS_DATA, Run, title
 from deepres.report.samples import Measure, Sample
 
-Standing = Literal["holds", "does not hold", "undecided", "in small", "ours", "no run yet"]
+Standing = Literal["holds", "does not hold", "undecided", "on others", "ours", "no run yet"]
 STANDINGS: dict[Standing, str] = {
     "holds": "Hold at the paper's length",
     "does not hold": "Come out against the paper",
     "undecided": "Undecided at the paper's length",
-    "in small": "Judged in small only: such runs say nothing of the paper's",
+    "on others": "Judged on runs in small or by another recipe: they say nothing of the paper's",
     "ours": "Checks of ours: the paper says it of other networks",
 }
 """Each that rests on runs, as a heading."""
 STRIP: dict[str, tuple[Standing, ...]] = {
     "At the paper's length": ("holds", "does not hold", "undecided"),
-    "In small": ("in small",),
+    "On other runs": ("on others",),
     "Checks of ours": ("ours",),
     "Not yet run": ("no run yet",),
 }
@@ -87,7 +87,7 @@ class JudgedClaim:
             return verdict
         if self.claim.ours:
             return "ours"
-        return verdict if self.shown.papers else "in small"
+        return verdict if self.shown.papers else "on others"
 
 
 @dataclass(frozen=True)
