@@ -53,11 +53,6 @@ class Judgement:
         return list({run.path: run for sample in samples for run in sample.runs}.values())
 
     @property
-    def is_empty(self) -> bool:
-        """Whether not a single side of a comparison has a run."""
-        return not self.runs
-
-    @property
     def remark(self) -> str:
         """How much of the claim was judged, on how many seeds, and in which precisions."""
         judged = [each for each in self.evidence if not each.is_missing]

@@ -12,10 +12,10 @@ from deepres.report.measures import FORWARD, RESPONSE, TOP1_10_CROP, TOP5_MULTI_
 from deepres.report.published import TABLE_2, TABLE_3
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.rows import NO_RUN
-from deepres.report.runs import PAPERS_DATA, Run
+from deepres.report.runs import Run, papers_detector
 from deepres.report.samples import Runs
 
-IMAGENET = {row.network for row in (*TABLE_2, *TABLE_3)}
+IMAGENET = {row.network for row in (*TABLE_2, *TABLE_3) if row.network}
 
 
 def commands_for(claim: Claim, runs: Sequence[Run]) -> list[str]:
@@ -32,8 +32,9 @@ def commands_for(claim: Claim, runs: Sequence[Run]) -> list[str]:
     papers = [run for run in runs if not run.condition_but(COMPARED)]
     there = _there(claim, papers)
     detectors = {
-        f"{row.network} detector on {PAPERS_DATA[row.test.dataset]}": row
+        papers_detector(row.network, row.test.dataset): row
         for row in (*TABLE_7, *TABLE_8)
+        if row.network
     }
     commands = [
         detection_command(detectors[network], UNTESTED if network in there else NO_RUN)

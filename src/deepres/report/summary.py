@@ -27,7 +27,7 @@ from deepres.report.published import (
     ImageNetResult,
 )
 from deepres.report.published_detection import TABLE_7, TABLE_8
-from deepres.report.runs import PAPERS_DATA, Run, title
+from deepres.report.runs import Run, papers_detector, title
 from deepres.report.samples import Measure, Sample
 
 Standing = Literal["holds", "does not hold", "undecided", "on others", "ours", "no run yet"]
@@ -62,11 +62,6 @@ class JudgedClaim:
     def papers(self) -> Judgement:
         """On the paper's runs."""
         return self.judgements[0]
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to show of it."""
-        return all(judgement.is_empty for judgement in self.judgements)
 
     @property
     def others(self) -> Judgement | None:
@@ -154,9 +149,9 @@ def published_number(measure: Measure, network: str) -> float | None:
     else:
         key = {MAP_50: "map_50_pct", MAP: "map_pct", MAP_RATIO: "map_pct"}.get(measure)
         found = {
-            f"{row.network} detector on {PAPERS_DATA[row.test.dataset]}": getattr(row, key)
+            papers_detector(row.network, row.test.dataset): getattr(row, key)
             for row in (*TABLE_7, *TABLE_8)
-            if key
+            if key and row.network
         }
     return found.get(network)
 
