@@ -83,6 +83,22 @@ def test_a_pair_in_small_is_better_than_one_network_at_full_length(tmp_path: Pat
     assert "Figure 6 at the paper's length" in alone.caption
 
 
+def test_degradation_in_small_is_better_than_residual_nets_at_full_length(tmp_path: Path) -> None:
+    names = ("plain20", "resnet20", "resnet32")
+    runs = [make_run(tmp_path / name, name) for name in names]
+    for steps, deep in ((2_000, 9.0), (8_000, 8.0)):
+        for name, error in (("plain20", 2.0), ("plain56", deep)):
+            folder = tmp_path / f"{name}-{steps}"
+            runs.append(make_run(folder, name, steps=steps, train_error_pct=error))
+    best = best_curves(runs)
+    assert best is not None
+    assert best.heading == "Degradation"
+    assert best.caption.startswith("Figure 1, but not of the paper's runs: 8,000 of 64,000 steps.")
+    best = best_curves([*runs, make_run(tmp_path / "plain56", "plain56")])
+    assert best is not None
+    assert best.caption.startswith("Figure 6 at the paper's length")
+
+
 def test_the_last_number_below_the_axis_is_not_cut(tmp_path: Path) -> None:
     best = best_curves([make_run(tmp_path / "a", "resnet20", steps=8_000)])
     assert best is not None

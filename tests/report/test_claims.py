@@ -48,7 +48,7 @@ def test_claims_are_told_apart_and_their_networks_exist() -> None:
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_without_runs_nothing_is_claimed(claim: Claim) -> None:
     (judgement,) = judge(claim, [])
-    assert (judgement.papers, judgement.verdict, judgement.is_empty) == (True, "no run yet", True)
+    assert (judgement.papers, judgement.verdict, judgement.runs) == (True, "no run yet", [])
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_degradation(runs: Runs, shallow: list[float], deep: list[float], verdic
             runs.add(model, error, first_seed=seed, train_error_pct=error / 2)
     judgement = papers("degradation", runs)
     assert judgement.verdict == verdict
-    assert not judgement.is_empty  # what there is of a pair is shown
+    assert judgement.runs  # what there is of a pair is shown
     training, test = judgement.evidence
     assert training.comparison.measure.name.startswith("training error")
     if deep:
@@ -159,7 +159,7 @@ def test_signals_are_healthy_if_they_neither_vanish_nor_explode(
             runs.add(network, 9.0, first_seed=seed, signals=signals)
     judgement = papers("signals-do-not-vanish", runs)
     assert judgement.verdict == verdict
-    assert papers("signals-are-healthy-at-first", runs).is_empty
+    assert not papers("signals-are-healthy-at-first", runs).runs
 
 
 def test_shortened_runs_are_judged_for_themselves(runs: Runs) -> None:
@@ -200,8 +200,22 @@ def test_a_deviation_at_full_length_is_not_the_papers(runs: Runs) -> None:
     runs.add("plain20", 9.0, deviations={"momentum": 0.8})
     runs.add("plain56", 12.0, deviations={"momentum": 0.8})
     first, other = judge(BY_ID["degradation"], runs)
-    assert first.is_empty
+    assert not first.runs
     assert other.on == "full length, but momentum 0.8"
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (2_000, "shortened: 2,000 of 64,000 steps"),
+        (100_000, "lengthened: 100,000 instead of 64,000 steps"),
+    ],
+)
+def test_what_is_longer_than_the_papers_run_is_said_to_be(
+    runs: Runs, steps: int, words: str
+) -> None:
+    runs.add("plain20", 9.0, steps=steps)
+    assert what_it_is(runs[0]) == words
 
 
 @pytest.mark.parametrize(
@@ -295,6 +309,18 @@ def test_runs_whose_bn_sees_other_numbers_of_images_are_not_pooled(runs: Runs) -
     assert runs[-1].bn_images == 64
 
 
+def test_many_runs_that_cannot_judge_a_claim_hide_none_that_can(runs: Runs) -> None:
+    runs.add("resnet20", 8.6, 8.7, 8.8, 8.9)
+    runs.add("plain20", 9.0, 9.1, 9.2)
+    two = {"provenance": {"processes": 2}}
+    for seed in range(3):
+        for model, error in (("plain20", 9.0 + seed / 10), ("plain56", 13.0 + seed / 10)):
+            runs.add(model, error, first_seed=seed, train_error_pct=error / 2, **two)
+    first, second = judge(BY_ID["degradation"], runs)
+    assert (first.verdict, first.on) == ("holds", "paper-length, BN over 64 images")
+    assert (second.papers, second.verdict) == (True, "no run yet")
+
+
 def detectors(folder: Path, dataset: str, *precisions: tuple[str, float, float]) -> list[Run]:
     return [
         make_detection_run(
@@ -339,12 +365,12 @@ def test_only_tests_on_all_images_and_without_improvements_count(tmp_path: Path)
     for name, test in (("a", {"images": 10}), ("b", {"improvements": ["box refinement"]})):
         runs = [make_detection_run(tmp_path / name, tests=(test,))]
         judgement = papers("depth-transfers-to-voc07", runs)
-        assert judgement.is_empty
+        assert not judgement.runs
 
 
 def test_a_detector_decides_nothing_about_classification(runs: Runs, tmp_path: Path) -> None:
     runs += detectors(tmp_path, "voc07+12", ("resnet50", 70.0, 0), ("resnet101", 76.4, 0))
-    assert papers("bottlenecks-go-deeper", runs).is_empty
+    assert not papers("bottlenecks-go-deeper", runs).runs
 
 
 def test_what_a_claim_compares_can_be_compared() -> None:

@@ -50,6 +50,18 @@ def test_better_on_the_same_images(tmp_path: Path, resnet: float, vgg: float, ve
     assert (high - low) / 2 == pytest.approx(1.972 * error, rel=1e-3)
 
 
+def test_a_further_detector_takes_no_verdict_away(tmp_path: Path) -> None:
+    runs = [
+        detector(tmp_path, "resnet101", {"map_50_pct": 76.4}, 0),
+        detector(tmp_path, "vgg16", {"map_50_pct": 73.2}, 1),
+        make_detection_run(tmp_path / "more", "vgg16", seed=1, map_50_pct=60.0),
+    ]
+    (evidence,) = judged("depth-transfers-to-voc07", *runs).evidence
+    assert evidence.verdict == "holds"
+    assert evidence.difference == pytest.approx(3.2)
+    assert "seed 0 of each compared on 4,952 images (bootstrap)" in evidence.remark
+
+
 def test_other_images_decide_nothing(tmp_path: Path) -> None:
     runs = [
         detector(tmp_path, "resnet101", {"map_50_pct": 76.4}, 0),

@@ -118,14 +118,41 @@ def test_single_runs_are_judged_by_their_answers_and_it_is_said(pair: tuple[Run,
     assert judgement.remark == "too few seeds for some"
 
 
-def test_with_more_seeds_the_spread_over_seeds_decides(
+@pytest.mark.parametrize(
+    ("more", "remark"),
+    [
+        ([("plain56", 1)], "2 seeds of plain-56, one seed of ResNet-56, seed 0 of each"),
+        ([("plain56", 1), ("resnet56", 1)], "2 seeds each, seed 0 of each"),
+        ([("plain56", 1), ("plain56", 2)], "one seed of ResNet-56, seed 0 of each"),
+    ],
+)
+def test_a_further_seed_takes_no_verdict_away(
+    tmp_path: Path, pair: tuple[Run, Run], more: list[tuple[str, int]], remark: str
+) -> None:
+    others = [make_run(tmp_path / f"{name}-{seed}", name, seed) for name, seed in more]
+    _, test = judge(BY_ID["residual-beats-plain"], [*others, *pair])[0].evidence
+    assert (test.verdict, test.difference) == ("holds", 2.0)
+    assert test.remark == f"{remark} compared on 10,000 images (McNemar)"
+
+
+def test_without_a_seed_in_common_the_lowest_are_compared(
     tmp_path: Path, pair: tuple[Run, Run]
 ) -> None:
-    second = make_run(tmp_path / "second", "plain56", 1)
-    judgement, *_ = judge(BY_ID["residual-beats-plain"], [*pair, second])
-    _, test = judgement.evidence
-    assert test.verdict == "undecided"
-    assert test.remark == "2 seeds of plain-56, one seed of ResNet-56; 3 would decide"
+    lowest, second = (make_run(tmp_path / f"{seed}", "resnet56", seed) for seed in (1, 2))
+    keep_answers(lowest, first(700, skip=400))
+    _, test = judge(BY_ID["residual-beats-plain"], [pair[0], second, lowest])[0].evidence
+    assert (test.verdict, test.difference) == ("holds", 2.0)
+    assert test.remark == (
+        "one seed of plain-56, 2 seeds of ResNet-56, seeds 0 and 1 compared on 10,000 images "
+        "(McNemar)"
+    )
+
+
+def test_three_seeds_each_are_judged_by_their_spread(tmp_path: Path, pair: tuple[Run, Run]) -> None:
+    names = [(name, seed) for name in ("plain56", "resnet56") for seed in (1, 2)]
+    others = [make_run(tmp_path / f"{name}-{seed}", name, seed) for name, seed in names]
+    _, test = judge(BY_ID["residual-beats-plain"], [*others, *pair])[0].evidence
+    assert "images" not in test.remark
 
 
 def test_what_deepres_evaluate_keeps_is_found(tmp_path: Path, sample: Cifar10) -> None:

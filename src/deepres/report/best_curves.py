@@ -45,14 +45,14 @@ class BestCurves:
 def best_curves(runs: Iterable[Run]) -> BestCurves | None:
     """Draw Figure 6, or Figure 1 if only plain networks are there; None: there is no run for it.
 
-    At the paper's length if networks of two depths have finished it, otherwise at the greatest
-    length that two of one family have in common, otherwise from what there is.
+    At the greatest length at which plain-20 and plain-56 show whether plain nets degrade, otherwise
+    at the greatest that two depths of one family have in common, otherwise from what there is.
     """
     finished = [run for run in runs if run.result and run.kind == "cifar10"]
     groups = [group for group in comparable(finished) if _present(group)]
     if not groups:
         return None
-    group = next((g for g in groups if any(len(n) > 1 for n in _present(g).values())), groups[0])
+    group = min(groups, key=_lacks)
     present = _present(group)
     drawn = [run for networks in present.values() for name in networks for run in group[name]]
     if [*present] == ["Plain nets"]:
@@ -91,6 +91,12 @@ def _present(group: Runs) -> dict[str, list[str]]:
     """Return which networks of each family have runs, of families that have any."""
     found = {what: [n for n in networks if n in group] for what, networks in FAMILIES.items()}
     return {what: networks for what, networks in found.items() if networks}
+
+
+def _lacks(group: Runs) -> tuple[bool, bool]:
+    """Tell whether Figure 1 cannot be drawn, and whether no family has two depths."""
+    alone = all(len(networks) < 2 for networks in _present(group).values())
+    return not group.keys() >= {*DEGRADATION}, alone
 
 
 def _panel(heading: str, networks: Sequence[str], styles: Styles, runs: Sequence[Run]) -> "Figure":

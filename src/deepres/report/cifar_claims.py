@@ -68,6 +68,7 @@ CIFAR_CLAIMS = (
         f"such blocks tests less than {SAME_ERROR} points better than plain-20 (the margin is "
         "ours, and so is the network).",
         (Above(TEST, ("resnet20 one-layer", "plain20"), by=-SAME_ERROR),),
+        ours=True,
     ),
     Claim(
         "110-is-best",

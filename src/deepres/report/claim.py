@@ -22,6 +22,8 @@ class Claim:
     comparisons: tuple[Comparison, ...]
     untrained: bool = False
     """Whether it is about networks at initialisation."""
+    ours: bool = False
+    """Whether its networks are of our choice: the paper says it of others."""
 
     @property
     def networks(self) -> list[str]:
@@ -51,11 +53,6 @@ class Judgement:
         return list({run.path: run for sample in samples for run in sample.runs}.values())
 
     @property
-    def is_empty(self) -> bool:
-        """Whether not a single side of a comparison has a run."""
-        return not self.runs
-
-    @property
     def remark(self) -> str:
         """How much of the claim was judged, on how many seeds, and in which precisions."""
         judged = [each for each in self.evidence if not each.is_missing]
@@ -77,8 +74,8 @@ def judge(claim: Claim, runs: Iterable[Run]) -> list[Judgement]:
     """Judge ``claim`` on each set of runs that may be compared, the paper's own first.
 
     Only finished runs are compared, of one length, one recipe and one data set, and a seed counts
-    once. There is always a judgement on the paper's runs; others, nearest to the paper's first,
-    only where at least one comparison has both of its sides.
+    once. There is always a judgement on the paper's runs, and those that say something come first;
+    others, nearest to the paper's first, only where at least one comparison has both of its sides.
     """
     papers, others = [], []
     fitting = [run for run in runs if run.result and isinstance(run, Untrained) == claim.untrained]
@@ -91,4 +88,5 @@ def judge(claim: Claim, runs: Iterable[Run]) -> list[Judgement]:
             others.append(judgement)
     on = AT_INITIALISATION if claim.untrained else PAPER_LENGTH
     nothing = Judgement(True, on, judge_all(claim.comparisons, {}))
+    papers.sort(key=lambda judgement: judgement.verdict == "no run yet")
     return [*(papers or [nothing]), *others]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from deepres.report.predictions import paired_errors_of
-from deepres.report.runs import title
+from deepres.report.runs import Run, title
 from deepres.report.samples import SMALLEST, Measure, Runs, Sample
 from deepres.report.significance import (
     Difference,
@@ -79,6 +79,17 @@ class Comparison:
         """Test it on single runs, image by image; None: that cannot be done."""
         return None
 
+    def _pair(self, samples: Sequence[Sample]) -> tuple[Run, Run] | None:
+        """Return a run of each side: of the lowest seed that both have, or else of its lowest.
+
+        So they are chosen by nothing that they have found. None: a side has no runs.
+        """
+        if not all(sample.runs for sample in samples):
+            return None
+        first, second = ({run.meta["seed"]: run for run in sample.runs} for sample in samples)
+        shared = first.keys() & second.keys()
+        return first[min(shared or first)], second[min(shared or second)]
+
     def _difference(self, samples: Sequence[Sample]) -> Difference:
         """Return that of the first and the last sample; of ratios, that of the logarithms."""
         first, last = ([self._scaled(v) for v in samples[i].values] for i in (0, -1))
@@ -86,14 +97,15 @@ class Comparison:
 
     def _paired(self, samples: Sequence[Sample]) -> tuple[Difference, str] | None:
         """Return the difference of two single runs, from draws of the same images, and its test."""
-        if not self.measure.draws or any(s.exact or s.n != 1 for s in samples):
+        pair = self._pair(samples)
+        if not self.measure.draws or not pair:
             return None
-        first, second = (self.measure.draws(sample.runs[0]) for sample in samples)
+        first, second = map(self.measure.draws, pair)
         if first is None or second is None or first.images != second.images:
             return None
-        values = [self._scaled(sample.mean) for sample in samples]
+        values = [self._scaled(self.measure.of(run) or 0.0) for run in pair]
         draws = [np.array([*map(self._scaled, each.values)]) for each in (first, second)]
-        words = f"compared on {first.count:,} images (bootstrap)"
+        words = f"{_chosen(pair, samples)}compared on {first.count:,} images (bootstrap)"
         return paired_draws(values[0] - values[1], *draws), words
 
     def _finding(
@@ -138,15 +150,16 @@ class Above(Comparison):
         """
         if paired := self._paired(samples):
             return self._tested(*paired)
-        if self.by or not self.measure.views or any(s.exact or s.n != 1 for s in samples):
+        pair = self._pair(samples)
+        if self.by or not self.measure.views or not pair:
             return None
-        (first,), (second,) = (sample.runs for sample in samples)
-        pair = paired_errors_of(first, second, self.measure.views, self.measure.top)
-        if pair is None:
+        errors = paired_errors_of(*pair, self.measure.views, self.measure.top)
+        if errors is None:
             return None
-        p_values = paired_errors(pair.first_alone, pair.second_alone)
-        difference = 100 * (pair.first_alone - pair.second_alone) / pair.images
-        return Finding(*p_values, difference, test=f"compared on {pair.images:,} images (McNemar)")
+        p_values = paired_errors(errors.first_alone, errors.second_alone)
+        difference = 100 * (errors.first_alone - errors.second_alone) / errors.images
+        words = f"{_chosen(pair, samples)}compared on {errors.images:,} images (McNemar)"
+        return Finding(*p_values, difference, test=words)
 
 
 @dataclass(frozen=True)
@@ -198,6 +211,14 @@ def falling(measure: Measure, *networks: str) -> tuple[Comparison, ...]:
     """Return the questions that ``measure`` falls along ``networks``, and does so at each step."""
     steps = (Above(measure, pair, supporting=True) for pair in itertools.pairwise(networks))
     return Trend(measure, networks), *steps
+
+
+def _chosen(pair: tuple[Run, Run], samples: Sequence[Sample]) -> str:
+    """Say of which seeds a pair is, where there were others."""
+    if all(sample.n == 1 for sample in samples):
+        return ""
+    first, second = (run.meta["seed"] for run in pair)
+    return f"seed {first} of each " if first == second else f"seeds {first} and {second} "
 
 
 def side_name(side: str | float) -> str:

@@ -3,7 +3,7 @@
 from deepres.report.claim import Claim
 from deepres.report.comparisons import Above, Within
 from deepres.report.measures import MAP, MAP_50, MAP_RATIO
-from deepres.report.runs import PAPERS_DATA
+from deepres.report.runs import papers_detector
 from deepres.report.samples import Measure
 
 BETTER = "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: "
@@ -11,10 +11,7 @@ BETTER = "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else e
 
 def _detectors(data: str) -> tuple[str, str]:
     """Return ResNet-101's and VGG-16's detectors, as runs are grouped."""
-    resnet, vgg = (
-        f"{network} detector on {PAPERS_DATA[data]}" for network in ("resnet101", "vgg16")
-    )
-    return resnet, vgg
+    return papers_detector("resnet101", data), papers_detector("vgg16", data)
 
 
 def _better(data: str, *measures: Measure) -> tuple[Above, ...]:

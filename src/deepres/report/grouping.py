@@ -110,7 +110,13 @@ def what_it_is(run: Run) -> str:
         said = run.condition
     elif run.steps < run.papers_steps:
         said = f"shortened: {run.condition}"
+    elif run.steps > run.papers_steps:
+        said = f"lengthened: {run.condition}"
     else:
         said = f"full length, but {run.condition}"
-    shared = run.bn_images not in (None, run.meta["recipe"]["batch_size"])
-    return f"{said}, BN over {run.bn_images} images" if shared else said
+    return f"{said}, BN over {run.bn_images} images" if splits_batches(run) else said
+
+
+def splits_batches(run: Run) -> bool:
+    """Tell whether BN sees less than a whole batch at once."""
+    return run.bn_images not in (None, run.meta["recipe"]["batch_size"])

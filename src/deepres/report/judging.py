@@ -14,12 +14,15 @@ SEEDS = 3
 
 RULE = (
     "Only runs of one length, one recipe, one data set and one number of images that BN sees at "
-    "once are compared, each seed once. Shortened runs are judged apart, and say nothing of the "
-    "paper's. Runs of several precisions are judged together, and it is said.",
-    f"With fewer than {SEEDS} seeds on a side a comparison is undecided. One exception: two single "
-    "runs whose answers to the same test images are kept (deepres evaluate) are compared image by "
-    "image, by McNemar's test, and two detectors by the bootstrap over the images of their test. "
-    "The verdict then says so, for it is one on these two trained networks.",
+    "once are compared, each seed once. Runs that are shortened, or unlike the paper's in "
+    "another way, are judged apart, and say nothing of the paper's; of several kinds the summary "
+    "shows that nearest to the paper's which decides. Runs of several precisions are judged "
+    "together, and it is said.",
+    f"With fewer than {SEEDS} seeds on a side a comparison is undecided. One exception: a run of "
+    "each side, of the lowest seed that both have or else of each its lowest, is taken, and if the "
+    "answers of both to the same test images are kept (deepres evaluate) they are compared image "
+    "by image, by McNemar's test, and two detectors by the bootstrap over the images of their "
+    "test. The verdict then says so, for it is one on these two trained networks.",
     "Means are compared by Welch's t-test, trends along several networks by the test of Jonckheere "
     "and Terpstra. That a difference lies inside a margin (that networks are alike) holds when the "
     "95 % interval of the difference does, and does not hold when that lies outside. A training "

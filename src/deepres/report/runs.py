@@ -149,7 +149,8 @@ class Run:
             given = self.meta.get("initial_weights", {}).get("sha256", "unknown")[:8]
             parts.append(f"fine-tuned from weights {given}…, by no recipe of the paper")
         if recipe["scaled_from"]:
-            parts.append(f"{self.steps:,} of {self.papers_steps:,} steps")
+            of = "of" if self.steps < self.papers_steps else "instead of"
+            parts.append(f"{self.steps:,} {of} {self.papers_steps:,} steps")
         parts += [
             f"{field} {value}"
             for field, value in self.meta["deviations"].items()
@@ -293,7 +294,16 @@ def find_runs(folders: Iterable[Path], left_out: Callable[[str], None] | None = 
 def on_data(run: Run) -> str:
     """Return what tells a detector's runs from others of its network: "vgg16 detector on VOC"."""
     context = " with global context" if run.meta["recipe"].get("global_context") else ""
-    return f"{run.model} {PARTS[run.kind]}{context} on {run.meta['data']['source']}"
+    return _on(run.model, PARTS[run.kind] + context, run.meta["data"]["source"])
+
+
+def papers_detector(network: str, dataset: str) -> str:
+    """Return the same of the paper's detector on a network, by its recipe's data set."""
+    return _on(network, PARTS["detection"], PAPERS_DATA[dataset])
+
+
+def _on(network: str, part: str, data: str) -> str:
+    return f"{network} {part} on {data}"
 
 
 def computed(provenances: Iterable[Mapping[str, Any]]) -> str:

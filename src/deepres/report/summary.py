@@ -27,20 +27,22 @@ from deepres.report.published import (
     ImageNetResult,
 )
 from deepres.report.published_detection import TABLE_7, TABLE_8
-from deepres.report.runs import PAPERS_DATA, Run, title
+from deepres.report.runs import Run, papers_detector, title
 from deepres.report.samples import Measure, Sample
 
-Standing = Literal["holds", "does not hold", "undecided", "in small", "no run yet"]
+Standing = Literal["holds", "does not hold", "undecided", "on others", "ours", "no run yet"]
 STANDINGS: dict[Standing, str] = {
     "holds": "Hold at the paper's length",
     "does not hold": "Come out against the paper",
     "undecided": "Undecided at the paper's length",
-    "in small": "Judged in small only: such runs say nothing of the paper's",
+    "on others": "Judged on runs in small or by another recipe: they say nothing of the paper's",
+    "ours": "Checks of ours: the paper says it of other networks",
 }
 """Each that rests on runs, as a heading."""
 STRIP: dict[str, tuple[Standing, ...]] = {
     "At the paper's length": ("holds", "does not hold", "undecided"),
-    "In small": ("in small",),
+    "On other runs": ("on others",),
+    "Checks of ours": ("ours",),
     "Not yet run": ("no run yet",),
 }
 """Which stand together where all claims are seen at a glance."""
@@ -62,22 +64,25 @@ class JudgedClaim:
         return self.judgements[0]
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to show of it."""
-        return all(judgement.is_empty for judgement in self.judgements)
+    def others(self) -> Judgement | None:
+        """On the runs nearest to the paper's that decide, or else say anything; None: none do."""
+        others = [judgement for judgement in self.judgements if not judgement.papers]
+        return min(others, key=lambda each: each.verdict == "undecided", default=None)
 
     @property
-    def others(self) -> Judgement | None:
-        """On the runs nearest to the paper's that can say anything; None: there are none."""
-        others = [judgement for judgement in self.judgements if not judgement.papers]
-        return others[0] if others else None
+    def shown(self) -> Judgement:
+        """On the paper's runs if they say anything, otherwise on others."""
+        return self.papers if self.papers.verdict != "no run yet" else self.others or self.papers
 
     @property
     def standing(self) -> Standing:
-        """By the paper's runs if they say anything, otherwise by others."""
-        if self.papers.verdict != "no run yet":
-            return self.papers.verdict
-        return "in small" if self.others else "no run yet"
+        """By the judgement that is shown; what we check ourselves stands apart."""
+        verdict = self.shown.verdict
+        if verdict == "no run yet":
+            return verdict
+        if self.claim.ours:
+            return "ours"
+        return verdict if self.shown.papers else "on others"
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,7 @@ class Line:
 
 def summary_line(judged: JudgedClaim, runs: Sequence[Run]) -> Line:
     """Return the line for a claim; ``runs`` are all that there are."""
-    shown = judged.others if judged.standing == "in small" else None
-    judgement = shown or judged.papers
+    judgement = judged.shown
     published: Cell = {}
     ours: Cell = {}
     for measure, network, sample in _sides(judgement):
@@ -145,9 +149,9 @@ def published_number(measure: Measure, network: str) -> float | None:
     else:
         key = {MAP_50: "map_50_pct", MAP: "map_pct", MAP_RATIO: "map_pct"}.get(measure)
         found = {
-            f"{row.network} detector on {PAPERS_DATA[row.test.dataset]}": getattr(row, key)
+            papers_detector(row.network, row.test.dataset): getattr(row, key)
             for row in (*TABLE_7, *TABLE_8)
-            if key
+            if key and row.network
         }
     return found.get(network)
 
