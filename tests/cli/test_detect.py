@@ -43,6 +43,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in VOC's layout, and runs of detectors without and with global context."""
     place = tmp_path_factory.mktemp("place")
     tiny_voc(place / "cells")
+    one = {"0": voc_xml(60, 40, [("cat", (4, 5, 40, 34))])}
+    voc_folder(place / "halves", {"train": one, "val": one})
     joint = ("--schedule", "joint")
     train(place, *joint, "--out", str(place / "plain"))
     train(place, *joint, "--set", "global_context=true", "--out", str(place / "context"))
@@ -309,7 +311,7 @@ def test_predict_draws_and_writes(
 
 @pytest.mark.parametrize(
     ("scores", "words"),
-    [([0.31, 0.2], "; the surest is cat, 0.310\n"), ([], ", and nothing with less\n")],
+    [([0.31, 0.2], "; the surest is cat, 0.310\n"), ([], ", nor with more than 0\n")],
 )
 def test_predict_says_its_threshold_where_it_finds_nothing(
     scores: list[float],
@@ -369,6 +371,10 @@ def test_predict_shrinks_what_would_take_all_memory(
         ("train resnet18 --on cells --steps 3", "the 4-step schedule needs at least 4 steps"),
         ("train resnet18 --on cells --set schedule=joint", "use --schedule"),
         ("train resnet18 --on cells --set test_set=val", "unknown detection set 'val'"),
+        (
+            "train resnet18 --on halves",
+            "halves has no list test, but train, val; to train, say which: --set train_set=",
+        ),
         ("train resnet20 --on cells", "no detector can be built on resnet20"),
         ("train resnet33 --on cells", "no network resnet33"),
         ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),

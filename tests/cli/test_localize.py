@@ -387,4 +387,14 @@ def test_the_network_that_predicts_classes_must_be_there_and_know_them(
         assert predict(run, "a.png") == 2
     finally:
         weights.with_name("away").rename(weights)
-    assert "is there no more; name what predicts the classes" in capsys.readouterr().err
+    assert "is gone; name what predicts the classes" in capsys.readouterr().err
+    as_it_was = weights.read_bytes()
+    weights.write_bytes(Path(other).read_bytes())
+    try:
+        assert predict(run, "a.png") == 2
+        told = "another by now; name what predicts the classes by --classifier"
+        assert told in capsys.readouterr().err
+        assert main(["localize", "evaluate", str(run), "--classes", "predicted"]) == 2
+        assert told in capsys.readouterr().err
+    finally:
+        weights.write_bytes(as_it_was)

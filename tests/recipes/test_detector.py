@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -27,6 +28,10 @@ def test_fields_of_another_version_are_named() -> None:
         ("anchor_sizes", (), "numbers above 0"),
         ("anchor_ratios", (1.0, -1.0), "numbers above 0"),
         ("box_weights", (10.0, 5.0), "four numbers"),
+        ("anchor_ratios", (1.0, math.nan), "numbers above 0"),
+        ("anchor_sizes", (64, 64), "rising"),
+        ("proposal_min_size", math.inf, "0 or more"),
+        ("box_loss_beta", math.inf, "above 0"),
         ("box_loss_beta", 0.0, "above 0"),
         ("long_side", 500, "at least short_side"),
         ("frozen_stages", 5, "0 to 4"),

@@ -35,6 +35,8 @@ def call(options: argparse.Namespace) -> int:
     device = resolve_device(options.device)
     make_repeatable(device)
     detector = load_detector(options.weights, device)
+    least = min(detector.settings.score_threshold, options.min_score)
+    detector.settings = dataclasses.replace(detector.settings, score_threshold=least)
     improvements = improvements_of(options, detector)
 
     def look(path: Path, image: Image.Image, place: Path) -> None:
@@ -69,17 +71,19 @@ def call(options: argparse.Namespace) -> int:
             show(f"{path}: {len(rows)} found, drawn in {place}")
             print_table("", ["class", "score", "x1", "y1", "x2", "y2"], rows)
         else:
-            show(f"{path}: {nothing_found(options.min_score, everything, detector.classes)}")
+            show(f"{path}: {nothing_found(options.min_score, least, everything, detector.classes)}")
 
     draw_each(options.images, options.out, look, beside=[".json"])
     return 0
 
 
-def nothing_found(least: float, everything: "Detections", classes: Sequence[str]) -> str:
-    """Say which score was asked for, and what came nearest to it."""
-    words = f"nothing found with a score of {least:g} or more (--min-score)"
+def nothing_found(
+    asked: float, least: float, everything: "Detections", classes: Sequence[str]
+) -> str:
+    """Say which score was asked for, and what came nearest to it, of all above the ``least``."""
+    words = f"nothing found with a score of {asked:g} or more (--min-score)"
     if not len(everything.scores):
-        return f"{words}, and nothing with less"
+        return f"{words}, nor with more than {least:g}"
     name, score = classes[int(everything.labels[0]) - 1], float(everything.scores[0])
     return f"{words}; the surest is {name}, {score:.3f}"
 

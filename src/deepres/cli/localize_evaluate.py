@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from deepres.cli.runs import classifier_of
 from deepres.cli.terminal import data_folder, print_json, print_table, say
 from deepres.cli.training import execution_of
 from deepres.data.detection.localization import open_localization_test
@@ -25,7 +26,7 @@ def call(options: argparse.Namespace) -> int:
     test = open_localization_test(folder, options.bad_boxes or recipe.bad_boxes, say=say)
     classifiers: list[Path] = []
     if options.classes == "predicted":
-        own = [Path(meta["initial_weights"]["file"]) for meta in metas]
+        own = [classifier_of(meta) for meta in metas]
         given = [find_weights(each, say=say) for each in options.classifier or []]
         classifiers = given or list(dict.fromkeys(own))
     found = evaluate_localizers(

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from deepres.cli.picture_files import draw_each, save_drawn, shrunk
+from deepres.cli.runs import classifier_of
 from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.boxed_images import BoxedImages
@@ -78,13 +79,7 @@ def _classifier(
     """Return what predicts the classes."""
     if options.classifier:
         return load_model(find_weights(options.classifier, say=say), device)
-    weights = Path(meta["initial_weights"]["file"])
-    if not weights.exists():
-        raise UserError(
-            f"{weights}, with which {options.run} began, is there no more; name what predicts the "
-            "classes by --classifier, or the class by --class"
-        )
-    return load_model(weights, device)
+    return load_model(classifier_of(meta), device)
 
 
 def _asked(

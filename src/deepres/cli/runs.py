@@ -1,6 +1,7 @@
 """What the commands share that look into a finished run."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -9,6 +10,7 @@ from deepres.errors import UserError
 from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.run_weights import weights_file
+from deepres.training.task import same_file
 from deepres.training.trained_run import TrainedRun, trained_run
 
 
@@ -31,3 +33,16 @@ def open_run(path: Path, data_name: str | None, device: torch.device) -> Trained
     recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
     data = open_data(data_name or meta["data"]["location"], recipe.kind)
     return trained_run(path, data, device)
+
+
+def classifier_of(meta: dict[str, Any]) -> Path:
+    """Return the classifier with which a run of localization began, from its recipe.json.
+
+    Raises:
+        UserError: it is gone, or another by now.
+    """
+    advice = "name what predicts the classes by --classifier"
+    begun_from = meta["initial_weights"]
+    if not Path(begun_from["file"]).exists():
+        raise UserError(f"{begun_from['file']}, with which the run began, is gone; {advice}")
+    return same_file(begun_from, advice)

@@ -1,6 +1,7 @@
 """The numbers of Faster R-CNN, as published (Ren et al. 2015, the paper's [32]; §4.3)."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -99,11 +100,16 @@ class DetectorSettings:
             self._check(name, "in [0, 1]", 0 <= getattr(self, name) <= 1)
         for name in ("anchor_sizes", "anchor_ratios", "box_weights"):
             values = getattr(self, name)
-            self._check(name, "numbers above 0", bool(values) and min(values) > 0)
+            above_0 = bool(values) and all(0 < value < math.inf for value in values)
+            self._check(name, "numbers above 0", above_0)
+        for name in ("anchor_sizes", "anchor_ratios"):
+            values = getattr(self, name)
+            self._check(name, "rising", list(values) == sorted({*values}))
         self._check("box_weights", "four numbers", len(self.box_weights) == 4)
-        self._check("box_loss_beta", "above 0", self.box_loss_beta > 0)
+        self._check("box_loss_beta", "above 0", 0 < self.box_loss_beta < math.inf)
         self._check("long_side", "at least short_side", self.long_side >= self.short_side)
-        self._check("proposal_min_size", "0 or more", self.proposal_min_size >= 0)
+        least = self.proposal_min_size
+        self._check("proposal_min_size", "0 or more", 0 <= least < math.inf)
         self._check("frozen_stages", "0 to 4", 0 <= self.frozen_stages <= 4)
         for part, low, high in (
             ("rpn", self.rpn_background_iou, self.rpn_foreground_iou),

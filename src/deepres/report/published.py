@@ -130,8 +130,8 @@ TABLE_6 = (
 )
 """§4.2: errors on CIFAR-10's test images, trained with augmentation."""
 
-CIFAR_STEPS = 64_000
-"""How many steps training takes (§4.2)."""
+CIFAR_STEPS, IMAGENET_STEPS = 64_000, 600_000
+"""How many steps training takes (§4.2, §3.4)."""
 
 PLAIN_110_ERROR_ABOVE_PCT = 60.0
 """§4.2, Figure 6: plain-110 is not drawn, for its error stays above this."""

@@ -10,7 +10,7 @@ from typing import Any
 from deepres.errors import UserError
 from deepres.files import read_json, strict
 from deepres.json_shape import misfit
-from deepres.recipes import Recipe, recipe_from_dict
+from deepres.report.published import CIFAR_STEPS, IMAGENET_STEPS
 from deepres.run_contents import SIDE_FILES, checked, misfit_of_evaluations
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
 from deepres.visible import visible, visible_json
@@ -42,7 +42,9 @@ PARTS = {
 """What a network becomes part of, by kind of recipe."""
 BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
 """The residual networks whose shortcuts are of option B by default."""
-KINDS = ("cifar10", "imagenet", *PARTS)
+CLASSIFIERS_STEPS = {"cifar10": CIFAR_STEPS, "imagenet": IMAGENET_STEPS}
+"""The length of the paper's runs, by kind of recipe."""
+KINDS = (*CLASSIFIERS_STEPS, *PARTS)
 """Of recipes."""
 PRECISIONS = {
     **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
@@ -111,10 +113,10 @@ class Run:
     @property
     def papers_steps(self) -> int:
         """The length of the paper's run."""
-        extended = "steps" in self.meta["deviations"] and not self.meta["recipe"]["scaled_from"]
-        if extended:
-            return recipe_from_dict(self.meta["recipe"], Recipe).paper().steps
-        return int(self.meta["recipe"]["scaled_from"] or self.steps)
+        if scaled_from := self.meta["recipe"]["scaled_from"]:
+            return int(scaled_from)
+        extended = "steps" in self.meta["deviations"] and not self.is_fine_tuned
+        return CLASSIFIERS_STEPS.get(self.kind, self.steps) if extended else self.steps
 
     @property
     def is_fine_tuned(self) -> bool:

@@ -92,9 +92,9 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
                 f"{rpn} knows other classes than those of {images.location}; give the data that it "
                 "was trained on by --data"
             )
-        rpns = noted.get("initial_weights", {}).get("file")
+        rpns = noted.get("initial_weights")
         classifier, given = load_classifier(
-            weights or (Path(rpns) if rpns else None), recipe.model, images
+            weights or (rpns and same_file(rpns)), recipe.model, images
         )
         network = {"architecture": classifier.network.architecture, "rpn": noted[LOCALIZER]}
         meta = {"initial_weights": given, "rpn": origin(rpn), "network": network}

@@ -215,8 +215,15 @@ def origin(weights: Path) -> dict[str, str]:
     return {"file": str(file.resolve()), "sha256": file_digest(file, "sha256")}
 
 
-def same_file(noted: dict[str, str]) -> Path:
+def same_file(
+    noted: dict[str, str],
+    advice: str = "put those back, or start a new run in another folder",
+) -> Path:
     """Return the weights of which recipe.json says what ``origin`` returned.
+
+    Args:
+        noted: what it says.
+        advice: what to do if they are others by now.
 
     Raises:
         UserError: they are gone, or others.
@@ -225,7 +232,7 @@ def same_file(noted: dict[str, str]) -> Path:
     if origin(file)["sha256"] != noted["sha256"]:
         raise UserError(
             f"the run began from weights with sha256 {noted['sha256']}, but {file} is another by "
-            "now; put those back, or start a new run in another folder"
+            f"now; {advice}"
         )
     return file
 

@@ -13,6 +13,9 @@ from deepres.data.text_lists import check_unique
 from deepres.errors import UserError, no_such, unknown_name
 from deepres.files import visible
 
+VOC_LISTS = ("trainval", "test")
+"""What a folder in VOC's layout is trained and tested on, if nobody says."""
+
 
 @dataclass(frozen=True)
 class VocSet:
@@ -129,7 +132,13 @@ def _read(name: str, folder: Path, faults: Faults) -> DetectionSet:
         return _coco(CocoSet(f"{folder.name} {name}", (name,)), folder, faults)
     files = visible(folder / "annotations", "*.json")
     own = [path.stem.removeprefix("instances_") for path in files]
-    raise unknown_name("detection set", name, [*SETS, *voc_splits(folder), *own])
+    lists = [*voc_splits(folder), *own]
+    if lists and name in VOC_LISTS:
+        raise UserError(
+            f"{folder} has no list {name}, but {', '.join(lists)}; to train, say which: "
+            "--set train_set=LIST --set test_set=LIST, or test_set=none"
+        )
+    raise unknown_name("detection set", name, [*SETS, *lists])
 
 
 def _voc(wanted: VocSet, folder: Path, faults: Faults) -> DetectionSet:
