@@ -65,6 +65,20 @@ def test_a_file_that_nobody_named_is_not_replaced(
     assert load_model(theirs).crop == 32
 
 
+def test_nor_is_one_that_is_called_by_the_weights_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = Path("resnet20.safetensors")
+    theirs.write_text("theirs")
+    command = ["export", "resnet20", "--to", "safetensors"]
+    assert main([*command]) == 2
+    assert f"{theirs} is there already and would be replaced" in capsys.readouterr().err
+    assert theirs.read_text() == "theirs"
+    assert main([*command, "--force"]) == 0
+    assert load_model(theirs).crop == 32
+
+
 def test_nor_is_a_file_beside_the_one_that_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from deepres.errors import UserError
-from deepres.recipes import Recipe, get_recipe, recipe_from_dict
+from deepres.models.create import build_empty
+from deepres.recipes import Recipe, fine_tuned, get_recipe, recipe_from_dict
 from deepres.recipes.cifar10 import HIGHWAYS, NETWORKS
 
 
@@ -22,6 +23,19 @@ def test_the_papers_numbers(name: str) -> None:
 def test_every_depth_of_the_form_has_a_recipe() -> None:
     assert get_recipe("resnet8").model == "resnet8"
     assert get_recipe("resnet50-cifar").model == "resnet50-cifar"
+
+
+@pytest.mark.parametrize("name", ["resnet20", "plain50", "resnet110", "resnet1202"])
+def test_the_longer_spelling_is_the_same_network(name: str) -> None:
+    assert get_recipe(f"{name}-cifar") == get_recipe(name)
+    fine_tuning = fine_tuned(f"{name}-cifar", files=True)
+    assert fine_tuning == fine_tuned(name, files=True)
+    assert build_empty(f"{name}-cifar").architecture == build_empty(name).architecture
+
+
+def test_an_earlier_run_without_the_warm_up_is_not_the_papers() -> None:
+    fields = get_recipe("resnet110").to_dict() | {"model": "resnet110-cifar", "warm_up_lr": None}
+    assert recipe_from_dict(fields, Recipe).deviations() == {"warm_up_lr": None}
 
 
 @pytest.mark.parametrize("name", HIGHWAYS)

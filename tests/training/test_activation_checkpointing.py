@@ -28,7 +28,15 @@ def held(network: nn.Module, images: torch.Tensor) -> int:
 @pytest.mark.parametrize("name", ["resnet20", "plain20", "highway19"])
 def test_the_same_bits_for_less_memory(name: str, bf16: bool) -> None:
     torch.manual_seed(0)
-    plain = deepres.create_model(name)
+    check_the_same(deepres.create_model(name), bf16=bf16)
+
+
+def test_averages_that_processes_share_move_once_too() -> None:
+    torch.manual_seed(0)
+    check_the_same(nn.SyncBatchNorm.convert_sync_batchnorm(deepres.create_model("resnet20")))
+
+
+def check_the_same(plain: nn.Module, *, bf16: bool = False) -> None:
     saving = copy.deepcopy(plain)
     checkpoint_blocks(saving)
     images, labels = torch.randn(8, 3, 32, 32), torch.randint(10, (8,))

@@ -144,6 +144,31 @@ def test_a_finished_run_can_be_resumed_in_vain(tmp_path: Path, data: Cifar10) ->
     assert after[1] == before[1]
 
 
+@pytest.mark.parametrize("lost", ["", "result.json", "model.safetensors", "half of the weights"])
+def test_a_finished_run_stays_as_it_is_elsewhere(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    folder = run(tmp_path / "run", data)
+    names = ("recipe.json", "metrics.jsonl", "result.json", "model.safetensors")
+    before = {name: (folder.path / name).read_bytes() for name in names}
+    now = {**provenance(torch.device("cpu")), "torch": "9.9"}
+    monkeypatch.setattr("deepres.execution.provenance", lambda device: now)
+    if lost in names:
+        (folder.path / lost).unlink()
+    elif lost:
+        folder.weights.write_bytes(before["model.safetensors"][:1000])
+    said: list[str] = []
+    result = resume(folder.path, data, device="cpu", say=said.append)
+    assert said[0] == "all 24 steps are done; --steps N extends the run"
+    if lost:  # the final files are of now
+        assert result["resumed"][0]["torch"] == "9.9"
+        assert deepres.load_model(folder.path).network.architecture["name"] == "resnet8"
+    else:
+        assert {name: (folder.path / name).read_bytes() for name in names} == before
+        assert result["resumed"] == []
+        assert len(said) == 1
+
+
 def test_warm_up_ends_by_its_condition_and_is_remembered(
     tmp_path: Path, data: Cifar10, interrupt_after
 ) -> None:

@@ -120,7 +120,7 @@ def _new_runs(options: argparse.Namespace, named: list[str]) -> list[NewRun]:
         recipe = as_asked(usual, options)
         frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
         for seed in range(first, first + count):
-            folder = run_name(name, recipe.steps, recipe.scaled_from, seed, settings)
+            folder = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
             runs.append(NewRun(recipe, seed_of(seed), RUNS / folder, weights))
     if options.out is not None:
         alone = len(runs) == 1

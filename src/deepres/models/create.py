@@ -14,7 +14,7 @@ from deepres.models.highway import GATE_BIAS, LAYERS, HighwayLayer, HighwayNetwo
 from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
 from deepres.models.vgg import BLOCKS, VGG
-from deepres.recipes.cifar10 import depths_near
+from deepres.recipes.cifar10 import depths_near, usual_name
 
 NAMES = (
     *("plain18", "plain34", "plain50-bottleneck", "plain101-bottleneck", "plain152-bottleneck"),
@@ -116,6 +116,7 @@ def create_model(
             )
         shortcut = "none" if kind == "plain" else "A"
         residual_layers, num_classes = residual_layers or 2, num_classes or 10
+        name = usual_name(name)
         model = cifar_resnet(depth, shortcut, num_classes, residual_layers)
         if kind == "resnet":
             options = {"residual_layers": residual_layers}

@@ -13,6 +13,7 @@ from deepres.models.blocks import Shortcut, StrideOn
 from deepres.models.create import check_number_of_classes, he_initialise
 from deepres.models.resnet import Pool
 from deepres.pretrained.finding import find_weights, weights_for
+from deepres.recipes.cifar10 import usual_name
 from deepres.runtime import resolve_device
 
 
@@ -61,7 +62,7 @@ def create_model(
         num_classes = check_number_of_classes(num_classes)
     network = models.load_model(weights_for(name, weights)).network
     architecture = network.architecture
-    for option, value in {"name": name, **options}.items():
+    for option, value in {"name": usual_name(name), **options}.items():
         if value is not None and architecture.get(option) != value:
             raise UserError(
                 f"the weights of {weights} are of another network: their {option} is "

@@ -45,7 +45,7 @@ class CifarRecipe(ClassificationRecipe):
         """Return the paper's recipe for the same network, in full length."""
         recipe = cifar_recipe(self.model)
         assert isinstance(recipe, type(self)), f"{self.model} has no recipe"
-        return recipe
+        return dataclasses.replace(recipe, model=self.model)  # earlier runs may be resnet20-cifar
 
     @property
     def side(self) -> int:
@@ -90,8 +90,14 @@ def cifar_recipe(name: str) -> CifarRecipe | None:
     depth = int(match[1]) if match else 0
     if depth < 8 or depth % 6 != 2 or name in IMAGENET_TWINS:
         return None
-    recipe = section_4_2(name)
-    return warmed_up(recipe) if name in ("resnet110", "resnet1202") else recipe
+    recipe = section_4_2(usual_name(name))
+    return warmed_up(recipe) if recipe.model in ("resnet110", "resnet1202") else recipe
+
+
+def usual_name(name: str) -> str:
+    """Return what a network for CIFAR-10 is called everywhere: ``resnet20-cifar`` is resnet20."""
+    short = name.removesuffix("-cifar")
+    return name if short in IMAGENET_TWINS else short
 
 
 def depths_near(depth: int) -> tuple[int, int]:

@@ -52,7 +52,7 @@ def fine_tuned(
     papers: CifarRecipe | ImageNetRecipe
     if files:
         side = crop or (CIFAR_CROP if of_cifar else CROP)
-        papers = section_3_4(model).with_crop(side)
+        papers = section_3_4(of_cifar.model if of_cifar else model).with_crop(side)
     elif of_cifar:
         papers = of_cifar
     else:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # of which SyncBatchNorm is one, too
 from torch.nn.utils.stateless import _reparametrize_module
 from torch.utils.checkpoint import checkpoint
 
@@ -46,7 +47,7 @@ def _as_before(block: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]:
 
     In bfloat16 those are rounded copies that the block holds in the forward pass alone.
     """
-    batch_norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
+    batch_norms = [m for m in block.modules() if isinstance(m, _BatchNorm)]
     momenta = [batch_norm.momentum for batch_norm in batch_norms]
     counts = [b.num_batches_tracked for b in batch_norms if b.num_batches_tracked is not None]
     before = [count.clone() for count in counts]

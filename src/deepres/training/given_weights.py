@@ -22,6 +22,7 @@ from deepres.recipes import (
     fine_tuned,
     get_recipe,
 )
+from deepres.recipes.cifar10 import usual_name
 from deepres.training.task import origin
 
 HEAD = "fc"
@@ -132,7 +133,7 @@ def frozen_modules(network: StagedNetwork, last: str | None) -> list[nn.Module]:
 
 def _load(weights: Path, model: str) -> Classifier:
     classifier = load_model(weights)
-    if (name := classifier.network.architecture["name"]) != model:
+    if (name := classifier.network.architecture["name"]) != usual_name(model):
         raise UserError(f"{weights} is of {name}, not of {model}; name {name}, or give others")
     return classifier
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
 from deepres.files import strict
+from deepres.models.weights import read_weights
 from deepres.progress import Progress
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import misfit_of_meta, seed_of
@@ -46,6 +47,8 @@ class Run:
     state: RunState
     meta: dict[str, Any]
     """What recipe.json says."""
+    finished: bool = False
+    """Whether all that it leaves was there already; only the leader knows."""
 
 
 def train_together(
@@ -186,6 +189,9 @@ def resume_together(
                     execution.say(f"{name}going on from step {step:,} of {recipe.steps:,}")
                 else:
                     execution.say(f"{name}all {step:,} steps are done; --steps N extends the run")
+                    run.finished = _is_whole(run)
+                if run.finished:  # what began from its weights knows their digest
+                    continue
                 _note_resumption(run, now)
                 run.folder.rewind_events(events)
                 run.folder.write_meta(run.meta)
@@ -244,10 +250,23 @@ def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
     task = run.state.task
     with _listening(run.folder, task.execution):
         yield from run_steps(run.state, run.folder, stop)
-    if task.execution.world.leader:
+    if task.execution.world.leader and not run.finished:
         result = _result(run)
         with run.state.clock.stopped():
             run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
+
+
+def _is_whole(run: Run) -> bool:
+    """Tell whether a run that has all its steps has its result and its weights, unharmed."""
+    steps = run.state.step
+    try:
+        result = run.folder.read_result()
+        if result is None or result.get("steps", steps) != steps or run.folder.altered():
+            return False
+        read_weights(run.folder.weights)
+    except UserError:
+        return False
+    return True
 
 
 def _result(run: Run) -> dict[str, Any]:
