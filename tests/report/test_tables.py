@@ -8,7 +8,7 @@ from deepres.report.rows import spread
 from deepres.report.runs import find_runs
 from deepres.report.tables import released, table2, table3, table4, table5, table6
 
-VAL = "50,000 images of data/imagenet/val"
+VAL = "50,000 images of val"
 
 
 def row(table: Table, name: str) -> dict[str, str]:
@@ -114,10 +114,22 @@ def test_imagenet_counts_the_tests_views_and_all_images(tmp_path: Path) -> None:
     assert (found["top-1 ours"], found["top-5 ours"]) == ("26.00", "8.00")
     assert found["top-5 difference"] == "+0.24"
     assert "commit abc123, fedcba" in found["provenance"]  # of training and of the test
-    other = row(table3(runs), "ResNet-34 A, 250 images of data/imagenet/val")
+    other = row(table3(runs), "ResNet-34 A, 250 images of val")
     assert other["other runs"] == "11.00 / 4.00"
     assert (other["top-1 ours"], other["top-5 ours"]) == ("–", "–")
     assert row(table4(runs), "ResNet-34 B")["top-1 ours"] == "no run yet"
+
+
+def test_a_network_tested_twice_on_the_same_images_is_one_seed(tmp_path: Path) -> None:
+    by_reproduce = evaluation("10-crop", 26.0, 8.0) | {"data": "ImageNet"}
+    tests = [by_reproduce, evaluation("10-crop", 25.0, 7.0), evaluation("10-crop", 9.0, 3.0, 250)]
+    elsewhere = {"data": "250 images of /mnt/val", "top1_error_pct": 8.0}
+    make_run(tmp_path / "r", "resnet34", evaluations=[*tests, tests[-1] | elsewhere])
+    table = table3(find_runs([tmp_path]))
+    found = row(table, "ResNet-34 A")
+    assert (found["n"], found["top-1 ours"]) == ("1", "25.00")
+    other = row(table, "ResNet-34 A, 250 images of val")
+    assert (other["n"], other["other runs"]) == ("1", "8.00 / 3.00")
 
 
 def test_options_have_rows_of_their_own(tmp_path: Path) -> None:

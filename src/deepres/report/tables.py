@@ -1,6 +1,8 @@
 """Tables 2 to 6, and the released models, with our numbers beside the published ones."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from deepres.report import published
@@ -26,6 +28,8 @@ NOTES = (
     "Difference: the mean of ours minus the published mean, or number where there is no mean.",
     "Other runs are shortened, depart from the paper's recipe, or saw other images.",
 )
+IN_FOLDER = re.compile(r"[\d,]+ images of (.+)", re.DOTALL)
+"""How ``deepres evaluate`` calls the images of a folder."""
 
 
 def table2(runs: Iterable[Run]) -> Table:
@@ -153,27 +157,26 @@ def _imagenet(
 
 
 def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
-    """Return what tests of a finished run by ``views`` found, the latest on each set of images."""
+    """Return what tests of a finished run by ``views`` found, the latest on each set of images.
+
+    The paper's images are one set, whatever a test calls them.
+    """
     if run.result is None:
         return []
-    latest = {
-        (found["data"], found["images"]): found
-        for found in run.side_file(EVALUATIONS) or []
-        if found["views"] == views
-    }
-    measurements = []
-    for found in latest.values():
-        whole = found["images"] == published.VALIDATION_IMAGES
-        parts = [run.condition, "" if whole else _images(found)]
-        measurements.append(
-            Measurement(
-                tuple(found[key] for key in keys),
-                ", ".join(filter(None, parts)),
-                run.meta["seed"],
-                (run.provenance, found["provenance"]),
-            )
+    latest: dict[str, Mapping[str, Any]] = {}
+    for found in run.side_file(EVALUATIONS) or []:
+        if found["views"] == views:
+            whole = found["images"] == published.VALIDATION_IMAGES
+            latest["" if whole else _images(found)] = found
+    return [
+        Measurement(
+            tuple(found[key] for key in keys),
+            ", ".join(filter(None, [run.condition, images])),
+            run.meta["seed"],
+            (run.provenance, found["provenance"]),
         )
-    return measurements
+        for images, found in latest.items()
+    ]
 
 
 def _best_and_mean(entry: CifarResult) -> str:
@@ -183,5 +186,7 @@ def _best_and_mean(entry: CifarResult) -> str:
 
 
 def _images(found: Mapping[str, Any]) -> str:
-    data = str(found["data"])
-    return data if " images of " in data else f"{found['images']:,} images of {data}"
+    """Say how many images were tested, and of what; of a folder only its name."""
+    match = IN_FOLDER.fullmatch(found["data"])
+    name = Path(match[1]).name if match else ""
+    return f"{found['images']:,} images of {name or found['data']}"
