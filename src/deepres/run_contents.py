@@ -26,7 +26,10 @@ META = {
     },
     "deviations": dict,
     "seed": SEED,
-    "data": {"source": str, "location": (str, None), "fingerprint": str},
+    "data": {
+        **{"source": str, "location": (str, None)},
+        **{"fingerprint": str, "test_fingerprint?": str},
+    },
     "provenance": PROVENANCE,
     "resumed?": [{"step": COUNT, **PROVENANCE}],
 }

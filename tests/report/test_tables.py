@@ -132,6 +132,34 @@ def test_a_network_tested_twice_on_the_same_images_is_one_seed(tmp_path: Path) -
     assert (other["n"], other["other runs"]) == ("1", "8.00 / 3.00")
 
 
+def test_other_images_of_the_same_number_are_not_the_benchmark(tmp_path: Path) -> None:
+    tests = [
+        evaluation("10-crop", error, error / 4)
+        | {"data": f"50,000 images of {folder}", "fingerprint": fp}
+        for error, folder, fp in (
+            *((26.0, "/data/imagenet", "f00"), (80.0, "fog/5", "a" * 16)),
+            (70.0, "snow/5", "b" * 16),
+        )
+    ]
+    make_run(tmp_path / "r", "resnet34", test_fingerprint="f00", evaluations=tests)
+    table = table2(find_runs([tmp_path]))
+    assert row(table, "ResNet, 34 layers")["ours"] == "26.00"
+    others = [
+        row(table, f"ResNet, 34 layers, 50,000 images of 5 ({fp * 8})")["other runs"] for fp in "ab"
+    ]
+    assert others == ["80.00", "70.00"]
+
+
+def test_seeds_share_a_row_whatever_a_test_calls_their_data(tmp_path: Path) -> None:
+    tiny = "tiny (200 classes)"
+    for seed, data in enumerate((tiny, "10,000 images of /data/tiny")):
+        tests = [evaluation("10-crop", 45.0, 20.0, 10_000) | {"data": data, "fingerprint": "f00"}]
+        own = {"source": tiny, "test_fingerprint": "f00"}
+        make_run(tmp_path / str(seed), "resnet34", seed, evaluations=tests, **own)
+    label = f"ResNet, 34 layers, {tiny}, 10,000 images of {tiny}"
+    assert row(table2(find_runs([tmp_path])), label)["n"] == "2"
+
+
 def test_options_have_rows_of_their_own(tmp_path: Path) -> None:
     for option in "BC":
         tests = [evaluation("10-crop", {"B": 24.0, "C": 23.0}[option], 7.0)]

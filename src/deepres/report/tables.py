@@ -21,6 +21,7 @@ from deepres.report.rows import (
     state_of,
 )
 from deepres.report.runs import Run, computed
+from deepres.report.tested import on_papers_images
 from deepres.run_folder import EVALUATIONS
 
 NOTES = (
@@ -166,8 +167,8 @@ def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
     latest: dict[str, Mapping[str, Any]] = {}
     for found in run.side_file(EVALUATIONS) or []:
         if found["views"] == views:
-            whole = found["images"] == published.VALIDATION_IMAGES
-            latest["" if whole else _images(found)] = found
+            papers = on_papers_images(run, found["images"], found.get("fingerprint"))
+            latest["" if papers else _images(found, run)] = found
     return [
         Measurement(
             tuple(found[key] for key in keys),
@@ -185,8 +186,15 @@ def _best_and_mean(entry: CifarResult) -> str:
     return f"{entry.error_pct:.2f} ({entry.mean_pct:.2f} ± {entry.std_pct:.2f})"
 
 
-def _images(found: Mapping[str, Any]) -> str:
-    """Say how many images were tested, and of what; of a folder only its name."""
-    match = IN_FOLDER.fullmatch(found["data"])
-    name = Path(match[1]).name if match else ""
-    return f"{found['images']:,} images of {name or found['data']}"
+def _images(found: Mapping[str, Any], run: Run | None = None) -> str:
+    """Say how many images were tested, and of what; of a folder only its name.
+
+    Other images than the own test images of ``run`` are told apart, for folders of one name are
+    many.
+    """
+    match, tested = IN_FOLDER.fullmatch(found["data"]), found.get("fingerprint")
+    name = (match and Path(match[1]).name) or found["data"]
+    if run and tested:
+        own = tested == run.meta["data"].get("test_fingerprint")
+        name = run.meta["data"]["source"] if own else f"{name} ({tested[:8]})"
+    return f"{found['images']:,} images of {name}"
