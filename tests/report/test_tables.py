@@ -160,6 +160,13 @@ def test_seeds_share_a_row_whatever_a_test_calls_their_data(tmp_path: Path) -> N
     assert row(table2(find_runs([tmp_path])), label)["n"] == "2"
 
 
+def test_a_test_with_images_left_out_says_how_many(tmp_path: Path) -> None:
+    tests = [evaluation("10-crop", 26.0, 8.0) | {"images": 49_998}]
+    make_run(tmp_path / "r", "resnet34", evaluations=tests)
+    label = "ResNet, 34 layers, 49,998 of 50,000 images of val"
+    assert row(table2(find_runs([tmp_path])), label)["other runs"] == "26.00"
+
+
 def test_options_have_rows_of_their_own(tmp_path: Path) -> None:
     for option in "BC":
         tests = [evaluation("10-crop", {"B": 24.0, "C": 23.0}[option], 7.0)]

@@ -29,8 +29,8 @@ NOTES = (
     "Difference: the mean of ours minus the published mean, or number where there is no mean.",
     "Other runs are shortened, depart from the paper's recipe, or saw other images.",
 )
-IN_FOLDER = re.compile(r"[\d,]+ images of (.+)", re.DOTALL)
-"""How ``deepres evaluate`` calls the images of a folder."""
+IN_FOLDER = re.compile(r"([\d,]+) images of (.+)", re.DOTALL)
+"""How ``deepres evaluate`` calls the images of a folder, also where it leaves some out."""
 
 
 def table2(runs: Iterable[Run]) -> Table:
@@ -187,14 +187,16 @@ def _best_and_mean(entry: CifarResult) -> str:
 
 
 def _images(found: Mapping[str, Any], run: Run | None = None) -> str:
-    """Say how many images were tested, and of what; of a folder only its name.
+    """Say how many images were tested, of how many, and of what; of a folder only its name.
 
     Other images than the own test images of ``run`` are told apart, for folders of one name are
     many.
     """
     match, tested = IN_FOLDER.fullmatch(found["data"]), found.get("fingerprint")
-    name = (match and Path(match[1]).name) or found["data"]
+    count = f"{found['images']:,}"
+    name = (match and Path(match[2]).name) or found["data"]
     if run and tested:
         own = tested == run.meta["data"].get("test_fingerprint")
         name = run.meta["data"]["source"] if own else f"{name} ({tested[:8]})"
-    return f"{found['images']:,} images of {name}"
+    whole = f" of {match[1]}" if match and match[1] != count else ""
+    return f"{count}{whole} images of {name}"
