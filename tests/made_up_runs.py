@@ -46,6 +46,7 @@ def make_run(
     stopped_at: int | None = None,
     source: str | None = None,
     fingerprint: str | None = None,
+    test_fingerprint: str | None = None,
     deviations: dict[str, Any] | None = None,
     provenance: dict[str, Any] | None = None,
     **side_files: Any,
@@ -62,6 +63,7 @@ def make_run(
         stopped_at: the last step logged, if it is not finished.
         source: the name of its data; None: the paper's.
         fingerprint: of its data; None: the same for all data of that name.
+        test_fingerprint: of its test images; None: an older version made it.
         deviations: fields of the recipe that are not the paper's.
         provenance: what differs from the usual one.
         side_files: the contents of further JSON files beside it.
@@ -71,6 +73,7 @@ def make_run(
     recipe = (papers.scaled_to(steps) if steps else papers).to_dict() | (deviations or {})
     source = source or PAPERS_DATA[papers.kind]
     data = {"source": source, "location": "data", "fingerprint": fingerprint or source}
+    data |= {"test_fingerprint": test_fingerprint} if test_fingerprint else {}
     meta = whole_meta(recipe, deviations=deviations or {}, seed=seed, data=data)
     meta["provenance"] = PROVENANCE | (provenance or {})
     run = RunFolder(folder)

@@ -26,7 +26,10 @@ META = {
     },
     "deviations": dict,
     "seed": SEED,
-    "data": {"source": str, "location": (str, None), "fingerprint": str},
+    "data": {
+        **{"source": str, "location": (str, None)},
+        **{"fingerprint": str, "test_fingerprint?": str},
+    },
     "provenance": PROVENANCE,
     "resumed?": [{"step": COUNT, **PROVENANCE}],
 }
@@ -82,7 +85,7 @@ LOCALIZED = {"set": str, "views": str, "classes": str, **TOP_5}
 TEST_OF = {
     "detection": {"set": str, "rule": str, "map_50_pct": PERCENT},
     **{"localization": LOCALIZED, "localization-rcnn": LOCALIZED},
-    "": {"data": str, "views": str, **TOP_5, **BY_CLASS},
+    "": {"data": str, "fingerprint?": str, "views": str, **TOP_5, **BY_CLASS},
 }
 """What an entry of evaluations.json holds besides, by kind of recipe, or of a classifier."""
 

@@ -182,6 +182,9 @@ def test_all_views_and_the_second_time_from_the_cache(
     first, err = evaluated(*asked, tmp_path / "1.npz")
     assert computed(err)
     assert f"{views}, 18 images of {data}" in first
+    noted = json.loads((folder_run / EVALUATIONS).read_text())[-1]
+    own = json.loads((folder_run / "recipe.json").read_text())["data"]["test_fingerprint"]
+    assert noted["fingerprint"] == own
     again, err = evaluated(*asked, tmp_path / "2.npz")
     assert not computed(err)
     assert errors_of(folder_run, again) == errors_of(folder_run, first)

@@ -94,11 +94,22 @@ def scores_of(*taken: tuple[int, int], classes: int) -> Scores:
 
 def test_errors_by_class_are_kept_with_the_confusion_matrix(tmp_path: Path) -> None:
     scores = scores_of((0, 0), (0, 1), (0, 0), (0, 0), (1, 1), classes=3)
-    log_evaluation_entry(tmp_path, "1-crop", "these", scores, PROVENANCE, ["cat", "dog", "ox"])
+    found = ("1-crop", "these", "f00d", scores, PROVENANCE, ["cat", "dog", "ox"])
+    log_evaluation_entry(tmp_path, *found)
     (entry,) = read_json(tmp_path / EVALUATIONS)
     assert entry["class_errors_pct"] == {"cat": 25.0, "dog": 0.0, "ox": None}  # there is no ox
     assert entry["confusion"] == [[3, 1, 0], [0, 1, 0], [0, 0, 0]]
     assert misfit_of_evaluations([entry], "cifar10") == ""
+
+
+def test_images_are_told_by_their_fingerprint_whatever_they_are_called(tmp_path: Path) -> None:
+    scores = scores_of((0, 0), (0, 1), classes=2)
+    tests = [("ImageNet", "f00"), ("2 images of /data", "f00"), ("2 images of /data", "f01")]
+    for source, fingerprint in tests:
+        found = (source, fingerprint, scores, PROVENANCE, ["cat", "dog"])
+        log_evaluation_entry(tmp_path, "1-crop", *found)
+    kept = [(each["data"], each["fingerprint"]) for each in read_json(tmp_path / EVALUATIONS)]
+    assert kept == tests[1:]
 
 
 def test_of_many_classes_the_worst_are_kept() -> None:

@@ -77,6 +77,24 @@ def test_errors_by_views_are_the_latest_on_most_images(tmp_path: Path) -> None:
     assert error_by(other, "10-crop", "top1_error_pct") == 25.0
 
 
+def test_only_tests_on_the_runs_own_images_are_compared(tmp_path: Path) -> None:
+    def found(error: float, images: int, fingerprint: str) -> dict[str, object]:
+        errors = {"top1_error_pct": error, "top5_error_pct": error / 2}
+        where = {"data": "val", "fingerprint": fingerprint, "provenance": {}}
+        return {"views": "10-crop", "images": images, **where, **errors}
+
+    own = {"test_fingerprint": "f00"}
+    tests = [found(26.0, 50_000, "f00"), found(80.0, 50_000, "in fog")]
+    run = make_run(tmp_path / "papers", "resnet34", evaluations=tests, **own)
+    assert error_by(run, "10-crop", "top1_error_pct") == 26.0
+    tests = [found(45.0, 10_000, "f00"), found(5.0, 100_000, "train")]
+    tiny = {"source": "tiny (200 classes)", "evaluations": tests}
+    run = make_run(tmp_path / "tiny", "resnet34", **tiny, **own)
+    assert error_by(run, "10-crop", "top1_error_pct") == 45.0
+    old = make_run(tmp_path / "old", "resnet34", **tiny)  # which are its own nobody knows
+    assert error_by(old, "10-crop", "top1_error_pct") == 5.0
+
+
 def test_layers(tmp_path: Path) -> None:
     signals = {"layers": ["a", "b", "c"], "forward_std": [2.0, 1.0, 3.0]}
     signals["gradient_norm"] = [30.0, 5.0, 10.0]

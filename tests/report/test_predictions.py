@@ -34,7 +34,8 @@ def keep_answers(run: Run, wrong: np.ndarray, images: str = "f00", **key: Any) -
     scores = np.full((len(wrong), 10), 0.05, dtype=np.float32)
     scores[np.arange(len(wrong)), (labels + wrong) % 10] = 0.55
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    key = {"weights": digest, "views": "1-crop", "precision": "fp32"} | key
+    usual = {"weights": digest, "views": "1-crop", "precision": "fp32", "images": images}
+    key = usual | key
     names = tuple(f"{i:05}" for i in range(len(wrong)))
     kept = Scores(names, torch.from_numpy(labels), torch.from_numpy(scores))
     save_scores(run.path / f"scores/model-1-crop-{images}.npz", kept, key=json.dumps(key))
@@ -95,6 +96,23 @@ def test_ranks_are_enough(pair: tuple[Run, Run]) -> None:
     assert file.stat().st_size < 10_000
     file.write_bytes(file.read_bytes()[:100])
     assert paired_errors_of(*pair, "1-crop") is None
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_clean_images_are_not_compared_with_corrupted_ones(tmp_path: Path, noted: bool) -> None:
+    pair = []
+    for name in ("plain56", "resnet56"):
+        pair.append(make_run(tmp_path / name, name, test_fingerprint="clean" if noted else None))
+    keep_answers(pair[0], first(900), images="clean")
+    keep_answers(pair[1], first(5_000), images="fog")  # of the same names and classes
+    assert paired_errors_of(*pair, "1-crop") is None
+    keep_answers(pair[1], first(700), images="clean")
+    assert paired_errors_of(*pair, "1-crop") == PairedErrors(10_000, 200, 0)
+    for run in pair:
+        for ranks in answers(run.path, "1-crop"):
+            save_ranks(run.path, "1-crop", ranks)
+        shutil.rmtree(run.path / "scores")
+    assert paired_errors_of(*pair, "1-crop") == PairedErrors(10_000, 200, 0)
 
 
 def test_images_are_the_same_if_names_and_classes_are() -> None:

@@ -8,7 +8,7 @@ from deepres.report.rows import spread
 from deepres.report.runs import find_runs
 from deepres.report.tables import released, table2, table3, table4, table5, table6
 
-VAL = "50,000 images of data/imagenet/val"
+VAL = "50,000 images of val"
 
 
 def row(table: Table, name: str) -> dict[str, str]:
@@ -114,10 +114,57 @@ def test_imagenet_counts_the_tests_views_and_all_images(tmp_path: Path) -> None:
     assert (found["top-1 ours"], found["top-5 ours"]) == ("26.00", "8.00")
     assert found["top-5 difference"] == "+0.24"
     assert "commit abc123, fedcba" in found["provenance"]  # of training and of the test
-    other = row(table3(runs), "ResNet-34 A, 250 images of data/imagenet/val")
+    other = row(table3(runs), "ResNet-34 A, 250 images of val")
     assert other["other runs"] == "11.00 / 4.00"
     assert (other["top-1 ours"], other["top-5 ours"]) == ("–", "–")
     assert row(table4(runs), "ResNet-34 B")["top-1 ours"] == "no run yet"
+
+
+def test_a_network_tested_twice_on_the_same_images_is_one_seed(tmp_path: Path) -> None:
+    by_reproduce = evaluation("10-crop", 26.0, 8.0) | {"data": "ImageNet"}
+    tests = [by_reproduce, evaluation("10-crop", 25.0, 7.0), evaluation("10-crop", 9.0, 3.0, 250)]
+    elsewhere = {"data": "250 images of /mnt/val", "top1_error_pct": 8.0}
+    make_run(tmp_path / "r", "resnet34", evaluations=[*tests, tests[-1] | elsewhere])
+    table = table3(find_runs([tmp_path]))
+    found = row(table, "ResNet-34 A")
+    assert (found["n"], found["top-1 ours"]) == ("1", "25.00")
+    other = row(table, "ResNet-34 A, 250 images of val")
+    assert (other["n"], other["other runs"]) == ("1", "8.00 / 3.00")
+
+
+def test_other_images_of_the_same_number_are_not_the_benchmark(tmp_path: Path) -> None:
+    tests = [
+        evaluation("10-crop", error, error / 4)
+        | {"data": f"50,000 images of {folder}", "fingerprint": fp}
+        for error, folder, fp in (
+            *((26.0, "/data/imagenet", "f00"), (80.0, "fog/5", "a" * 16)),
+            (70.0, "snow/5", "b" * 16),
+        )
+    ]
+    make_run(tmp_path / "r", "resnet34", test_fingerprint="f00", evaluations=tests)
+    table = table2(find_runs([tmp_path]))
+    assert row(table, "ResNet, 34 layers")["ours"] == "26.00"
+    others = [
+        row(table, f"ResNet, 34 layers, 50,000 images of 5 ({fp * 8})")["other runs"] for fp in "ab"
+    ]
+    assert others == ["80.00", "70.00"]
+
+
+def test_seeds_share_a_row_whatever_a_test_calls_their_data(tmp_path: Path) -> None:
+    tiny = "tiny (200 classes)"
+    for seed, data in enumerate((tiny, "10,000 images of /data/tiny")):
+        tests = [evaluation("10-crop", 45.0, 20.0, 10_000) | {"data": data, "fingerprint": "f00"}]
+        own = {"source": tiny, "test_fingerprint": "f00"}
+        make_run(tmp_path / str(seed), "resnet34", seed, evaluations=tests, **own)
+    label = f"ResNet, 34 layers, {tiny}, 10,000 images of {tiny}"
+    assert row(table2(find_runs([tmp_path])), label)["n"] == "2"
+
+
+def test_a_test_with_images_left_out_says_how_many(tmp_path: Path) -> None:
+    tests = [evaluation("10-crop", 26.0, 8.0) | {"images": 49_998}]
+    make_run(tmp_path / "r", "resnet34", evaluations=tests)
+    label = "ResNet, 34 layers, 49,998 of 50,000 images of val"
+    assert row(table2(find_runs([tmp_path])), label)["other runs"] == "26.00"
 
 
 def test_options_have_rows_of_their_own(tmp_path: Path) -> None:

@@ -50,12 +50,21 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
 
 
 def evaluation_entry(
-    views: str, source: str, scores: Scores, provenance: dict[str, str]
+    views: str, source: str, fingerprint: str, scores: Scores, provenance: dict[str, str]
 ) -> dict[str, Any]:
-    """Return the errors that ``scores`` make, as they are noted in evaluations.json."""
+    """Return the errors that ``scores`` make, as they are noted in evaluations.json.
+
+    Args:
+        views: what the network saw of an image.
+        source: what the images are, in words.
+        fingerprint: of the images, also of those that were left out.
+        scores: of the images.
+        provenance: what the errors depend on.
+    """
     return {
         "views": views,
         "data": source,
+        "fingerprint": fingerprint,
         "images": len(scores.names),
         "top1_error_pct": scores.error_pct(1),
         "top5_error_pct": scores.error_pct(5),
@@ -81,14 +90,15 @@ def log_evaluation_entry(
     run: Path,
     views: str,
     source: str,
+    fingerprint: str,
     scores: Scores,
     provenance: dict[str, str],
     classes: Sequence[str],
 ) -> None:
     """Note the errors that ``scores`` make, also by class, in the evaluations.json of a run.
 
-    What was noted of the same views and data, of as many images, is replaced. A folder that cannot
-    be written to is left as it is.
+    What was noted of the same views and images, of as many, is replaced, whatever they were called.
+    A folder that cannot be written to is left as it is.
     """
-    entry = evaluation_entry(views, source, scores, provenance) | class_errors(scores, classes)
-    note(run, entry, same=("views", "data", "images"))
+    entry = evaluation_entry(views, source, fingerprint, scores, provenance)
+    note(run, entry | class_errors(scores, classes), same=("views", "fingerprint", "images"))

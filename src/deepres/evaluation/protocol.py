@@ -158,5 +158,6 @@ def score_weights(
             "are not kept"
         )
     elif leader and of_run and scores.known and precision == "fp32":
-        log_evaluation_entry(file.parent, views, source, scores, now, classifier.classes)
+        found = (source, fingerprint, scores, now, classifier.classes)
+        log_evaluation_entry(file.parent, views, *found)
     return scores

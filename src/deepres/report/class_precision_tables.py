@@ -85,8 +85,7 @@ def _of_classes(run: Run, entry: ClassPrecisions) -> list[float] | None:
         return None
     pcts = [float(curves[name]["ap_pct"]) for name in VOC_CLASSES]
     for test in tests_of([run]):
-        how = test.found["set"], test.found["images"], test.improvements, test.members
         same = abs(test.found["map_50_pct"] - statistics.fmean(pcts)) < ROUNDING_PCT
-        if how == (entry.test.set, entry.test.images, (), ()) and same:
+        if test.is_plainly_on(entry.test) and same:
             return pcts
     return None

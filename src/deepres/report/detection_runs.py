@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from deepres.report.published_detection import Benchmark
 from deepres.report.rows import Measurement, one_a_seed
 from deepres.report.runs import Run, title
 from deepres.report.samples import Draws
@@ -40,6 +41,11 @@ class Test:
     def images(self) -> str:
         """Which images, in words."""
         return f"{self.found['images']:,} images of {self.found['set']}"
+
+    def is_plainly_on(self, benchmark: Benchmark) -> bool:
+        """Whether it is one network's on all of these images, without improvements."""
+        how = self.found["set"], self.found["images"], self.improvements, self.members
+        return how == (benchmark.set, benchmark.images, (), ())
 
     def label(self) -> str:
         """Say all that matters, where no published number is like it."""

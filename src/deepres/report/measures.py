@@ -7,10 +7,10 @@ from dataclasses import replace
 from functools import partial
 
 from deepres.report.detection_runs import Test, tests_of
-from deepres.report.published import VALIDATION_IMAGES
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import RESPONSES, SIGNALS, Run
 from deepres.report.samples import SMALLEST, Draws, Measure
+from deepres.report.tested import counts
 from deepres.run_folder import EVALUATIONS
 
 STRETCH = 0.05
@@ -31,14 +31,16 @@ def lowest_test_error(run: Run) -> float | None:
 def error_by(run: Run, views: str, key: str) -> float | None:
     """Return the error in % that ``deepres evaluate`` has found by ``views`` on the most images.
 
-    On the paper's data it is that on all of ImageNet's validation images. Of several the latest
-    counts.
+    They are the test images of the run's data, on the paper's data all of them. Of several the
+    latest counts.
     """
     if run.result is None or not run.is_classifier:
         return None
-    tests = [found for found in run.side_file(EVALUATIONS) or [] if found["views"] == views]
-    if not run.has_foreign_data:
-        tests = [found for found in tests if found["images"] == VALIDATION_IMAGES]
+    tests = [
+        found
+        for found in run.side_file(EVALUATIONS) or []
+        if found["views"] == views and counts(run, found["images"], found.get("fingerprint"))
+    ]
     best = max(reversed(tests), key=lambda found: found["images"], default=None)
     return None if best is None else float(best[key])
 
@@ -60,8 +62,7 @@ def _papers_test(run: Run, key: str) -> Test | None:
     for entry in (*TABLE_7, *TABLE_8):
         if run.kind == "detection" and run.meta["recipe"]["dataset"] == entry.test.dataset:
             for test in tests_of([run]):
-                how = test.found["set"], test.found["images"], test.improvements, test.members
-                if how == (entry.test.set, entry.test.images, (), ()) and key in test.found:
+                if test.is_plainly_on(entry.test) and key in test.found:
                     return test
     return None
 

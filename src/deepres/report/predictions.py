@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from deepres.report.published import CIFAR_TEST_IMAGES, VALIDATION_IMAGES
 from deepres.report.ranks import Ranks, kept_ranks, ranks_of
 from deepres.report.runs import Run
+from deepres.report.tested import counts
 from deepres.run_folder import RunFolder
-
-IMAGES = {"cifar10": CIFAR_TEST_IMAGES, "imagenet": VALIDATION_IMAGES}
-"""How many images the paper tests on, by kind of recipe."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,8 @@ class PairedErrors:
 def paired_errors_of(first: Run, second: Run, views: str, top: int = 1) -> PairedErrors | None:
     """Compare two runs' stored answers; None: they are not there, or are of other images.
 
-    Of several sets of images the largest counts; of the paper's data, only all test images.
+    Only answers to the test images of the runs' data count, of the paper's data to all of them. Of
+    several sets of images the largest is taken.
 
     Args:
         first: a finished run.
@@ -40,16 +39,19 @@ def paired_errors_of(first: Run, second: Run, views: str, top: int = 1) -> Paire
         top: among how many of the likeliest classes the true one must be.
     """
     pairs = []
-    found = {each.images: each for each in answers(second.path, views)}
-    for one in answers(first.path, views):
-        count = len(one.ranks)
-        if one.images not in found:
-            continue
-        if not first.has_foreign_data and count != IMAGES.get(first.kind):
-            continue
-        wrong, others_wrong = one.wrong(top), found[one.images].wrong(top)
-        alone = wrong & ~others_wrong, others_wrong & ~wrong
-        pairs.append(PairedErrors(count, *(int(each.sum()) for each in alone)))
+    ones, others = (
+        [
+            each
+            for each in answers(run.path, views)
+            if counts(run, len(each.ranks), each.fingerprint)
+        ]
+        for run in (first, second)
+    )
+    for one, other in itertools.product(ones, others):
+        if one.same_images(other):
+            wrong, others_wrong = one.wrong(top), other.wrong(top)
+            alone = wrong & ~others_wrong, others_wrong & ~wrong
+            pairs.append(PairedErrors(len(one.ranks), *(int(each.sum()) for each in alone)))
     return max(pairs, key=lambda pair: pair.images, default=None)
 
 
@@ -80,8 +82,10 @@ def _read(path: Path, key: dict[str, Any]) -> Ranks | None:
     """Return what a file of scores says; None: it is damaged, or of other weights."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
-            if not key.items() <= json.loads(str(saved["key"])).items():
+            known = json.loads(str(saved["key"]))
+            if not key.items() <= known.items():
                 return None
-            return ranks_of(saved["names"].tolist(), saved["labels"], saved["scores"])
+            scored = saved["names"].tolist(), saved["labels"], saved["scores"]
+            return ranks_of(*scored, known.get("images"))
     except Exception:  # it is only a cache
         return None

@@ -20,9 +20,16 @@ class Ranks:
     """What one network answered to a set of images whose classes are known."""
 
     images: str
-    """A checksum of the images' names and classes: who has the same was asked the same."""
+    """A checksum of the images' names and classes."""
     ranks: NDArray[np.uint16]
     """(N,) how many classes were scored above the true one."""
+    fingerprint: str | None = None
+    """Of the images themselves; None: an older version has not kept it."""
+
+    def same_images(self, other: "Ranks") -> bool:
+        """Whether both were asked the same, as far as is known."""
+        prints = self.fingerprint, other.fingerprint
+        return self.images == other.images and (None in prints or prints[0] == prints[1])
 
     def wrong(self, top: int) -> NDArray[np.bool_]:
         """Return for which images the true class is not among the ``top`` likeliest."""
@@ -30,7 +37,10 @@ class Ranks:
 
 
 def ranks_of(
-    names: Sequence[str], labels: NDArray[np.int64], scores: NDArray[np.float32]
+    names: Sequence[str],
+    labels: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    fingerprint: str | None = None,
 ) -> Ranks | None:
     """Return the ranks of the true classes; None: of no image is it known.
 
@@ -38,6 +48,7 @@ def ranks_of(
         names: of the N images.
         labels: (N,), -1 where the class is not known.
         scores: (N, classes).
+        fingerprint: of the images themselves, if it is known.
     """
     known = np.flatnonzero(labels >= 0).tolist()
     if not known:
@@ -46,14 +57,17 @@ def ranks_of(
     images = hashlib.sha256("\n".join(names[i] for i in known).encode())
     images.update(labels.astype("<i8").tobytes())
     of_truth = np.take_along_axis(scores, labels[:, None], axis=1)
-    return Ranks(images.hexdigest(), (scores > of_truth).sum(1).astype(np.uint16))
+    ranks = (scores > of_truth).sum(1).astype(np.uint16)
+    return Ranks(images.hexdigest(), ranks, fingerprint)
 
 
 def save_ranks(run: Path, views: str, ranks: Ranks) -> None:
     """Keep what the run's network answered, asked by ``views``, in the run's folder."""
     content = io.BytesIO()
-    np.savez_compressed(content, images=ranks.images, ranks=ranks.ranks)
-    with atomic_write(run / FOLDER / f"{views}-{ranks.images[:16]}.npz") as file:
+    known = ranks.fingerprint or ""
+    np.savez_compressed(content, images=ranks.images, ranks=ranks.ranks, fingerprint=known)
+    name = f"{views}-{ranks.fingerprint or ranks.images[:16]}.npz"
+    with atomic_write(run / FOLDER / name) as file:
         file.write(content.getbuffer())
 
 
@@ -63,7 +77,9 @@ def kept_ranks(run: Path, views: str) -> list[Ranks]:
     for path in sorted((run / FOLDER).glob(f"{views}-*.npz")):
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as saved:
-                found.append(Ranks(str(saved["images"]), saved["ranks"].astype(np.uint16)))
+                known = str(saved["fingerprint"]) or None if "fingerprint" in saved else None
+                ranks = saved["ranks"].astype(np.uint16)
+                found.append(Ranks(str(saved["images"]), ranks, known))
         except Exception:  # a damaged file can raise anything
             continue
     return found

@@ -1,6 +1,8 @@
 """Tables 2 to 6, and the released models, with our numbers beside the published ones."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from deepres.report import published
@@ -19,6 +21,7 @@ from deepres.report.rows import (
     state_of,
 )
 from deepres.report.runs import Run, computed
+from deepres.report.tested import on_papers_images
 from deepres.run_folder import EVALUATIONS
 
 NOTES = (
@@ -26,6 +29,8 @@ NOTES = (
     "Difference: the mean of ours minus the published mean, or number where there is no mean.",
     "Other runs are shortened, depart from the paper's recipe, or saw other images.",
 )
+IN_FOLDER = re.compile(r"([\d,]+) images of (.+)", re.DOTALL)
+"""How ``deepres evaluate`` calls the images of a folder, also where it leaves some out."""
 
 
 def table2(runs: Iterable[Run]) -> Table:
@@ -155,27 +160,26 @@ def _imagenet(
 
 
 def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
-    """Return what tests of a finished run by ``views`` found, the latest on each set of images."""
+    """Return what tests of a finished run by ``views`` found, the latest on each set of images.
+
+    The paper's images are one set, whatever a test calls them.
+    """
     if run.result is None:
         return []
-    latest = {
-        (found["data"], found["images"]): found
-        for found in run.side_file(EVALUATIONS) or []
-        if found["views"] == views
-    }
-    measurements = []
-    for found in latest.values():
-        whole = found["images"] == published.VALIDATION_IMAGES
-        parts = [run.condition, "" if whole else _images(found)]
-        measurements.append(
-            Measurement(
-                tuple(found[key] for key in keys),
-                ", ".join(filter(None, parts)),
-                run.meta["seed"],
-                (*run.provenances, found["provenance"]),
-            )
+    latest: dict[str, Mapping[str, Any]] = {}
+    for found in run.side_file(EVALUATIONS) or []:
+        if found["views"] == views:
+            papers = on_papers_images(run, found["images"], found.get("fingerprint"))
+            latest["" if papers else _images(found, run)] = found
+    return [
+        Measurement(
+            tuple(found[key] for key in keys),
+            ", ".join(filter(None, [run.condition, images])),
+            run.meta["seed"],
+            (*run.provenances, found["provenance"]),
         )
-    return measurements
+        for images, found in latest.items()
+    ]
 
 
 def _best_and_mean(entry: CifarResult) -> str:
@@ -184,6 +188,17 @@ def _best_and_mean(entry: CifarResult) -> str:
     return f"{entry.error_pct:.2f} ({entry.mean_pct:.2f} ± {entry.std_pct:.2f})"
 
 
-def _images(found: Mapping[str, Any]) -> str:
-    data = str(found["data"])
-    return data if " images of " in data else f"{found['images']:,} images of {data}"
+def _images(found: Mapping[str, Any], run: Run | None = None) -> str:
+    """Say how many images were tested, of how many, and of what; of a folder only its name.
+
+    Other images than the own test images of ``run`` are told apart, for folders of one name are
+    many.
+    """
+    match, tested = IN_FOLDER.fullmatch(found["data"]), found.get("fingerprint")
+    count = f"{found['images']:,}"
+    name = (match and Path(match[2]).name) or found["data"]
+    if run and tested:
+        own = tested == run.meta["data"].get("test_fingerprint")
+        name = run.meta["data"]["source"] if own else f"{name} ({tested[:8]})"
+    whole = f" of {match[1]}" if match and match[1] != count else ""
+    return f"{count}{whole} images of {name}"

@@ -78,6 +78,9 @@ def measure_ensemble(
     silent = dataclasses.replace(execution.alone(), say=say_nothing)
     scores = average([score_run(run, data, views, silent) for run in runs])
     return {
-        **evaluation_entry(views, data.source, scores, provenance(execution.device)),
+        **evaluation_entry(
+            *(views, data.source, data.test.fingerprint(), scores),
+            provenance(execution.device),
+        ),
         "members": [run.name for run in runs],
     }

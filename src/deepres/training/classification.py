@@ -154,7 +154,7 @@ class Classification(Task[ClassificationRecipe, Data]):
     @staticmethod
     def describe(data: Data) -> dict[str, Any]:
         """Return what recipe.json has on the data."""
-        return {"data": described(data)}
+        return {"data": {**described(data), "test_fingerprint": data.test.fingerprint()}}
 
     def step(self, step: int) -> Tensor:
         """Take the step; return the mean loss and the share of errors, (2,)."""
