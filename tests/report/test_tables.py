@@ -8,6 +8,7 @@ from deepres.report.rows import spread
 from deepres.report.runs import find_runs
 from deepres.report.tables import released, table2, table3, table4, table5, table6
 
+PAIR = {"processes": 2}
 VAL = "50,000 images of val"
 
 
@@ -190,6 +191,8 @@ def test_published_numbers_keep_the_papers_digits() -> None:
     vgg = row(released([]), "VGG-16, its authors'")
     assert (vgg["top-1 published"], vgg["top-5 published"]) == ("28.5", "9.9")
     assert vgg["top-1 ours"] == "published only"
+    assert row(table4([]), "ResNet-101")["top-5 published"] == "4.60"
+    assert row(table3([]), "GoogLeNet")["top-1 published"] == "–"
 
 
 def test_released_models_stand_beside_ours_by_one_crop(tmp_path: Path) -> None:
@@ -199,13 +202,34 @@ def test_released_models_stand_beside_ours_by_one_crop(tmp_path: Path) -> None:
     assert (found["top-1 ours"], found["top-5 difference"]) == ("24.90", "+0.10")
 
 
-def test_seeds_whose_bn_saw_other_numbers_of_images_are_told(tmp_path: Path) -> None:
-    make_run(tmp_path / "one", seed=0)
-    make_run(tmp_path / "two", seed=1, provenance={"processes": 2})
-    found = row(table6(find_runs([tmp_path])), "ResNet-20")
-    assert (found["n"], found["provenance"][-26:]) == ("2", "; BN over 64 or 128 images")
-    assert row(table4([]), "ResNet-101")["top-5 published"] == "4.60"
-    assert row(table3([]), "GoogLeNet")["top-1 published"] == "–"
+def test_runs_whose_bn_saw_other_numbers_of_images_are_not_pooled(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", seed=0, test_error_pct=8.9)
+    for seed, error in ((0, 8.5), (1, 8.7)):
+        make_run(tmp_path / f"{seed}", "resnet20", seed, test_error_pct=error, provenance=PAIR)
+    table = table6(find_runs([tmp_path]))
+    found = row(table, "ResNet-20")
+    assert (found["ours"], found["n"]) == ("8.50 (8.60 ± 0.14)", "2")  # of most seeds
+    other = row(table, "ResNet-20, BN over 128 images")
+    assert (other["other runs"], other["n"]) == ("8.90", "1")
+    for seed, processes in ((0, 1), (0, 2)):
+        where = {"provenance": {"processes": processes}, "steps": 300}
+        make_run(tmp_path / f"short{processes}", "resnet20", seed, **where)
+    table = table6(find_runs([tmp_path]))
+    for images in (64, 128):
+        label = f"ResNet-20, 300 of 64,000 steps, BN over {images} images"
+        assert row(table, label)["n"] == "1"
+
+
+def test_two_data_sets_of_one_name_have_rows_of_their_own(tmp_path: Path) -> None:
+    flowers = "flowers (5 classes)"
+    for fingerprint, error in (("a" * 16, 20.0), ("b" * 16, 30.0)):
+        tests = [evaluation("10-crop", error, 5.0, images=500)]
+        data = {"source": flowers, "fingerprint": fingerprint}
+        make_run(tmp_path / fingerprint, "resnet34", evaluations=tests, **data)
+    table = table2(find_runs([tmp_path]))
+    for digits, error in (("aaaaaaaa", "20.00"), ("bbbbbbbb", "30.00")):
+        label = f"ResNet, 34 layers, {flowers}, data {digits}, 500 images of val"
+        assert row(table, label)["other runs"] == error
 
 
 def test_ensembles_on_val_are_not_the_papers(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Which runs may be pooled, and which compared: those that are alike in all but the seed, or in all
 but network and seed."""
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from deepres.report.runs import OUTCOMES, Run, on_data
 from deepres.report.samples import Runs
@@ -36,14 +38,35 @@ def comparable(runs: Iterable[Run]) -> list[Runs]:
 
 
 def poolable(runs: Iterable[Run]) -> list[list[Run]]:
-    """Group runs by network, condition and BN's images, one run for each seed.
+    """Group runs by network, condition, data and BN's images, one run for each seed.
 
-    The paper's are first, then whole recipes on the paper's data, then the longest.
+    The paper's are first, then whole recipes on the paper's data, then the longest. Groups that
+    would be called alike are set ``apart`` by words, all but the largest of the paper's runs.
     """
-    groups: dict[tuple[str, str, int | None], list[Run]] = {}
+    named: dict[tuple[str, str], dict[tuple[str, ...], list[Run]]] = {}
     for run in sorted(runs, key=_distance_from_paper):
-        groups.setdefault((network_of(run), run.condition, run.bn_images), []).append(run)
-    return [_once_a_seed(same) for same in groups.values()]
+        groups = named.setdefault((network_of(run), run.condition), {})
+        groups.setdefault(_unnamed(run), []).append(run)
+    return [group for groups in named.values() for group in _told_apart(groups)]
+
+
+def _unnamed(run: Run) -> tuple[str, ...]:
+    """Return what sets runs apart and is no part of the condition, each in words."""
+    # Two data sets may have one name.
+    return f"data {run.meta['data']['fingerprint'][:8]}", f"BN over {run.bn_images} images"
+
+
+def _told_apart(groups: Mapping[tuple[str, ...], Sequence[Run]]) -> list[list[Run]]:
+    """Return groups that are called alike, the largest first, as ones that are not."""
+    found = [(words, _once_a_seed(same)) for words, same in groups.items()]
+    found.sort(key=lambda each: -sum(run.result is not None for run in each[1]))
+    differs = [len({*words}) > 1 for words in zip(*groups, strict=True)]
+    told: list[list[Run]] = []
+    for words, same in found:
+        apart = ", ".join(itertools.compress(words, differs))
+        as_they_are = not apart or (not told and same[0].is_papers)
+        told.append(same if as_they_are else [replace(run, apart=apart) for run in same])
+    return told
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:

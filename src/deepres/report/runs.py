@@ -79,6 +79,8 @@ class Run:
     """The contents of the JSON files that studies left beside it, by name."""
     changed_s: float = 0
     """When it logged last, in seconds since 1970."""
+    apart: str = ""
+    """What sets it apart from other runs of its words where they lie together, as in a table."""
 
     @property
     def name(self) -> str:
@@ -168,7 +170,7 @@ class Run:
             parts.append("sample" if embedded else source)
         if self.altered:
             parts.append(f"{' and '.join(self.altered)} edited or damaged after training")
-        return ", ".join(parts)
+        return ", ".join(filter(None, [*parts, self.apart]))
 
     def _unlike_papers_start(self) -> list[str]:
         """Say what a detector starts from and how many images it sees, if not the paper's."""
