@@ -226,8 +226,10 @@ def test_where_a_run_begins_is_known(tmp_path: Path, kind: str) -> None:
         assert refused(tmp_path, whole | lacking) == f"{part}.sha256 is missing"
         lacking = {part: {**whole[part], "file": 3}}
         assert refused(tmp_path, whole | lacking) == f"{part}.file is 3, expected text"
-    nowhere = {"data": {**whole["data"], "location": None}}
-    assert refused(tmp_path, whole | nowhere) == "data.location is None, expected text"
+    misplaced = {"data": {**whole["data"], "location": 3}}
+    assert refused(tmp_path, whole | misplaced).startswith("data.location is 3, expected text")
+    RunFolder(tmp_path).write_meta({**whole, "data": {**whole["data"], "location": None}})
+    assert RunFolder(tmp_path).read_meta()["data"]["location"] is None  # of what deepres brings
 
 
 def test_what_a_detector_is_tested_on_is_known(tmp_path: Path) -> None:

@@ -86,6 +86,15 @@ def test_weights_in_half_precision_compute_in_single(results: Path) -> None:
     torch.testing.assert_close(found(images), expected(images), atol=0.05, rtol=0.01)
 
 
+def test_weights_of_another_network_are_refused(results: Path) -> None:
+    assert load_model("resnet8", weights=results / "resnet8-s0").network.architecture["name"] == (
+        "resnet8"
+    )
+    with pytest.raises(UserError, match="resnet8-s0 is of resnet8, not of resnet50; name resnet8"):
+        load_model("resnet50", weights=results / "resnet8-s0")
+    load_model("resnet8-s0", weights="deepres")  # a run's name, of a source
+
+
 def _metadata(file: Path) -> str:
     from safetensors import safe_open
 

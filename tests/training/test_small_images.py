@@ -31,7 +31,7 @@ def test_a_folder_of_small_images(tmp_path: Path) -> None:
     assert "--set small_images=enlarge" in line
     check_sizes(data, recipe.changed(fitting))
     check_sizes(data, recipe.changed(["small_images=enlarge"]))
-    check_sizes(data, recipe.changed(["crop=127", "short_side=128,128"]))  # half is not far
+    check_sizes(data, recipe.changed(["crop=128", "short_side=128,128"]))  # half is not far
     with pytest.raises(UserError, match="small_images must be one of refuse, enlarge"):
         recipe.changed(["small_images=shrink"])
 

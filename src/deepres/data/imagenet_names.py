@@ -4,6 +4,6 @@ from pathlib import Path
 
 
 def imagenet_names() -> tuple[str, ...]:
-    """Return the first of WordNet's words for each class; two pairs of classes share one."""
+    """Return a name for each class, no two alike: the first of WordNet's words, or two of them."""
     text = Path(__file__).with_suffix(".txt").read_text("utf-8")
     return tuple(text.splitlines())

@@ -12,7 +12,7 @@ from deepres.models import Classifier, StagedNetwork
 from deepres.models.blocks import Shortcut, StrideOn
 from deepres.models.create import check_number_of_classes, he_initialise
 from deepres.models.resnet import Pool
-from deepres.pretrained.finding import find_weights, weights_for
+from deepres.pretrained.finding import SOURCES, find_weights, weights_for
 from deepres.recipes.cifar10 import usual_name
 from deepres.runtime import resolve_device
 
@@ -102,7 +102,12 @@ def load_model(
     if isinstance(device, str):
         device = resolve_device(device)
     path = find_weights(subject) if weights is None else weights_for(str(subject), weights)
-    return models.load_model(path, device, for_inference=for_inference)
+    classifier = models.load_model(path, device, for_inference=for_inference)
+    name = classifier.network.architecture["name"]
+    by_itself = weights is not None and str(weights) not in SOURCES
+    if by_itself and name != usual_name(str(subject)):
+        raise UserError(f"{weights} is of {name}, not of {subject}; name {name}, or give others")
+    return classifier
 
 
 def _renew_last_layer(network: StagedNetwork, num_classes: int) -> None:

@@ -24,7 +24,7 @@ def check_sizes(data: ImageFolder | LocalizationData, recipe: ImageNetRecipe | B
     else:  # which annotations tell
         images = data.train.images
         side = statistics.median_low(min(image.width, image.height) for image in images)
-    if side is None or 2 * side > recipe.crop or recipe.small_images == "enlarge":
+    if side is None or 2 * side >= recipe.crop or recipe.small_images == "enlarge":
         return
     fitting = sizes_for(max(1, round(side * CROP / SHORT_SIDES[0])), recipe.paper())
     settings = " ".join(f"--set {field}={_written(value)}" for field, value in fitting.items())

@@ -51,7 +51,7 @@ def caffe_mean(classifier: Classifier) -> Blob:
 def class_names(count: int, file: Path | None) -> tuple[str, ...]:
     """Return ``count`` names, from ``file`` with a name a line if there is one.
 
-    Names may repeat, as ImageNet's do. Without a file, 1000 classes are ImageNet's. All others are
+    Names may repeat. Without a file, 1000 classes are ImageNet's. All others are
     called by their numbers, from 0.
 
     Raises:
