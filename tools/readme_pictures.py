@@ -10,19 +10,24 @@ from deepres.report.pictures import svg_text
 from deepres.report.runs import find_runs
 
 ROOT = Path(__file__).parent.parent
-IN_ONE_EIGHTH = 8_000
-"""Steps of the paper's 64,000."""
+LENGTHS = {64_000: "", 8_000: "-in-one-eighth"}
+"""Steps of the runs that are drawn, each with what its pictures' names end in."""
+
+
+def pictures() -> dict[str, str]:
+    """Return the content of each SVG file by its name."""
+    runs = find_runs([ROOT / "results"])
+    found = {}
+    for steps, ending in LENGTHS.items():
+        curves = best_curves(run for run in runs if run.steps == steps)
+        assert curves, f"results/ has no runs of {steps:,} steps to draw"
+        for heading, figure in curves.panels.items():
+            found[f"{heading.lower().replace(' ', '-')}{ending}.svg"] = svg_text(figure)
+    return found
+
 
 if __name__ == "__main__":
-    runs = find_runs([ROOT / "results"])
-    for ending, chosen in (
-        ("", runs),
-        ("-in-one-eighth", [run for run in runs if run.steps == IN_ONE_EIGHTH]),
-    ):
-        found = best_curves(chosen)
-        assert found, "results/ has no runs to draw"
-        for heading, figure in found.panels.items():
-            name = heading.lower().replace(" ", "-") + ending
-            path = ROOT / "docs/images" / f"{name}.svg"
-            path.write_text(svg_text(figure))
-            print(path)
+    for name, content in pictures().items():
+        path = ROOT / "docs/images" / name
+        path.write_text(content)
+        print(path)
