@@ -44,7 +44,9 @@ def call(options: argparse.Namespace) -> int:
         folders, results = repeat(
             options,
             DetectionRecipe,
-            lambda recipe, original: _open(recipe, data_folder(options.data, original.meta)),
+            lambda recipe, original: _open(
+                recipe, data_folder(options.data, original.meta["data"])
+            ),
             lambda: _execution(options),
             for_new_runs=("on", "schedule", "bad_boxes"),
         )
@@ -53,7 +55,7 @@ def call(options: argparse.Namespace) -> int:
         results = resume(
             options,
             DetectionRecipe,
-            lambda recipe, meta: _open(recipe, data_folder(options.data, meta)),
+            lambda recipe, meta: _open(recipe, data_folder(options.data, meta["data"])),
             lambda: _execution(options),
             for_new_runs=("on", "weights", "schedule", "bad_boxes"),
         )

@@ -62,7 +62,7 @@ def open_test_set(
     name = on or (recipe.test_set if recipe else None)
     if name is None:
         raise UserError("it is not known what to test on; name a set, e.g. --on voc2007-test")
-    folder = data_folder(data, meta or {"data": {"source": name, "location": None}})
+    folder = data_folder(data, meta["data"] if meta else {"source": name, "location": None})
     policy = bad_boxes or (recipe.bad_boxes if recipe else "fail")
     return open_detection_set(name, folder, policy, say), name
 

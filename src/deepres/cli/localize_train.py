@@ -47,7 +47,7 @@ def call(options: argparse.Namespace) -> int:
             options,
             BoxRecipe,
             lambda recipe, original: _open(
-                data_folder(options.data, original.meta),
+                data_folder(options.data, original.meta["data"]),
                 recipe,
                 _rpn(original, options.rpn),
             ),
@@ -59,7 +59,7 @@ def call(options: argparse.Namespace) -> int:
         results = resume(
             options,
             BoxRecipe,
-            lambda recipe, meta: _open(data_folder(options.data, meta), recipe, None),
+            lambda recipe, meta: _open(data_folder(options.data, meta["data"]), recipe, None),
             lambda: _execution(options),
             for_new_runs=("weights", "rpn", "bad_boxes"),
         )

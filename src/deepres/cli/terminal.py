@@ -77,14 +77,18 @@ def print_table(
     console.print(table, crop=False)
 
 
-def data_folder(given: Path | None, meta: dict[str, Any]) -> Path:
+def data_folder(given: Path | None, noted: dict[str, Any]) -> Path:
     """Return the folder of the data that a command is given, or that the run had.
+
+    Args:
+        given: by the command.
+        noted: what recipe.json has on the run's data.
 
     Raises:
         UserError: neither is known; what deepres brings along does not say where its data lay.
     """
-    if (place := given or meta["data"]["location"]) is None:
-        raise UserError(f"where is {meta['data']['source']}? Give its folder by --data")
+    if (place := given or noted["location"]) is None:
+        raise UserError(f"where is {noted['source']}? Give its folder by --data")
     return Path(place)
 
 

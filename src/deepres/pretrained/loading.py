@@ -103,11 +103,20 @@ def load_model(
         device = resolve_device(device)
     path = find_weights(subject) if weights is None else weights_for(str(subject), weights)
     classifier = models.load_model(path, device, for_inference=for_inference)
-    name = classifier.network.architecture["name"]
-    by_itself = weights is not None and str(weights) not in SOURCES
-    if by_itself and name != usual_name(str(subject)):
-        raise UserError(f"{weights} is of {name}, not of {subject}; name {name}, or give others")
+    if weights is not None and str(weights) not in SOURCES:
+        check_network(classifier, str(subject), weights)
     return classifier
+
+
+def check_network(classifier: Classifier, model: str, weights: str | Path) -> None:
+    """Make sure that loaded ``weights`` are of the network called ``model``.
+
+    Raises:
+        UserError: they are of another.
+    """
+    name = classifier.network.architecture["name"]
+    if name != usual_name(model):
+        raise UserError(f"{weights} is of {name}, not of {model}; name {name}, or give others")
 
 
 def _renew_last_layer(network: StagedNetwork, num_classes: int) -> None:

@@ -38,12 +38,12 @@ def table11(runs: Iterable[Run]) -> Table:
 
 def _table(name: str, entries: Sequence[ClassPrecisions], runs: Iterable[Run]) -> Table:
     detectors = one_a_seed(run for run in runs if run.kind == "detection")
+    papers = [run for run in detectors if run.is_papers]
     columns, missing = ["class"], []
     rows = [["n"], ["mAP"], *([each] for each in VOC_CLASSES)]
     for entry in entries:
         columns += [f"{entry.label} published", f"{entry.label} ours"]
         published = ["", *(f"{each:.1f}" for each in (entry.map_pct, *entry.of_classes_pct))]
-        papers = [run for run in detectors if run.is_papers]
         found = [pcts for run in papers if (pcts := _of_classes(run, entry))]
         means = list(map(statistics.fmean, zip(*found, strict=True)))
         if means:

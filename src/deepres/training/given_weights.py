@@ -14,7 +14,7 @@ from deepres.models import Classifier, load_model
 from deepres.models.create import build_empty
 from deepres.models.exchange.released_state import has_merged_statistics
 from deepres.models.stages import StagedNetwork
-from deepres.pretrained import weights_for
+from deepres.pretrained import check_network, weights_for
 from deepres.recipes import (
     CifarRecipe,
     ClassificationRecipe,
@@ -22,7 +22,6 @@ from deepres.recipes import (
     fine_tuned,
     get_recipe,
 )
-from deepres.recipes.cifar10 import usual_name
 from deepres.training.task import origin
 
 HEAD = "fc"
@@ -133,8 +132,7 @@ def frozen_modules(network: StagedNetwork, last: str | None) -> list[nn.Module]:
 
 def _load(weights: Path, model: str) -> Classifier:
     classifier = load_model(weights)
-    if (name := classifier.network.architecture["name"]) != usual_name(model):
-        raise UserError(f"{weights} is of {name}, not of {model}; name {name}, or give others")
+    check_network(classifier, model, weights)
     return classifier
 
 
