@@ -153,6 +153,14 @@ def test_a_further_seed_takes_no_verdict_away(
     assert test.remark == f"{remark} compared on 10,000 images (McNemar)"
 
 
+def test_a_pair_that_all_seeds_speak_against_decides_nothing(
+    tmp_path: Path, pair: tuple[Run, Run]
+) -> None:
+    better = make_run(tmp_path / "1", "plain56", 1, test_error_pct=1.0)
+    _, test = judge(BY_ID["residual-beats-plain"], [*pair, better])[0].evidence
+    assert (test.verdict, test.p) == ("undecided", None)
+
+
 def test_without_a_seed_in_common_the_lowest_are_compared(
     tmp_path: Path, pair: tuple[Run, Run]
 ) -> None:

@@ -146,8 +146,16 @@ class Above(Comparison):
     def test_paired(self, samples: Sequence[Sample]) -> Finding | None:
         """Test it on what both runs answered to the same images, if that is kept.
 
-        Errors are compared by McNemar's test, precisions by the bootstrap.
+        Errors are compared by McNemar's test, precisions by the bootstrap. Where the means of all
+        runs point the other way, these two tell nothing.
         """
+        finding = self._of_a_pair(samples)
+        if finding is None:
+            return None
+        of_pair, of_all = self._scaled(finding.difference), float(self._difference(samples).mean)
+        return None if (of_pair - self.by) * (of_all - self.by) < 0 else finding
+
+    def _of_a_pair(self, samples: Sequence[Sample]) -> Finding | None:
         if paired := self._paired(samples):
             return self._tested(*paired)
         pair = self._pair(samples)

@@ -22,7 +22,8 @@ RULE = (
     "each side, of the lowest seed that both have or else of each its lowest, is taken, and if the "
     "answers of both to the same test images are kept (deepres evaluate) they are compared image "
     "by image, by McNemar's test, and two detectors by the bootstrap over the images of their "
-    "test. The verdict then says so, for it is one on these two trained networks.",
+    "test. The verdict then says so, for it is one on these two trained networks; where the means "
+    "of all seeds point the other way it is not given.",
     "Means are compared by Welch's t-test, trends along several networks by the test of Jonckheere "
     "and Terpstra. That a difference lies inside a margin (that networks are alike) holds when the "
     "95 % interval of the difference does, and does not hold when that lies outside. A training "
