@@ -158,6 +158,15 @@ def test_folding_and_an_ensemble_and_the_cache(
         error = 100 * (both["scores"].argmax(1) != both["labels"]).mean()
     assert errors_of("ensemble of 2", out)[0] == f"{error:.2f}"
     assert "confusion matrix" not in out  # or the first run's would be replaced
+    *_, together = json.loads((runs[0] / EVALUATIONS).read_text())
+    assert together["members"] == [run.name for run in runs]
+    assert f"{together['top1_error_pct']:.2f}" == f"{error:.2f}"
+    evaluated(*runs)  # the same test again
+    assert [each.get("members") for each in json.loads((runs[0] / EVALUATIONS).read_text())] == [
+        None,
+        together["members"],
+    ]
+    assert all("members" not in each for each in json.loads((runs[1] / EVALUATIONS).read_text()))
 
     assert not computed(evaluated(runs[0], "--fold")[1])  # it is the default on a CPU
     out, err = evaluated(runs[0], "--no-fold")
@@ -165,7 +174,7 @@ def test_folding_and_an_ensemble_and_the_cache(
     assert errors_of(runs[0], out) == alone[0]
 
     noted = (runs[0] / EVALUATIONS).read_text()
-    confusion = np.array(json.loads(noted)[0]["confusion"])
+    confusion = np.array(json.loads(noted)[-1]["confusion"])
     assert f"{100 * (1 - np.trace(confusion) / confusion.sum()):.2f}" == alone[0][0]
     out, err = evaluated(runs[0], "--precision", "bf16")
     assert computed(err)

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from made_up_runs import PROVENANCE, SAMPLE, make_detection_run, make_run
 
+from deepres.report.class_errors import class_errors
+from deepres.report.measures import error_by
 from deepres.report.render import Table
 from deepres.report.rows import spread
 from deepres.report.runs import find_runs
@@ -233,19 +235,31 @@ def test_two_data_sets_of_one_name_have_rows_of_their_own(tmp_path: Path) -> Non
 
 
 def test_ensembles_on_val_are_not_the_papers(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        make_run(tmp_path / name, "resnet50")
-    runs = find_runs([tmp_path])
-    on_val = evaluation("multi-scale", 20.0, 4.4) | {"members": ["a", "b"]}
-    table = table5(runs, [on_val])
+    members = {"members": ["a", "b"]}
+    on_val = evaluation("multi-scale", 20.0, 4.4) | members
+    alone = evaluation("multi-scale", 22.0, 6.0)
+    make_run(tmp_path / "b", "resnet50", 1)
+    make_run(tmp_path / "a", "resnet50", evaluations=[alone, on_val])
+    table = table5(find_runs([tmp_path]))
     assert row(table, "ResNet (ILSVRC'15)")["ours"] == "no run yet"
     label = f"ResNet (ILSVRC'15), 2 networks, multi-scale, {VAL}"
     assert row(table, label)["other runs"] == "4.40"
-    on_test = evaluation("multi-scale", 20.0, 3.9, images=100_000) | {"members": ["a", "b"]}
-    found = row(table5(runs, [on_test]), "ResNet (ILSVRC'15)")
+    on_test = evaluation("multi-scale", 20.0, 3.9, images=100_000) | members
+    make_run(tmp_path / "a", "resnet50", evaluations=[alone, on_test])
+    first, second = find_runs([tmp_path])
+    found = row(table5([first, second]), "ResNet (ILSVRC'15)")
     assert (found["ours"], found["difference"]) == ("3.90", "+0.33")
-    foreign = row(table5([], [on_test]), "ResNet (ILSVRC'15)")  # whose members are unknown
-    assert foreign["ours"] == "no run yet"
+    unknown = row(table5([first]), "ResNet (ILSVRC'15)")  # whose second member may be any
+    assert unknown["ours"] == "no run yet"
+
+
+def test_an_ensembles_errors_are_not_its_first_members(tmp_path: Path) -> None:
+    together = evaluation("10-crop", 20.0, 4.4) | {"members": ["a", "b"]}
+    together["class_errors_pct"] = {"cat": 20.0}
+    run = make_run(tmp_path / "a", "resnet50", evaluations=[together])
+    assert row(table3([run]), "ResNet-50")["top-1 ours"] == "trained, 10-crop test missing"
+    assert error_by(run, "10-crop", "top1_error_pct") is None
+    assert class_errors(run) is None
 
 
 def test_detectors_are_no_classifiers(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
 from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import CLASSES_KEPT
-from deepres.evaluation.protocol import load_to_score, score_weights
+from deepres.evaluation.protocol import load_to_score, note_ensemble, score_weights
 from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
 from deepres.evaluation.submission import submission_ids, write_submission
@@ -85,6 +85,9 @@ def call(options: argparse.Namespace) -> int:
     if not leader:
         return 0
     scores = average([each for _, each in members])
+    if len(members) > 1 and precision == "fp32":
+        here = execution.device
+        note_ensemble(paths, images, options.views, scores, source=source, device=here)
     written: dict[str, Path] = {}
     found = (classes, scores, source)
     try:

@@ -50,7 +50,7 @@ def _section(artefact: Artefact, runs: list[Run], x_axis: XAxis | None) -> Secti
     if artefact.is_numbered:
         heading = f"{artefact.title}: {artefact.shows}"
     try:
-        drawn = draw(artefact.name, runs, x_axis=x_axis)
+        drawn = draw(artefact.name, runs, x_axis)
     except UserError as error:  # the others need not wait
         say(f"{artefact.title} is left out: {error}")
         return Section(artefact.name, heading, f"<p>{escape(str(error))}</p>")

@@ -16,6 +16,8 @@ from deepres.run_folder import EVALUATIONS, RunFolder
 
 CLASSES_KEPT = 20
 """Of so many classes, and no more, a run's folder keeps the errors, and commands show them."""
+TEST = ("views", "fingerprint", "images", "members")
+"""What two entries have in common if the later one takes the earlier one's place."""
 
 
 def noted(run: Path) -> list[dict[str, Any]]:
@@ -50,7 +52,12 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
 
 
 def evaluation_entry(
-    views: str, source: str, fingerprint: str, scores: Scores, provenance: dict[str, str]
+    views: str,
+    source: str,
+    fingerprint: str,
+    scores: Scores,
+    provenance: dict[str, str],
+    members: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the errors that ``scores`` make, as they are noted in evaluations.json.
 
@@ -60,6 +67,7 @@ def evaluation_entry(
         fingerprint: of the images, also of those that were left out.
         scores: of the images.
         provenance: what the errors depend on.
+        members: the names of an ensemble's runs; none: it is a single network.
     """
     return {
         "views": views,
@@ -68,6 +76,7 @@ def evaluation_entry(
         "images": len(scores.names),
         "top1_error_pct": scores.error_pct(1),
         "top5_error_pct": scores.error_pct(5),
+        **({"members": list(members)} if members else {}),
         "provenance": provenance,
     }
 
@@ -101,4 +110,4 @@ def log_evaluation_entry(
     A folder that cannot be written to is left as it is.
     """
     entry = evaluation_entry(views, source, fingerprint, scores, provenance)
-    note(run, entry | class_errors(scores, classes), same=("views", "fingerprint", "images"))
+    note(run, entry | class_errors(scores, classes), same=TEST)

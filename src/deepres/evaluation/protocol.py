@@ -1,5 +1,6 @@
 """The paper's test protocol, for a network in memory and for weights on disk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +10,13 @@ from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
 from deepres.evaluation.class_names import places_among, relabelled
-from deepres.evaluation.evaluation_log import log_evaluation_entry, noted
+from deepres.evaluation.evaluation_log import (
+    TEST,
+    evaluation_entry,
+    log_evaluation_entry,
+    note,
+    noted,
+)
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
 from deepres.execution import Execution, check_execution
@@ -18,7 +25,7 @@ from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
-from deepres.run_weights import WEIGHTS, weights_file
+from deepres.run_weights import WEIGHTS, run_of, weights_file
 
 
 def evaluate(
@@ -161,3 +168,35 @@ def score_weights(
         found = (source, fingerprint, scores, now, classifier.classes)
         log_evaluation_entry(file.parent, views, *found)
     return scores
+
+
+def note_ensemble(
+    weights: Sequence[Path],
+    images: ImageSet | ImageFiles,
+    views: str,
+    scores: Scores,
+    *,
+    source: str,
+    device: torch.device,
+) -> None:
+    """Note the errors of several runs' networks together, beside the first one's.
+
+    Only runs have names to be told by, so with other weights among them nothing is noted; nor is it
+    beside weights that come with deepres.
+
+    Args:
+        weights: the runs' folders, or the files of their weights.
+        images: the test images.
+        views: what the networks saw of an image.
+        scores: the mean of theirs.
+        source: what the images are, in words.
+        device: on which they were tested.
+    """
+    runs = [run_of(each) for each in weights if weights_file(each).name == WEIGHTS]
+    members = [run.path.resolve().name for run in runs if run]
+    if not scores.known or len(members) < len(weights) or comes_with_deepres(weights[0]):
+        return
+    entry = evaluation_entry(
+        *(views, source, images.fingerprint(), scores, provenance(device)), members
+    )
+    note(weights_file(weights[0]).parent, entry, same=TEST)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from deepres.report.runs import Run
-from deepres.run_folder import EVALUATIONS
+from deepres.report.tested import tests
 
 
 class Cell(NamedTuple):
@@ -42,8 +42,7 @@ def class_errors(run: Run) -> ClassErrors | None:
 
     That by one crop, as in training, goes before others.
     """
-    tests = run.side_file(EVALUATIONS) or [] if run.is_classifier else []
-    kept = [test for test in tests if any(_errors(test).values())]
+    kept = [test for test in tests(run) if any(_errors(test).values())]
     if not kept:
         return None
     test = next((each for each in reversed(kept) if each["views"] == "1-crop"), kept[-1])

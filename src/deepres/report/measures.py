@@ -10,8 +10,7 @@ from deepres.report.detection_runs import Test, tests_of
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.runs import RESPONSES, SIGNALS, Run
 from deepres.report.samples import SMALLEST, Draws, Measure
-from deepres.report.tested import counts
-from deepres.run_folder import EVALUATIONS
+from deepres.report.tested import counts, tests
 
 STRETCH = 0.05
 """A training error is the mean over so much of the training."""
@@ -34,14 +33,14 @@ def error_by(run: Run, views: str, key: str) -> float | None:
     They are the test images of the run's data, on the paper's data all of them. Of several the
     latest counts.
     """
-    if run.result is None or not run.is_classifier:
+    if run.result is None:
         return None
-    tests = [
+    own = [
         found
-        for found in run.side_file(EVALUATIONS) or []
+        for found in tests(run)
         if found["views"] == views and counts(run, found["images"], found.get("fingerprint"))
     ]
-    best = max(reversed(tests), key=lambda found: found["images"], default=None)
+    best = max(reversed(own), key=lambda found: found["images"], default=None)
     return None if best is None else float(best[key])
 
 

@@ -21,8 +21,7 @@ from deepres.report.rows import (
     state_of,
 )
 from deepres.report.runs import Run, computed
-from deepres.report.tested import on_papers_images
-from deepres.run_folder import EVALUATIONS
+from deepres.report.tested import ensembles, on_papers_images, tests
 
 NOTES = (
     "Errors in %. Ours: the best run (mean ± sample standard deviation) of n seeds.",
@@ -50,18 +49,16 @@ def table4(runs: Iterable[Run]) -> Table:
     return _imagenet(name, published.TABLE_4, "multi-scale", runs)
 
 
-def table5(runs: Iterable[Run], ensembles: Iterable[Mapping[str, Any]] = ()) -> Table:
+def table5(runs: Iterable[Run]) -> Table:
     """Return §4.1's ensembles.
 
-    Args:
-        runs: the members.
-        ensembles: evaluations as in a run's evaluations.json, with the names of their runs as
-            ``members``. The paper's are counted on the test server, so those on val are others.
+    The paper's are counted on the test server, so those on val are others.
     """
+    runs = [run for run in runs if run.is_classifier]
     papers = {run.name: run for run in runs if run.is_papers}
     measurements = []
-    for found in ensembles:
-        members = found.get("members", [])
+    for found in [test for run in runs for test in ensembles(run)]:
+        members = found["members"]
         counts = found["images"] == published.TEST_IMAGES and set(members) <= papers.keys()
         condition = f"{len(members)} networks, {found['views']}, {_images(found)}"
         provenances = [
@@ -167,7 +164,7 @@ def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
     if run.result is None:
         return []
     latest: dict[str, Mapping[str, Any]] = {}
-    for found in run.side_file(EVALUATIONS) or []:
+    for found in tests(run):
         if found["views"] == views:
             papers = on_papers_images(run, found["images"], found.get("fingerprint"))
             latest["" if papers else _images(found, run)] = found

@@ -1,10 +1,27 @@
-"""On which images a classifier was tested: its own data's, and all that the paper tests on."""
+"""A classifier's tests: of it alone or with others, on its own data's images or the paper's."""
+
+from typing import Any
 
 from deepres.report.published import CIFAR_TEST_IMAGES, VALIDATION_IMAGES
 from deepres.report.runs import Run
+from deepres.run_folder import EVALUATIONS
 
 IMAGES = {"cifar10": CIFAR_TEST_IMAGES, "imagenet": VALIDATION_IMAGES}
 """How many images the paper tests on, by kind of recipe."""
+
+
+def tests(run: Run) -> list[dict[str, Any]]:
+    """Return what ``deepres evaluate`` has found of a run's network, as evaluations.json has it."""
+    return [found for found in _all_tests(run) if "members" not in found]
+
+
+def ensembles(run: Run) -> list[dict[str, Any]]:
+    """Return what it has found of ensembles whose first member is ``run``."""
+    return [found for found in _all_tests(run) if "members" in found]
+
+
+def _all_tests(run: Run) -> list[dict[str, Any]]:
+    return run.side_file(EVALUATIONS) or [] if run.is_classifier else []
 
 
 def on_own_images(run: Run, fingerprint: str | None) -> bool:

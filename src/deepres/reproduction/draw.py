@@ -1,7 +1,7 @@
 """Drawing what an artefact shows, from its runs and from the networks themselves."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +47,8 @@ BLOCKS = {
 """Whose shortcuts are counted: a network and the name of a block; nothing: all of it."""
 
 FROM_RUNS: dict[str, Callable[[Sequence[Run]], "Table | Figure"]] = {
-    **{"table2": table2, "table3": table3, "table4": table4, "table6": table6},
-    "released": released,
+    **{"table2": table2, "table3": table3, "table4": table4, "table5": table5},
+    **{"table6": table6, "released": released},
     **{"table7": table7, "table8": table8, "table9": table9},
     **{"table10": table10, "table11": table11, "table12": table12, "table13": table13},
     "figure7": figure7,
@@ -64,24 +64,16 @@ FROM_NETWORKS: dict[str, Callable[[], "Table | Figure"]] = {
 }
 
 
-def draw(
-    name: str,
-    runs: Sequence[Run],
-    ensembles: Sequence[Mapping[str, Any]] = (),
-    x_axis: XAxis | None = None,
-) -> "Table | Figure":
+def draw(name: str, runs: Sequence[Run], x_axis: XAxis | None = None) -> "Table | Figure":
     """Return the artefact called ``name``.
 
     Args:
         name: of one of ``ARTEFACTS``.
         runs: all that may have a part in it; others are left out.
-        ensembles: for Table 5, as ``measure_ensemble`` gives them.
         x_axis: what learning curves are drawn against; None: what they can be read against.
     """
     if name in FROM_NETWORKS:
         return FROM_NETWORKS[name]()
-    if name == "table5":
-        return table5(runs, ensembles)
     if name in CURVES:
         return CURVES[name](runs, x_axis)
     return FROM_RUNS[name](runs)

@@ -3,15 +3,13 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
-from deepres.evaluation.evaluation_log import evaluation_entry
-from deepres.evaluation.protocol import load_to_score, score_weights
+from deepres.evaluation.protocol import load_to_score, note_ensemble, score_weights
 from deepres.evaluation.responses import Responses, layer_responses
 from deepres.evaluation.scores import Scores, average
 from deepres.execution import Execution, say_nothing
@@ -70,17 +68,11 @@ def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Exe
 
 def measure_ensemble(
     runs: Sequence[Path], data: Cifar10 | ImageFolder, views: str, execution: Execution
-) -> dict[str, Any]:
-    """Return the errors of an ensemble of ``runs``, as in evaluations.json, with its ``members``.
+) -> None:
+    """Note the errors of an ensemble of ``runs`` beside the first one.
 
     Their scores are those that were kept when each was tested.
     """
     silent = dataclasses.replace(execution.alone(), say=say_nothing)
     scores = average([score_run(run, data, views, silent) for run in runs])
-    return {
-        **evaluation_entry(
-            *(views, data.source, data.test.fingerprint(), scores),
-            provenance(execution.device),
-        ),
-        "members": [run.name for run in runs],
-    }
+    note_ensemble(runs, data.test, views, scores, source=data.source, device=execution.device)

@@ -66,7 +66,7 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
     if errors := {words: result[key] for key, words in ERRORS.items() if key in result}:
         parts.append(_section("Errors", errors))
     if final and tests.exists():
-        parts += map(_test, read_json(tests))
+        parts += [_test(test) for test in read_json(tests) if "members" not in test]
     provenance = result.get("provenance") or meta.get("provenance") or {}
     if made := {key: provenance[key] for key in HARDWARE if key in provenance}:
         if "training_s" in result:
