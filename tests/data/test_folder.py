@@ -260,6 +260,19 @@ def test_nothing_is_said_of_tiny_imagenets_boxes(tmp_path: Path) -> None:
     assert said == []
 
 
+def test_test_images_that_are_copies_of_training_images_are_said(cats_and_dogs: Path) -> None:
+    touch(cats_and_dogs, "val/dog/a.JPEG")
+    said: list[str] = []
+    open_image_folder(cats_and_dogs, said.append)
+    assert said == []  # another image by the same name
+    for name in ("dog/a.JPEG", "cat/x.webp"):
+        shutil.copy(cats_and_dogs / "train" / name, cats_and_dogs / "val" / name)
+    touch(cats_and_dogs, "val/dog/b.jpg")
+    open_image_folder(cats_and_dogs, said.append)
+    (line,) = said
+    assert "of 3 files with the same name in both, 2 are the same" in line
+
+
 @pytest.mark.parametrize("part", ["train", "val"])
 def test_a_class_without_images_is_said(cats_and_dogs: Path, part: str) -> None:
     touch(cats_and_dogs, "train/fox/a.jpg", "val/fox/a.jpg")

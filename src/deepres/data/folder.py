@@ -1,5 +1,6 @@
 """Images in folders: ImageNet, Tiny-ImageNet, or a user's own classes."""
 
+import filecmp
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ PARTS = {"train", "test", "valid", "validation"}
 """Where no ``val`` is, folders of these names alone are parts of a data set, not classes."""
 UNKNOWN = -1
 """The label of an image whose class is not known."""
+COMPARED = 100
+"""So many files of the same name in ``train`` and ``val`` are looked into, spread over all."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,9 @@ def open_image_folder(folder: str | Path, say: Say = print) -> ImageFolder:
     if not classes:
         raise UserError(f"{folder / 'train'} has no folders; expected one for each class")
     train = _classified(folder / "train", classes, say)
-    return ImageFolder(train, _val(folder / "val", classes, say), classes, str(folder.resolve()))
+    test = _val(folder / "val", classes, say)
+    _tell_copies(folder, train, test, say)
+    return ImageFolder(train, test, classes, str(folder.resolve()))
 
 
 def open_test_images(folder: Path, say: Say = print) -> tuple[ImageFiles, tuple[str, ...]]:
@@ -182,6 +187,21 @@ def _val(folder: Path, classes: tuple[str, ...], say: Say) -> ImageFiles:
             f"{where} ({len(odd)} such classes)"
         )
     return _classified(folder, classes, say)
+
+
+def _tell_copies(folder: Path, train: ImageFiles, test: ImageFiles, say: Say) -> None:
+    """Say so if test images are copies of training images, whose error says nothing of others."""
+    shared = sorted({*train.names} & {*test.names})
+    seen = shared[:: -(-len(shared) // COMPARED) or 1]
+    copies = sum(
+        filecmp.cmp(train.root / name, test.root / name, shallow=False)  # the bytes, too
+        for name in seen
+    )
+    if copies:
+        say(
+            f"{folder}: train and val share images: of {len(seen):,} files with the same name in "
+            f"both, {copies:,} are the same; the test error will be too low"
+        )
 
 
 def _folders(folder: Path) -> tuple[str, ...]:
