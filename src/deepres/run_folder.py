@@ -90,6 +90,14 @@ def comes_with_deepres(path: Path) -> bool:
     return path.resolve().is_relative_to(results_folder().resolve())
 
 
+def place_beside(run: Path, name: str) -> Path:
+    """Return where a command writes what it finds about a run: ``name``, in the run's folder.
+
+    Of a run that comes with deepres it goes into the working folder, called by the run.
+    """
+    return Path(f"{run.resolve().name}.{name}") if comes_with_deepres(run) else run / name
+
+
 class RunFolder(EventLog):
     """Paths and JSON of the run at ``path``."""
 

@@ -40,6 +40,26 @@ def test_a_file_beside_each_run_and_a_table(
         assert row.split()[1:4] == ["7", f"{first:.3f}", f"{last:.3f}"]
 
 
+def test_what_comes_with_deepres_is_not_changed(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs[1]
+    monkeypatch.setattr("deepres.run_folder.results_folder", lambda: run.parent)
+    monkeypatch.chdir(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
+    asked = [str(run), "--images", "20", "--data", "sample", "--device", "cpu"]
+    assert main(["responses", *asked]) == 0
+    asked[2] = "4"
+    assert main(["signals", *asked]) == 0
+    assert main(["export", str(run), "--to", "safetensors"]) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in run.iterdir()} == before
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "resnet8.responses.json",
+        "resnet8.signals.json",
+        "resnet8.safetensors",
+    }
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

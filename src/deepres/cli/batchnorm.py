@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from torch import Tensor
 
@@ -15,15 +14,15 @@ from deepres.files import check_ours
 from deepres.models import save_weights
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
-from deepres.run_folder import RunFolder, comes_with_deepres
+from deepres.run_folder import RunFolder, place_beside
 from deepres.training.batch_norm_statistics import set_exact_statistics
 
 
 def call(options: argparse.Namespace) -> int:
     """Compute the statistics, print the error before and after, and write the new weights."""
     path = find_weights(options.run, say=say)
-    folder, name = RunFolder(path), "model.batchnorm.safetensors"
-    out = options.out or (Path(f"{path.name}.{name}") if comes_with_deepres(path) else path / name)
+    folder = RunFolder(path)
+    out = options.out or place_beside(path, "model.batchnorm.safetensors")
     if not options.out:
         check_ours(out)
     if out.resolve() == folder.weights.resolve():

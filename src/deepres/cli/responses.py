@@ -9,12 +9,13 @@ from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.report.runs import RESPONSES
 from deepres.reproduction.measure import measure_responses, note_responses
+from deepres.run_folder import place_beside
 
 COLUMNS = ["std of responses", "3×3 layers", "first", "last", "mean", "smallest", "largest"]
 
 
 def call(options: argparse.Namespace) -> int:
-    """Measure each run, write responses.json into its folder, and print a table."""
+    """Measure each run, write a file beside it, and print a table."""
     if options.images < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")
     execution = execution_of(options).alone()
@@ -27,8 +28,9 @@ def call(options: argparse.Namespace) -> int:
             std = found.std
             numbers = (std[0], std[-1], mean(std), min(std), max(std))
             cells = [str(len(std)), *(f"{number:.3f}" for number in numbers)]
-            rows.append([str(path / RESPONSES), *cells])
-            note_responses(run, found, execution.device)
+            file = place_beside(path, RESPONSES)
+            rows.append([str(file), *cells])
+            note_responses(file, run, found, execution.device)
     finally:  # whether it can be written or not: the numbers are what took the time
         if rows:
             print_table("", COLUMNS, rows)

@@ -15,7 +15,7 @@ from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, RunFolder
+from deepres.run_folder import RUNS, RunFolder, place_beside
 from deepres.training.data_source import make_data_source
 from deepres.training.step import initial_network
 
@@ -70,7 +70,7 @@ def measure(
     signals = measure_signals(network, images, labels)
 
     name = f"signals-{path.name}.json" if of_run else f"signals-{subject}-s{options.seed}.json"
-    beside = path / SIGNALS if of_run else RUNS / name
+    beside = place_beside(path, SIGNALS) if of_run else RUNS / name
     file = options.out / name if options.out else beside
     content = {
         "model": recipe.model,

@@ -107,7 +107,8 @@ def _measure(run: PlannedRun, state: State, data: Data, execution: Execution) ->
     if run.responses and not measured and execution.world.leader:
         execution.say(f"measuring the responses of {run.folder}")
         finished = trained_run(run.folder, data, execution.device)
-        note_responses(finished, measure_responses(finished, execution), execution.device)
+        found = measure_responses(finished, execution)
+        note_responses(finished.path / RESPONSES, finished, found, execution.device)
 
 
 def work(recipe: ClassificationRecipe) -> float:

@@ -15,7 +15,7 @@ from deepres.evaluation.scores import Scores, average
 from deepres.execution import Execution, say_nothing
 from deepres.files import write_json
 from deepres.provenance import provenance
-from deepres.report.runs import RESPONSE_IMAGES, RESPONSES
+from deepres.report.runs import RESPONSE_IMAGES
 from deepres.training.trained_run import TrainedRun, with_few_test_images
 
 BATCH = 50  # every layer's responses to it are in memory at once
@@ -38,10 +38,10 @@ def measure_responses(
         return layer_responses(run.classifier, batches, bar.update)
 
 
-def note_responses(run: TrainedRun, found: Responses, device: torch.device) -> None:
-    """Write what was ``found`` of a run on ``device`` into its responses.json."""
+def note_responses(file: Path, run: TrainedRun, found: Responses, device: torch.device) -> None:
+    """Write what was ``found`` of a run on ``device`` into a file."""
     write_json(
-        run.path / RESPONSES,
+        file,
         {
             "model": run.recipe.model,
             "steps": run.recipe.steps,
