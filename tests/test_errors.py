@@ -19,4 +19,5 @@ def test_what_is_missing_is_told_with_what_to_do_or_its_nearest_name(tmp_path: P
         f"{typed}: no such folder; did you mean {tmp_path / 'cifar10'}?"
     )
     assert no_such("folder", other, "fetch it") == f"{other}: no such folder; fetch it"
+    assert no_such("file", tmp_path) == f"{tmp_path} is no file"
     assert no_such("file", other / "a") == f"{other / 'a'}: no such file"

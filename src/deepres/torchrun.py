@@ -14,12 +14,15 @@ def started_by_torchrun() -> bool:
 
 def number_of_processes() -> int:
     """Return how many processes work together; 1: this one is alone."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return _number("WORLD_SIZE", 1)
 
 
 def is_leader() -> bool:
-    """Return whether this process speaks for those that torchrun started, or is alone."""
-    return int(os.environ.get("RANK", "0")) == 0
+    """Return whether this process speaks for those that torchrun started, or is alone.
+
+    A cluster may set RANK for purposes of its own; without WORLD_SIZE it says nothing.
+    """
+    return number_of_processes() == 1 or _number("RANK", 0) == 0
 
 
 def check_environment() -> None:
@@ -34,3 +37,9 @@ def check_environment() -> None:
             f"WORLD_SIZE is {size}, but {missing[0]} is not set; start several processes by "
             "torchrun, or unset WORLD_SIZE"
         )
+
+
+def _number(name: str, otherwise: int) -> int:
+    """Return the number that the environment has as ``name``; ``otherwise``, if it has none."""
+    value = os.environ.get(name, "")
+    return int(value) if value.isdecimal() else otherwise

@@ -332,6 +332,17 @@ def test_commands_that_are_advised_can_be_pasted(
         assert folder in shlex.split(line.partition(": deepres ")[2])
 
 
+@pytest.mark.parametrize("size", [None, "", "1", "none"])
+def test_a_clusters_own_variables_silence_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], size: str | None
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    if size is not None:
+        monkeypatch.setenv("WORLD_SIZE", size)
+    assert main(["models", "resnet20"]) == 0
+    assert "resnet20" in capsys.readouterr().out
+
+
 def test_processes_without_torchrun_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

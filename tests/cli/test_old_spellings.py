@@ -86,6 +86,7 @@ def test_of_several_processes_one_says_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", "3")
     assert main(["train", "resnet20", "--no-graph"]) == 0
     assert parsed[0].no_fused_kernels

@@ -133,6 +133,17 @@ def test_an_address_may_be_longer_than_a_files_name() -> None:
     assert list(named_images([address], print)) == [address]
 
 
+def test_an_address_may_have_any_letters(
+    pictures: list[str], address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("猫 & café.png").write_bytes(Path(pictures[0]).read_bytes())
+    given = f"{address}/猫 & café.png?größe=1#oben"
+    assert (
+        main(["predict", "resnet20", given, f"{address}/pictures/%61/00.png", "--json", *CPU]) == 0
+    )
+    assert len(json.loads(capsys.readouterr().out)["images"]) == 2
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(
     pictures: list[str],
     address: str,

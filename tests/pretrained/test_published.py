@@ -228,6 +228,7 @@ def test_options_must_be_those_of_the_weights() -> None:
 
 def test_other_classes_get_a_new_last_layer() -> None:
     whole = deepres.create_model("resnet20", weights="deepres")
+    assert whole.training  # as without weights
     renewed = deepres.create_model("resnet20", weights="deepres", num_classes=3)
     assert renewed.fc.weight.shape == (3, 64)
     assert renewed.architecture["num_classes"] == 3

@@ -4,6 +4,7 @@ import http.client
 import io
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -89,7 +90,7 @@ def open_given_image(image: GivenImage) -> Image.Image:
 
 def _fetch(address: str) -> bytes:
     try:
-        with urllib.request.urlopen(address, timeout=TIMEOUT_SECONDS) as response:
+        with urllib.request.urlopen(_in_ascii(address), timeout=TIMEOUT_SECONDS) as response:
             content: bytes = response.read(MOST_BYTES + 1)
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error) or type(error).__name__
@@ -97,3 +98,10 @@ def _fetch(address: str) -> bytes:
     if len(content) > MOST_BYTES:
         raise BadImage(f"{address} is larger than {MOST_BYTES >> 20} MiB")
     return content
+
+
+def _in_ascii(address: str) -> str:
+    """Return an address as the protocol has it: what browsers show and people copy is not."""
+    scheme, host, *rest = urllib.parse.urlsplit(address)
+    path, query, _ = (urllib.parse.quote(part, safe="/%:=&?~#+!$,;'@()*[]") for part in rest)
+    return urllib.parse.urlunsplit((scheme, host.encode("idna").decode(), path, query, ""))

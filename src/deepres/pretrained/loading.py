@@ -27,7 +27,7 @@ def create_model(
     pool: Pool | None = None,
     residual_layers: int | None = None,
 ) -> StagedNetwork:
-    """Build a network of the paper, He-initialised or with weights.
+    """Build a network of the paper, He-initialised or with weights, in training mode.
 
     Args:
         name: one of ``list_models()``, or ``plainD`` / ``resnetD`` with any depth D = 6n+2 for
@@ -70,7 +70,7 @@ def create_model(
             )
     if num_classes is not None and num_classes != architecture["num_classes"]:
         _renew_last_layer(network, num_classes)
-    return network
+    return network.train()
 
 
 def load_model(

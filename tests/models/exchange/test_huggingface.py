@@ -20,7 +20,7 @@ from deepres.models.exchange.huggingface import import_huggingface
 from deepres.models.exchange.transformers_resnet import network_of
 from deepres.models.weights import save_weights
 from deepres.recipes import fine_tuned, get_recipe
-from deepres.run_folder import RunFolder
+from deepres.run_folder import EVALUATIONS, RunFolder
 
 timm = pytest.importorskip("timm", reason="deepres[test] brings it")
 
@@ -123,8 +123,13 @@ def test_timm(tmp_path: Path, images: Tensor) -> None:
     mean, std = [0.5, 0.4, 0.3], [0.5, 0.6, 0.7]
     described = {"input_size": [3, 176, 176], "crop_pct": 0.95, "mean": mean, "std": std}
     config = {"architecture": "resnet18", "num_classes": 5, "pretrained_cfg": described}
-    found = import_huggingface(write(tmp_path / "a", config, theirs.state_dict()))
+    folder = write(tmp_path / "a", config, theirs.state_dict())
+    found = import_huggingface(folder)
     assert_same(found, theirs, images, mean, std)
+    assert found.classes == tuple("01234")
+    config["label_names"] = [*"abcde"]  # of a fine-tuned network
+    (folder / "config.json").write_text(json.dumps(config))
+    assert import_huggingface(folder).classes == tuple("abcde")
     assert (found.crop, found.short_side) == (176, 185)
 
 
@@ -201,6 +206,18 @@ def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> 
     assert "somebody" not in card
     assert "11.11" in card
     assert "12.34" not in card
+
+    save_weights(run.weights, classifier, {})
+    errors = {"top1_error_pct": 1.0, "top5_error_pct": 0.0, "images": 18, "provenance": PROVENANCE}
+    test = {"views": "1-crop", "data": "18 of 20 images of /home/somebody/flowers/val", **errors}
+    (tmp_path / EVALUATIONS).write_text(json.dumps([test]))
+    export_weights(run.path, "huggingface", tmp_path / "final")
+    card = (tmp_path / "final/README.md").read_text()
+    assert "## Errors, 1-crop on 18 of 20 images of val" in card
+    assert "somebody" not in card
+    (tmp_path / EVALUATIONS).write_text("[1]")
+    with pytest.raises(UserError, match=r"evaluations.json is not as deepres writes it"):
+        export_weights(run.path, "huggingface", tmp_path / "damaged")
 
 
 @pytest.mark.parametrize(("new", "words"), [(["fc"], ", but for fc, made anew."), ([], ".")])

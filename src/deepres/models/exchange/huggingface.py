@@ -117,5 +117,8 @@ def _from_timm(config: dict[str, Any], weights: Path, say: Callable[[str], None]
     classifier = import_weights(weights, name, "timm", crop=crop, short_side=short_side)
     classifier.mean = per_channel(tuple(described["mean"]))
     classifier.std = per_channel(tuple(described["std"]))
+    labels = config.get("label_names") or described.get("label_names") or ()
+    if len(labels) == len(classifier.classes):
+        classifier.classes = tuple(map(str, labels))
     say(BILINEAR)
     return classifier

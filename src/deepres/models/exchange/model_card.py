@@ -1,12 +1,14 @@
 """A model card: what a reader must know of weights, from what the run's folder and file say."""
 
+import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deepres.files import read_json
 from deepres.json_shape import misfit
 from deepres.models.classifier import Classifier
-from deepres.run_contents import FINE_TUNED_FROM
+from deepres.run_contents import FINE_TUNED_FROM, checked, misfit_of_evaluations
 from deepres.run_folder import EVALUATIONS, RunFolder, length_in_words
 
 PAPER = "https://arxiv.org/abs/1512.03385"
@@ -37,6 +39,9 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
         classifier: the network.
         source: the file with its weights; beside it are the files of the run, if it is of one.
         notes: what the file's own header says.
+
+    Raises:
+        UserError: the run's evaluations.json is damaged.
     """
     run, tests = RunFolder(source.parent), source.parent / EVALUATIONS
     meta = run.read_meta() if run.recipe.exists() else {}
@@ -66,7 +71,9 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
     if errors := {words: result[key] for key, words in ERRORS.items() if key in result}:
         parts.append(_section("Errors", errors))
     if final and tests.exists():
-        parts += [_test(test) for test in read_json(tests) if "members" not in test]
+        kind = meta["recipe"]["kind"]
+        noted = checked(tests, read_json(tests), partial(misfit_of_evaluations, kind=kind))
+        parts += [_test(test) for test in noted if "members" not in test]
     provenance = result.get("provenance") or meta.get("provenance") or {}
     if made := {key: provenance[key] for key in HARDWARE if key in provenance}:
         if "training_s" in result:
@@ -122,7 +129,8 @@ def _test(test: dict[str, Any]) -> str:
     errors: dict[str, Any] = {
         key: test[key] for key in ("top1_error_pct", "top5_error_pct") if key in test
     }
-    return _section(f"Errors, {test.get('views', 'test')} on {test.get('data', '')}", errors)
+    data = re.sub(r"(images of ).*[/\\]", r"\1", test["data"])  # a folder's path is the user's
+    return _section(f"Errors, {test['views']} on {data}", errors)
 
 
 def _section(title: str, values: dict[str, Any]) -> str:
