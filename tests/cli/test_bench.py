@@ -77,6 +77,11 @@ def test_what_is_measured(asked: Asked) -> None:
     assert asked[0][1] == Timing("cpu", threads=1, turns=5, turn_s=0.5)
 
 
+def test_a_batch_size_of_ones_own(asked: Asked) -> None:
+    assert main(["bench", "resnet18", "--device", "cpu", "--set", "batch_size=8"]) == 0
+    assert {work.kind: work.batch for work, *_ in asked} == {"training": 8, "inference": 16}
+
+
 def test_of_vgg_inference_alone(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "vgg16", "--device", "cpu", "--batch-size", "3"]) == 0
     assert [(work.kind, work.batch, work.size) for work, *_ in asked] == [("inference", 3, 224)]
@@ -94,6 +99,7 @@ def test_of_vgg_inference_alone(asked: Asked, capsys: pytest.CaptureFixture[str]
         ("resnet18 plain18 --set shortcut=B", "plain18 cannot take shortcut='B'"),
         ("resnet20 --turn-seconds -1", "--turn-seconds must be 0 or more, got -1"),
         ("resnet20 --turn-seconds nan", "--turn-seconds must be 0 or more, got nan"),
+        ("resnet20 --set precision=fp32", "in the precision that --precision gives"),
         ("vgg16 --set lr=1", "vgg16 has no recipe"),
         ("vgg16 --only training", "vgg16 has no recipe"),
         ("resnet20 --device abacus", "device 'abacus' is not available here"),

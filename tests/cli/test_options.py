@@ -78,7 +78,7 @@ import sys
 from deepres.cli.main import main
 if "reproduce" in {commands[0]!r}:
     from deepres.reproduction import cost
-    cost.training_rate = lambda kind, device: 1e9
+    cost.training_rate = lambda kind, computed_in, device: 1e9
 for command in {commands!r}:
     main(command)
 sys.exit(", ".join(sys.modules.keys() & {unwanted!r}) or None)

@@ -80,9 +80,13 @@ def test_estimates_are_of_one_measurement_that_is_kept(
     assert measured == ["resnet20", "resnet18"]
     file = tmp_path / "deepres" / cost.RATES
     assert len(read_json(file)) == 2
+    for precision in ("fp32", "bf16"):  # one of them is what the machine takes by itself
+        recipe = get_recipe("resnet20").changed([f"precision={precision}"])
+        assert cost.estimated_speed(recipe, CPU) == 100.0
+    assert measured == ["resnet20", "resnet18", "resnet20"]
     file.write_text('{"cut')
     assert cost.estimated_speed(get_recipe("resnet20"), CPU) == 100.0
-    assert measured == ["resnet20", "resnet18", "resnet20"]
+    assert measured == ["resnet20", "resnet18", "resnet20", "resnet20"]
 
 
 def test_without_a_cache_it_is_measured_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,8 @@ def call(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)  # for the provenance
     works = [work for name in options.networks for work in _works(name, options, device)]
     timing = Timing(options.device, options.threads, options.turns, options.turn_seconds)
+    if options.profile:
+        PROFILES.mkdir(parents=True, exist_ok=True)  # if that cannot be, before the work
     speeds = []
     for work in works:
         trace = _trace(work) if options.profile else None
@@ -83,13 +85,17 @@ def _works(name: str, options: argparse.Namespace, device: torch.device) -> list
         build_empty(name, **recipe.model_options())
     else:
         say(f"{name} has no recipe: only its inference is measured")
+    changed = {each.partition("=")[0].strip() for each in options.set}
+    if "precision" in changed:
+        raise UserError("training and inference are timed in the precision that --precision gives")
     kinds: Sequence[Kind] = get_args(Kind) if recipe else ("inference",)
+    of_recipe = "batch_size" in changed
     return [
         Work(
             kind,
             name,
             recipe,
-            options.batch_size or _batch(kind, recipe, device),
+            options.batch_size or _batch(kind, recipe, device, of_recipe=of_recipe),
             options.precision,
         )
         for kind in kinds
@@ -97,7 +103,16 @@ def _works(name: str, options: argparse.Namespace, device: torch.device) -> list
     ]
 
 
-def _batch(kind: Kind, recipe: CifarRecipe | ImageNetRecipe | None, device: torch.device) -> int:
+def _batch(
+    kind: Kind,
+    recipe: CifarRecipe | ImageNetRecipe | None,
+    device: torch.device,
+    *,
+    of_recipe: bool,
+) -> int:
+    """Return the size of the batches: the recipe's, if it was asked for, or what is usual."""
+    if recipe and kind == "training" and of_recipe:
+        return recipe.batch_size
     if device.type == "cpu" and not isinstance(recipe, CifarRecipe):
         return PHOTOGRAPHS_ON_CPU
     return recipe.batch_size if recipe and kind == "training" else VIEWS_AT_ONCE

@@ -90,15 +90,21 @@ def logged_speed(
 
 def estimated_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
     """Return about how many images a second ``recipe`` trains, by its network's multiply-adds."""
-    return training_rate(recipe.kind, device) / multiply_adds(recipe)
+    return training_rate(recipe.kind, precision(recipe, device), device) / multiply_adds(recipe)
 
 
-def training_rate(kind: str, device: torch.device) -> float:
+def training_rate(kind: str, computed_in: str, device: torch.device) -> float:
     """Return the multiply-adds per second, of forward passes, in training recipes of ``kind``.
 
     That is measured once on a machine, in seconds, and kept in the user's cache if that can be.
+
+    Args:
+        kind: of recipe.
+        computed_in: "fp32" or "bf16".
+        device: which trains.
     """
-    what = f"{STANDARDS[kind]}, {provenance(device)['hardware']}, torch {torch.__version__}"
+    hardware = provenance(device)["hardware"]
+    what = f"{STANDARDS[kind]}, {computed_in}, {hardware}, torch {torch.__version__}"
     file, rates = None, {}
     with suppress(CannotCompile, OSError, UserError):  # without a cache it is measured each time
         file = cache_folder() / RATES
@@ -106,7 +112,7 @@ def training_rate(kind: str, device: torch.device) -> float:
     rate = rates.get(what) if isinstance(rates, dict) else None
     if isinstance(rate, float) and 0 < rate < math.inf:
         return rate
-    recipe = get_recipe(STANDARDS[kind])
+    recipe = get_recipe(STANDARDS[kind]).changed([f"precision={computed_in}"])
     assert isinstance(recipe, CifarRecipe | ImageNetRecipe)
     rate = measured_speed(recipe, device) * multiply_adds(recipe)
     if file:
