@@ -56,6 +56,20 @@ def test_any_flipped_bit_is_detected_or_harmless(tmp_path: Path) -> None:
     assert detected > 4000 // 7 * 0.9  # at least every hit on the 4,000 bytes of w
 
 
+def test_short_memory_says_nothing_about_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    save_checkpoint(path, STATE)
+
+    def load(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(MemoryError):
+        load_checkpoint(path)
+
+
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     torch.save({"sha256": "", "code": Path}, path)

@@ -60,6 +60,8 @@ def load_checkpoint(path: Path) -> State:
         checksum = state.pop("sha256")
         check_size(state, len(content))
         found = digest_of(state)
+    except MemoryError:  # it says nothing about the file
+        raise
     except Exception as error:  # a damaged archive can fail anywhere in zip, pickle or torch
         raise DamagedCheckpoint(f"{path} is damaged and cannot be read") from error
     if checksum != found:

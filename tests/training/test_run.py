@@ -363,9 +363,17 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(
             run(new.folder, data, seed=new.seed)
         resume(new.folder, data, device="cpu")
         assert_same_bits(RunFolder(new.folder), run(tmp_path / f"{new.seed}", data, seed=new.seed))
-    RunFolder(new.folder).checkpoint.unlink()
-    previous_of(RunFolder(new.folder).checkpoint).unlink()
-    with pytest.raises(UserError, match="has no checkpoint to go on from"):
+    left = RunFolder(new.folder)
+    left.checkpoint.unlink()
+    previous_of(left.checkpoint).unlink()
+    with pytest.raises(
+        UserError, match=r"is finished, but cannot go on without its checkpoint\.pt"
+    ):
+        resume(new.folder, data, device="cpu")
+    left.result.unlink()
+    with pytest.raises(
+        UserError, match=r"has no checkpoint to go on from; start .* in another fol"
+    ):
         resume(new.folder, data, device="cpu")
 
 

@@ -75,8 +75,13 @@ def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any
         )
     if not folder.left():
         return None
+    if folder.result.exists() and folder.weights.exists():
+        raise UserError(
+            f"{folder.path} is finished, but cannot go on without its {folder.checkpoint.name}; "
+            "begin a new run from its weights, by --weights"
+        )
     raise UserError(
-        f"{folder.path} has no checkpoint to go on from; delete it, and start the run again"
+        f"{folder.path} has no checkpoint to go on from; start the run again in another folder"
     )
 
 
