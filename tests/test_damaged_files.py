@@ -84,7 +84,10 @@ TESTED = [
         "provenance": dict.fromkeys(("deepres", "commit", "torch", "hardware"), "?"),
     }
 ]
-CURVES = {"cat": {"recall": [0.1, 0.5], "precision": [1.0, 0.5], "ap_pct": 40.0}}
+CURVES = {
+    "test": "run: 3 images",
+    "classes": {"cat": {"recall": [0.1, 0.5], "precision": [1.0, 0.5], "ap_pct": 40.0}},
+}
 
 
 def classifier_run(folder: Path) -> None:

@@ -83,17 +83,22 @@ BY_CLASS = {"class_errors_pct?": {"*": (PERCENT, None)}, "confusion?": [[COUNT]]
 """Errors by class, and rows of how many images were taken for each class."""
 LOCALIZED = {"set": str, "views": str, "classes": str, **TOP_5}
 TEST_OF = {
-    "detection": {"set": str, "rule": str, "map_50_pct": PERCENT},
+    "detection": {
+        **{"set": str, "rule": str, "map_50_pct": PERCENT},
+        "ap_pct?": {"*": (PERCENT, None)},
+    },
     **{"localization": LOCALIZED, "localization-rcnn": LOCALIZED},
     "": {"data": str, "fingerprint?": str, "views": str, **TOP_5, **BY_CLASS},
 }
 """What an entry of evaluations.json holds besides, by kind of recipe, or of a classifier."""
 
 LAYERS = [(NUMBER, None)]
+CURVES = {"*": {"recall": [PERCENT], "precision": [PERCENT], "ap_pct": PERCENT}}
+"""By class."""
 SIDE_FILES: dict[str, Shape] = {
     "responses.json": {"steps?": COUNT, "layers?": [str], "std": LAYERS},
     "signals.json": {"steps?": COUNT, "forward_std": LAYERS, "gradient_norm": LAYERS},
-    "pr_curves.json": {"*": {"recall": [PERCENT], "precision": [PERCENT], "ap_pct": PERCENT}},
+    "pr_curves.json": ({"test": str, "classes": CURVES}, CURVES),  # files of before name no test
 }
 """What studies leave beside a run."""
 

@@ -1,5 +1,6 @@
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,9 +131,12 @@ def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture
     for each in (first, second):
         assert len(each["resampled"]["map_50_pct"]) == DRAWS
     assert first["resampled"]["images"] == second["resampled"]["images"]
+    test = "plain + box refinement + multi-scale: 3 images of cells test"
     curves = read_json(place / "plain/pr_curves.json")
-    assert curves["cat"]["ap_pct"] == second["ap_pct"]["cat"]
+    assert curves["test"] == test
+    assert curves["classes"]["cat"]["ap_pct"] == second["ap_pct"]["cat"]
     with Image.open(place / "plain/detections.png") as sheet:
+        assert sheet.info["Description"] == test
         assert sheet.width > 900
 
     # The results file by itself has the same precision.
@@ -140,6 +144,22 @@ def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture
     assert main(["detect", "evaluate", *file]) == 0
     words = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["cat", f"{second['map_50_pct']:.1f}"] in words
+
+
+@pytest.mark.parametrize("name", ["pr_curves.json", "detections.png"])
+def test_evaluate_replaces_only_what_it_has_written_itself(
+    name: str, place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(place / "context", tmp_path / "run")
+    command = ["detect", "evaluate", str(run), *CPU]
+    for _ in range(2):  # what is there the second time is ours
+        assert main(command) == 0
+    noted = (run / "evaluations.json").read_bytes()
+    (run / name).write_text('{"theirs": {}}')
+    assert main([*command, "--refine"]) == 2
+    assert f"{run / name} is there already, and was not written by" in capsys.readouterr().err
+    assert (run / name).read_text() == '{"theirs": {}}'
+    assert (run / "evaluations.json").read_bytes() == noted  # it is said before any work
 
 
 def test_the_ablation_prints_table_9s_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,18 +61,16 @@ def test_the_classes_of_each_published_row_average_to_its_map(entry: ClassPrecis
 
 
 def test_class_by_class_ours_are_those_of_the_papers_test(tmp_path: Path) -> None:
-    def curves(*pcts: float) -> dict[str, Any]:
-        return {
-            name: {"recall": [], "precision": [], "ap_pct": pcts[i % len(pcts)]}
-            for i, name in enumerate(VOC_CLASSES)
-        }
+    def found(*pcts: float, **other: Any) -> dict[str, Any]:
+        by_class = {name: pcts[i % len(pcts)] for i, name in enumerate(VOC_CLASSES)}
+        return {"map_50_pct": statistics.fmean(pcts), "ap_pct": by_class, **other}
 
-    for seed in range(2):
-        found = {"map_50_pct": 75.0 + seed, "pr_curves": curves(70.0 + seed, 80.0 + seed)}
-        make_detection_run(tmp_path / str(seed), seed=seed, **found)
-    make_detection_run(tmp_path / "vgg", "vgg16", map_50_pct=73.0, pr_curves=curves(72.0, 74.0))
-    refined = curves(99.0)  # of another test, by its mean
-    make_detection_run(tmp_path / "2", seed=2, map_50_pct=75.0, pr_curves=refined)
+    for seed in range(2):  # a later test of another kind changes nothing
+        tests = found(70.0 + seed, 80.0 + seed), found(99.0, improvements=["box refinement"])
+        make_detection_run(tmp_path / str(seed), seed=seed, tests=tests)
+    make_detection_run(tmp_path / "vgg", "vgg16", tests=(found(72.0, 74.0),))
+    others = found(99.0, rule="area"), found(99.0, images=100), {"map_50_pct": 99.0}
+    make_detection_run(tmp_path / "2", seed=2, tests=others)
     table = table10(find_runs([tmp_path]))
     n, mean, first, *_ = table.rows
     assert n[:5] == ["n", "", "1", "", "2"]

@@ -18,6 +18,7 @@ from made_up_runs import (
     make_run,
 )
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from deepres.errors import UserError
 from deepres.report.claim import judge
@@ -296,10 +297,11 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path, runs: list[Run]) -> N
 def test_detectors_show_their_tests_and_pictures(tmp_path: Path) -> None:
     curve = {"recall": [0.0, 0.5], "precision": [1.0, 0.9], "ap_pct": 48.7}
     tests = ({}, {"improvements": ["box refinement"], "map_50_pct": 77.7})
-    shown = make_detection_run(
-        tmp_path / "a", map_50_pct=76.4, tests=tests, pr_curves={"tvmonitor": curve}
-    )
-    Image.new("RGB", (3_000, 200), "red").save(shown.path / "detections.png")
+    curves = {"test": "a + box refinement: 4,952 images", "classes": {"tvmonitor": curve}}
+    shown = make_detection_run(tmp_path / "a", map_50_pct=76.4, tests=tests, pr_curves=curves)
+    said = PngInfo()
+    said.add_text("Description", "a <b>: 100 images")
+    Image.new("RGB", (3_000, 200), "red").save(shown.path / "detections.png", pnginfo=said)
     bare = make_detection_run(tmp_path / "b", "vgg16", stopped_at=0)
     localizer = make_localization_run(
         tmp_path / "c", errors_pct={("multi-scale", "predicted"): 15.25}
@@ -314,6 +316,8 @@ def test_detectors_show_their_tests_and_pictures(tmp_path: Path) -> None:
     at = cells.index("box refinement")
     assert cells[at - 2 : at + 2] == ["VOC 2007 test", "4,952", "box refinement", "77.70"]
     assert "tvmonitor" in text
+    assert "of each class. Of the test a + box refinement: 4,952 images." in text
+    assert "what was found. Of the test a <b>: 100 images." in unescape(page)
     assert "Test error 12.00 %, training error 11.00 %, after 60,000 steps" in text
     assert "multi-scale, predicted classes" in text
     (picture,) = re.findall('src="data:image/webp;base64,([^"]+)"', page)

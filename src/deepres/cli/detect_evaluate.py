@@ -23,7 +23,7 @@ from deepres.run_weights import run_of
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
     from deepres.detection.inference import Improvements
-    from deepres.evaluation.detection.detector_inference import DetectionResults
+    from deepres.evaluation.detection.detector_protocol import Tested
 
 Scores = dict[str, Any]
 
@@ -64,21 +64,23 @@ def call(options: argparse.Namespace) -> int:
             "the files to the benchmark's server"
         )
     tests = DetectorTests(options.runs, detectors, data, execution)
-    improvements, found = improvements_of(options, detectors[0]), None
+    improvements, single = improvements_of(options, detectors[0]), None
+    place = None if options.ablation or not data.annotated else _evidence_folder(options.runs[0])
     if options.ablation:
         tested = tests.ablation(scales_for(detectors[0]))
     else:
-        tested = [tests.run(range(len(detectors)), improvements)]
-        found = tested[0].found
+        single = tests.run(range(len(detectors)), improvements)
+        tested = [single]
     rows = [(each.title, each.scores) for each in tested]
     if not leader:
         return 0
     written: dict[str, Path] = {}
     try:
-        if found and options.save_submission:
-            written["submission"] = found.write(options.save_submission, official_split(name))
-        if found and data.annotated:
-            written |= _leave_evidence(options.runs[0], found, detectors, improvements)
+        if single and options.save_submission:
+            split = official_split(name)
+            written["submission"] = single.found.write(options.save_submission, split)
+        if single and place:
+            written["pictures"] = _leave_evidence(place, single, detectors, improvements)
     finally:  # whether it can be written or not: the numbers are what took the time
         _tell(options.json, data, rows, written)
     return 0
@@ -106,24 +108,34 @@ def _in_json(title: str, scores: Scores) -> dict[str, Any]:
     return {"test": title, **found, "standard_errors_pct": errors}
 
 
-def _leave_evidence(
-    weights: Path,
-    found: "DetectionResults",
-    detectors: "list[Detector]",
-    improvements: "Improvements",
-) -> dict[str, Path]:
-    """Write the curves and pictures of a test beside the run, if it is one; return the latter."""
-    from deepres.evaluation.detection.artifacts import write_curves, write_pictures
-    from deepres.evaluation.detection.average_precision import AveragePrecision
+def _evidence_folder(weights: Path) -> Path | None:
+    """Return the run that a test's curves and pictures go beside; None: they go nowhere.
+
+    Raises:
+        UserError: files that deepres has not written would be replaced.
+    """
+    from deepres.evaluation.detection.artifacts import check_replaceable
 
     run = run_of(weights)
     if run is None or not os.access(run.path, os.W_OK):
-        return {}
+        return None
+    check_replaceable(run.path)
+    return run.path
+
+
+def _leave_evidence(
+    folder: Path, tested: "Tested", detectors: "list[Detector]", improvements: "Improvements"
+) -> Path:
+    """Write the curves and pictures of a test; return the latter."""
+    from deepres.evaluation.detection.artifacts import write_curves, write_pictures
+    from deepres.evaluation.detection.average_precision import AveragePrecision
+
+    found = tested.found
     # COCO's program takes minutes, and leaves no curve at one overlap.
     result = None if found.rule == "coco" else found.result()
     if isinstance(result, AveragePrecision):
-        write_curves(run.path, result)
-    return {"pictures": write_pictures(run.path, detectors, found.data, improvements)}
+        write_curves(folder, result, tested.label)
+    return write_pictures(folder, detectors, found.data, improvements, tested.label)
 
 
 def _score_file(options: argparse.Namespace) -> int:

@@ -81,6 +81,7 @@ def contact_sheet(
     columns: int,
     headings: Sequence[str] = (),
     cell: int = 480,
+    title: str = "",
 ) -> Image.Image:
     """Return ``pictures`` side by side on white, row by row.
 
@@ -89,6 +90,7 @@ def contact_sheet(
         columns: how many stand in a row.
         headings: over the columns, where given.
         cell: width and greatest height of each picture, in pixels.
+        title: over all of them.
     """
     gap, size = cell // 40, cell // 24
     shrunk = [picture.convert("RGB") for picture in pictures]
@@ -96,15 +98,18 @@ def contact_sheet(
         picture.thumbnail((cell, cell), Image.Resampling.LANCZOS)
     rows = [shrunk[i : i + columns] for i in range(0, len(shrunk), columns)]
     heights = [max(picture.height for picture in row) for row in rows]
-    head = 2 * size if headings else 0
+    above = 2 * size if title else 0
+    head = above + (2 * size if headings else 0)
     across = min(columns, len(shrunk))
     total = (gap + across * (cell + gap), head + gap + sum(height + gap for height in heights))
     sheet = Image.new("RGB", total, WHITE)
     draw = ImageDraw.Draw(sheet)
+    if title:
+        draw.text((gap, size + gap // 2), title, BLACK, font_of_size(size, title), anchor="lm")
     for i, heading in enumerate(headings[:across]):
         middle = gap + i * (cell + gap) + cell // 2
         font = font_of_size(size, heading)
-        draw.text((middle, head // 2 + gap // 2), heading, BLACK, font, anchor="mm")
+        draw.text((middle, (above + head + gap) // 2), heading, BLACK, font, anchor="mm")
     tops = itertools.accumulate((height + gap for height in heights), initial=head + gap)
     for top, height, row in zip(tops, heights, rows, strict=False):
         for i, picture in enumerate(row):

@@ -2,7 +2,6 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from deepres.report.detection_runs import tests_of
 from deepres.report.detection_tables import PLACEHOLDERS, detection_command
@@ -16,14 +15,11 @@ from deepres.report.published_detection import (
 from deepres.report.render import Table
 from deepres.report.rows import NO_RUN, NOTHING, PUBLISHED_ONLY, awaits_runs, one_a_seed
 from deepres.report.runs import Run
-from deepres.run_folder import PR_CURVES
 
 NOTES = (
     "Average precision at an overlap of 0.5, in %. Ours: the mean of n seeds of the paper's "
-    "recipe, from what the latest test of each has left in pr_curves.json.",
+    "recipe, each tested alone, without improvements, on the images that the table is of.",
 )
-ROUNDING_PCT = 0.05
-"""By so much the classes' mean may differ from the mAP of the test that they are of."""
 
 
 def table10(runs: Iterable[Run]) -> Table:
@@ -70,23 +66,17 @@ def _table(name: str, entries: Sequence[ClassPrecisions], runs: Iterable[Run]) -
 def _commands(entry: ClassPrecisions) -> list[str]:
     """Return the command that brings about a detector's numbers, if it is one of ours."""
     alike = [row for row in TABLE_7 if (row.network, row.test) == (entry.network, entry.test)]
-    test = "deepres detect evaluate RUN"
-    trained = [detection_command(row, NO_RUN) for row in alike]
-    return [each if test in each else f"{each}; {test}" for each in trained]
+    return [detection_command(row, NO_RUN) for row in alike]
 
 
 def _of_classes(run: Run, entry: ClassPrecisions) -> list[float] | None:
-    """Return a run's average precision of each class; None: there is none of such a test.
-
-    Curves do not say of which test they are, but their mean does.
-    """
-    curves: Mapping[str, Any] = run.side_file(PR_CURVES) or {}
-    network = run.model == entry.network and not run.meta["recipe"]["global_context"]
-    if not network or curves.keys() != set(VOC_CLASSES):
+    """Return a run's average precision of each class; None: there is none of such a test."""
+    if run.model != entry.network or run.meta["recipe"]["global_context"]:
         return None
-    pcts = [float(curves[name]["ap_pct"]) for name in VOC_CLASSES]
     for test in tests_of([run]):
-        same = abs(test.found["map_50_pct"] - statistics.fmean(pcts)) < ROUNDING_PCT
-        if test.is_plainly_on(entry.test) and same:
+        found: Mapping[str, float | None] = test.found.get("ap_pct", {})
+        pcts = [pct for name in VOC_CLASSES if (pct := found.get(name)) is not None]
+        plain = test.is_plainly_on(entry.test) and test.found["rule"] == entry.test.rule
+        if plain and len(pcts) == len(VOC_CLASSES):
             return pcts
     return None

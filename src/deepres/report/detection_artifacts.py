@@ -3,15 +3,17 @@
 import base64
 import html
 import io
+from collections.abc import Mapping
 
 from PIL import Image
 
-from deepres.report.detection_figures import precision_recall
+from deepres.report.detection_figures import Curve, precision_recall
 from deepres.report.embed import figure_html
 from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
 from deepres.report.runs import PRECISIONS, Run
 from deepres.run_folder import DETECTIONS, EVALUATIONS, PR_CURVES
+from deepres.visible import in_a_line
 
 NUMBERS = PRECISIONS | {"top5_error_pct": "top-5 error", "top1_error_pct": "top-1 error"}
 """What a test finds, in words."""
@@ -27,20 +29,21 @@ def evidence(run: Run) -> str:
     parts = []
     if tests := run.side_file(EVALUATIONS):
         parts.append(as_html(_tests(tests)))
-    if curves := run.side_file(PR_CURVES):
+    curves, test = _curves(run)
+    if curves:
         if any(len(each["recall"]) != len(each["precision"]) for each in curves.values()):
             parts.append(f"<p>{PR_CURVES} is damaged: test the detector again.</p>")
         else:
             caption = "Precision against recall, and the average precision in %, of each class."
-            parts.append(figure_html(svg_text(precision_recall(curves)), caption))
+            parts.append(figure_html(svg_text(precision_recall(curves)), f"{caption}{test}"))
     if (run.path / DETECTIONS).is_file():
         try:
-            picture = _picture(run, f"Objects found by {run.label}")
+            picture, test = _picture(run, f"Objects found by {run.label}")
         except Exception:  # a damaged file can fail anywhere in a decoder
             parts.append(f"<p>{DETECTIONS} is damaged: test the detector again.</p>")
         else:
             caption = "Test images: what was annotated, and what was found."
-            parts.append(figure_html(picture, caption))
+            parts.append(figure_html(picture, f"{caption}{test}"))
     return "\n".join(parts)
 
 
@@ -66,12 +69,25 @@ def _words(test: dict[str, object], key: str) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)]
 
 
-def _picture(run: Run, description: str) -> str:
-    """Return a run's pictures as an <img> that holds them itself."""
+def _curves(run: Run) -> tuple[Mapping[str, Curve], str]:
+    """Return a run's curves by class, and a sentence on which test they are of."""
+    content = run.side_file(PR_CURVES) or {}
+    if isinstance(test := content.get("test"), str):
+        return content["classes"], _of_test(test)
+    return content, ""  # a file of before names no test
+
+
+def _of_test(test: str) -> str:
+    return f" Of the test {in_a_line(test)}." if test else ""
+
+
+def _picture(run: Run, description: str) -> tuple[str, str]:
+    """Return a run's pictures as an <img> that holds them itself, and which test they are of."""
     with Image.open(run.path / DETECTIONS) as file:
-        picture = file.convert("RGB")
+        picture, test = file.convert("RGB"), str(file.info.get("Description", ""))
     picture.thumbnail((WIDTH, 10 * WIDTH), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     picture.save(content, "WEBP", quality=80)
     data = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="{html.escape(description)}" src="data:image/webp;base64,{data}">'
+    shown = f'<img alt="{html.escape(description)}" src="data:image/webp;base64,{data}">'
+    return shown, _of_test(test)

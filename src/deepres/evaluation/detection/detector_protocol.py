@@ -23,6 +23,12 @@ class Tested(NamedTuple):
     scores: dict[str, Any]
     """Only the leader has any, and only of images of which it is known what is on them."""
 
+    @property
+    def label(self) -> str:
+        """What was tested, and on what, in words."""
+        data = self.found.data
+        return f"{self.title}: {len(data):,} images of {data.name}"
+
 
 class DetectorTests:
     """The tests of some detectors on one data set.
