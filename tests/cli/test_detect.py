@@ -69,7 +69,8 @@ def test_the_papers_comparison_is_a_command_a_cell(
         shown = capsys.readouterr().out
         assert f"{network} detector: mAP@.5 " in shown
         assert "on VOC 2007 test, 4 steps, shortened from 280,000, VOC 07+12, seed 0" in shown
-        meta = RunFolder(tmp_path / f"runs/{network}-voc07+12-4steps-s0").read_meta()
+        name = "-".join([network, "voc07+12", *TINY, "4steps-s0"])
+        meta = RunFolder(tmp_path / "runs" / name).read_meta()
         assert (meta["data"]["images"], meta["test_data"]["images"]) == (6, 3)
         recipes.append(meta["recipe"])
     vgg, resnet = recipes

@@ -64,6 +64,18 @@ def test_a_finished_run_is_found_finished(run: Path, capsys: pytest.CaptureFixtu
     assert "not the paper's: " in captured.out
 
 
+def test_a_runs_folder_is_called_by_its_settings(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["resnet8", "--rpn", str(run), "--set", "context=14", "--set", "lr=0.04", *HERE]
+    named = Path("runs/resnet8-localization-rcnn-context=14-lr=0.04-4000steps-s0")
+    named.mkdir(parents=True)
+    (named / "recipe.json").touch()
+    assert main([*TRAIN, *given, "--steps", "4000", "--bad-boxes", "skip"]) == 2
+    assert f"{named} already holds a run" in capsys.readouterr().err
+
+
 def test_runs_of_both_halves_are_repeated(
     run: Path, rcnns: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

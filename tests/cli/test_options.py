@@ -137,9 +137,10 @@ for name in deepres.__all__:
 def test_help_says_where_runs_lie() -> None:
     """With the optional parts, which stand in brackets."""
     commands = (train, detect_train, localize_train)
-    for command, part in ((train, "fine-tuned"), *((each, "repeated") for each in commands)):
+    settings = ["fine-tuned", "<field>=<value>…"]
+    for command, parts in ((train, settings), *((each, ["repeated"]) for each in commands)):
         said = option(command, "--out").help.replace("[", "").replace("]", "")
-        named = run_name("<network>", 7, 8, 9, [part])
+        named = run_name("<network>", 7, 8, 9, parts)
         assert f"runs/{named}" in said.replace("<steps>", "7").replace("<seed>", "9")
 
 

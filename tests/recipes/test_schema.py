@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deepres.errors import UserError
 from deepres.recipes import Recipe, detection_recipe, get_recipe, recipe_from_dict
+from deepres.recipes.schema import naming
 
 PAPER = get_recipe("resnet110")
 
@@ -183,3 +184,8 @@ def test_any_field_can_be_set(assignment: str, field: str, value: object) -> Non
 def test_a_value_that_cannot_be_meant_is_refused(assignment: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         PAPER.changed([assignment])
+
+
+def test_a_folder_is_called_by_what_tells_runs_apart() -> None:
+    settings = ["lr=0.05", "precision=bf16", "train_set=my/list"]
+    assert naming(settings) == ["lr=0.05", "train_set=my-list"]

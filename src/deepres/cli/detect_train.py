@@ -22,6 +22,7 @@ from deepres.errors import UserError, no_such
 from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
+from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
@@ -39,6 +40,7 @@ DATA_FOLDERS = {
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
+    named = naming(options.set)
     shorthands(options, "bad_boxes")
     if options.recipe:
         folders, results = repeat(
@@ -60,7 +62,7 @@ def call(options: argparse.Namespace) -> int:
             for_new_runs=("on", "weights", "schedule", "bad_boxes"),
         )
     else:
-        folders, results = _start(options)
+        folders, results = _start(options, named)
     say_outcomes(folders, results, summary)
     return 0
 
@@ -80,7 +82,10 @@ def _execution(options: argparse.Namespace) -> "Execution":
     return execution_of(options, save_every_s=options.save_every)
 
 
-def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
+def _start(
+    options: argparse.Namespace, named: list[str]
+) -> tuple[list[Path], list[dict[str, Any]]]:
+    """Start the run that a command asks for, whose folder is called by what is ``named``."""
     from deepres.training.api import train
 
     seed = seed_of(options.seed or 0)
@@ -93,7 +98,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
         if recipe.detector.batch_norm == "frozen":
             tell_moving_averages(options.weights)
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
-    settings = [name, *(["joint"] if recipe.schedule == "joint" else [])]
+    settings = [name, *(["joint"] if recipe.schedule == "joint" else []), *named]
     made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
     folder = options.out or RUNS / made
     check_free_for_run(folder)

@@ -29,6 +29,7 @@ from deepres.recipes import (
     localization_rcnn_recipe,
     localization_recipe,
 )
+from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
+    named = naming(options.set)
     shorthands(options, "bad_boxes")
     if options.recipe:
         folders, results = repeat(
@@ -64,7 +66,7 @@ def call(options: argparse.Namespace) -> int:
             for_new_runs=("weights", "rpn", "bad_boxes"),
         )
     else:
-        folders, results = _start(options)
+        folders, results = _start(options, named)
     say_outcomes(folders, results, _summary)
     return 0
 
@@ -79,7 +81,10 @@ def _execution(options: argparse.Namespace) -> "Execution":
     return execution_of(options, save_every_s=options.save_every)
 
 
-def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]]]:
+def _start(
+    options: argparse.Namespace, named: list[str]
+) -> tuple[list[Path], list[dict[str, Any]]]:
+    """Start the run that a command asks for, whose folder is called by what is ``named``."""
     from deepres.training.api import train
     from deepres.training.localization_start import check_given
 
@@ -97,7 +102,7 @@ def _start(options: argparse.Namespace) -> tuple[list[Path], list[dict[str, Any]
         weights_file(given)
     if options.weights:
         tell_moving_averages(options.weights)
-    parts = ["localization", *(["rcnn"] if rpn else [])]
+    parts = ["localization", *(["rcnn"] if rpn else []), *named]
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or RUNS / name
     check_free_for_run(folder)

@@ -220,7 +220,8 @@ class Recipe:
 
 def naming(settings: Iterable[str]) -> list[str]:
     """Return which of some ``field=value`` a run's folder is called by: what tells runs apart."""
-    return [each for each in settings if each.partition("=")[0] not in ARITHMETIC]
+    named = [each for each in settings if each.partition("=")[0] not in ARITHMETIC]
+    return [each.replace("/", "-") for each in named]  # as of a list in a folder of lists
 
 
 def foreign_fields(kind: Any, given: Mapping[str, Any]) -> str:

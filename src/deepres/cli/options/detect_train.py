@@ -34,7 +34,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         several=False,
         seeds="new weights, order and draws",
         setting="batch_norm=trained",
-        folder="runs/<network>-<data set>[-<steps>steps]-s<seed>",
+        folder="runs/<network>-<data set>[-joint][-<field>=<value>…][-<steps>steps]-s<seed>",
     )
     parser.add_argument(
         "--on",

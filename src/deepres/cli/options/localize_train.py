@@ -13,8 +13,9 @@ EPILOG = """appendix C, with a classifier's run and the boxes in data/imagenet: 
   deepres localize train resnet101 --rpn runs/resnet101-localization-s0
 Tiny-ImageNet's boxes, some of which are of zero size, in crops of 56 pixels:
   deepres localize train resnet18 --weights runs/tiny --data tiny-imagenet-200 --set crop=56 \\
-      --set short_side=64,80 --set anchor_sizes=14,28,56 --bad-boxes skip --steps 2000
-  deepres localize train resnet18 --rpn runs/resnet18-localization-2000steps-s0 \\
+      --set short_side=64,80 --set anchor_sizes=14,28,56 --bad-boxes skip --steps 2000 \\
+      --out runs/tiny-rpn
+  deepres localize train resnet18 --rpn runs/tiny-rpn \\
       --data tiny-imagenet-200 --set crop=56 --set context=4 --bad-boxes skip --steps 2000"""
 
 
@@ -32,7 +33,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         several=False,
         seeds="new layers, order and draws",
         setting="lr=0.02",
-        folder="runs/<network>-localization[-rcnn][-<steps>steps]-s<seed>",
+        folder="runs/<network>-localization[-rcnn][-<field>=<value>…][-<steps>steps]-s<seed>",
     )
     parser.add_argument(
         "--rpn",

@@ -19,8 +19,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         several=True,
         seeds="weights, order and crops",
         setting="lr=0.05",
-        folder="runs/<network>[-fine-tuned][-<steps>steps]-s<seed>; of several runs, one in FOLDER "
-        "each",
+        folder="runs/<network>[-fine-tuned][-<field>=<value>…][-<steps>steps]-s<seed>; of several "
+        "runs, one in FOLDER each",
     )
     parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     parser.add_argument(
