@@ -124,6 +124,7 @@ def make_detection_run(
     images: int | None = None,
     pretrained_on: int | None = 1_000,
     begun_from: str = "classifier",
+    digest: str = "0a" * 32,
     settings: tuple[str, ...] = (),
     tests: tuple[dict[str, Any], ...] = ({},),
     **side_files: Any,
@@ -143,12 +144,13 @@ def make_detection_run(
         images: how many; None: as the paper.
         pretrained_on: how many classes; None: it starts from random weights.
         begun_from: what these weights are of.
+        digest: of their file.
         settings: fields of the recipe, each ``field=value``.
         tests: entries of evaluations.json, each by what differs from the paper's test.
         side_files: the contents of further JSON files beside it.
     """
     recipe = detection_recipe(dataset, model)
-    given = {"file": "weights.safetensors", "sha256": "0a" * 32}
+    given = {"file": "weights.safetensors", "sha256": digest}
     recipe = (recipe.scaled_to(steps) if steps else recipe).changed(list(settings))
     source = source or PAPERS_DATA[dataset]
     more = {

@@ -11,7 +11,7 @@ from made_up_runs import (
     make_run,
 )
 
-from deepres.report.grouping import poolable
+from deepres.report.grouping import comparable, poolable
 from deepres.report.runs import computed, find_runs, read_run, title
 from deepres.run_folder import RunFolder
 
@@ -117,6 +117,17 @@ def test_names_are_the_papers() -> None:
 def test_what_sets_a_detector_apart(tmp_path: Path, what: dict[str, Any], condition: str) -> None:
     run = make_detection_run(tmp_path / "run", **what)
     assert run.condition == condition
+
+
+def test_detectors_are_set_apart_by_the_weights_that_they_began_from(tmp_path: Path) -> None:
+    for seed, digest in enumerate(("0b", "0a", "0a", "0a")):
+        make_detection_run(tmp_path / str(seed), seed=seed, digest=digest * 32)
+    largest, other = poolable(find_runs([tmp_path]))
+    assert [run.name for run in largest] == ["1", "2", "3"]
+    assert all(run.is_papers for run in largest)
+    assert [(run.name, run.condition) for run in other] == [("0", "begun from weights 0b0b0b0b…")]
+    (compared,) = comparable(find_runs([tmp_path]))
+    assert [[run.name for run in same] for same in compared.values()] == [["1", "2", "3"]]
 
 
 def test_what_is_built_on_a_network_is_no_classifier(tmp_path: Path) -> None:

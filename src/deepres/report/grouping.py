@@ -30,7 +30,8 @@ def comparable(runs: Iterable[Run]) -> list[Runs]:
         alike = run.condition_but(COMPARED), run.meta["data"]["fingerprint"], run.bn_images
         groups.setdefault(alike, {}).setdefault(network_of(run), []).append(run)
     found = [
-        {name: _once_a_seed(same) for name, same in group.items()} for group in groups.values()
+        {name: _once_a_seed(_of_one_start(same)) for name, same in group.items()}
+        for group in groups.values()
     ]
     papers = [group for group in found if nearest(group).is_papers]
     others = [group for group in found if not nearest(group).is_papers]
@@ -38,7 +39,7 @@ def comparable(runs: Iterable[Run]) -> list[Runs]:
 
 
 def poolable(runs: Iterable[Run]) -> list[list[Run]]:
-    """Group runs by network, condition, data and BN's images, one run for each seed.
+    """Group runs by network, condition, data, BN's images and start, one run for each seed.
 
     The paper's are first, then whole recipes on the paper's data, then the longest. Groups that
     would be called alike are set ``apart`` by words, all but the largest of the paper's runs.
@@ -53,7 +54,21 @@ def poolable(runs: Iterable[Run]) -> list[list[Run]]:
 def _unnamed(run: Run) -> tuple[str, ...]:
     """Return what sets runs apart and is no part of the condition, each in words."""
     # Two data sets may have one name.
-    return f"data {run.meta['data']['fingerprint'][:8]}", f"BN over {run.bn_images} images"
+    data = f"data {run.meta['data']['fingerprint'][:8]}"
+    return data, f"BN over {run.bn_images} images", f"begun from weights {_start(run)[:8]}…"
+
+
+def _start(run: Run) -> str:
+    """Return the digest of the weights that a run began from; nothing: they were random."""
+    return str((run.meta.get("initial_weights") or {}).get("sha256", ""))
+
+
+def _of_one_start(runs: Sequence[Run]) -> list[Run]:
+    """Return those of a network's runs that began from the same weights, the most there are."""
+    by_start: dict[str, list[Run]] = {}
+    for run in runs:
+        by_start.setdefault(_start(run), []).append(run)
+    return max(by_start.values(), key=lambda same: len({run.meta["seed"] for run in same}))
 
 
 def _told_apart(groups: Mapping[tuple[str, ...], Sequence[Run]]) -> list[list[Run]]:
