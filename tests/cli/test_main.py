@@ -35,6 +35,7 @@ from deepres.visible import visible
         ("models resnet-26", "unknown network 'resnet-26'; did you mean resnet26?"),
         ("predict resent50 a.png", "resent50: no such file, folder or network; did you mean res"),
         ("train resnet20 --set learning_rate=1", "unknown recipe field 'learning_rate'; did you"),
+        ("detect train resnet18 --on coco --set amp=1", "--set amp: runs of this kind compute in "),
         ("train resnet20 --set epochs=1", "unknown recipe field 'epochs'; did you mean --steps?"),
         ("train resnet20 --data sample --threads 0", "--threads must be at least 1, got 0"),
         ("train resnet21", "no recipe 'resnet21'; did you mean resnet20 or"),
@@ -250,6 +251,8 @@ def test_json_is_text_that_does_nothing_to_a_terminal(capsys: pytest.CaptureFixt
     ("command", "said"),
     [
         ("train --epochs 90", "--epochs: the paper's recipe decides, and counts in steps; for "),
+        ("detect train resnet18 --precision bf16", "--precision: detectors and localizers compute"),
+        ("localize evaluate run --precision auto", "in fp32 alone, in training and in tests; "),
         ("train resnet20 --lr 0.01", "--lr: the paper's recipe decides; to depart from it: --set"),
         ("train resnet20 --learning-rate=0.01", "to depart from it: --set lr=0.01; see: deepres t"),
         ("train --batch-size 64 resnet20", "to depart from it: --set batch_size=64;"),

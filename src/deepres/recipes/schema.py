@@ -146,10 +146,11 @@ class Recipe:
             field = FIELDS.get(name, name)
             if not equals:
                 raise UserError(f"--set takes field=value, got {assignment!r}")
-            if field in OTHERS_WORDS and field not in kinds:
-                raise UserError(
-                    f"unknown recipe field {name!r}; did you mean {OTHERS_WORDS[field]}?"
-                )
+            meant = field if field in kinds else OTHERS_WORDS.get(field, field)
+            if meant in ARITHMETIC and meant not in kinds:
+                raise UserError(f"--set {name}: runs of this kind compute in fp32; leave it out")
+            if meant != field:
+                raise UserError(f"unknown recipe field {name!r}; did you mean {meant}?")
             if field in self.bound:
                 raise UserError(
                     f"--set {field} would leave the milestones in place; {self.bound[field]}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_bad_boxes, add_execution, add_json
+from deepres.cli.options.hints import add_precision_hint
 from deepres.cli.options.improvements import add_improvements
 
 EPILOG = """Table 9, with two runs of COCO's recipe, the second with --set global_context=true:
@@ -62,4 +63,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     add_execution(parser)
     add_json(parser)
+    add_precision_hint(parser)
     parser.set_defaults(call="detect_evaluate.call")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_execution
+from deepres.cli.options.hints import add_precision_hint
 from deepres.cli.options.improvements import add_improvements
 
 
@@ -33,4 +34,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         default=Path("detections"),
         help="for <image>.png and <image>.json (default: %(default)s)",
     )
+    add_precision_hint(parser)
     parser.set_defaults(call="detect_predict.call")

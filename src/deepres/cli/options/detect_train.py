@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_bad_boxes, add_training
+from deepres.cli.options.hints import add_precision_hint
 from deepres.cli.options.weights import NAMED_HELP
 from deepres.recipes.detection import DATASETS
 
@@ -63,4 +64,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "at once, for as many steps as one of the four",
     )
     add_bad_boxes(parser, "stop")
+    add_precision_hint(parser)
     parser.set_defaults(call="detect_train.call")

@@ -28,6 +28,12 @@ def add_training_hints(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_precision_hint(parser: argparse.ArgumentParser) -> None:
+    """Say of detectors and localizers which precision they have."""
+    text = "detectors and localizers compute in fp32 alone, in training and in tests; leave it out"
+    parser.add_argument("--precision", action=Hint, text=text)
+
+
 def add_device_hints(parser: argparse.ArgumentParser, several: bool) -> None:
     """Say how GPUs are chosen.
 

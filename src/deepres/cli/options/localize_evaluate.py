@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_bad_boxes, add_execution, add_json
+from deepres.cli.options.hints import add_precision_hint
 from deepres.cli.options.weights import WEIGHTS_HELP
 
 
@@ -56,4 +57,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     add_bad_boxes(parser, "as in training")
     add_execution(parser)
     add_json(parser)
+    add_precision_hint(parser)
     parser.set_defaults(call="localize_evaluate.call")

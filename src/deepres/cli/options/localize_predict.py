@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_execution, add_json
+from deepres.cli.options.hints import add_precision_hint
 from deepres.cli.options.weights import WEIGHTS_HELP
 
 
@@ -50,4 +51,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         default=Path("localizations"),
         help="for <image>.png (default: %(default)s)",
     )
+    add_precision_hint(parser)
     parser.set_defaults(call="localize_predict.call")

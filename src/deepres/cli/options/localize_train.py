@@ -5,6 +5,7 @@ from pathlib import Path
 
 from deepres.cli import Commands
 from deepres.cli.options.common import add_bad_boxes, add_training
+from deepres.cli.options.hints import add_precision_hint
 from deepres.cli.options.weights import NAMED_HELP
 from deepres.cli.terminal import IMAGENET_FOLDER
 
@@ -57,4 +58,5 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         f"else {IMAGENET_FOLDER})",
     )
     add_bad_boxes(parser, "stop")
+    add_precision_hint(parser)
     parser.set_defaults(call="localize_train.call")
