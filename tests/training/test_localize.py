@@ -43,9 +43,9 @@ def test_a_run_leaves_its_folder(tmp_path: Path, data: LocalizationData, weights
     assert result["scaled_from"] == 60_000
     events = folder.read_events()
     assert [(event["step"], event["split"]) for event in events] == [
-        *((2, "train"), (4, "train"), (4, "test"), (6, "train"), (6, "test")),
+        *((2, "train"), (4, "train"), (4, "val"), (6, "train"), (6, "test")),
     ]
-    assert [event["images"] for event in events if event["split"] == "test"] == [3, 5]
+    assert [event["images"] for event in events if event["split"] != "train"] == [3, 5]
     assert result["test_error_pct"] == events[-1]["error_pct"]
     # The mean of all training boxes, worked out by hand: x from 8.5 and 20, y from 10 and 9.
     torch.testing.assert_close(

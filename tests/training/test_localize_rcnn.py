@@ -49,9 +49,9 @@ def test_a_run_leaves_its_folder(tmp_path: Path, given: Path, data: Localization
     assert folder.read_result() == json.loads(json.dumps(result))
     events = folder.read_events()
     assert [(event["step"], event["split"]) for event in events] == [
-        *((2, "train"), (4, "train"), (4, "test"), (6, "train"), (6, "test")),
+        *((2, "train"), (4, "train"), (4, "val"), (6, "train"), (6, "test")),
     ]
-    assert [event["images"] for event in events if event["split"] == "test"] == [3, 5]
+    assert [event["images"] for event in events if event["split"] != "train"] == [3, 5]
     assert result["test_error_pct"] == events[-1]["error_pct"]
     # By default it begins from what the RPN began from.
     meta = folder.read_meta()

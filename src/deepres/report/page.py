@@ -170,6 +170,8 @@ def _curves(run: Run, name: str) -> Markup | None:
         what = f"training and {' and '.join(tested)} error"
         looks = {"test": "bold: test", "validation": "dash-dotted: validation"}
         caption = f"Dashed: training error; {'; '.join(looks[each] for each in tested)} error."
+        if not run.is_classifier:  # whose validation images are some of the test's
+            caption += " Validation is on the test images that are watched, the test on all."
     words = f"{run.label}, seed {run.meta['seed']}: {what} against steps"
     picture = figure_html(svg_text(curves_figure(run)), caption)
     return Markup(embed(picture, name, words))
