@@ -207,6 +207,26 @@ def test_annotations_that_cannot_be_right_are_left_out_if_asked(
     assert "1 object of zero size left out" in capsys.readouterr().err
 
 
+def test_pictures_of_another_size_are_told_before_the_work(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tiny_voc(tmp_path / "cells")
+    for name in ("a1", "b1"):
+        Image.new("RGB", (30, 20)).save(data / f"JPEGImages/{name}.jpg")
+    evaluate = ["detect", "evaluate", str(place / "plain"), "--data", str(data), *CPU]
+    command = ["detect", "train", "resnet18", "--on", str(data), "--schedule", "joint", *CPU, *SET]
+    command += ["--steps", "1", "--out", str(tmp_path / "run")]
+    for each in (evaluate, command):
+        assert main(each) == 2
+        assert "b1.jpg is 30×20 pixels" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main([*command, "--bad-boxes", "skip"]) == 0
+    said = capsys.readouterr().err
+    assert "cells test: 1 of 3 images left out, of other sizes than annotated" in said
+    assert "cells trainval: 1 of 4 images left out" in said
+    assert main(["detect", "train", "--resume", str(tmp_path / "run"), *CPU]) == 0
+
+
 def test_coco_2017_can_be_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     objects = [
         {"bbox": [10, 5, 20, 15], "category_id": 7},
@@ -480,7 +500,8 @@ def test_an_ensemble_trained_on_train_and_val_finds_what_cocos_server_takes(
     for seed in ("0", "1", "2"):
         assert main([*command, "--steps", "1", "--seed", seed, *CPU, *SET]) == 0
     assert "resnet18 detector: no test, 1 step" in capsys.readouterr().out
-    runs = [f"runs/resnet18-coco-trainval-joint-1steps-s{seed}" for seed in (0, 1, 2)]
+    name = "-".join(["runs/resnet18-coco-trainval-joint", *TINY, "1steps"])
+    runs = [f"{name}-s{seed}" for seed in (0, 1, 2)]
     meta = RunFolder(Path(runs[0])).read_meta()
     assert (meta["data"]["source"], meta["data"]["images"]) == ("COCO 2014 trainval", 2)
 

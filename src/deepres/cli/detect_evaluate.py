@@ -51,7 +51,7 @@ def call(options: argparse.Namespace) -> int:
     of_run = run_of(options.runs[0])
     meta = of_run.read_meta() if of_run else None
     detectors = [load_detector(run, execution.device) for run in options.runs]
-    data, name = open_test_set(options.on, options.data, meta, options.bad_boxes)
+    data, name = open_test_set(options.on, options.data, meta, options.bad_boxes, pictures=True)
     for run, detector in zip(options.runs, detectors, strict=True):
         if detector.classes != data.classes:
             raise UserError(
@@ -141,7 +141,7 @@ def _leave_evidence(
 def _score_file(options: argparse.Namespace) -> int:
     from deepres.evaluation.detection.detector_inference import read_results
 
-    data, _ = open_test_set(options.on, options.data, None, options.bad_boxes)
+    data, _ = open_test_set(options.on, options.data, None, options.bad_boxes, pictures=False)
     scores = read_results(options.results, data).scores(resample=True)
     _tell(options.json, data, [(str(options.results), scores)], {})
     return 0

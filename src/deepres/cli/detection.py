@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from deepres.cli.class_tables import print_by_class
 from deepres.cli.terminal import data_folder, print_table, say, show
 from deepres.data.detection.checks import BadBoxes
+from deepres.data.detection.picture_sizes import checked_sizes
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.report.detection_runs import standard_error
+from deepres.torchrun import is_leader
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
@@ -40,8 +42,19 @@ def scales_for(detector: "Detector") -> tuple[int, ...]:
     return tuple(round(side * detector.settings.short_side / 600) for side in PUBLISHED_SCALES)
 
 
+def open_pictures(name: str, folder: Path, bad_boxes: BadBoxes) -> DetectionSet:
+    """Open a set whose pictures will be looked at, which takes hours: their sizes are checked."""
+    data = open_detection_set(name, folder, bad_boxes, say)
+    return checked_sizes(data, bad_boxes, say, shown=is_leader())
+
+
 def open_test_set(
-    on: str | None, data: Path | None, meta: dict[str, Any] | None, bad_boxes: BadBoxes | None
+    on: str | None,
+    data: Path | None,
+    meta: dict[str, Any] | None,
+    bad_boxes: BadBoxes | None,
+    *,
+    pictures: bool,
 ) -> tuple[DetectionSet, str]:
     """Open what is to be found.
 
@@ -51,6 +64,7 @@ def open_test_set(
         meta: the run's recipe.json.
         bad_boxes: whether annotations that cannot be right stop the reading or are left out; None:
             as in the run, else they stop it.
+        pictures: whether the pictures will be looked at.
 
     Returns:
         The set, and its name as ``open_detection_set`` knows it.
@@ -64,6 +78,8 @@ def open_test_set(
         raise UserError("it is not known what to test on; name a set, e.g. --on voc2007-test")
     folder = data_folder(data, meta["data"] if meta else {"source": name, "location": None})
     policy = bad_boxes or (recipe.bad_boxes if recipe else "fail")
+    if pictures:
+        return open_pictures(name, folder, policy), name
     return open_detection_set(name, folder, policy, say), name
 
 

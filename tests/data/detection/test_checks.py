@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pytest
 from annotated_pictures import Drawn, coco_folder, voc_folder, voc_xml
+from PIL import Image
 
+from deepres.data.detection.picture_sizes import checked_sizes
 from deepres.data.detection.splits import open_detection_set
+from deepres.data.images import BadImage
 from deepres.errors import UserError
 
 NAN = float("nan")
@@ -105,3 +108,27 @@ def test_unknown_classes_are_faults_too(tmp_path: Path) -> None:
     voc_folder(devkit, {"test": {"x": voc_xml(60, 40, [("unicorn", (1, 1, 9, 9))])}})
     with pytest.raises(UserError, match=r"x\.xml, object 1: of unknown class \('unicorn'\)"):
         open_detection_set("voc2007-test", devkit)
+
+
+def test_pictures_of_another_size_stop_or_are_left_out(tmp_path: Path) -> None:
+    images = {name: voc_xml(60, 40, [GOOD]) for name in "xyz"}
+    folder = voc_folder(tmp_path / "cells", {"train": images})
+    data = open_detection_set("train", folder)
+    said: list[str] = []
+    assert checked_sizes(data, "fail", said.append) is data
+    turned = Image.Exif()
+    turned[0x0112] = 6  # upright it is 60×40
+    Image.new("RGB", (40, 60)).save(folder / "JPEGImages/z.jpg", exif=turned)
+    Image.new("RGB", (30, 20)).save(folder / "JPEGImages/y.jpg")
+    wrong = f"{folder}/JPEGImages/y.jpg is 30×20 pixels (upright, as its EXIF data say), but its "
+    with pytest.raises(UserError, match="1 of 3 images") as error:
+        checked_sizes(data, "fail", said.append)
+    assert wrong in str(error.value)
+    assert str(error.value).endswith("leave such images out: --bad-boxes skip")
+    assert [image.id for image in checked_sizes(data, "skip", said.append).images] == ["x", "z"]
+    (line,) = said
+    assert line.startswith("cells train: 1 of 3 images left out, ")
+    assert wrong in line
+    (folder / "JPEGImages/x.jpg").write_bytes(b"no picture")
+    with pytest.raises(BadImage, match=r"x.jpg: not an image"):
+        checked_sizes(data, "skip", said.append)

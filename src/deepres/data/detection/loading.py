@@ -35,13 +35,19 @@ def image_tensor(image: AnnotatedImage) -> Tensor:
         UserError: it is not of the size that its annotation says.
     """
     picture = open_image(image.path)
-    if picture.size != (image.width, image.height):
-        raise UserError(
-            f"{image.path} is {picture.width}×{picture.height} pixels (upright, as its EXIF data "
-            f"say), but its annotation says {image.width}×{image.height}: the boxes are of another "
-            "picture"
-        )
+    if wrong := misfit(image, picture.size):
+        raise UserError(wrong)
     return as_tensor(picture)
+
+
+def misfit(image: AnnotatedImage, size: tuple[int, int]) -> str:
+    """Say that a picture of ``size`` is not what was annotated; nothing: it can be."""
+    if size == (image.width, image.height):
+        return ""
+    return (
+        f"{image.path} is {size[0]}×{size[1]} pixels (upright, as its EXIF data say), but its "
+        f"annotation says {image.width}×{image.height}: the boxes are of another picture"
+    )
 
 
 def as_tensor(picture: Image.Image) -> Tensor:
