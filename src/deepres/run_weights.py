@@ -39,7 +39,7 @@ def weights_file(path: Path) -> Path:
 
 
 def run_of(weights: Path) -> RunFolder | None:
-    """Return the run whose weights these are; None: they are of none.
+    """Return the run whose final weights these are; None: they are of none.
 
     Args:
         weights: a run's folder or a file of weights.
@@ -47,5 +47,27 @@ def run_of(weights: Path) -> RunFolder | None:
     Raises:
         UserError: there are none.
     """
+    return run_beside(weights) if weights_file(weights).name == WEIGHTS else None
+
+
+def run_beside(weights: Path) -> RunFolder | None:
+    """Return the run in whose folder weights lie, which need not be its own; None: in none's.
+
+    Its data are what they are tested on, if nobody says.
+
+    Raises:
+        UserError: there are no such weights.
+    """
     folder = RunFolder(weights_file(weights).parent)
     return folder if folder.recipe.exists() else None
+
+
+def called(weights: Path) -> str:
+    """Return what notes call weights: a run's or the like by the folder, others by both names.
+
+    Raises:
+        UserError: there are none.
+    """
+    file = weights_file(weights)
+    folder = file.parent.resolve().name
+    return folder if file.name == WEIGHTS else f"{folder}/{file.name}"

@@ -163,6 +163,20 @@ def test_evaluate_replaces_only_what_it_has_written_itself(
     assert (run / "evaluations.json").read_bytes() == noted  # it is said before any work
 
 
+def test_other_weights_in_a_runs_folder_are_not_taken_for_its_own(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(place / "context", tmp_path / "run")
+    other = shutil.copy(run / "model.safetensors", run / "other.safetensors")
+    before = {file.name: file.read_bytes() for file in run.iterdir()}
+    assert main(["detect", "evaluate", str(other), *CPU]) == 0  # on the images of the run
+    assert "run/other.safetensors + global context" in capsys.readouterr().out
+    assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+    assert main(["detect", "evaluate", str(run / "model.safetensors"), str(other), *CPU]) == 0
+    members = read_json(run / "evaluations.json")[-1]["members"]
+    assert members == ["run", "run/other.safetensors"]
+
+
 def test_the_ablation_prints_table_9s_rows(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [str(place / "plain"), str(place / "context")]
     assert main(["detect", "evaluate", *runs, "--ablation", *CPU]) == 0

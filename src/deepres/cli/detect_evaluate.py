@@ -18,7 +18,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
 from deepres.report.detection_runs import standard_error
-from deepres.run_weights import run_of
+from deepres.run_weights import run_beside, run_of
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
@@ -48,8 +48,8 @@ def call(options: argparse.Namespace) -> int:
 
     execution = execution_of(options)
     leader = execution.world.leader
-    of_run = run_of(options.runs[0])
-    meta = of_run.read_meta() if of_run else None
+    beside = run_beside(options.runs[0])
+    meta = beside.read_meta() if beside else None
     detectors = [load_detector(run, execution.device) for run in options.runs]
     data, name = open_test_set(options.on, options.data, meta, options.bad_boxes, pictures=True)
     for run, detector in zip(options.runs, detectors, strict=True):

@@ -27,7 +27,7 @@ from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
 from deepres.run_folder import comes_with_deepres
-from deepres.run_weights import WEIGHTS, run_of, weights_file
+from deepres.run_weights import WEIGHTS, run_beside, weights_file
 from deepres.runtime import resolve_precision
 
 CONFUSION = "confusion.png"
@@ -103,7 +103,7 @@ def _test_images(
     data: str | None, weights: Path, classifier: Classifier
 ) -> tuple[ImageSet | ImageFiles, str]:
     """Return what to test on, and its name in words."""
-    if data is None and (run := run_of(weights)):
+    if data is None and (run := run_beside(weights)):
         data = run.read_meta()["data"]["location"]
     of_cifar = data in (None, "sample") or Path(data or "", "test_batch.bin").exists()
     if classifier.network.input_size == 32 and of_cifar:

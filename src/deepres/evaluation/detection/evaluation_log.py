@@ -26,7 +26,7 @@ def detection_entry(
         scores: what ``DetectionResults.scores`` gave.
         provenance: of the test.
         improvements: the appendix's that were in use, in words.
-        members: the names of an ensemble's runs; none: it is a single detector.
+        members: what an ensemble's networks are called; none: it is a single detector.
     """
     return {
         "kind": "detection",
