@@ -25,7 +25,7 @@ from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
-from deepres.run_weights import WEIGHTS, run_of, weights_file
+from deepres.run_weights import WEIGHTS, called, run_of, weights_file
 
 
 def evaluate(
@@ -179,24 +179,20 @@ def note_ensemble(
     source: str,
     device: torch.device,
 ) -> None:
-    """Note the errors of several runs' networks together, beside the first one's.
+    """Note the errors of several networks together in the evaluations.json of the first one's run.
 
-    Only runs have names to be told by, so with other weights among them nothing is noted; nor is it
-    beside weights that come with deepres.
+    If the first is of no run, or comes with deepres, nothing is noted.
 
     Args:
-        weights: the runs' folders, or the files of their weights.
+        weights: the runs' folders, or files of weights.
         images: the test images.
         views: what the networks saw of an image.
         scores: the mean of theirs.
         source: what the images are, in words.
         device: on which they were tested.
     """
-    runs = [run_of(each) for each in weights if weights_file(each).name == WEIGHTS]
-    members = [run.path.resolve().name for run in runs if run]
-    if not scores.known or len(members) < len(weights) or comes_with_deepres(weights[0]):
+    run = run_of(weights[0])
+    if not run or not scores.known or comes_with_deepres(run.path):
         return
-    entry = evaluation_entry(
-        *(views, source, images.fingerprint(), scores, provenance(device)), members
-    )
-    note(weights_file(weights[0]).parent, entry, same=TEST)
+    found = (views, source, images.fingerprint(), scores, provenance(device))
+    note(run.path, evaluation_entry(*found, [called(each) for each in weights]), same=TEST)
