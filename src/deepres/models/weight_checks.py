@@ -12,7 +12,10 @@ from deepres.errors import UserError
 from deepres.json_shape import Number, Shape, misfit
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
-RESTORE = "restore it from a copy (a run's is written again by --resume)"
+RESTORE = (
+    "restore it from a copy (a run's is written again by --resume; one in PyTorch's cache, once it "
+    "is removed)"
+)
 SIDE = Number(1, 1 << 14, whole=True)
 ARCHITECTURE = {"name": str, "num_classes?": (Number(1, 1e6, whole=True), None)}
 CLASSIFIER = {
