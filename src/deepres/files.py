@@ -63,6 +63,21 @@ def atomic_write(
             beside.unlink()
 
 
+def put_in_place(whole: Path, path: Path) -> None:
+    """Give a file that is whole the name ``path``, once all of it is on the disk.
+
+    Raises:
+        UserError: the disk refused.
+    """
+    try:
+        with whole.open("rb+") as file:
+            os.fsync(file.fileno())
+        whole.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def leftovers(folder: Path) -> list[Path]:
     """Return the files in a folder that ``atomic_write`` was at when its process was killed."""
     half_written = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # as it names them

@@ -63,6 +63,15 @@ def test_a_file_arrives_once(server, tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_takes_its_name_once_it_is_on_the_disk(
+    server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, synced = tmp_path / "file.bin", []
+    monkeypatch.setattr("os.fsync", lambda descriptor: synced.append(path.exists()))
+    download(server.url, path, "sha256", SHA256)
+    assert synced[0] is False  # the file itself, then the folder
+
+
 def test_a_broken_connection_is_resumed_within_a_call(server, tmp_path: Path) -> None:
     server.breaks = [1_000_000, 500_000]
     download(server.url, tmp_path / "file.bin", "sha256", SHA256)

@@ -1,8 +1,10 @@
+import hashlib
 import io
 import json
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import torch
 from PIL import Image
 
 from deepres.data import fetch
-from deepres.data.cifar10 import Cifar10, load_cifar10, verify_cifar10
+from deepres.data.cifar10 import MD5, Cifar10, load_cifar10, verify_cifar10
 from deepres.data.download import file_digest
 from deepres.data.fetch import NoSource, fetch_cifar10, records_from_rows
 from deepres.errors import UserError
@@ -61,6 +63,75 @@ def test_wrong_content_never_takes_a_files_name(
     with pytest.raises(UserError, match=r"data_batch_1\.bin has md5 .*, expected 5dd7e06a"):
         fetch_cifar10(tmp_path, lambda line: None)
     assert written == []
+
+
+def small_archive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Let CIFAR-10 be files of a few bytes, and return the official archive of such."""
+    contents = {name: name.encode() for name in MD5}
+    digests = {name: hashlib.md5(content).hexdigest() for name, content in contents.items()}
+    monkeypatch.setattr(fetch, "MD5", digests)
+    monkeypatch.setattr(
+        fetch,
+        "verify_cifar10",
+        lambda folder: [name for name in digests if not (folder / name).exists()],
+    )
+    with tarfile.open(folder / "made.tar.gz", "w:gz") as tar:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    monkeypatch.setattr(fetch, "OFFICIAL_MD5", file_digest(folder / "made.tar.gz", "md5"))
+    return (folder / "made.tar.gz").read_bytes()
+
+
+def test_an_archive_of_the_users_is_taken_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, folder = small_archive(tmp_path, monkeypatch), tmp_path / "cifar10"
+    folder.mkdir()
+    (folder / "cifar-10-binary.tar.gz").write_bytes(content)
+    monkeypatch.setattr(fetch, "OFFICIAL_URL", "http://127.0.0.1:9/cifar-10-binary.tar.gz")
+    fetch_cifar10(folder, lambda line: None)
+    assert {path.name for path in folder.iterdir()} == {*MD5, "cifar-10-binary.tar.gz"}
+
+
+def test_what_is_fetched_goes_and_a_damaged_archive_of_the_users_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, folder = small_archive(tmp_path, monkeypatch), tmp_path / "cifar10"
+    folder.mkdir()
+    (folder / "cifar-10-binary.tar.gz").write_bytes(b"cut")
+    monkeypatch.setattr(fetch, "download", lambda url, path, *_: path.write_bytes(content))
+    fetch_cifar10(folder, lambda line: None)
+    assert {path.name for path in folder.iterdir()} == {*MD5, "cifar-10-binary.tar.gz"}
+    assert (folder / "cifar-10-binary.tar.gz").read_bytes() == b"cut"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_of_two_that_fetch_at_once_one_does_and_the_other_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, folder = small_archive(tmp_path, monkeypatch), tmp_path / "cifar10"
+    fetched: list[Path] = []
+    waits = threading.Event()
+
+    def slow(url: str, path: Path, *_: str) -> None:
+        assert waits.wait(20)
+        fetched.append(path)
+        path.write_bytes(content)
+
+    def say(line: str) -> None:
+        if line == f"waiting for another process that fetches into {folder}":
+            waits.set()
+
+    monkeypatch.setattr(fetch, "download", slow)
+    both = [threading.Thread(target=fetch_cifar10, args=(folder, say)) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert len(fetched) == 1
+    assert {path.name for path in folder.iterdir()} == {*MD5}
 
 
 @pytest.mark.network

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from deepres.errors import UserError, cannot_write
-from deepres.files import not_through_links
+from deepres.files import not_through_links, put_in_place
 from deepres.progress import Progress
 
 ATTEMPTS = 4
@@ -24,7 +24,8 @@ class DownloadError(UserError):
 def download(url: str, path: Path, algorithm: str, digest: str) -> None:
     """Fetch ``url`` into ``path``, which appears only when complete and of the right checksum.
 
-    What has arrived is kept in ``<path>.part``, and a later call goes on from there.
+    What has arrived is kept in ``<path>.part``, and a later call goes on from there. Two processes
+    must not fetch into the same path at once.
 
     Args:
         url: http(s) address.
@@ -60,7 +61,7 @@ def download(url: str, path: Path, algorithm: str, digest: str) -> None:
     if not found.startswith(digest):
         part.unlink()
         raise DownloadError(f"{url}: {algorithm} {found}, expected {digest}; discarded")
-    part.replace(path)
+    put_in_place(part, path)
 
 
 def _fetch_rest(url: str, part: Path) -> None:
@@ -77,7 +78,9 @@ def _fetch_rest(url: str, part: Path) -> None:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         start = have if resumed else 0
         total = start + int(response.headers.get("Content-Length") or 0)
-        bar = Progress(f"fetch {part.stem} (MB)", max(1, total // 10**6), start // 10**6)
+        bar = Progress(
+            f"fetch {part.stem.lstrip('.')} (MB)", max(1, total // 10**6), start // 10**6
+        )
         with bar, _open(part, "ab" if resumed else "wb") as file:
             while chunk := response.read(CHUNK_BYTES):
                 try:

