@@ -1,6 +1,7 @@
 """Several runs at once: each is what it would be alone."""
 
 import dataclasses
+import errno
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from runs import assert_same_bits, on_cpu, train
 
+from deepres.checkpoint import load_checkpoint
 from deepres.data.cifar10 import Cifar10
-from deepres.errors import UserError
+from deepres.errors import UserError, cannot_write
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
 from deepres.training import state
@@ -102,10 +104,44 @@ def test_the_others_go_on_when_one_diverges(tmp_path: Path, data: Cifar10, on_ea
 
     on_each_step(poison)
     runs = {seed: tmp_path / f"run-{seed}" for seed in (0, 1)}
-    with pytest.raises(Diverged, match="the loss is nan after step 3"):
-        train_together(Classification, [NewRun(SHORT, *run) for run in runs.items()], data, HERE)
+    said: list[str] = []
+    with pytest.raises(Diverged, match=r"run-0: .*the loss is nan after step 3") as error:
+        train_together(
+            Classification,
+            [NewRun(SHORT, *run) for run in runs.items()],
+            data,
+            on_cpu(say=said.append),
+        )
     assert not RunFolder(runs[0]).result.exists()
-    assert RunFolder(runs[1]).result.exists()
+    result = RunFolder(runs[1]).read_result()
+    assert result is not None
+    assert said[-2:] == [
+        str(error.value),
+        f"{runs[1]} is finished: test {result['test_error_pct']:.2f} %",
+    ]
+
+
+def test_a_folder_that_takes_nothing_any_more_ends_its_own_run_alone(
+    tmp_path: Path, data: Cifar10, monkeypatch: pytest.MonkeyPatch, interrupt_after
+) -> None:
+    full = tmp_path / "run-0"
+    save = state.save_checkpoint
+
+    def save_elsewhere(path: Path, content: dict[str, Any]) -> None:
+        if path.parent == full and content["step"]:
+            raise cannot_write(path, OSError(errno.ENOSPC, "No space left on device"))
+        save(path, content)
+
+    monkeypatch.setattr(state, "save_checkpoint", save_elsewhere)
+    interrupt_after(3)
+    said: list[str] = []
+    runs = [NewRun(SHORT, seed, tmp_path / f"run-{seed}") for seed in (0, 1)]
+    with pytest.raises(Interrupted) as stop:
+        train_together(Classification, runs, data, on_cpu(say=said.append))
+    assert stop.value.runs == (runs[1].folder,)
+    assert said[-1].startswith(f"cannot write {full / 'checkpoint.pt'}: No space left")
+    steps = [load_checkpoint(RunFolder(new.folder).checkpoint)["step"] for new in runs]
+    assert steps == [0, 3]
 
 
 def test_each_has_a_folder_of_its_own(tmp_path: Path, data: Cifar10) -> None:
@@ -138,5 +174,5 @@ def test_runs_are_named_in_their_order_whichever_stops_first() -> None:
 
     loops = [lambda _, n=n, name=name: stops_after(n, name) for n, name in ((2, "a"), (1, "b"))]
     with pytest.raises(Interrupted) as stop:
-        run_concurrently(loops, HERE.device, print)
+        run_concurrently(loops, HERE.device)
     assert stop.value.runs == (Path("a"), Path("b"))

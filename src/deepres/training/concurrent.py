@@ -6,13 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 from deepres.training.interrupt import Interrupted, StopRequest, stop_on_signals
-from deepres.training.state import Diverged
 
 
 def run_concurrently(
     loops: Sequence[Callable[[StopRequest], Iterator[None]]],
     device: torch.device,
-    say: Callable[[str], None],
 ) -> None:
     """Bring all loops to their ends, a step of each in turn.
 
@@ -22,14 +20,13 @@ def run_concurrently(
     Args:
         loops: each gets the request to stop, and pauses after each of its steps.
         device: where they compute.
-        say: receives a line on a run that diverged while others went on.
 
     Raises:
-        Interrupted: a signal asked for a stop; the states of all are saved.
-        Diverged: in one of them the loss or a weight is no longer finite; the others are finished.
+        Interrupted: a signal asked for a stop; the states of all that had not failed are saved.
+        Exception: whatever one of them raised, the first to do so; the others came to their ends.
     """
     stopped: dict[Iterator[None], Interrupted] = {}
-    diverged: list[Diverged] = []
+    failed: list[Exception] = []
     with stop_on_signals() as stop:
         begun = [loop(stop) for loop in loops]
         going = {loop: _own_stream(device, len(loops)) for loop in begun}
@@ -43,18 +40,16 @@ def run_concurrently(
                     pass
                 except Interrupted as request:
                     stopped[loop] = request
-                except Diverged as error:
-                    diverged.append(error)
+                except Exception as error:
+                    failed.append(error)
                 del going[loop]
-    for unsaid in diverged[0 if stopped else 1 :]:
-        say(str(unsaid))
     if stopped:
         in_order = [stopped[loop] for loop in begun if loop in stopped]  # the later may stop first
         runs = [run for request in in_order for run in request.runs]
         first = in_order[0]
         raise Interrupted(first.signal_number, first.step, *runs, command=first.command)
-    if diverged:
-        raise diverged[0]
+    if failed:
+        raise failed[0]
 
 
 def _own_stream(device: torch.device, loops: int) -> AbstractContextManager[object]:

@@ -22,10 +22,10 @@ from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space, latest_state
 from deepres.training.clock import Clock
 from deepres.training.concurrent import run_concurrently
-from deepres.training.interrupt import StopRequest
+from deepres.training.interrupt import Interrupted, StopRequest
 from deepres.training.loop import run_steps
 from deepres.training.state import CHANGED_BY_RESUMING, RunState
-from deepres.training.task import Task
+from deepres.training.task import Task, of_split
 
 
 class NewRun(NamedTuple):
@@ -48,7 +48,7 @@ class Run:
     meta: dict[str, Any]
     """What recipe.json says."""
     finished: bool = False
-    """Whether all that it leaves was there already; only the leader knows."""
+    """Whether all that it leaves is there; only the leader knows."""
 
 
 def train_together(
@@ -64,6 +64,9 @@ def train_together(
     idle most of the time. Processes that torchrun started share each batch of a single run; all of
     them make this call.
 
+    Of several runs an error ends its own alone: the others are trained to their ends before the
+    first error is raised, and it names its run.
+
     Args:
         task_type: what they train.
         runs: what to train.
@@ -78,8 +81,7 @@ def train_together(
             the batches of several runs.
         BadImage: a file cannot be decoded, and the recipe does not say to skip such.
         Interrupted: SIGINT, SIGTERM or SIGHUP; the states are saved, ``resume_together`` goes on.
-        Diverged: the loss or a weight became NaN or infinite; the last good state is kept, and the
-            other runs are finished.
+        Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
     task_type.check_data(data)
     runs = [new._replace(seed=seed_of(new.seed)) for new in runs]
@@ -237,9 +239,14 @@ def _check_apart(folders: Sequence[Path]) -> None:
 def _to_the_end(runs: Sequence[Run], execution: Execution) -> list[dict[str, Any]]:
     """Train all ``runs`` to their ends, and return their results."""
     execution.world.wait_for_leader()  # whoever fails at once must find its files whole
-    run_concurrently(
-        [partial(_train_and_finish, run) for run in runs], execution.device, execution.say
-    )
+    train = _train_and_finish if len(runs) == 1 else _train_and_finish_by_name
+    try:
+        run_concurrently([partial(train, run) for run in runs], execution.device)
+    except Exception:
+        for run in runs:
+            if run.finished:
+                execution.say(_outcome(run))
+        raise
     leader = execution.world.leader
     results = [run.folder.read_result() or {} for run in runs] if leader else []
     return execution.world.broadcast_object(results)
@@ -254,6 +261,29 @@ def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
         result = _result(run)
         with run.state.clock.stopped():
             run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
+        run.finished = True
+
+
+def _train_and_finish_by_name(run: Run, stop: StopRequest) -> Iterator[None]:
+    """Do so as one of several: what ends this run is said at once, and which run it is."""
+    try:
+        yield from _train_and_finish(run, stop)
+    except Interrupted:
+        raise
+    except Exception as error:
+        name, words = str(run.folder.path), str(error)
+        named = words if name in words else f"{name}: {words}"
+        run.state.task.execution.say(named)
+        if isinstance(error, UserError):
+            raise type(error)(named) from error
+        raise
+
+
+def _outcome(run: Run) -> str:
+    """Say that a run is finished, and what its last test found."""
+    tests = of_split(run.folder.read_events(), "test")
+    found = f": test {run.state.task.headline(tests[-1])}" if tests else ""
+    return f"{run.folder.path} is finished{found}"
 
 
 def _is_whole(run: Run) -> bool:
