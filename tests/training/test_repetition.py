@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import runpy
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from runs import assert_same_bits, on_cpu, train
 import deepres
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
+from deepres.models.weights import read_weights, write_weights
 from deepres.recipes import DetectionRecipe, get_recipe
 from deepres.run_folder import RunFolder
 from deepres.training import step
 from deepres.training.repetition import as_it_was_computed, compared, read_original, repeat
 
+TOOL = Path(__file__).parents[2] / "tools/keep_result.py"
 FEW = ["batch_size=8", "log_every=1", "eval_every=2", "lr_drops=2"]
 
 
@@ -62,6 +65,29 @@ def test_it_ends_with_the_same_bits(tmp_path: Path, run: Path, few: Cifar10) -> 
 
 def test_another_end_is_told(tmp_path: Path, run: Path, few: Cifar10, begun_from: Path) -> None:
     assert compared(read_original(run), begun_from).startswith("not the same bits as ")
+
+
+def test_weights_kept_in_half_precision_are_compared_in_it(tmp_path: Path, run: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(run, again)
+    file = run / "model.safetensors"
+    half_weights = runpy.run_path(str(TOOL))["half_weights"]
+    half_weights(again / "model.safetensors", file)
+    expected = f"the same bits as {file}, which is kept in half precision"
+    assert compared(read_original(run), again) == expected
+    tensors, notes = read_weights(again / "model.safetensors")
+    tensors["fc.bias"] += 1
+    write_weights(again / "model.safetensors", tensors, notes)
+    assert compared(read_original(run), again) == f"not {expected}"
+
+
+def test_an_original_whose_weights_are_damaged_is_told(tmp_path: Path, run: Path) -> None:
+    shutil.copytree(run, tmp_path / "again")
+    file = run / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    told = compared(read_original(run), tmp_path / "again")
+    assert told is not None
+    assert told.startswith(f"not compared: {file} is damaged")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

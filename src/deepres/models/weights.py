@@ -107,10 +107,14 @@ def load_model(
     return classifier
 
 
-def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_weights(file: Path, *, as_kept: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a .safetensors file, and what deepres noted about them; {} if nothing.
 
     All numbers are float32, but for counters.
+
+    Args:
+        file: to read.
+        as_kept: leave all numbers in the precision that the file has them in.
 
     Raises:
         UserError: the file cannot be read, is not as it was written, or holds numbers that no
@@ -132,8 +136,9 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     # Files of others have no digest, nor have our earlier ones.
     if header.get(DIGEST, digest := weights_digest(tensors, header.get(METADATA, ""))) != digest:
         raise UserError(f"{file} is damaged: its content does not match its checksum; {RESTORE}")
-    for name in [name for name, tensor in tensors.items() if tensor.is_floating_point()]:
-        tensors[name] = tensors[name].float()
+    if not as_kept:
+        for name in [name for name, tensor in tensors.items() if tensor.is_floating_point()]:
+            tensors[name] = tensors[name].float()
     check_numbers(tensors, file)
     return tensors, meta
 

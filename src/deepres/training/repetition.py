@@ -133,10 +133,23 @@ def repeat(
 
 
 def compared(original: Original, run: Path) -> str | None:
-    """Say whether a run ended as the original; None: the original's weights are not at hand."""
+    """Say whether a run ended as the original; None: the original's weights are not at hand.
+
+    Where those are kept in half precision, as in results/, the run's are rounded to it.
+    """
     theirs, ours = RunFolder(original.file.parent).weights, RunFolder(run).weights
     if not theirs.exists():
         return None
-    then, now = (read_weights(file)[0] for file in (theirs, ours))
-    same = then.keys() == now.keys() and all(torch.equal(then[name], now[name]) for name in then)
-    return f"{'the same bits as' if same else 'not the same bits as'} {theirs}"
+    now, _ = read_weights(ours)
+    try:
+        then, _ = read_weights(theirs, as_kept=True)
+    except UserError as error:  # the run itself is whole
+        return f"not compared: {error}"
+    same = then.keys() == now.keys() and all(
+        torch.equal(kept, now[name].to(kept.dtype)) for name, kept in then.items()
+    )
+    rounded = any(kept.dtype == torch.half for kept in then.values())
+    return (
+        f"{'the same bits as' if same else 'not the same bits as'} {theirs}"
+        f"{', which is kept in half precision' if rounded else ''}"
+    )
