@@ -9,6 +9,7 @@ from pictures import image_folder
 from runs import train
 from safetensors import safe_open
 
+from deepres import fine_tuning_recipe
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
@@ -57,6 +58,22 @@ def test_the_error_before_and_after_and_weights_that_load(
     for name in old:
         same = "running" not in name and "num_batches" not in name
         assert torch.equal(old[name], new[name]) == same, name
+
+
+def test_frozen_stages_keep_their_statistics(
+    tmp_path: Path, run: Path, sample: Cifar10, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = fine_tuning_recipe("resnet8", run, sample).scaled_to(1).changed(["batch_size=8"])
+    for last in ("conv2_x", "conv4_x"):
+        train(recipe.changed([f"freeze={last}"]), tmp_path / last, sample, weights=run)
+    asked = ["--images", "8", "--device", "cpu"]
+    assert main(["batchnorm", str(tmp_path / "conv2_x"), *asked]) == 0
+    new = load_model(tmp_path / "conv2_x/model.batchnorm.safetensors").network.state_dict()
+    old = load_model(tmp_path / "conv2_x").network.state_dict()
+    stages = {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert stages == {"layer2", "layer3"}
+    assert main(["batchnorm", str(tmp_path / "conv4_x"), *asked]) == 2
+    assert "has no BN that learned (freeze=conv4_x)" in capsys.readouterr().err
 
 
 def test_a_file_of_the_users_is_not_replaced(

@@ -89,6 +89,23 @@ def test_nothing_else_is_changed(network: StagedNetwork, training: bool) -> None
         assert parameter.grad is None
 
 
+def test_what_is_frozen_stays_and_normalises_by_what_it_has(network: StagedNetwork) -> None:
+    (images,) = batches(16)
+    set_exact_statistics(network, [images / 2])
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    frozen = [network.get_submodule(name) for name in ("conv1", "bn1", "layer1")]
+    set_exact_statistics(network, [images], frozen=frozen)
+    changed = {name for name, buffer in network.named_buffers() if (buffer != before[name]).any()}
+    assert {name.partition(".")[0] for name in changed} == {"layer2", "layer3"}
+    for module in frozen:
+        module.eval()
+    with torch.no_grad():
+        fed = network.get_submodule("layer2.0.conv1")(network.run_to("conv2_x", images))
+    layer = network.get_submodule("layer2.0.bn1")
+    expected = fed.mean((0, 2, 3))
+    torch.testing.assert_close(layer.running_mean, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_a_failure_leaves_mode_and_hooks_as_they_were(network: StagedNetwork) -> None:
     network.eval()
     with pytest.raises(RuntimeError, match="channels"):

@@ -15,11 +15,14 @@ from deepres.models import save_weights
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.run_folder import RunFolder, place_beside
-from deepres.training.batch_norm_statistics import set_exact_statistics
+from deepres.training.batch_norm_statistics import learning_batch_norm, set_exact_statistics
+from deepres.training.given_weights import frozen_modules
 
 
 def call(options: argparse.Namespace) -> int:
     """Compute the statistics, print the error before and after, and write the new weights."""
+    if options.images < 1:
+        raise UserError(f"--images must be at least 1, got {options.images}")
     path = find_weights(options.run, say=say)
     folder = RunFolder(path)
     out = options.out or place_beside(path, "model.batchnorm.safetensors")
@@ -30,10 +33,14 @@ def call(options: argparse.Namespace) -> int:
     execution = execution_of(options).alone()
     run = open_run(path, options.data, execution.device)
     classifier, recipe, data = run.classifier, run.recipe, run.data
+    frozen = frozen_modules(classifier.network, recipe.freeze)
+    if not learning_batch_norm(classifier.network, frozen):
+        raise UserError(
+            f"{path} has no BN that learned (freeze={recipe.freeze}): all its statistics are those "
+            "of the weights that it began from, and stay"
+        )
     result = folder.read_result() or {}
     steps = -(-options.images // recipe.batch_size)
-    if steps < 1:
-        raise UserError(f"--images must be at least 1, got {options.images}")
     recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
     source = run.data_source(execution, recipe=recipe)
 
@@ -49,7 +56,7 @@ def call(options: argparse.Namespace) -> int:
             yield images
 
     with execution.progress("batches", steps) as bar:
-        set_exact_statistics(classifier.network, batches(), bar.update)
+        set_exact_statistics(classifier.network, batches(), bar.update, frozen)
     after = validate(classifier, source.test)
     result |= {
         "test_error_pct": after.error_pct,

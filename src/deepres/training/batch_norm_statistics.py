@@ -3,10 +3,16 @@
 Appendix A fixes BN with such statistics before detectors are trained.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+
+
+def learning_batch_norm(network: nn.Module, frozen: Iterable[nn.Module]) -> list[nn.BatchNorm2d]:
+    """Return the BN layers of a network that are in none of its ``frozen`` modules."""
+    fixed = {module for each in frozen for module in each.modules()}
+    return [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m not in fixed]
 
 
 @torch.no_grad()
@@ -14,19 +20,22 @@ def set_exact_statistics(
     network: nn.Module,
     batches: Iterable[Tensor],
     on_batch: Callable[[int], None] = lambda done: None,
+    frozen: Sequence[nn.Module] = (),
 ) -> None:
     """Replace each BN layer's moving averages by the mean and variance of all that it sees.
 
     The network runs in training mode, where each layer is fed as in training: by layers that
-    normalise with their batch's own statistics. Sums are in float64. The variance is that of the
-    whole sample, not the mean of the batches' variances, and unbiased as in PyTorch.
+    normalise with their batch's own statistics; those that are frozen keep to what they have.
+    Sums are in float64. The variance is that of the whole sample, not the mean of the batches'
+    variances, and unbiased as in PyTorch.
 
     Args:
         network: it is left in the mode that it was in.
         batches: prepared images (B, C, H, W).
         on_batch: is told how many batches are done.
+        frozen: modules of it that stay as they are.
     """
-    layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    layers = learning_batch_norm(network, frozen)
     sums = {layer: torch.zeros(3, layer.num_features, dtype=torch.float64) for layer in layers}
 
     def add(layer: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -40,6 +49,8 @@ def set_exact_statistics(
     was_training = network.training
     handles = [layer.register_forward_pre_hook(add) for layer in layers]
     network.train()
+    for module in frozen:
+        module.eval()
     try:
         for done, images in enumerate(batches, start=1):
             network(images)

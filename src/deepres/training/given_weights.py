@@ -22,6 +22,7 @@ from deepres.recipes import (
     fine_tuned,
     get_recipe,
 )
+from deepres.training.batch_norm_statistics import learning_batch_norm
 from deepres.training.task import origin
 
 HEAD = "fc"
@@ -153,9 +154,7 @@ def _check_statistics(network: StagedNetwork, frozen: Sequence[nn.Module], weigh
     Where its statistics are merged into scale and shift, as in Detectron's files, the function is
     the same only as long as no batch has statistics of its own.
     """
-    fixed = {module for each in frozen for module in each.modules()}
-    learning = any(isinstance(m, nn.BatchNorm2d) and m not in fixed for m in network.modules())
-    if learning and has_merged_statistics(network.state_dict()):
+    if learning_batch_norm(network, frozen) and has_merged_statistics(network.state_dict()):
         *_, last = [stage for stage in network.stages if stage != HEAD]
         raise UserError(
             f"{weights} has BN's statistics merged into its scale and shift: training on would "
