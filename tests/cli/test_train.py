@@ -2,6 +2,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 from made_up_runs import make_fine_tuned_run
 from pictures import image_folder
 
@@ -9,7 +10,7 @@ from deepres.cli import train
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
-from deepres.models import load_model
+from deepres.models import Classifier, create_model, load_model, save_weights
 from deepres.run_folder import RunFolder, results_folder
 
 OPTIONS = ["--steps", "2", "--set", "batch_size=8", "--device", "cpu"]
@@ -78,6 +79,9 @@ def test_curves_take_no_other_pictures_place(
         (["resnet8", "--freeze", "conv1"], "freeze=conv1 is for given weights; add --weights"),
         (["resnet20", "--weights", "resnet32"], "is of resnet32, not of resnet20"),
         (["resnet20", "--weights", "deepres", "--freeze", "conv5_x"], "freeze must be one of"),
+        (["resnet8", "--workers", "-1"], "the number of workers must be 0 or more, got -1"),
+        (["resnet8", "--save-every", "-1"], "between checkpoints must be 0 s or more, got -1.0"),
+        (["resnet8", "--accumulate", "3"], "batch_size=128 cannot be shared evenly by 1 processes"),
         (["--resume", "x", "--weights", "deepres"], "--weights is for new runs"),
         (["--recipe", "x.json", "--seed", "0"], "leave out --seed"),
         (["--recipe", "x.json", "--no-fused-kernels"], "leave out --no-fused-kernels"),
@@ -118,6 +122,52 @@ def test_a_run_that_came_along_is_repeated_on_the_usual_data(
     monkeypatch.setattr("deepres.data.fetch.fetch_cifar10", no_source)
     assert main(command) == 2
     assert "it would be fetched" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ("--steps -1", "a run has 1 step or more, got -1"),
+        ("--set lr=abc", "--set lr: expected a number, got 'abc'"),
+        ("--freeze nonsense", "freeze must be one of conv1, conv2_x"),
+        ("--workers -1", "the number of workers must be 0 or more, got -1"),
+        ("--accumulate 3", "batch_size=64 cannot be shared evenly"),
+        ("--out run", "run already holds a run"),
+        ("resnet18", "are all of CIFAR-10 or all of ImageNet"),
+    ],
+)
+def test_mistakes_are_told_before_weights_are_fetched(
+    mistake: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_fine_tuned_run(Path("run"))
+    monkeypatch.setattr("deepres.cli.train.weights_for", lambda *_: pytest.fail("it fetches"))
+    command = ["train", "resnet20", *mistake.split(), "--weights", "hf:somebody/resnet20"]
+    assert main([*command, "--device", "cpu"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_sizes_that_suit_the_weights_crop_are_not_judged_by_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image_folder(Path("data"), train=4, val=2)
+    network = create_model("resnet18", num_classes=2)
+    for name, buffer in network.named_buffers():
+        if name.endswith("running_var"):
+            buffer += 0.1  # as if it had learned
+    mean, sides = torch.zeros(3, 1, 1), {"crop": 32, "short_side": 36}
+    small = Classifier(network, mean, ("class0", "class1"), **sides)
+    save_weights(Path("small.safetensors"), small, {})
+    few = "--set batch_size=4 --set short_side=32,40 --steps 1 --device cpu --workers 0 --out run"
+    given = ["--weights", "small.safetensors", "--data", "data"]
+    assert main(["train", "resnet18", *given, *few.split()]) == 0
+    recipe = RunFolder(Path("run")).read_meta()["recipe"]
+    assert (recipe["crop"], recipe["short_side"]) == (32, [32, 40])
 
 
 @pytest.mark.parametrize("start", [["resnet20"], ["--recipe", "run"]])

@@ -26,7 +26,6 @@ from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
-from deepres.runtime import resolve_device
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.execution import Execution
@@ -90,18 +89,18 @@ def _start(
 
     seed = seed_of(options.seed or 0)
     recipe, place = _recipe(options)
-    # What is quickly found wrong comes before the annotations of a large data set.
-    resolve_device(options.device)
-    if options.weights is not None:
-        options.weights = weights_for(recipe.model, options.weights, say)
-        weights_file(options.weights)
-        if recipe.detector.batch_norm == "frozen":
-            tell_moving_averages(options.weights)
+    # What is quickly found wrong comes before a download and the annotations of a large data set.
+    here = _execution(options)
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else []), *named]
     made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
     folder = options.out or RUNS / made
     check_free_for_run(folder)
+    if options.weights is not None:
+        options.weights = weights_for(recipe.model, options.weights, say)
+        weights_file(options.weights)
+        if recipe.detector.batch_norm == "frozen":
+            tell_moving_averages(options.weights)
     data = _open(recipe, place)
     if options.weights is None:
         say("no --weights: the network starts from random weights, not from a trained classifier")
@@ -109,7 +108,6 @@ def _start(
         f"training a detector on {recipe.model}, with {len(data.train):,} images of "
         f"{data.train.name}, for {recipe.steps:,} steps, into {folder}"
     )
-    here = _execution(options)
     result = train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
     return [folder], [result]
 

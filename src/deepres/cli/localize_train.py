@@ -33,7 +33,6 @@ from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
-from deepres.runtime import resolve_device
 from deepres.training.repetition import Original, given_file
 
 if TYPE_CHECKING:
@@ -94,18 +93,18 @@ def _start(
     seed = seed_of(options.seed or 0)
     papers = localization_rcnn_recipe if rpn else localization_recipe
     recipe: BoxRecipe = as_asked(papers(options.networks), options)
-    # What is quickly found wrong comes before many annotations are read.
-    resolve_device(options.device)
-    if options.weights:
-        options.weights = weights_for(recipe.model, options.weights, say)
-    for given in filter(None, (options.weights, rpn)):
-        weights_file(given)
-    if options.weights:
-        tell_moving_averages(options.weights)
+    # What is quickly found wrong comes before a download and before many annotations are read.
+    here = _execution(options)
     parts = ["localization", *(["rcnn"] if rpn else []), *named]
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or RUNS / name
     check_free_for_run(folder)
+    if rpn:
+        weights_file(rpn)
+    if options.weights:
+        options.weights = weights_for(recipe.model, options.weights, say)
+        weights_file(options.weights)
+        tell_moving_averages(options.weights)
     data = _open(options.data or imagenet_folder(), recipe, rpn)
     images = data.images if isinstance(data, LocalizationRCNNData) else data
     say(
@@ -113,7 +112,6 @@ def _start(
         f"{len(images.train):,} images of {images.source}, for {recipe.steps:,} steps, into "
         f"{folder}"
     )
-    here = _execution(options)
     result = train(recipe, folder, data, weights=options.weights, seed=seed, execution=here)
     return [folder], [result]
 

@@ -25,13 +25,14 @@ from deepres.recipes import (
     ClassificationRecipe,
     ImageNetRecipe,
     Recipe,
+    fine_tuned,
     get_recipe,
 )
 from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
-from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
+from deepres.training.batch_parts import fewest_images_of_a_part
 from deepres.training.classification import Classification
 from deepres.training.given_weights import frozen_modules, recipe_for
 from deepres.training.run import NewRun, train_together
@@ -91,21 +92,26 @@ def _open(name: str | None, recipe: Recipe, meta: dict[str, Any]) -> Any:
 def _start(
     options: argparse.Namespace, named: list[str]
 ) -> tuple[list[Path], list[dict[str, Any]]]:
-    """Start the runs that a command asks for; return their folders and results."""
-    resolve_device(options.device)  # before a long download
-    runs = _new_runs(options, named)
+    """Start the runs that a command asks for; return their folders and results.
+
+    What can be found wrong before a long download is.
+    """
+    here = _execution(options)
+    runs = _new_runs(options, named, here)
     if len({run.recipe.kind for run in runs}) > 1:
         raise UserError("networks that are trained at once are all of CIFAR-10 or all of ImageNet")
     for run in runs:
         check_free_for_run(run.folder)
+    if options.weights:
+        runs = _from_weights(runs, options)
     data = open_data(options.data, runs[0].recipe.kind)
     for recipe, _, folder, _ in runs:
         say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
-    results = train_together(Classification, runs, data, _execution(options))
+    results = train_together(Classification, runs, data, here)
     return [run.folder for run in runs], results
 
 
-def _new_runs(options: argparse.Namespace, named: list[str]) -> list[NewRun]:
+def _new_runs(options: argparse.Namespace, named: list[str], execution: Execution) -> list[NewRun]:
     """Return the runs that a command asks for: of each network, one for each seed.
 
     Their folders are called by the network and what is ``named``, as ``deepres reproduce`` does.
@@ -116,31 +122,45 @@ def _new_runs(options: argparse.Namespace, named: list[str]) -> list[NewRun]:
     settings = [*(["fine-tuned"] if options.weights else []), *named]
     runs = []
     for name in dict.fromkeys(options.networks):
-        usual, weights = _recipe(name, options)
-        recipe = as_asked(usual, options)
+        recipe = _recipe(name, options)
         frozen_modules(build_empty(name), recipe.freeze)  # is there such a stage?
+        fewest_images_of_a_part(recipe, execution)  # can the batch be shared?
         for seed in range(first, first + count):
             folder = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
-            runs.append(NewRun(recipe, seed_of(seed), RUNS / folder, weights))
+            runs.append(NewRun(recipe, seed_of(seed), RUNS / folder))
     if options.out is not None:
         alone = len(runs) == 1
         runs = [r._replace(folder=options.out / ("" if alone else r.folder.name)) for r in runs]
     return runs
 
 
-def _recipe(
-    network: str, options: argparse.Namespace
-) -> tuple[CifarRecipe | ImageNetRecipe, Path | None]:
-    """Return the paper's recipe for a network or, where weights are given, one to fine-tune them.
+def _recipe(network: str, options: argparse.Namespace) -> CifarRecipe | ImageNetRecipe:
+    """Return the paper's recipe for a network or, with --weights, one to fine-tune such.
 
     Networks for CIFAR-10 can be fine-tuned on a folder of images, too.
     """
     papers = get_recipe(network)
     if not options.weights:
-        return papers, None
-    weights = weights_for(network, options.weights, say)
+        return as_asked(papers, options)
     files = isinstance(papers, ImageNetRecipe) or holds_classes(options.data)
-    return recipe_for(network, weights, files=files), weights
+    usual = fine_tuned(network, files=files)
+    # Sizes in pixels go with the crop, which the weights may have otherwise.
+    known = [each for each in options.set if each.partition("=")[0] not in ImageNetRecipe.pixels]
+    return as_asked(usual, argparse.Namespace(steps=options.steps, set=known))
+
+
+def _from_weights(runs: list[NewRun], options: argparse.Namespace) -> list[NewRun]:
+    """Return the runs with the weights that are given, and with the recipes that these ask for."""
+    kinds = {run.recipe.model: run.recipe.kind for run in runs}
+    given = {model: weights_for(model, options.weights, say) for model in kinds}
+    recipes = {
+        model: as_asked(recipe_for(model, given[model], files=kind == ImageNetRecipe.kind), options)
+        for model, kind in kinds.items()
+    }
+    return [
+        run._replace(recipe=recipes[run.recipe.model], weights=given[run.recipe.model])
+        for run in runs
+    ]
 
 
 def _summary(result: dict[str, Any]) -> str:

@@ -16,7 +16,6 @@ from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.figures import CURVES, describe, learning_curves
 from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import WEIGHTS, run_of, weights_file
-from deepres.runtime import resolve_device
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
 from deepres.training.repetition import Original, compared, read_original
@@ -106,7 +105,7 @@ def resume(
         options: of the command.
         recipe_type: the class of the runs' recipes.
         open_data: opens their data, for the recipe and the recipe.json of the first.
-        execution: says where and how, once the data are there.
+        execution: says where and how, once the options are known to be right.
         for_new_runs: the options that cannot be given.
         changeable: the fields of the recipe that can be set.
 
@@ -124,9 +123,12 @@ def resume(
     for run in options.resume:
         check_ours(run / CURVES)
     recipe: Recipe = recipe_from_dict(meta["recipe"], recipe_type)
+    if options.steps is not None:
+        recipe.extended(options.steps)  # can it be? Asked before a long download
+    here = execution()
     data = open_data(recipe.changed(options.set), meta)
     return resume_together(
-        *(task_of(recipe), options.resume, data, execution()),
+        *(task_of(recipe), options.resume, data, here),
         steps=options.steps,
         changes=options.set,
     )
@@ -146,7 +148,7 @@ def repeat(
         options: of the command.
         recipe_type: the class of the run's recipe.
         open_data: opens its data, for the recipe and the run.
-        execution: says where and how, once the data are there.
+        execution: says where and how, once the options are known to be right.
         for_new_runs: the options that cannot be given, besides those that all commands have.
 
     Returns:
@@ -165,7 +167,7 @@ def repeat(
                 f"--recipe repeats a run as it was, and takes nothing that would change it: leave "
                 f"out {named}"
             )
-    resolve_device(options.device)  # before a long download
+    here = execution()  # before a long download
     original = read_original(options.recipe, recipe_type)
     recipe, seed = original.recipe, original.meta["seed"]
     named = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, ["repeated"])
@@ -185,7 +187,7 @@ def repeat(
         f"repeating {original.file}: {recipe.model}, {recipe.steps:,} steps, seed {seed}, into "
         f"{folder}"
     )
-    result = run_again(original, folder, data, execution(), weights=given)
+    result = run_again(original, folder, data, here, weights=given)
     if is_leader() and (found := compared(original, folder)):
         show(f"{folder / WEIGHTS}: {found}")
     return [folder], [result]
