@@ -46,9 +46,12 @@ def test_a_detector_is_kept_without_weights_and_places(tmp_path: Path) -> None:
     run = make_detection_run(tmp_path / "run", seed=2, pr_curves=curves)
     begun_from = {**run.meta["initial_weights"], "file": "/home/me/resnet101-s0/model.safetensors"}
     RunFolder(run.path).write_meta({**run.meta, "initial_weights": begun_from})
+    assert run.result is not None
+    RunFolder(run.path).write_result({**run.result, "initial_weights": begun_from})
     keep(run.path, None)
     kept = read_run(tmp_path / "results/run")
-    assert (kept.meta["seed"], kept.result) == (2, run.result)
+    here = {"initial_weights": kept.meta["initial_weights"]}
+    assert (kept.meta["seed"], kept.result) == (2, {**run.result, **here})
     assert (kept.meta["data"]["location"], kept.side_files) == (None, run.side_files)
     assert kept.meta["initial_weights"]["file"] == "resnet101-s0/model.safetensors"
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["run"]

@@ -26,6 +26,7 @@ from deepres.report.predictions import answers
 from deepres.report.ranks import save_ranks
 from deepres.run_contents import SIDE_FILES as STUDIES
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
+from deepres.training.task import without_folders
 
 RESULTS = Path(__file__).parent.parent / "results"
 LARGEST_WEIGHTS = 8_000_000
@@ -76,21 +77,13 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
         else:
             scores = evaluate(load_model(target.path), open_data(location, kind))
             result["half_precision_test_error_pct"] = scores.error_pct()
-    target.write_result(result)
+    target.write_result(without_folders(result))
     return result
 
 
 def without_places(meta: dict[str, Any]) -> dict[str, Any]:
-    """Return what recipe.json says, but for where things lay: elsewhere they lie elsewhere.
-
-    Of the weights that a run began from the last two names stay, a run's and its file's.
-    """
-    begun_from = {
-        name: {**meta[name], "file": str(Path(*Path(meta[name]["file"]).parts[-2:]))}
-        for name in ("initial_weights", "rpn")
-        if meta.get(name)
-    }
-    return {**meta, **begun_from, "data": {**meta["data"], "location": None}}
+    """Return what recipe.json says, but for where things lay: elsewhere they lie elsewhere."""
+    return {**without_folders(meta), "data": {**meta["data"], "location": None}}
 
 
 def thinned(events: list[Event]) -> list[Event]:

@@ -17,6 +17,7 @@ from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
 from deepres.models import Classifier, create_model, save_weights
+from deepres.models.weights import read_weights
 from deepres.recipes import ClassificationRecipe, fine_tuned, get_recipe
 from deepres.run_folder import RunFolder, results_folder
 from deepres.training.classification import Classification
@@ -155,7 +156,11 @@ def test_it_says_that_it_is_no_recipe_of_the_paper(
     assert {**result["deviations"], "pretrained": True, "freeze": "conv1", "lr": 0.01}.items() <= (
         result["deviations"].items()
     )
-    assert RunFolder(tmp_path).read_meta()["initial_weights"]["sha256"] == digest
+    run = RunFolder(tmp_path)
+    begun_from = run.read_meta()["initial_weights"]
+    assert (begun_from["sha256"], begun_from["file"]) == (digest, str(given.resolve()))
+    _, noted = read_weights(run.weights)  # which others may get, and a path is its maker's
+    assert noted["initial_weights"]["file"] == f"{given.parent.name}/{given.name}"
 
 
 @pytest.mark.parametrize("by_ids", [True, False])
@@ -185,7 +190,7 @@ def test_given_weights_learn_faster_than_random_ones(tmp_path: Path, sample: Cif
     tuned = train(recipe, tmp_path / "tuned", data, weights=weights, workers=0)
     from_scratch = dataclasses.replace(recipe, pretrained=False, lr=0.1)
     scratch = train(from_scratch, tmp_path / "scratch", data, workers=0)
-    assert tuned["test_error_pct"] < 30 < 40 < scratch["test_error_pct"]
+    assert 2 * tuned["test_error_pct"] < scratch["test_error_pct"]
 
 
 def test_the_recipe_follows_the_weights(tmp_path: Path, photos: ImageFolder, few: Cifar10) -> None:

@@ -215,6 +215,19 @@ def origin(weights: Path) -> dict[str, str]:
     return {"file": str(file.resolve()), "sha256": file_digest(file, "sha256")}
 
 
+def without_folders(noted: dict[str, Any]) -> dict[str, Any]:
+    """Return what is noted of a run, for files that are passed on: folders are its maker's.
+
+    Of the weights that it began from the last two names stay, a run's and its file's.
+    """
+    begun_from = {
+        name: {**noted[name], "file": str(Path(*Path(noted[name]["file"]).parts[-2:]))}
+        for name in ("initial_weights", "rpn")
+        if noted.get(name)
+    }
+    return {**noted, **begun_from}
+
+
 def same_file(
     noted: dict[str, str],
     advice: str = "put those back, or start a new run in another folder",
