@@ -23,7 +23,14 @@ from deepres.training.given_weights import frozen_modules, given_weights, in_wor
 from deepres.training.optim import classifier_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
 from deepres.training.step import computed_by, initial_network, make_step
-from deepres.training.task import Task, described, last_whole_window, loss_and_error, of_split
+from deepres.training.task import (
+    Task,
+    described,
+    last_whole_window,
+    loss_and_error,
+    of_split,
+    without_folders,
+)
 from deepres.visible import visible
 
 Data = Cifar10 | ImageFolder
@@ -270,7 +277,7 @@ class Classification(Task[ClassificationRecipe, Data]):
 
     def save_weights(self, path: Path, result: dict[str, Any]) -> None:
         """Write the classifier, with ``result`` in its metadata."""
-        save_weights(path, self.classifier, result)
+        save_weights(path, self.classifier, without_folders(result))
 
     def close(self) -> None:
         """End the processes that decode images."""

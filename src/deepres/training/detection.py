@@ -34,7 +34,7 @@ from deepres.training.alternating import (
     frozen_proposer,
 )
 from deepres.training.optim import detector_optimizer, set_learning_rate
-from deepres.training.task import Task, of_split, origin
+from deepres.training.task import Task, of_split, origin, without_folders
 
 
 class Detection(Task[DetectionRecipe, DetectionData]):
@@ -258,7 +258,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
 
     def save_weights(self, path: Path, result: dict[str, Any]) -> None:
         """Write the detector, with ``result`` in its metadata."""
-        save_detector(path, self.detector, result)
+        save_detector(path, self.detector, without_folders(result))
 
     def close(self) -> None:
         """End the processes that decode images."""

@@ -25,7 +25,7 @@ from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import Interrupted, StopRequest
 from deepres.training.loop import run_steps
 from deepres.training.state import CHANGED_BY_RESUMING, RunState
-from deepres.training.task import Task, of_split, without_folders
+from deepres.training.task import Task, of_split
 
 
 class NewRun(NamedTuple):
@@ -260,8 +260,7 @@ def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
     if task.execution.world.leader and not run.finished:
         result = _result(run)
         with run.state.clock.stopped():
-            save = partial(task.save_weights, run.folder.weights, without_folders(result))
-            run.folder.finish(save, result)
+            run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
         run.finished = True
 
 
