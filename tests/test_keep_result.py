@@ -26,10 +26,14 @@ def test_a_finished_run_is_kept_in_small(tmp_path: Path) -> None:
     result = train(recipe, tmp_path / "run", deepres.load_sample())
     assert main(["evaluate", str(tmp_path / "run"), "--data", "sample", "--device", "cpu"]) == 0
     (tmp_path / "run/signals.json").write_text("{}")
+    tests = tmp_path / "run/evaluations.json"
+    (test,) = json.loads(tests.read_text())
+    tests.write_text(json.dumps([{**test, "data": "18 images of /home/me/flowers"}]))
     tool["keep"](tmp_path / "run", "sample")
     found = json.loads((kept / "result.json").read_text())
     assert found["half_precision_test_error_pct"] == pytest.approx(result["test_error_pct"], abs=1)
     assert json.loads((kept / "recipe.json").read_text())["data"]["location"] is None
+    assert json.loads((kept / "evaluations.json").read_text())[0]["data"] == "18 images of flowers"
     (ranks,) = answers(kept, "1-crop")
     assert 100 * ranks.wrong(1).mean() == pytest.approx(result["test_error_pct"])
     files = {file.name for file in kept.iterdir()}

@@ -25,6 +25,7 @@ from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.report.predictions import answers
 from deepres.report.ranks import save_ranks
 from deepres.run_contents import SIDE_FILES as STUDIES
+from deepres.run_contents import tested_on
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
 from deepres.training.task import without_folders
 
@@ -67,6 +68,12 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
     for name in SIDE_FILES:
         if (source.path / name).exists():
             write_json(target.path / name, read_json(source.path / name))
+    if (tests := target.path / EVALUATIONS).exists():
+        named = [
+            {**each, "data": tested_on(each["data"])} if "data" in each else each
+            for each in read_json(tests)
+        ]
+        write_json(tests, named)
     if (kind := meta["recipe"]["kind"]) in CLASSIFIERS:
         for views in VIEWS:
             for ranks in answers(source.path, views):

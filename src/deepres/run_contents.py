@@ -1,5 +1,6 @@
 """What the JSON files of a run's folder must hold, so that whoever reads them can rely on it."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -125,6 +126,11 @@ def _deeper_than(levels: int, content: Any) -> bool:
         return False
     within = content.values() if isinstance(content, dict) else content
     return levels == 0 or any(_deeper_than(levels - 1, each) for each in within)
+
+
+def tested_on(data: str) -> str:
+    """Return what the images of a test are called, but for the path of their folder."""
+    return re.sub(r"(images of ).*[/\\]", r"\1", data)
 
 
 def seed_of(value: Any) -> int:

@@ -1,6 +1,5 @@
 """A model card: what a reader must know of weights, from what the run's folder and file say."""
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from deepres.files import read_json
 from deepres.json_shape import misfit
 from deepres.models.classifier import Classifier
-from deepres.run_contents import FINE_TUNED_FROM, checked, misfit_of_evaluations
+from deepres.run_contents import FINE_TUNED_FROM, checked, misfit_of_evaluations, tested_on
 from deepres.run_folder import EVALUATIONS, RunFolder, length_in_words
 
 PAPER = "https://arxiv.org/abs/1512.03385"
@@ -129,8 +128,8 @@ def _test(test: dict[str, Any]) -> str:
     errors: dict[str, Any] = {
         key: test[key] for key in ("top1_error_pct", "top5_error_pct") if key in test
     }
-    data = re.sub(r"(images of ).*[/\\]", r"\1", test["data"])  # a folder's path is the user's
-    return _section(f"Errors, {test['views']} on {data}", errors)
+    where = tested_on(test["data"])  # a folder's path is the user's
+    return _section(f"Errors, {test['views']} on {where}", errors)
 
 
 def _section(title: str, values: dict[str, Any]) -> str:
