@@ -18,6 +18,7 @@ from deepres.cli.terminal import open_data
 from deepres.data.views import VIEWS
 from deepres.errors import UserError
 from deepres.evaluation import evaluate
+from deepres.evaluation.evaluation_log import noted
 from deepres.files import read_json, write_json
 from deepres.models import load_model
 from deepres.models.weights import read_weights, write_weights
@@ -34,7 +35,6 @@ LARGEST_WEIGHTS = 8_000_000
 """Bytes; larger nets are kept without weights."""
 TRAIN_EVENTS = 320
 CLASSIFIERS = {recipe.kind for recipe in (CifarRecipe, ImageNetRecipe)}
-SIDE_FILES = (EVALUATIONS, *STUDIES)
 
 
 def keep(run: Path, where: str | None) -> None:
@@ -65,15 +65,12 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
     target.write_meta(without_places(meta))
     for event in thinned(source.read_events()):
         target.append_event(event)
-    for name in SIDE_FILES:
+    for name in STUDIES:
         if (source.path / name).exists():
             write_json(target.path / name, read_json(source.path / name))
-    if (tests := target.path / EVALUATIONS).exists():
-        named = [
-            {**each, "data": tested_on(each["data"])} if "data" in each else each
-            for each in read_json(tests)
-        ]
-        write_json(tests, named)
+    if tests := noted(source.path):
+        places = [{"data": tested_on(each["data"])} if "data" in each else {} for each in tests]
+        write_json(target.path / EVALUATIONS, [a | b for a, b in zip(tests, places, strict=True)])
     if (kind := meta["recipe"]["kind"]) in CLASSIFIERS:
         for views in VIEWS:
             for ranks in answers(source.path, views):
