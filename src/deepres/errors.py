@@ -64,12 +64,12 @@ def no_such(kind: str, path: str | Path, advice: str = "") -> str:
         advice: what else to do, if nothing beside it has such a name.
     """
     path = Path(path)
+    if path.exists():
+        return f"{path} is no {kind}{advice and f'; {advice}'}"
     try:
         beside = sorted(each.name for each in path.parent.iterdir() if each.name != path.name)
     except OSError:
         beside = []
-    if path.exists():
-        return f"{path} is no {kind}{advice and f'; {advice}'}"
     near = [str(path.with_name(name)) for name in _nearest(path.name, beside)]
     return f"{path}: no such {kind}{_question(near) or (advice and f'; {advice}')}"
 
