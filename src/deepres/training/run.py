@@ -1,31 +1,26 @@
-"""A run from its first step to its result, and its continuation after any kind of end.
+"""A run begins, or goes on after any kind of end.
 
 It is the same for whatever is trained; a ``Task`` says what that is.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
 from deepres.files import strict
-from deepres.models.weights import read_weights
 from deepres.progress import Progress
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space, latest_state
 from deepres.training.clock import Clock
-from deepres.training.concurrent import run_concurrently
-from deepres.training.interrupt import Interrupted, StopRequest
-from deepres.training.loop import run_steps
+from deepres.training.finishing import Run, is_whole, to_the_end
 from deepres.training.state import CHANGED_BY_RESUMING, RunState
-from deepres.training.task import Task, of_split
+from deepres.training.task import Task
 
 
 class NewRun(NamedTuple):
@@ -37,18 +32,6 @@ class NewRun(NamedTuple):
     """The folder to make."""
     weights: Path | None = None
     """What it begins from, where it does not begin from random weights."""
-
-
-@dataclass
-class Run:
-    """A run that is going on."""
-
-    folder: RunFolder
-    state: RunState
-    meta: dict[str, Any]
-    """What recipe.json says."""
-    finished: bool = False
-    """Whether all that it leaves is there; only the leader knows."""
 
 
 def train_together(
@@ -118,7 +101,7 @@ def train_together(
                 run.folder.write_meta(run.meta)
         for run in going:
             run.state.save(run.folder)  # so that a run can go on from its folder alone
-        return _to_the_end(going, execution)
+        return to_the_end(going, execution)
 
 
 def resume_together(
@@ -191,13 +174,13 @@ def resume_together(
                     execution.say(f"{name}going on from step {step:,} of {recipe.steps:,}")
                 else:
                     execution.say(f"{name}all {step:,} steps are done; --steps N extends the run")
-                    run.finished = _is_whole(run)
+                    run.finished = is_whole(run)
                 if run.finished:  # what began from its weights knows their digest
                     continue
                 _note_resumption(run, now)
                 run.folder.rewind_events(events)
                 run.folder.write_meta(run.meta)
-        return _to_the_end(going, execution)
+        return to_the_end(going, execution)
 
 
 def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> None:
@@ -236,85 +219,6 @@ def _check_apart(folders: Sequence[Path]) -> None:
         seen.add(folder.resolve())
 
 
-def _to_the_end(runs: Sequence[Run], execution: Execution) -> list[dict[str, Any]]:
-    """Train all ``runs`` to their ends, and return their results."""
-    execution.world.wait_for_leader()  # whoever fails at once must find its files whole
-    train = _train_and_finish if len(runs) == 1 else _train_and_finish_by_name
-    try:
-        run_concurrently([partial(train, run) for run in runs], execution.device)
-    except Exception:
-        for run in runs:
-            if run.finished:
-                execution.say(_outcome(run))
-        raise
-    leader = execution.world.leader
-    results = [run.folder.read_result() or {} for run in runs] if leader else []
-    return execution.world.broadcast_object(results)
-
-
-def _train_and_finish(run: Run, stop: StopRequest) -> Iterator[None]:
-    """Train, then write the final weights and numbers; pause after each step."""
-    task = run.state.task
-    with _listening(run.folder, task.execution):
-        yield from run_steps(run.state, run.folder, stop)
-    if task.execution.world.leader and not run.finished:
-        result = _result(run)
-        with run.state.clock.stopped():
-            run.folder.finish(partial(task.save_weights, run.folder.weights, result), result)
-        run.finished = True
-
-
-def _train_and_finish_by_name(run: Run, stop: StopRequest) -> Iterator[None]:
-    """Do so as one of several: what ends this run is said at once, and which run it is."""
-    try:
-        yield from _train_and_finish(run, stop)
-    except Interrupted:
-        raise
-    except Exception as error:
-        name, words = str(run.folder.path), str(error)
-        named = words if name in words else f"{name}: {words}"
-        run.state.task.execution.say(named)
-        if isinstance(error, UserError):
-            raise type(error)(named) from error
-        raise
-
-
-def _outcome(run: Run) -> str:
-    """Say that a run is finished, and what its last test found."""
-    tests = of_split(run.folder.read_events(), "test")
-    found = f": test {run.state.task.headline(tests[-1])}" if tests else ""
-    return f"{run.folder.path} is finished{found}"
-
-
-def _is_whole(run: Run) -> bool:
-    """Tell whether a run that has all its steps has its result and its weights, unharmed."""
-    steps = run.state.step
-    try:
-        result = run.folder.read_result()
-        if result is None or result.get("steps", steps) != steps or run.folder.altered():
-            return False
-        read_weights(run.folder.weights)
-    except UserError:
-        return False
-    return True
-
-
-def _result(run: Run) -> dict[str, Any]:
-    recipe, meta = run.state.task.recipe, run.meta
-    return {
-        "model": recipe.model,
-        "steps": run.state.step,
-        "scaled_from": recipe.scaled_from,
-        "deviations": meta["deviations"],
-        "seed": meta["seed"],
-        "data": meta["data"]["source"],
-        **run.state.task.result(run.folder.read_events()),
-        "training_s": round(run.state.seconds, 1),
-        "provenance": meta["provenance"],
-        "resumed": meta.get("resumed", []),
-    }
-
-
 def _provenance(task: Task[Any, Any], runs: int) -> dict[str, Any]:
     """Return what the bits of one of so many ``runs`` at once depend on."""
     return {**task.execution.provenance(), "runs_at_once": runs, **task.provenance()}
@@ -329,17 +233,6 @@ def _note_resumption(run: Run, now: dict[str, Any]) -> None:
         run.state.task.execution.say(f"not as this run was before, so the bits may differ: {words}")
         noted = {"step": run.state.step, **now}
         run.meta["resumed"] = [*run.meta.get("resumed", []), noted]
-
-
-@contextmanager
-def _listening(folder: RunFolder, execution: Execution) -> Iterator[None]:
-    """Tell the events of a run to the log that the leader's execution asks for."""
-    if execution.log and execution.world.leader:
-        with execution.log(folder.path) as listener:
-            folder.listeners.append(listener)
-            yield
-    else:
-        yield
 
 
 def _locked(folder: RunFolder, execution: Execution) -> AbstractContextManager[None]:
