@@ -14,6 +14,7 @@ FOUNDATIONS = [
         "visible",
         "fonts",
         "json_shape",
+        "torch_errors",
         "renamed",
         "runtime",
         "compiled",

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from deepres.errors import UserError
 from deepres.files import atomic_write
+from deepres.torch_errors import memory_was_full
 
 State = dict[str, Any]
 
@@ -60,9 +61,9 @@ def load_checkpoint(path: Path) -> State:
         checksum = state.pop("sha256")
         check_size(state, len(content))
         found = digest_of(state)
-    except MemoryError:  # it says nothing about the file
-        raise
     except Exception as error:  # a damaged archive can fail anywhere in zip, pickle or torch
+        if memory_was_full(error, len(content)):
+            raise
         raise DamagedCheckpoint(f"{path} is damaged and cannot be read") from error
     if checksum != found:
         raise DamagedCheckpoint(f"{path} is damaged: its content does not match its checksum")

@@ -75,6 +75,21 @@ def test_the_answer_is_what_predict_says(client: FlaskClient) -> None:
     assert '<option value="resnet20-s0" selected>' in response.text
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: 9 bytes")])
+def test_full_memory_is_told_and_the_page_goes_on(
+    error: Exception, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as short:
+        short.setattr(server, "explain", fail)
+        response = ask(client, png())
+    assert response.status_code == 503
+    assert alert(response).startswith("the device&#39;s memory is full; ask again")
+    assert ask(client, png()).status_code == 200
+
+
 def test_another_class_can_be_looked_for(client: FlaskClient) -> None:
     likeliest, frog = (ask(client, png(), **given).text for given in ({}, {"class": "frog"}))
     assert "speaks for <strong>frog</strong>" in frog

@@ -30,6 +30,7 @@ from deepres.report.embed import embed
 from deepres.report.explanation import Bar, contributions_figure, grad_cam_figure
 from deepres.report.pictures import png_bytes, svg_text
 from deepres.run_weights import weights_file
+from deepres.torch_errors import in_words
 
 TOP = 5
 """Classes shown."""
@@ -111,6 +112,11 @@ def create_app(choices: Callable[[], dict[str, Choice]], device: torch.device, h
                 shown = _shown(found)
         except (UserError, OSError) as error:
             return page(400, name, error=str(error))
+        except (RuntimeError, MemoryError) as error:
+            if not (what := in_words(error)):
+                raise
+            loaded.cache_clear()  # room for the next
+            return page(503, name, error=f"{what}; ask again, or choose a smaller network")
         return page(200, name, about=choice.about, picture=picture.filename, **shown)
 
     @app.errorhandler(RequestEntityTooLarge)

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         complain(str(error))
         return error.exit_status
     except (RuntimeError, MemoryError) as error:
-        from deepres.cli.torch_errors import ANOTHER_DIED, MEMORY_FULL, in_words
+        from deepres.torch_errors import ANOTHER_DIED, MEMORY_FULL, in_words
 
         if options.debug or not (what := in_words(error)):
             raise

@@ -28,6 +28,7 @@ from deepres.models.weight_checks import (
     take_preparation,
 )
 from deepres.run_weights import WEIGHTS, weights_file
+from deepres.torch_errors import memory_was_full
 
 METADATA, DIGEST = "deepres", "sha256"
 """In a file's header: what is noted of the tensors, and the digest of both."""
@@ -128,6 +129,8 @@ def read_weights(file: Path, *, as_kept: bool = False) -> tuple[dict[str, Tensor
             meta = json.loads(header.get(METADATA, "{}"))
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except Exception as error:  # a damaged file can fail anywhere in its reader
+        if memory_was_full(error, file.stat().st_size):
+            raise
         raise UserError(
             f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
         ) from error

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from deepres.errors import UserError, no_such
+from deepres.torch_errors import memory_was_full
 
 HOW = "save one by torch.save(model.state_dict(), …)"
 # Keys under which training scripts put state dicts: of the weights' moving average, …
@@ -120,6 +121,8 @@ def _read(file: Path) -> Any:
             f"give a plain state dict: {HOW}"
         ) from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder
+        if memory_was_full(error, file.stat().st_size):
+            raise
         if _is_torchscript(file):
             raise UserError(
                 f"{file} is TorchScript, a program with its weights, and programs are not run; "
