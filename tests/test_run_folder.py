@@ -9,7 +9,7 @@ from made_up_runs import PROVENANCE, make_detection_run, make_localization_run, 
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
-from deepres.run_folder import RunFolder, length_in_words
+from deepres.run_folder import RunFolder, length_in_words, place_beside
 
 META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
 RESULT = {
@@ -245,3 +245,13 @@ def refused(run: Path, meta: dict[str, Any]) -> str:
     with pytest.raises(UserError, match="not as deepres writes it") as refusal:
         RunFolder(run).read_meta()
     return str(refusal.value).partition("writes it: ")[2].partition(";")[0]
+
+
+def test_what_cannot_be_written_to_is_added_to_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    assert place_beside(run, "responses.json") == run / "responses.json"
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    assert place_beside(run, "responses.json") == Path("run.responses.json")

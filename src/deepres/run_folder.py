@@ -93,9 +93,11 @@ def comes_with_deepres(path: Path) -> bool:
 def place_beside(run: Path, name: str) -> Path:
     """Return where a command writes what it finds about a run: ``name``, in the run's folder.
 
-    Of a run that comes with deepres it goes into the working folder, called by the run.
+    Of a run that comes with deepres, or whose folder cannot be written to, it goes into the working
+    folder, called by the run.
     """
-    return Path(f"{run.resolve().name}.{name}") if comes_with_deepres(run) else run / name
+    elsewhere = comes_with_deepres(run) or not os.access(run, os.W_OK)
+    return Path(f"{run.resolve().name}.{name}") if elsewhere else run / name
 
 
 class RunFolder(EventLog):

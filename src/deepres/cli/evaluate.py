@@ -26,7 +26,7 @@ from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
-from deepres.run_folder import comes_with_deepres
+from deepres.run_folder import place_beside
 from deepres.run_weights import WEIGHTS, run_beside, weights_file
 from deepres.runtime import resolve_precision
 
@@ -166,7 +166,7 @@ def _default_picture(weights: list[Path]) -> Path | None:
     if len(weights) > 1:
         return None
     file = weights_file(weights[0])
-    of_run = file.name == WEIGHTS
-    if comes_with_deepres(file) or not os.access(file.parent, os.W_OK):
-        return Path(f"{file.resolve().parent.name if of_run else file.stem}.{CONFUSION}")
-    return file.parent / (CONFUSION if of_run else f"{file.stem}.{CONFUSION}")
+    if file.name == WEIGHTS:
+        return place_beside(file.parent, CONFUSION)
+    picture = file.with_name(f"{file.stem}.{CONFUSION}")
+    return picture if os.access(file.parent, os.W_OK) else Path(picture.name)
