@@ -10,7 +10,7 @@ from PIL import Image
 
 from deepres.cli.picture_files import save_drawn
 from deepres.errors import UserError
-from deepres.files import atomic_write, check_ours, read_json, visible, write_json
+from deepres.files import atomic_write, check_ours, check_writable, read_json, visible, write_json
 from deepres.models.weights import write_weights
 from deepres.report.page import write_page
 from deepres.report.pictures import save_picture
@@ -75,6 +75,17 @@ def test_a_name_that_nothing_can_have_is_told_from_a_full_disk(
     with pytest.raises(UserError) as refused:
         write_json(tmp_path / name, "new")
     assert str(refused.value).startswith(f"cannot write {tmp_path / name}: {message}")
+
+
+@pytest.mark.parametrize("name", ["run", "runs/run", "file", "file/run", "/proc/nowhere/run"])
+def test_whether_a_folder_can_be_made_is_known_beforehand(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    if name in ("run", "runs/run"):
+        check_writable(tmp_path / name)
+    else:
+        with pytest.raises(UserError, match=f"cannot write {tmp_path / name}: "):
+            check_writable(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_unreadable_json_is_named(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ PLACES = {
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EEXIST), "what should be its folder is a file; choose another name"
     ),
+    errno.EACCES: "mend its folder's permissions, or choose another",
+    errno.EROFS: "its disk can only be read; choose another",
     errno.EISDIR: "that is a folder; choose another name",
 }
 """What to do about a place where nothing can be written, however much space there is."""
@@ -96,5 +98,5 @@ def cannot_write(path: Path, error: OSError) -> UserError:
         return UserError(f"{refused}; {PLACES[error.errno]}")
     return UserError(
         f"{refused}; what was saved before is intact. "
-        "Free some space or mend the folder's permissions, then go on (a run: by --resume)"
+        "Free some space, then go on (a run: by --resume)"
     )

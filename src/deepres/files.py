@@ -6,6 +6,7 @@ import math
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -146,6 +147,20 @@ def visible(folder: Path, pattern: str) -> list[Path]:
     macOS leaves a hidden file of its own beside each that it copies to other disks: ._a.xml.
     """
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that files can be written into a folder, which is made later if need be.
+
+    Raises:
+        UserError: they cannot, or there is a file where it or a folder above it should be.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    try:
+        with tempfile.TemporaryFile(dir=there):  # who may write where, only the system knows
+            pass
+    except OSError as error:
+        raise cannot_write(folder, error) from error
 
 
 def check_free(paths: Iterable[Path]) -> None:

@@ -432,6 +432,7 @@ def test_predict_shrinks_what_would_take_all_memory(
         ),
         ("train resnet20 --on cells", "no detector can be built on resnet20"),
         ("train resnet33 --on cells", "no network resnet33"),
+        ("train resnet18 --on coco --out /proc/nowhere/run", "cannot write /proc/nowhere/run"),
         ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),
         ("train resnet34 --on cells --weights plain", "holds resnet18, but the recipe is for"),
         (

@@ -251,6 +251,7 @@ def test_rpns_are_no_ensemble(
         (["--recipe", "run", "--bad-boxes", "skip"], "leave out --bad-boxes"),
         (["--resume", "run", "--rpn", "rpn"], "--rpn is for new runs"),
         (["resnet8", "--rpn", "nowhere", "--seed", str(2**64)], "the seed must be from -2^63"),
+        (["resnet8", "--rpn", "x", "--out", "/proc/nowhere/run"], "cannot write /proc/nowhere/run"),
         (["resnet8", "--rpn", "nowhere"], "nowhere: no such file or folder"),
         (["--resume", "nowhere"], "nowhere: no such run folder"),
     ],

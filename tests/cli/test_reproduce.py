@@ -173,9 +173,18 @@ def test_times_in_words(seconds: float, words: str) -> None:
         ("table1 table7 --set nonsense=1", "no run is trained for table1 table7: there is nothing"),
         ("table1 --list --set nonsense=1", "no run is trained for table1: there is nothing to"),
         ("table1 figure1 --set nonsense=1", "plain20: unknown recipe field 'nonsense'"),
+        ("figure1 --set holdout=60000", "plain20: recipe: holdout must be below CIFAR-10's 50,000"),
+        ("figure1 --runs /proc/nowhere", "cannot write /proc/nowhere/plain20-s0"),
+        ("figure1 --out /proc/nowhere", "cannot write /proc/nowhere"),
         ("figure1 --scale 2", "--scale must be above 0 and at most 1, got 2.0"),
     ],
 )
-def test_mistakes(arguments: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes(
+    arguments: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("deepres.cli.reproduce.open_data", lambda *_: pytest.fail("it fetches"))
     assert main(["reproduce", *arguments.split()]) == 2
     assert message in capsys.readouterr().err

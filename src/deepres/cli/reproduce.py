@@ -10,7 +10,7 @@ from deepres.cli.reproduce_list import planner
 from deepres.cli.terminal import open_data, say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
-from deepres.files import check_ours
+from deepres.files import check_ours, check_writable
 from deepres.recipes import ImageNetRecipe
 from deepres.report.render import Table, as_text
 from deepres.report.runs import find_runs, read_run
@@ -36,6 +36,11 @@ def call(options: argparse.Namespace) -> int:
     artefacts = find_artefacts(options.names)
     planned = planner(options, artefacts)
     execution = execution_of(options)
+    if is_leader():  # before a download, and days of training
+        check_writable(options.out)
+        for run in planned(artefacts):
+            if run.state() != "finished":
+                check_writable(run.folder)
     data = cache(partial(open_data, options.data))
     artefacts = possible({each: planned([each]) for each in artefacts}, data)
     for artefact in artefacts:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from deepres.cli.terminal import length, say, show
 from deepres.errors import UserError
 from deepres.execution import Execution
-from deepres.files import check_ours
+from deepres.files import check_ours, check_writable
 from deepres.models.weights import read_weights
 from deepres.pretrained import weights_for
 from deepres.recipes import Recipe, recipe_from_dict
@@ -71,10 +71,13 @@ def check_free_for_run(folder: Path) -> None:
     """Make sure that a new run can start in a folder, and its curves be drawn there.
 
     Raises:
-        UserError: there is a run already, or another file would be replaced.
+        UserError: there is a run already, another file would be replaced, or nothing can be
+            written there.
     """
     RunFolder(folder).check_absent()
     check_ours(folder / CURVES)
+    if is_leader():
+        check_writable(folder)
 
 
 def shorthands(options: argparse.Namespace, *fields: str) -> None:
@@ -122,6 +125,8 @@ def resume(
     meta = RunFolder(options.resume[0]).read_meta()
     for run in options.resume:
         check_ours(run / CURVES)
+        if is_leader():
+            check_writable(run)
     recipe: Recipe = recipe_from_dict(meta["recipe"], recipe_type)
     if options.steps is not None:
         recipe.extended(options.steps)  # can it be? Asked before a long download

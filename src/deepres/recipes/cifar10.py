@@ -14,6 +14,9 @@ NETWORKS = (
 )
 """The networks that the paper trains on CIFAR-10 (Table 6, Figures 1 and 6)."""
 
+TRAINING_IMAGES = 50_000
+"""Of CIFAR-10."""
+
 HIGHWAYS = ("highway19", "highway32")
 """Table 6's contrast, trained as they are: gates against identity under one recipe."""
 
@@ -37,6 +40,8 @@ class CifarRecipe(ClassificationRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._check_least(0, "holdout", "pad")
+        some_are_left = self.holdout < TRAINING_IMAGES
+        self._check("holdout", f"below CIFAR-10's {TRAINING_IMAGES:,} images", some_are_left)
         self._check("residual_layers", "1 or 2", self.residual_layers in (1, 2))
         if self.residual_layers == 1 and not self.model.startswith("resnet"):
             raise UserError(f"recipe: {self.model} has no residual functions, of 1 layer or of 2")
