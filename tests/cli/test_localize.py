@@ -18,7 +18,7 @@ from deepres.data.detection.localization import open_localization_test
 from deepres.detection.drawing import COLORS
 from deepres.evaluation.detection.localization_protocol import load_localizers, locate_by
 from deepres.models import Classifier, create_model, save_weights
-from deepres.recipes import get_recipe
+from deepres.recipes import fine_tuned, get_recipe
 from deepres.run_folder import RunFolder
 
 TRAIN = ["localize", "train"]
@@ -178,6 +178,10 @@ def test_moving_averages_that_are_frozen_are_told(
     tell_moving_averages(run)
     assert capsys.readouterr().err.endswith(f"as in the paper: --weights {exact}\n")
     tell_moving_averages(exact)
+    assert capsys.readouterr().err == ""
+    frozen = fine_tuned("resnet20", files=True).changed(["freeze=conv4_x"])
+    RunFolder(run).write_meta(whole_meta(frozen))  # there is nothing for deepres batchnorm to do
+    tell_moving_averages(run)
     assert capsys.readouterr().err == ""
 
 

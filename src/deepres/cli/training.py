@@ -10,14 +10,17 @@ from deepres.cli.terminal import length, say, show
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.files import check_ours, check_writable
+from deepres.models.create import build_empty
 from deepres.models.weights import read_weights
 from deepres.pretrained import weights_for
-from deepres.recipes import Recipe, recipe_from_dict
+from deepres.recipes import ClassificationRecipe, Recipe, recipe_from_dict
 from deepres.report.figures import CURVES, describe, learning_curves
 from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import WEIGHTS, run_of, weights_file
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
+from deepres.training.batch_norm_statistics import learning_batch_norm
+from deepres.training.given_weights import frozen_modules
 from deepres.training.repetition import Original, compared, read_original
 from deepres.training.repetition import repeat as run_again
 from deepres.training.run import resume_together
@@ -51,14 +54,18 @@ def goes_on(options: argparse.Namespace, example: str) -> bool:
 def tell_moving_averages(weights: Path) -> None:
     """Say of a run's weights whose BN is to be frozen that its averages are training's own (§4.3).
 
+    Those of a run that froze all its BN are not.
+
     Args:
         weights: a run's folder or a file of weights.
     """
     file, run = weights_file(weights), run_of(weights)
     if run is None or run.read_meta()["recipe"]["kind"] not in ("cifar10", "imagenet"):
         return
-    tensors, noted = read_weights(file)
-    if "batch_norm" not in noted and any(name.endswith(".running_mean") for name in tensors):
+    recipe = recipe_from_dict(run.read_meta()["recipe"], ClassificationRecipe)
+    network = build_empty(recipe.model)
+    learned = learning_batch_norm(network, frozen_modules(network, recipe.freeze))
+    if learned and "batch_norm" not in read_weights(file)[1]:
         exact = run.path / "model.batchnorm.safetensors"
         make = "" if exact.exists() else f"deepres batchnorm {quote(str(run.path))}, then "
         say(
