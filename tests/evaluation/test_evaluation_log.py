@@ -112,6 +112,19 @@ def test_images_are_told_by_their_fingerprint_whatever_they_are_called(tmp_path:
     assert kept == tests[1:]
 
 
+def test_what_was_noted_without_a_fingerprint_is_replaced_if_its_images_are_called_alike(
+    tmp_path: Path,
+) -> None:
+    old = {"views": "1-crop", "data": "ImageNet", "images": 2}
+    others = [{**old, "data": "2 images of /data"}, {**old, "images": 1}, {"data": "ImageNet"}]
+    (tmp_path / EVALUATIONS).write_text(json.dumps([old, *others]))
+    found = ("ImageNet", "f00", scores_of((0, 0), (0, 1), classes=2), PROVENANCE, ["cat", "dog"])
+    log_evaluation_entry(tmp_path, "1-crop", *found)
+    *kept, new = noted(tmp_path)
+    assert kept == others
+    assert new["fingerprint"] == "f00"
+
+
 def test_of_many_classes_the_worst_are_kept() -> None:
     classes = [f"class {i}" for i in range(CLASSES_KEPT + 1)]
     scores = scores_of((2, 2), (5, 0), *((i, i) for i in range(7, 20)), classes=len(classes))

@@ -47,8 +47,17 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
     with suppress(UserError), ExitStack() as lock:
         with suppress(OSError):  # evaluations.json itself is another file after each entry
             lock.enter_context(held(RunFolder(run).recipe))
-        kept = [each for each in noted(run) if any(each.get(k) != entry.get(k) for k in same)]
+        kept = [each for each in noted(run) if not _of_same_test(each, entry, same)]
         write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
+
+
+def _of_same_test(old: dict[str, Any], new: dict[str, Any], same: Sequence[str]) -> bool:
+    """Tell whether two entries agree in the fields ``same``.
+
+    Earlier versions noted no fingerprint: their images are told by what they are called.
+    """
+    fields = ["data" if k == "fingerprint" and k not in old else k for k in same]
+    return all(old.get(k) == new.get(k) for k in fields)
 
 
 def evaluation_entry(
