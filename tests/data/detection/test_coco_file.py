@@ -83,6 +83,10 @@ def test_what_can_be_no_id_is_one_line(tmp_path: Path, wrong: Any) -> None:
             {"images": [image(), image(id=1.0, file_name="b.jpg")]},
             r"has the image id '1' twice: 000000000001\.jpg and b\.jpg",
         ),
+        (
+            {"images": [image(), image(id=2)]},
+            r"has the file '000000000001\.jpg' twice: id 1 and id 2",
+        ),
         ({"categories": [{"id": 7, "name": None}]}, "None is no category's name"),
         ({"categories": [{"id": 7, "name": " "}]}, "' ' is no category's name"),
         ({"images": [image(file_name=None)]}, "None is no file name"),

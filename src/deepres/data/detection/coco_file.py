@@ -85,7 +85,7 @@ def read_coco_file(path: Path, faults: Faults, *, annotated: bool = True) -> Coc
         annotated: whether the images' objects are known; image_info_<set>.json has none.
 
     Raises:
-        UserError: it is missing or malformed, or has an id or a category's name twice.
+        UserError: it is missing or malformed, or has an id, a file's or a category's name twice.
     """
     content = read_json(path)
     try:
@@ -94,6 +94,8 @@ def read_coco_file(path: Path, faults: Faults, *, annotated: bool = True) -> Coc
         check_unique(((str(i), name) for i, name in categories), f"{path} has the category id")
         check_unique(((name, f"id {i}") for i, name in categories), f"{path} has the category")
         check_unique(((str(i.id), i.file_name) for i in images), f"{path} has the image id")
+        # Of two entries for a picture each would lack the other's objects.
+        check_unique(((i.file_name, f"id {i.id}") for i in images), f"{path} has the file")
         by_id = {str(image.id): image for image in images}
         labels = {str(each): label for label, (each, _) in enumerate(categories, 1)}
         objects: dict[str, list[CocoObject]] = defaultdict(list)
