@@ -1,12 +1,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pictures import picture
 from PIL import Image
 
 from deepres.cli.main import main
+from deepres.evaluation.explain import explain as explanation
+from deepres.evaluation.predict import predict
 from deepres.models import Classifier, create_model, save_weights
 
 CLASSES = (*(f"class {i}" for i in range(9)), "$\\frac$ and more than there is room for")
@@ -62,6 +65,21 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = Path(told["picture"]).read_text()
     for text in ("‖F(x)‖ / ‖x‖", "conv4_x", r"Grad-CAM: $\frac$ and more than the…"):
         assert text in drawn
+
+
+def test_of_classes_of_one_name_the_likeliest_is_explained() -> None:
+    torch.manual_seed(0)
+    network, image = create_model("resnet8"), picture(50, 40)
+    named = Classifier(network, torch.zeros(3, 1, 1), CLASSES)
+    (best, *_, worst) = predict(named, image, 10)[0]
+    same = Classifier(
+        network,
+        torch.zeros(3, 1, 1),
+        tuple("crane" if name in (best.name, worst.name) else name for name in CLASSES),
+    )
+    heat = explanation(named, image, target=best.name).heat
+    assert not np.array_equal(heat, explanation(named, image, target=worst.name).heat)
+    assert np.array_equal(explanation(same, image, target="crane").heat, heat)
 
 
 @pytest.mark.usefixtures("in_folder")

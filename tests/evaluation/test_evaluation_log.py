@@ -132,3 +132,4 @@ def test_of_many_classes_the_worst_are_kept() -> None:
     assert kept.keys() == {"class_errors_pct"}
     assert len(kept["class_errors_pct"]) == CLASSES_KEPT
     assert next(iter(kept["class_errors_pct"].items())) == ("class 5", 100.0)
+    assert class_errors(scores, ["crane", "crane", *classes[2:]]) == {}

@@ -94,8 +94,10 @@ def class_errors(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
     """Return what evaluations.json keeps by class: errors, and what was taken for what.
 
     Of more than ``CLASSES_KEPT`` classes the worst alone, and no confusion matrix: a file of a run
-    is small.
+    is small. Of classes whose names repeat, nothing: none could be told from the other.
     """
+    if len({*classes}) < len(classes):
+        return {}
     errors = scores.class_errors_pct()
     if len(classes) > CLASSES_KEPT:
         worst = errors.nan_to_num(-1).argsort(descending=True)[:CLASSES_KEPT].tolist()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from deepres.data.named_images import GivenImage
 from deepres.errors import unknown_name
@@ -39,7 +40,8 @@ def explain(
         classifier: with BN and blocks as they were trained; it is put into evaluation mode.
         image: an image of Pillow's, a path or a web address.
         top: how many of the likeliest classes are wanted.
-        target: the class that Grad-CAM looks for; by default the likeliest.
+        target: the class that Grad-CAM looks for; by default the likeliest, also of several that
+            have one name.
 
     Raises:
         BadImage: the image cannot be read.
@@ -50,7 +52,7 @@ def explain(
     images = classifier.crops(image)
     (guesses,) = predict(classifier, images, top)
     target = guesses[0].name if target is None else target
-    label = torch.tensor([classifier.classes.index(target)], device=images.device)
+    label = torch.tensor([_likeliest(classifier, images, target)], device=images.device)
     return Explanation(
         pixels=images[0].permute(1, 2, 0).cpu().numpy(),
         guesses=guesses,
@@ -58,3 +60,12 @@ def explain(
         heat=grad_cam(classifier, images, label)[0].float().cpu().numpy(),
         blocks=block_contributions(classifier.network, classifier.prepare(images)),
     )
+
+
+@torch.inference_mode()
+def _likeliest(classifier: Classifier, images: Tensor, name: str) -> int:
+    """Return the place of the class called ``name``; of several, the likeliest on the image."""
+    places = [place for place, each in enumerate(classifier.classes) if each == name]
+    if len(places) == 1:
+        return places[0]
+    return places[int(classifier(images)[0, places].argmax())]
