@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,24 @@ def test_a_file_beside_each_run_and_a_table(
         row = next(line for line in shown.splitlines() if line.startswith(str(run)))
         first, last = written["std"][0], written["std"][-1]
         assert row.split()[1:4] == ["7", f"{first:.3f}", f"{last:.3f}"]
+
+
+def test_what_was_measured_on_more_images_stays(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(runs[0], tmp_path / "run")
+    for command, more in (("responses", 40), ("signals", 12)):
+        file = run / f"{command}.json"
+        file.write_text("damaged")
+        for images, kept in ((more, more), (more // 2, more), (more + 4, more + 4)):
+            assert main([command, str(run), "--images", str(images), "--device", "cpu"]) == 0
+            assert json.loads(file.read_text())["images"] == kept
+            stays = f"{file} stays as it is: it is of {more} t" in capsys.readouterr().err
+            assert stays == (kept > images)
+        extended = {**json.loads(file.read_text()), "steps": 1}
+        file.write_text(json.dumps(extended))  # of the run as it was before
+        assert main([command, str(run), "--images", "2", "--device", "cpu"]) == 0
+        assert json.loads(file.read_text())["images"] == 2
 
 
 def test_what_comes_with_deepres_is_not_changed(

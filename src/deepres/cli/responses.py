@@ -30,7 +30,7 @@ def call(options: argparse.Namespace) -> int:
             cells = [str(len(std)), *(f"{number:.3f}" for number in numbers)]
             file = place_beside(path, RESPONSES)
             rows.append([str(file), *cells])
-            note_responses(file, run, found, execution.device)
+            note_responses(file, run, found, execution.device, say)
     finally:  # whether it can be written or not: the numbers are what took the time
         if rows:
             print_table("", COLUMNS, rows)

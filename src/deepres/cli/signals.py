@@ -10,10 +10,10 @@ from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.signals import RULE, Signals, measure_signals
 from deepres.execution import Execution
-from deepres.files import write_json
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
+from deepres.reproduction.measure import write_measured
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, RunFolder, place_beside
 from deepres.training.data_source import make_data_source
@@ -36,7 +36,7 @@ def call(options: argparse.Namespace) -> int:
             numbers = [f"{number:.3g}" for way in passed for number in (min(way), max(way))]
             rows.append([subject, str(file), str(len(signals.layers)), *numbers])
             verdicts.append(f"{subject}: {signals.verdict}")
-            write_json(file, content)
+            write_measured(file, content, say)
     finally:  # whether it can be written or not: the numbers are what took the time
         if rows:
             print_table("", COLUMNS, rows, text_columns=2)

@@ -108,7 +108,8 @@ def _measure(run: PlannedRun, state: State, data: Data, execution: Execution) ->
         execution.say(f"measuring the responses of {run.folder}")
         finished = trained_run(run.folder, data, execution.device)
         found = measure_responses(finished, execution)
-        note_responses(finished.path / RESPONSES, finished, found, execution.device)
+        file = finished.path / RESPONSES
+        note_responses(file, finished, found, execution.device, execution.say)
 
 
 def work(recipe: ClassificationRecipe) -> float:

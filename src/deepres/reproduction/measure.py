@@ -1,23 +1,34 @@
 """What is measured of a finished run and kept beside it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
+from deepres.errors import UserError
 from deepres.evaluation.protocol import load_to_score, note_ensemble, score_weights
 from deepres.evaluation.responses import Responses, layer_responses
 from deepres.evaluation.scores import Scores, average
 from deepres.execution import Execution, say_nothing
-from deepres.files import write_json
+from deepres.files import read_json, write_json
+from deepres.json_shape import COUNT, misfit
 from deepres.provenance import provenance
 from deepres.report.runs import RESPONSE_IMAGES
+from deepres.run_contents import checked
 from deepres.training.trained_run import TrainedRun, with_few_test_images
 
+Say = Callable[[str], None]
+"""Receives a line for people."""
+ONE_NETWORK = ("model", "steps", "seed")
+"""What two files say that is the same if they are of one network."""
+MEASURED = {"images": COUNT, "data": str}
 BATCH = 50  # every layer's responses to it are in memory at once
 
 
@@ -38,9 +49,11 @@ def measure_responses(
         return layer_responses(run.classifier, batches, bar.update)
 
 
-def note_responses(file: Path, run: TrainedRun, found: Responses, device: torch.device) -> None:
-    """Write what was ``found`` of a run on ``device`` into a file."""
-    write_json(
+def note_responses(
+    file: Path, run: TrainedRun, found: Responses, device: torch.device, say: Say
+) -> None:
+    """Write what was ``found`` of a run on ``device``, as ``write_measured`` does."""
+    write_measured(
         file,
         {
             "model": run.recipe.model,
@@ -52,7 +65,29 @@ def note_responses(file: Path, run: TrainedRun, found: Responses, device: torch.
             "data": f"{found.images:,} test images of {run.data.source}",
             "provenance": provenance(device),
         },
+        say,
     )
+
+
+def write_measured(file: Path, content: dict[str, Any], say: Say) -> None:
+    """Write what was measured of a network, unless there is the same of more images: then say so.
+
+    Args:
+        file: where.
+        content: with ``images``, ``data``, which are these in words, and ``ONE_NETWORK``.
+        say: receives a line.
+    """
+    there: dict[str, Any] = {}
+    with suppress(UserError):  # there is none, or it is damaged
+        there = checked(file, read_json(file), partial(misfit, shape=MEASURED))
+    alike = all(there.get(key) == content[key] for key in ONE_NETWORK)
+    if alike and there["images"] > content["images"]:
+        say(
+            f"{file} stays as it is: it is of {there['data']}, more than these; to have these, "
+            "move it away"
+        )
+    else:
+        write_json(file, content)
 
 
 def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> Scores:
