@@ -1,5 +1,6 @@
 """Where the weights of a run are, and which command makes them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 
@@ -71,3 +72,19 @@ def called(weights: Path) -> str:
     file = weights_file(weights)
     folder = file.parent.resolve().name
     return folder if file.name == WEIGHTS else f"{folder}/{file.name}"
+
+
+def called_together(weights: Sequence[Path]) -> list[str]:
+    """Return what notes beside the first of several weights call each of them.
+
+    A run that lies in another folder than the first one's has that before its name.
+
+    Raises:
+        UserError: there are no such weights.
+    """
+    places = [weights_file(each).parent.resolve().parent for each in weights]
+    names = [called(each) for each in weights]
+    return [
+        name if place == places[0] or "/" in name else f"{place.name}/{name}"
+        for place, name in zip(places, names, strict=True)
+    ]

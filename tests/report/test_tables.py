@@ -253,6 +253,13 @@ def test_ensembles_on_val_are_not_the_papers(tmp_path: Path) -> None:
     assert unknown["ours"] == "no run yet"
 
 
+def test_a_member_is_no_run_of_its_name_in_another_folder(tmp_path: Path) -> None:
+    together = evaluation("multi-scale", 20.0, 3.9, images=100_000) | {"members": ["a", "b"]}
+    make_run(tmp_path / "here/a", "resnet50", evaluations=[together])
+    make_run(tmp_path / "elsewhere/b", "resnet50", 1)
+    assert row(table5(find_runs([tmp_path])), "ResNet (ILSVRC'15)")["ours"] == "no run yet"
+
+
 def test_an_ensembles_errors_are_not_its_first_members(tmp_path: Path) -> None:
     together = evaluation("10-crop", 20.0, 4.4) | {"members": ["a", "b"]}
     together["class_errors_pct"] = {"cat": 20.0}

@@ -25,7 +25,7 @@ from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
-from deepres.run_weights import WEIGHTS, called, run_of, weights_file
+from deepres.run_weights import WEIGHTS, called_together, run_of, weights_file
 
 
 def evaluate(
@@ -195,4 +195,4 @@ def note_ensemble(
     if not run or not scores.known or comes_with_deepres(run.path):
         return
     found = (views, source, images.fingerprint(), scores, provenance(device))
-    note(run.path, evaluation_entry(*found, [called(each) for each in weights]), same=TEST)
+    note(run.path, evaluation_entry(*found, called_together(weights)), same=TEST)

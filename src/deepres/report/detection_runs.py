@@ -95,5 +95,5 @@ def tests_of(runs: Iterable[Run]) -> list[Test]:
     for run in one_a_seed(run for run in runs if run.result):
         for found in run.side_file(EVALUATIONS) or []:
             test = Test(run, found)
-            latest["" if test.members else run.path, *test.what] = test
+            latest[run.path, *test.what] = test
     return list(latest.values())

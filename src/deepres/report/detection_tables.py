@@ -176,13 +176,14 @@ def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
 
 def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> Row:
     alike = [run for run in localizers if (run.kind, run.model) == (entry.kind, entry.network)]
-    papers = {run.name for run in alike if run.is_papers}
+    papers = {run.path for run in alike if run.is_papers}
 
     def takes(test: Test) -> bool:
         run, found = test.run, test.found
         how = run.kind, run.model, found["views"], found["classes"], found["set"]
         wanted = entry.kind, entry.network, entry.views, entry.classes, "ImageNet val"
-        together = bool(test.members) == entry.ensemble and papers.issuperset(test.members)
+        members = run.members(found)
+        together = bool(members) == entry.ensemble and papers.issuperset(members)
         return how == wanted and together
 
     state = state_of(alike, UNTESTED)

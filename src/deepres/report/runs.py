@@ -238,6 +238,13 @@ class Run:
         """Return the content of a JSON file that a study left beside the run, or None."""
         return self.side_files.get(name)
 
+    def members(self, test: Mapping[str, Any]) -> list[Path]:
+        """Return the folders of an ensemble's runs, beside the first of which a test is noted.
+
+        Those that lay in another folder are noted with that, and not found.
+        """
+        return [self.path.parent / name for name in test.get("members", ())]
+
     def study(self, name: str) -> Mapping[str, Any]:
         """Return what a study of the final weights measured, in a side file; nothing: it has none.
 

@@ -55,14 +55,14 @@ def table5(runs: Iterable[Run]) -> Table:
     The paper's are counted on the test server, so those on val are others.
     """
     runs = [run for run in runs if run.is_classifier]
-    papers = {run.name: run for run in runs if run.is_papers}
+    papers = {run.path: run for run in runs if run.is_papers}
     measurements = []
-    for found in [test for run in runs for test in ensembles(run)]:
-        members = found["members"]
+    for first, found in [(run, test) for run in runs for test in ensembles(run)]:
+        members = first.members(found)
         counts = found["images"] == published.TEST_IMAGES and set(members) <= papers.keys()
         condition = f"{len(members)} networks, {found['views']}, {_images(found)}"
         provenances = [
-            way for name in members if name in papers for way in papers[name].provenances
+            way for path in members if path in papers for way in papers[path].provenances
         ]
         measurements.append(
             Measurement(

@@ -11,7 +11,7 @@ from deepres.evaluation.detection.detector_inference import DetectionResults, de
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
 from deepres.evaluation.evaluation_log import noted
 from deepres.execution import Execution
-from deepres.run_weights import called, run_of
+from deepres.run_weights import called_together, run_of
 
 
 class Tested(NamedTuple):
@@ -82,7 +82,7 @@ class DetectorTests:
         """Test a detector or an ensemble, and note it beside the first one's run."""
         detectors = [self.detectors[i] for i in members]
         used = improvements_in_use(detectors, improvements)
-        names = [called(self.paths[i]) for i in members]
+        names = called_together([self.paths[i] for i in members])
         title = " + ".join([names[0] if len(names) == 1 else f"ensemble of {len(names)}", *used])
         self.execution.say(f"testing {title}")
         found = detect_all(detectors, self.data, self.execution, improvements)

@@ -25,7 +25,7 @@ from deepres.execution import Execution
 from deepres.provenance import provenance
 from deepres.recipes import BoxRecipe, LocalizationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
-from deepres.run_weights import called
+from deepres.run_weights import called_together
 
 GUESSES = 5
 TEST = ("kind", "set", "images", "classes", "views", "classifier", "class_views", "members")
@@ -104,7 +104,7 @@ def evaluate_localizers(
         "classes": "predicted" if classifiers else "ground truth",
         "views": views,
         **({"classifier": named(classifiers), "class_views": class_views} if classifiers else {}),
-        **({"members": [called(run) for run in runs]} if len(runs) > 1 else {}),
+        **({"members": called_together(runs)} if len(runs) > 1 else {}),
         "top1_error_pct": errors[0].top1_error_pct,
         "top5_error_pct": errors[0].top5_error_pct,
         "provenance": provenance(execution.device),
@@ -150,7 +150,7 @@ def locate_by(
 
 def named(weights: Sequence[Path]) -> str:
     """Return what evaluations.json calls one or several networks."""
-    return " + ".join(map(called, weights))
+    return " + ".join(called_together(weights))
 
 
 def predicted_classes(
