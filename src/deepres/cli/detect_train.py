@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepres.cli.detection import open_pictures
 from deepres.cli.terminal import data_folder, say
 from deepres.cli.training import (
     as_asked,
@@ -18,6 +17,7 @@ from deepres.cli.training import (
     tell_moving_averages,
 )
 from deepres.data.detection.records import DetectionData
+from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError, no_such
 from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
@@ -140,7 +140,7 @@ def _open(recipe: DetectionRecipe, folder: Path) -> DetectionData:
     """Return the images to train on, and those to test on."""
     # The test set is the smaller one: what is missing of it is said before the other is read.
     test_set, train_set = (
-        name and open_pictures(name, folder, recipe.bad_boxes)
+        name and open_detection_set(name, folder, recipe.bad_boxes, say)
         for name in (recipe.test_set, recipe.train_set)
     )
     assert train_set

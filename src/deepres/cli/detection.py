@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 from deepres.cli.class_tables import print_by_class
 from deepres.cli.terminal import data_folder, print_table, say, show
 from deepres.data.detection.checks import BadBoxes
-from deepres.data.detection.picture_sizes import checked_sizes
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.report.detection_runs import standard_error
-from deepres.torchrun import is_leader
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
@@ -40,12 +38,6 @@ def scales_for(detector: "Detector") -> tuple[int, ...]:
     from deepres.detection.multi_scale import PUBLISHED_SCALES
 
     return tuple(round(side * detector.settings.short_side / 600) for side in PUBLISHED_SCALES)
-
-
-def open_pictures(name: str, folder: Path, bad_boxes: BadBoxes) -> DetectionSet:
-    """Open a set whose pictures will be looked at, which takes hours: their sizes are checked."""
-    data = open_detection_set(name, folder, bad_boxes, say)
-    return checked_sizes(data, bad_boxes, say, shown=is_leader())
 
 
 def open_test_set(
@@ -78,9 +70,7 @@ def open_test_set(
         raise UserError("it is not known what to test on; name a set, e.g. --on voc2007-test")
     folder = data_folder(data, meta["data"] if meta else {"source": name, "location": None})
     policy = bad_boxes or (recipe.bad_boxes if recipe else "fail")
-    if pictures:
-        return open_pictures(name, folder, policy), name
-    return open_detection_set(name, folder, policy, say), name
+    return open_detection_set(name, folder, policy, say, pictures=pictures), name
 
 
 def print_precisions(title: str, rows: list[tuple[str, dict[str, Any]]]) -> None:

@@ -120,6 +120,9 @@ def test_pictures_of_another_size_stop_or_are_left_out(tmp_path: Path) -> None:
     turned[0x0112] = 6  # upright it is 60×40
     Image.new("RGB", (40, 60)).save(folder / "JPEGImages/z.jpg", exif=turned)
     Image.new("RGB", (30, 20)).save(folder / "JPEGImages/y.jpg")
+    assert len(open_detection_set("train", folder, pictures=False)) == 3
+    with pytest.raises(UserError, match="1 of 3 images"):
+        open_detection_set("train", folder)
     wrong = f"{folder}/JPEGImages/y.jpg is 30×20 pixels (upright, as its EXIF data say), but its "
     with pytest.raises(UserError, match="1 of 3 images") as error:
         checked_sizes(data, "fail", said.append)

@@ -7,11 +7,13 @@ from deepres.data.detection.checks import BadBoxes, Faults, Say
 from deepres.data.detection.coco import read_coco
 from deepres.data.detection.imagenet_det import read_imagenet_det
 from deepres.data.detection.imagenet_det_classes import DET_CLASSES
+from deepres.data.detection.picture_sizes import checked_sizes
 from deepres.data.detection.records import AnnotatedImage, DetectionSet
 from deepres.data.detection.voc import VOC_CLASSES, own_classes, read_voc, voc_splits
 from deepres.data.text_lists import check_unique
 from deepres.errors import UserError, no_such, unknown_name
 from deepres.files import visible
+from deepres.torchrun import is_leader
 
 VOC_LISTS = ("trainval", "test")
 """What a folder in VOC's layout is trained and tested on, if nobody says."""
@@ -84,7 +86,12 @@ SETS = (*VOC_SETS, *COCO_SETS, *DET_SETS)
 
 
 def open_detection_set(
-    name: str, folder: Path, bad_boxes: BadBoxes = "fail", say: Say = print
+    name: str,
+    folder: Path,
+    bad_boxes: BadBoxes = "fail",
+    say: Say = print,
+    *,
+    pictures: bool = True,
 ) -> DetectionSet:
     """Read all annotations of a set, and check every one.
 
@@ -95,19 +102,22 @@ def open_detection_set(
         folder: what was unpacked: it holds VOCdevkit, or COCO's annotations, or ImageNet's
             ImageSets; VOCdevkit itself; or the user's own.
         bad_boxes: whether objects that cannot be right (boxes of zero size, reversed, outside
-            the image, or of NaN, outlines that cannot be drawn, unknown classes) stop the reading
-            or are left out.
+            the image, or of NaN, outlines that cannot be drawn, unknown classes) and pictures of
+            other sizes than annotated stop the reading or are left out.
         say: receives a line for each kind of what was left out.
+        pictures: whether the pictures will be looked at; else their sizes are not checked.
 
     Raises:
         UserError: the name is unknown, a file is missing or malformed, or, with "fail", objects
-            cannot be right; the first ones are named by file and number.
+            or pictures cannot be right; the first ones are named, by file and number.
+        BadImage: a picture cannot be read.
     """
     if not folder.is_dir():
         raise UserError(no_such("folder", folder))
     faults = Faults()
     data = _read(name, folder, faults)
-    return replace(data, dropped=faults.settle(data.name, bad_boxes, say))
+    data = replace(data, dropped=faults.settle(data.name, bad_boxes, say))
+    return checked_sizes(data, bad_boxes, say, shown=is_leader()) if pictures else data
 
 
 def official_split(name: str) -> str:
