@@ -332,15 +332,21 @@ def test_a_network_and_a_detector_on_it_are_never_compared(tmp_path: Path) -> No
     assert rows == ["ResNet-101", "ResNet-101 detector on VOC 07+12"]
 
 
-def test_short_runs_say_so_before_their_verdict(tmp_path: Path) -> None:
+def test_short_runs_say_so_once_before_their_verdicts(tmp_path: Path) -> None:
     runs = []
+    networks = {"plain20": 40.0, "plain56": 60.0, "resnet20": 30.0, "resnet56": 35.0}
     for seed in range(3):
-        for model, error in (("plain20", 40.0 + seed), ("plain56", 60.0 + seed)):
+        for model, least in networks.items():
+            error = least + seed
             errors = {"test_error_pct": error, "train_error_pct": error}
             path = tmp_path / f"{model}-{seed}"
             runs.append(make_run(path, model, seed, steps=2_000, **errors))
     text = text_of(render_page(runs))
-    assert "Shortened: 2,000 of 64,000 steps; ✓ holds: Plain nets degrade with depth" in text
+    summary = text[text.index("What the verdicts rest on") : text.index("The runs behind")]
+    on = "Shortened: 2,000 of 64,000 steps ✓ holds: Plain nets degrade with depth"
+    assert on in summary
+    assert "✓ holds: Residual beats plain at 56 layers" in summary[summary.index(on) :]
+    assert summary.count("Shortened:") == 1
 
 
 def test_evidence_has_a_question_an_interval_and_a_p_value(tmp_path: Path) -> None:
