@@ -21,7 +21,7 @@ from deepres.cli import running
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.report.grouping import network_of
-from deepres.report.measures import TEST, TRAINING
+from deepres.report.measures import TEST, TOP1_10_CROP, TRAINING
 from deepres.report.published import TABLE_6
 from deepres.report.runs import find_runs
 
@@ -197,6 +197,9 @@ def test_errors_in_small_are_the_means_over_the_seeds_in_results(readme: Path) -
     for run in find_runs([ROOT / "results"]):
         if run.steps == 8_000 and run.result:
             assert f"{run.result['test_error_pct']:.2f}" in readme.read_text()
+        if run.kind == "imagenet":
+            name = run.model.replace("resnet", "ResNet-").replace("plain", "plain-")
+            assert f"{name} {TOP1_10_CROP.of(run):.2f}" in readme.read_text()
 
 
 @pytest.mark.parametrize("page", [*READMES, ROOT / "docs/benchmarks.md"], ids=name_of)
