@@ -26,6 +26,8 @@ def test_the_last_training_images_are_held_out(sample: Cifar10) -> None:
     assert torch.equal(torch.cat([train.images, held_out.images]), sample.train.images)
     with pytest.raises(UserError, match="holdout=5000 leaves nothing to train on"):
         sample.split(5_000)
+    with pytest.raises(UserError, match="holdout must be at least 0, got -5"):
+        sample.split(-5)
 
 
 @pytest.fixture
@@ -82,3 +84,10 @@ def test_planes_are_red_green_blue_row_by_row(sample: Cifar10, small_set: Path) 
 def test_labels_are_a_whole_number_for_each_image(labels: torch.Tensor) -> None:
     with pytest.raises(UserError, match=r"expected labels as int64 \(2,\), one for each image"):
         ImageSet(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), labels)
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_labels_are_of_its_classes(sample: Cifar10, label: int) -> None:
+    other = ImageSet(sample.test.images[:2], torch.tensor([3, label]))
+    with pytest.raises(UserError, match=f"an image has the label {label}, and CIFAR-10's go from"):
+        Cifar10(sample.train, other, "mine", "sample")

@@ -208,5 +208,7 @@ def test_the_others_are_the_same_without_it(damaged: ImageFiles, tmp_path: Path)
 
 def test_a_batch_of_bad_images_alone_is_an_error(damaged: ImageFiles) -> None:
     skipping = dataclasses.replace(RECIPE, batch_size=1, bad_images="skip")
-    with pytest.raises(BadImage, match=r"and so it is with all other images of step 1$"):
+    with pytest.raises(
+        BadImage, match=r"and so it is with all other images that this process has of step 1$"
+    ):
         batches(ImageFiles(damaged.root, damaged.names[2:3], (0,)), skipping)(0)

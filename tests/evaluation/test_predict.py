@@ -61,6 +61,7 @@ def test_images_of_every_kind_are_prepared_alike(classifier: Classifier, tmp_pat
     ] * 20
     assert predict(classifier, path) == predict(classifier, crops, 3)
     assert predict(classifier, []) == []
+    assert classifier([]).shape == (0, 10)
 
 
 def test_an_image_of_pillows_is_read_as_its_file_would_be(

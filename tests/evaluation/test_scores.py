@@ -327,6 +327,14 @@ def test_a_bad_image_is_left_out_and_no_other_takes_its_label(
     assert bar.updates[-1] == 5
 
 
+def test_no_image_at_all_is_no_error_of_nan_per_cent(
+    small: Classifier, files: ImageFiles, tmp_path: Path
+) -> None:
+    bad = spoiled(ImageFiles(files.root, files.names[:2], files.labels[:2]), tmp_path, 0, 1)
+    with pytest.raises(BadImage, match="none of the 2 images can be decoded"):
+        class_scores(small, bad, "1-crop", on_cpu(), skip_bad=True)
+
+
 def test_images_without_a_class_are_scored(small: Classifier, files: ImageFiles) -> None:
     images, _ = open_test_images(files.root)
     found = class_scores(small, images, "1-crop", on_cpu())

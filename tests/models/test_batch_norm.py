@@ -1,5 +1,6 @@
 """The fused kernels, run by Triton's interpreter and built by its compiler: no GPU is needed."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def test_a_fused_network_has_the_same_tensors_and_evaluates_alike(
     assert sum(isinstance(m, FusedBatchNorm) for m in network.modules()) == 53
     assert torch.equal(network(x), logits)
     assert network.state_dict().keys() == before.keys()
+
+
+def test_a_layer_that_is_evaluated_alone_keeps_its_relu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_norm_cpu, "library", object)  # with and without a compiler
+    network = create_model("resnet8", num_classes=4)
+    fuse_batch_norm(network)
+    network = copy.deepcopy(network)
+    bn1, x = network.get_submodule("bn1").eval(), torch.randn(2, 16, 8, 8)
+    assert torch.equal(network.get_submodule("relu")(bn1(x)), bn1(x).relu())
+    assert bn1(x).min() < 0
 
 
 def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,10 @@ def test_what_is_frozen_stays_and_normalises_by_what_it_has(network: StagedNetwo
     set_exact_statistics(network, [images / 2])
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
     frozen = [network.get_submodule(name) for name in ("conv1", "bn1", "layer1")]
+    network.layer1.eval()
     set_exact_statistics(network, [images], frozen=frozen)
+    assert network.bn1.training
+    assert not any(module.training for module in network.layer1.modules())
     changed = {name for name, buffer in network.named_buffers() if (buffer != before[name]).any()}
     assert {name.partition(".")[0] for name in changed} == {"layer2", "layer3"}
     for module in frozen:

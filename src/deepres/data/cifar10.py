@@ -95,7 +95,11 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Cifar10:
-    """CIFAR-10's two parts, and where they came from."""
+    """CIFAR-10's two parts, and where they came from.
+
+    Raises:
+        UserError: a label is none of its ten classes.
+    """
 
     train: ImageSet
     test: ImageSet
@@ -103,6 +107,14 @@ class Cifar10:
     """In words, for people."""
     location: str
     """For ``--data``: the folder, or ``sample``."""
+
+    def __post_init__(self) -> None:
+        for labels in (self.train.labels, self.test.labels):
+            if len(others := labels[(labels < 0) | (labels >= len(CLASSES))]):
+                raise UserError(
+                    f"{self.source}: an image has the label {others[0]}, and CIFAR-10's go from 0 "
+                    f"to {len(CLASSES) - 1}"
+                )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -113,8 +125,10 @@ class Cifar10:
         """Return the training images but the last ``holdout``, and those, for validation.
 
         Raises:
-            UserError: nothing would be left to train on.
+            UserError: ``holdout`` is negative, or nothing would be left to train on.
         """
+        if holdout < 0:
+            raise UserError(f"holdout must be at least 0, got {holdout}")
         kept = len(self.train) - holdout
         if kept < 1:
             raise UserError(

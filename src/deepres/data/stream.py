@@ -104,7 +104,7 @@ class StreamedBatches:
                 f"{crops.bad[0]}; leave such images out: --bad-images skip, with --resume too"
             )
         if not len(crops.labels):
-            others = f"all other images of step {step + 1:,}"
+            others = f"all other images that this process has of step {step + 1:,}"
             raise BadImage(f"{crops.bad[0]}; and so it is with {others}")
         self.bad = crops.bad
         parts = (crops.images, crops.labels, crops.shifts)

@@ -81,7 +81,7 @@ def class_scores(
         skip_bad: leave images out that cannot be decoded, instead of stopping there.
 
     Raises:
-        BadImage: an image cannot be decoded, and such are not to be skipped.
+        BadImage: an image cannot be decoded, and such are not to be skipped, or there is no other.
         UserError: there are no such views, a label is none of the classifier's, or its answer is no
             finite number.
     """
@@ -120,6 +120,8 @@ def class_scores(
             bar.update(min(done, len(images)))
     world.sum(probabilities)
     kept = world.sum(scored).nonzero()[:, 0]
+    if not len(kept):
+        raise BadImage(f"none of the {len(images)} images can be decoded")
     names = images.names  # once: CIFAR-10's are made when they are asked for
     return Scores(
         names=tuple(names[i] for i in kept.tolist()),

@@ -25,11 +25,13 @@ class FusedBatchNormRelu(FusedBatchNorm):
 
 
 class DoneRelu(nn.ReLU):
-    """ReLU that the BN before it has done while it is trained."""
+    """ReLU that the BN before it has done while that is trained."""
+
+    before: tuple[FusedBatchNormRelu]  # in a tuple it is no submodule
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
-        return x if self.training else super().forward(x)
+        return x if self.before[0].training else super().forward(x)
 
 
 def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
@@ -91,3 +93,4 @@ def _mark(network: nn.Module) -> None:
         for first, second in pairwise(network.get_submodule(name) for name in stage):
             if type(first) is FusedBatchNorm and type(second) is nn.ReLU:
                 first.__class__, second.__class__ = FusedBatchNormRelu, DoneRelu
+                vars(second)["before"] = (first,)

@@ -53,14 +53,16 @@ class Classifier(nn.Module):
         """Cut out what the network sees of images: the centre, (N, 3, crop, crop) uint8.
 
         Args:
-            images: one or several, each an image of Pillow's, a path or a web address.
+            images: one, several or none, each an image of Pillow's, a path or a web address.
 
         Raises:
             BadImage: one cannot be read.
         """
         several = [images] if isinstance(images, Image.Image | Path | str) else images
+        none = np.empty((0, self.crop, self.crop, 3), np.uint8)
         centres = [one_crop(open_given_image(i), self.crop, self.short_side)[0] for i in several]
-        return torch.from_numpy(np.concatenate(centres)).permute(0, 3, 1, 2).to(self.mean.device)
+        cut = np.concatenate([none, *centres])
+        return torch.from_numpy(cut).permute(0, 3, 1, 2).to(self.mean.device)
 
     def prepare(self, images: Tensor) -> Tensor:
         """Turn images (N, C, H, W) uint8 into the network's input, in its precision.

@@ -30,7 +30,7 @@ def set_exact_statistics(
     variances, and unbiased as in PyTorch.
 
     Args:
-        network: it is left in the mode that it was in.
+        network: it and its modules are left in the modes that they were in.
         batches: prepared images (B, C, H, W).
         on_batch: is told how many batches are done.
         frozen: modules of it that stay as they are.
@@ -46,7 +46,7 @@ def set_exact_statistics(
         batch = torch.stack([count, count * mean, count * (variance + mean.square())])
         sums[layer] += batch  # type: ignore[index]
 
-    was_training = network.training
+    modes = {module: module.training for module in network.modules()}
     handles = [layer.register_forward_pre_hook(add) for layer in layers]
     network.train()
     for module in frozen:
@@ -56,7 +56,8 @@ def set_exact_statistics(
             network(images)
             on_batch(done)
     finally:
-        network.train(was_training)
+        for module, training in modes.items():
+            module.training = training
         for handle in handles:
             handle.remove()
     for layer, (count, total, squares) in sums.items():
