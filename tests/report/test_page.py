@@ -332,6 +332,15 @@ def test_a_network_and_a_detector_on_it_are_never_compared(tmp_path: Path) -> No
     assert rows == ["ResNet-101", "ResNet-101 detector on VOC 07+12"]
 
 
+def test_networks_of_one_layer_functions_are_told_from_the_papers(tmp_path: Path) -> None:
+    runs = [
+        make_run(tmp_path / name, steps=2_000, deviations=changed)
+        for name, changed in (("a", {}), ("b", {"residual_layers": 1}))
+    ]
+    text = text_of(render_page(runs))
+    assert "ResNet-20, ResNet-20 one-layer" in text[text.index("Networks × seeds") :]
+
+
 def test_short_runs_say_so_once_before_their_verdicts(tmp_path: Path) -> None:
     runs = []
     networks = {"plain20": 40.0, "plain56": 60.0, "resnet20": 30.0, "resnet56": 35.0}

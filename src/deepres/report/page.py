@@ -17,7 +17,7 @@ from deepres.report.class_errors import class_errors
 from deepres.report.detection_artifacts import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
-from deepres.report.grouping import comparable, distinct, what_it_is
+from deepres.report.grouping import comparable, distinct, network_of, what_it_is
 from deepres.report.judging import RULE, Verdict
 from deepres.report.latest import HELD_OUT, outcome
 from deepres.report.newest import Newest, by_age, newest_run
@@ -128,7 +128,7 @@ def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
     parts = []
     for runs in sorted(networks, key=lambda same: _place(same[0])):
         unfinished = sum(run.result is None for run in runs)
-        name = runs[0].label + (f" × {len(runs)}" if len(runs) > 1 else "")
+        name = title(network_of(runs[0])) + (f" × {len(runs)}" if len(runs) > 1 else "")
         parts.append(name + (f" ({unfinished} unfinished)" if unfinished else ""))
     return what_it_is(networks[0][0]), ", ".join(parts)
 
