@@ -110,6 +110,20 @@ def test_a_confusion_matrix_takes_no_other_pictures_place(
     evaluated(run)  # what is there the second time is ours
 
 
+@pytest.mark.parametrize("theirs", ["[{}]", "{}"])
+def test_beside_weights_of_no_run_nothing_is_noted(
+    folder_run: Path, evaluated: Evaluated, tmp_path: Path, data: Path, theirs: str
+) -> None:
+    shutil.copy(folder_run / "model.safetensors", tmp_path)
+    (tmp_path / "evaluations.json").write_text(theirs)
+    evaluated(tmp_path, "--data", data)
+    evaluated(tmp_path / "model.safetensors", "--data", data)
+    assert (tmp_path / "evaluations.json").read_text() == theirs
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("evaluations.json", "model.confusion.png", "model.safetensors", "scores")
+    ]
+
+
 def test_runs_on_a_read_only_disk_have_a_picture_each(
     runs: list[Path], evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

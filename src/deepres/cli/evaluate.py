@@ -27,7 +27,7 @@ from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
 from deepres.run_folder import place_beside
-from deepres.run_weights import WEIGHTS, run_beside, weights_file
+from deepres.run_weights import run_beside, run_of, weights_file
 from deepres.runtime import resolve_precision
 
 CONFUSION = "confusion.png"
@@ -165,8 +165,8 @@ def _default_picture(weights: list[Path]) -> Path | None:
     """Return where the confusion matrix is drawn, if nobody says; a name of nobody else's."""
     if len(weights) > 1:
         return None
+    if run := run_of(weights[0]):
+        return place_beside(run.path, CONFUSION)
     file = weights_file(weights[0])
-    if file.name == WEIGHTS:
-        return place_beside(file.parent, CONFUSION)
     picture = file.with_name(f"{file.stem}.{CONFUSION}")
     return picture if os.access(file.parent, os.W_OK) else Path(picture.name)

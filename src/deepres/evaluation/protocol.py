@@ -25,7 +25,7 @@ from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
-from deepres.run_weights import WEIGHTS, called_together, run_of, weights_file
+from deepres.run_weights import called_together, run_of, weights_file
 
 
 def evaluate(
@@ -123,9 +123,9 @@ def score_weights(
     written = modification_times(images.paths()) if isinstance(images, ImageFiles) else ""
     device, leader = execution.device, execution.world.leader
     keep = not comes_with_deepres(file)
-    of_run = file.name == WEIGHTS and keep
-    if of_run:
-        noted(file.parent)
+    run = run_of(weights) if keep else None
+    if run:
+        noted(run.path)
     if fold is None:
         fold = can_fuse(device)
     if fold:
@@ -164,9 +164,9 @@ def score_weights(
             f"{file} was replaced during the test: the errors are of what was there before, and "
             "are not kept"
         )
-    elif leader and of_run and scores.known and precision == "fp32":
+    elif leader and run and scores.known and precision == "fp32":
         found = (source, fingerprint, scores, now, classifier.classes)
-        log_evaluation_entry(file.parent, views, *found)
+        log_evaluation_entry(run.path, views, *found)
     return scores
 
 
