@@ -208,6 +208,44 @@ def test_a_class_that_was_deleted_is_unpacked_again(ilsvrc2012: Ilsvrc2012, tmp_
     assert files_in(tmp_path / "imagenet") == ilsvrc2012.tree()
 
 
+def test_images_that_an_interrupted_tar_left_out_are_filled_up(
+    ilsvrc2012: Ilsvrc2012, tmp_path: Path
+) -> None:
+    folder = tmp_path / "imagenet"
+    (folder / "val").mkdir(parents=True)
+    flat = {name: image for part in ilsvrc2012.val.values() for name, image in part.items()}
+    for name in sorted(flat)[:4]:
+        (folder / "val" / name).write_bytes(flat[name])
+    # Class by class, and the last of a class that has all the others.
+    last = sorted(flat)[4]
+    (folder / "val" / last).write_bytes(flat[last][:100])
+    (folder / "train/n01000000").mkdir(parents=True)
+    name = "n01000000_7.JPEG"
+    (folder / "train/n01000000" / name).write_bytes(ilsvrc2012.train["n01000000"][name][:100])
+    (folder / "test").mkdir()
+    for _ in range(2):
+        assert prepare(ilsvrc2012, folder) == []
+        assert files_in(folder) == ilsvrc2012.tree()
+        assert not list(folder.rglob(".*"))
+        (folder / "val/n02000000" / next(iter(ilsvrc2012.val["n02000000"]))).unlink()
+
+
+def test_classes_of_the_users_own_images_are_left_alone(
+    ilsvrc2012: Ilsvrc2012, tmp_path: Path
+) -> None:
+    folder, away = tmp_path / "imagenet", tmp_path / "away"
+    own = [folder / "val/n01000000/small.png", folder / "train/n01000000/images/n01000000_0.JPEG"]
+    for path in own:
+        path.parent.mkdir(parents=True)
+        path.write_text("theirs")
+    away.mkdir()
+    (folder / "train/n02000000").symlink_to(away)
+    prepare(ilsvrc2012, folder)
+    kept = [*(path for path in folder.rglob("*") if path.is_file() and "n01000000" in str(path))]
+    assert sorted(kept) == sorted(own)
+    assert list(away.iterdir()) == []
+
+
 def test_what_is_missing_is_named(ilsvrc2012: Ilsvrc2012, tmp_path: Path) -> None:
     folder = tmp_path / "imagenet"
     ilsvrc2012.path("train").unlink()

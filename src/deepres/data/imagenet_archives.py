@@ -1,15 +1,16 @@
 """ImageNet from its official archives: one pass over each, and a kill at any point resumes.
 
-A class is unpacked into a hidden folder beside its place, and takes its name when it is whole.
+A class is unpacked into a hidden folder beside its place, and takes its name when it is whole;
+what other tools have unpacked of it is gone on with.
 What an archive says is not trusted: of a member's name only the last part is used, and only if
 it is an official one; links and devices are passed over.
 """
 
 import hashlib
-import os
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from shlex import quote
@@ -17,6 +18,7 @@ from typing import IO
 
 from deepres.data.imagenet import ILSVRC2012, Counts, save_classes
 from deepres.data.imagenet_devkit import DEVKIT_ARCHIVE, Devkit, read_devkit
+from deepres.data.unpacking import begin, finish, lacks, part_of
 from deepres.errors import UserError, cannot_write
 from deepres.files import not_through_links
 from deepres.progress import Progress
@@ -47,9 +49,9 @@ def prepare_imagenet(
 ) -> None:
     """Fill ``folder`` with train/<class>/, val/<class>/, test/ and the list of classes.
 
-    Classes that are there already are left alone. Validation images that lie flat in
-    ``folder``/val are moved into their classes' folders. Whether all is there in the end is
-    :func:`deepres.data.imagenet.verify_imagenet`'s to say.
+    Classes that are there already are left alone, unless they lack images that an archive has.
+    Validation images that lie flat in ``folder``/val are moved into their classes' folders.
+    Whether all is there in the end is :func:`deepres.data.imagenet.verify_imagenet`'s to say.
 
     Args:
         source: holds the official archives; the development kit, and those of train, val and
@@ -72,14 +74,17 @@ def prepare_imagenet(
             if (source / name).is_file():
                 _check_md5(source / name, md5)
     save_classes(folder, devkit.classes)
-    _sort_val(folder / "val", devkit)
+    moved = _sort_val(folder / "val", devkit)
     if (source / VAL_ARCHIVE).is_file():
-        _unpack_val(source / VAL_ARCHIVE, folder / "val", devkit, say)
+        _unpack_val(source / VAL_ARCHIVE, folder / "val", devkit, moved, say)
     # The latest edition's name comes last.
     for archive in sorted(source.glob(TEST_ARCHIVES))[-1:]:
         _unpack_test(archive, folder, expected.test, say)
     if (source / TRAIN_ARCHIVE).is_file():
-        _unpack_train(source / TRAIN_ARCHIVE, folder / "train", devkit.classes.keys(), say)
+        counts = {wnid: each.train_images for wnid, each in devkit.classes.items()}
+        if sum(counts.values()) != expected.train:
+            counts = dict.fromkeys(counts, 0)  # as verify_imagenet does not go by them, either
+        _unpack_train(source / TRAIN_ARCHIVE, folder / "train", counts, say)
 
 
 def _check_sources(source: Path, folder: Path, say: Say) -> None:
@@ -114,8 +119,12 @@ def _check_md5(archive: Path, expected: str) -> None:
         )
 
 
-def _sort_val(val: Path, devkit: Devkit) -> None:
-    """Move the validation images that lie flat in ``val`` into their classes' folders."""
+def _sort_val(val: Path, devkit: Devkit) -> set[str]:
+    """Move the validation images that lie flat in ``val`` into their classes' folders.
+
+    Returns:
+        These classes.
+    """
     flat = []
     for path in sorted(val.iterdir()) if val.is_dir() else ():
         if (match := VAL_NAME.fullmatch(path.name)) and (wnid := devkit.val_wnid(int(match[1]))):
@@ -128,14 +137,18 @@ def _sort_val(val: Path, devkit: Devkit) -> None:
             except OSError as error:
                 raise cannot_write(place, error) from error
             bar.update(i)
+    return {place.parent.name for _, place in flat}
 
 
-def _unpack_val(archive: Path, val: Path, devkit: Devkit, say: Say) -> None:
-    missing = {wnid for wnid in devkit.classes if not (val / wnid).is_dir()}
+def _unpack_val(archive: Path, val: Path, devkit: Devkit, moved: set[str], say: Say) -> None:
+    counts = Counter(devkit.val_wnids)
+    missing = {wnid for wnid in devkit.classes if lacks(val / wnid, counts[wnid], VAL_NAME)}
     if not missing:
         return
+    # Whoever unpacked what was moved was interrupted, so that one of these images may be cut.
+    missing |= {wnid for wnid in moved if lacks(val / wnid, counts[wnid] + 1, VAL_NAME)}
     for wnid in missing:
-        _make(_part(val, wnid))
+        begin(val, wnid)
     with (
         _opened(archive) as tar,
         Progress("unpack val", len(devkit.val_wnids)) as bar,
@@ -143,27 +156,30 @@ def _unpack_val(archive: Path, val: Path, devkit: Devkit, say: Say) -> None:
         for i, (name, member) in enumerate(_images(tar, VAL_NAME, archive, say), start=1):
             place = devkit.val_wnid(int(name[1]))
             if place in missing:
-                _copy(tar, member, _part(val, place) / name[0], say)
+                _copy(tar, member, part_of(val, place) / name[0], say)
             bar.update(i)
-    _finish(val, missing)
+    finish(val, missing)
 
 
 def _unpack_test(archive: Path, folder: Path, total: int, say: Say) -> None:
-    if (folder / "test").is_dir():
+    if not lacks(folder / "test", total, TEST_NAME):
         return
-    part = _part(folder, "test")
-    _make(part)
+    part = begin(folder, "test")
     with _opened(archive) as tar, Progress("unpack test", total) as bar:
         for i, (name, member) in enumerate(_images(tar, TEST_NAME, archive, say), start=1):
             _copy(tar, member, part / name[0], say)
             bar.update(i)
-    _finish(folder, ["test"])
+    finish(folder, ["test"])
 
 
-def _unpack_train(archive: Path, train: Path, wnids: Iterable[str], say: Say) -> None:
+def _unpack_train(archive: Path, train: Path, counts: Mapping[str, int], say: Say) -> None:
     """Unpack a tar of tars, one a class, without writing those to the disk."""
-    all_names = {f"{wnid}.tar" for wnid in wnids}
-    missing = {name for name in all_names if not (train / name.removesuffix(".tar")).is_dir()}
+    all_names = {f"{wnid}.tar" for wnid in counts}
+    missing = {
+        f"{wnid}.tar"
+        for wnid, count in counts.items()
+        if lacks(train / wnid, count, _train_name(wnid))
+    }
     if not missing:
         return
     names = re.compile("|".join(map(re.escape, all_names)))
@@ -183,17 +199,15 @@ def _unpack_train(archive: Path, train: Path, wnids: Iterable[str], say: Say) ->
 def _unpack_class(
     tar: tarfile.TarFile, member: tarfile.TarInfo, train: Path, wnid: str, say: Say
 ) -> None:
-    part = _part(train, wnid)
-    _make(part)
+    part = begin(train, wnid)
     file = tar.extractfile(member)
     assert file is not None  # a regular file
     with file, tarfile.open(fileobj=file, mode="r:") as images:
-        image_name = re.compile(rf"{wnid}_[0-9]+\.JPEG")
-        for name, image in _images(images, image_name, Path(member.name), say):
+        for name, image in _images(images, _train_name(wnid), Path(member.name), say):
             _copy(images, image, part / name[0], say)
         # Its end is known from outside, so that it may lack the mark.
         _check_end(images, file, mark_required=False)
-    _finish(train, [wnid])
+    finish(train, [wnid])
 
 
 @contextmanager
@@ -269,26 +283,5 @@ def _behind(tar: tarfile.TarFile, member: tarfile.TarInfo, count: int) -> bytes:
     return tar.fileobj.read(count)
 
 
-def _part(folder: Path, name: str) -> Path:
-    return folder / f".{name}.part"
-
-
-def _make(folder: Path) -> None:
-    """Make a folder to unpack into; what an earlier call has made is gone on with."""
-    if folder.is_symlink():
-        raise UserError(f"{folder} is a link, and nothing of ours; remove it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-
-
-def _finish(folder: Path, names: Iterable[str]) -> None:
-    """Give folders that are whole their names, once a power cut cannot take what they hold."""
-    if hasattr(os, "sync"):
-        os.sync()  # one call: to sync each of a million files would take hours on a hard disk
-    for name in names:
-        try:
-            _part(folder, name).rename(folder / name)
-        except OSError as error:
-            raise cannot_write(folder / name, error) from error
+def _train_name(wnid: str) -> re.Pattern[str]:
+    return re.compile(rf"{wnid}_[0-9]+\.JPEG")
