@@ -127,6 +127,16 @@ def test_the_table_may_be_of_any_encoding_but_not_name_an_image_twice(tiny_image
         open_image_folder(tiny_imagenet)
 
 
+def test_images_of_the_table_that_are_missing_are_named(tiny_imagenet: Path) -> None:
+    message = r"val: {} of 3 images in val_annotations\.txt are missing: {}; unpack the data"
+    (tiny_imagenet / "val/images/val_1.JPEG").unlink()
+    with pytest.raises(UserError, match=message.format(1, r"images/val_1\.JPEG")):
+        open_image_folder(tiny_imagenet)
+    shutil.rmtree(tiny_imagenet / "val/images")
+    with pytest.raises(UserError, match=message.format(3, "images/val_2.*")):
+        open_test_images(tiny_imagenet)
+
+
 def test_the_fingerprint_sees_names_labels_and_sizes(cats_and_dogs: Path) -> None:
     def fingerprint() -> str:
         return open_image_folder(cats_and_dogs).fingerprint()
@@ -188,6 +198,16 @@ def test_test_images_of_val_in_classes_or_of_no_known_class(cats_and_dogs: Path)
     images, classes = open_test_images(cats_and_dogs)
     assert len(images) == len(data.test)
     assert ({*images.labels}, classes) == ({UNKNOWN}, ())
+
+
+def test_a_folder_that_is_not_there_is_told_with_its_neighbours(cats_and_dogs: Path) -> None:
+    typo = cats_and_dogs.with_name(f"{cats_and_dogs.name}s")
+    for opened in (open_image_folder, open_test_images):
+        with pytest.raises(UserError) as caught:
+            opened(typo)
+        assert str(caught.value).startswith(f"{typo}: no such folder; did you mean {cats_and_dogs}")
+        with pytest.raises(UserError, match=r"b\.jpg is no folder"):
+            opened(cats_and_dogs / "train/dog/b.jpg")
 
 
 def test_no_test_images_is_a_mistake(tmp_path: Path) -> None:

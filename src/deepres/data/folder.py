@@ -112,9 +112,11 @@ def open_image_folder(folder: str | Path, say: Say = print) -> ImageFolder:
         say: receives a line on what is passed over, and on classes without images.
 
     Raises:
-        UserError: a folder is missing or empty, or the two do not have the same classes.
+        UserError: a folder or an image is missing, or the two do not have the same classes.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(no_such("folder", folder))
     for part in ("train", "val"):
         if not (folder / part).is_dir():
             raise UserError(
@@ -247,4 +249,11 @@ def _tiny_imagenet_val(annotations: Path, classes: tuple[str, ...]) -> ImageFile
         names.append(f"images/{name}")
         labels.append(places[class_name])
     check_unique_lines(annotations, names)
+    images = annotations.parent / "images"
+    there = {f"images/{name}" for name in Listing().images_below(images)} if images.is_dir() else ()
+    if missing := [name for name in names if name not in there]:
+        raise UserError(
+            f"{annotations.parent}: {len(missing):,} of {len(names):,} images in "
+            f"{annotations.name} are missing: {some(missing)}; unpack the data set anew"
+        )
     return ImageFiles(annotations.parent, tuple(names), tuple(labels))
