@@ -63,7 +63,7 @@ from deepres.visible import visible
         ("train resnet20 --data nowhere", "nowhere: no such folder; run: deepres data cifar10"),
         ("train resnet20 --steps 9999999999999999999", "steps must be at most 9,007,199,254,740,9"),
         ("data cifar10 --data nowhere verify", "deepres data cifar10 --data nowhere"),
-        ("data imagenet prepare nowhere", "nowhere is not a folder; name the one that holds"),
+        ("data imagenet prepare nowhere", "nowhere: no such folder; name the one that holds"),
         ("data imagenet verify", "not ImageNet as it should be, for the 3 reasons above"),
         ("data imagenet verify --decode", "for the 3 reasons above"),
     ],

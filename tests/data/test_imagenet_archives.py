@@ -264,7 +264,7 @@ def test_what_is_missing_is_named(ilsvrc2012: Ilsvrc2012, tmp_path: Path) -> Non
     (ilsvrc2012.folder / "ILSVRC2012_devkit_t12.tar.gz").unlink()
     with pytest.raises(UserError, match=r"devkit_t12\.tar\.gz is missing: .* have no labels"):
         prepare(ilsvrc2012, folder)
-    with pytest.raises(UserError, match=r"nowhere is not a folder; name the one that holds ILSVRC"):
+    with pytest.raises(UserError, match=r"nowhere: no such folder; name the one that holds ILSVRC"):
         prepare_imagenet(tmp_path / "nowhere", folder, print)
     assert not folder.exists()
 

@@ -19,7 +19,7 @@ from typing import IO
 from deepres.data.imagenet import ILSVRC2012, Counts, save_classes
 from deepres.data.imagenet_devkit import DEVKIT_ARCHIVE, Devkit, read_devkit
 from deepres.data.unpacking import begin, finish, lacks, part_of
-from deepres.errors import UserError, cannot_write
+from deepres.errors import UserError, cannot_write, no_such
 from deepres.files import not_through_links
 from deepres.progress import Progress
 
@@ -66,7 +66,7 @@ def prepare_imagenet(
             stays, and a later call goes on from there.
     """
     if not source.is_dir():
-        raise UserError(f"{source} is not a folder; name the one that holds {', '.join(MD5)}")
+        raise UserError(no_such("folder", source, f"name the one that holds {', '.join(MD5)}"))
     devkit = read_devkit(source / DEVKIT_ARCHIVE, expected)
     _check_sources(source, folder, say)
     if check_md5:
