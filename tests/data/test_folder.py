@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,15 @@ def test_the_fingerprint_sees_names_labels_and_sizes(cats_and_dogs: Path) -> Non
         change()
         seen.append(fingerprint())
     assert len({*seen}) == 6
+
+
+def test_the_fingerprint_looks_at_the_files_once(cats_and_dogs: Path) -> None:
+    data = open_image_folder(cats_and_dogs)
+    alone, before = data.test.fingerprint(), data.fingerprint()
+    shutil.rmtree(cats_and_dogs)
+    assert data.test.fingerprint() == alone
+    assert data.fingerprint() == before
+    assert pickle.loads(pickle.dumps(data)) == data
 
 
 def test_the_fingerprint_sees_the_tables_labels(tiny_imagenet: Path) -> None:

@@ -4,6 +4,7 @@ import filecmp
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image
@@ -38,7 +39,14 @@ class ImageFiles:
         return len(self.names)
 
     def fingerprint(self) -> str:
-        """Return a checksum of all names, labels and file sizes; pixels would take an hour."""
+        """Return a checksum of all names, labels and file sizes; pixels would take an hour.
+
+        The files are looked at once, for there may be a million, on a disk that answers slowly.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         digest = hashlib.sha256()
         for name, label in zip(self.names, self.labels, strict=True):
             size = (self.root / name).stat().st_size
