@@ -193,7 +193,7 @@ def make_localization_run(
     *,
     errors_pct: dict[tuple[str, str], float],
     source: str | None = None,
-    tested_on: tuple[int, str] = (50_000, "ImageNet val"),
+    tested_on: tuple[int, str] = (48_238, "ImageNet val"),
     class_views: str = "multi-scale",
     rcnn: bool = False,
     members: Sequence[str] = (),

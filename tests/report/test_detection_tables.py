@@ -265,9 +265,18 @@ def test_rcnns_for_localization_have_rows_of_their_own(tmp_path: Path) -> None:
     assert row(table, "RPN + R-CNN, ensemble", *last)["ours"] == "9.00"
     # An ensemble is the paper's if all of its members are known to be.
     assert others(table) == {
-        "ensemble of 2, ImageNet train, R-CNN, multi-scale, predicted classes, tested on 50,000 "
+        "ensemble of 2, ImageNet train, R-CNN, multi-scale, predicted classes, tested on 48,238 "
         "images of ImageNet val": "8.00"
     }
+
+
+def test_localization_counts_the_images_that_ilsvrcs_own_test_counts(tmp_path: Path) -> None:
+    errors = {("multi-scale", "predicted"): 14.0}
+    make_localization_run(tmp_path / "a", errors_pct=errors, tested_on=(50_000, "ImageNet val"))
+    table = table13(find_runs([tmp_path]))
+    ours = row(table, "RPN, ResNet-101", "multi-scale", "predicted")["ours"]
+    assert ours == "trained, test missing"
+    assert others(table) == {"RPN, ResNet-101, 50,000 images of ImageNet val": "14.00"}
 
 
 def test_the_predicted_classes_are_those_of_several_scales(tmp_path: Path) -> None:

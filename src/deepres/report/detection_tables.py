@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from deepres.report.detection_runs import Test, tests_of
-from deepres.report.published import VALIDATION_IMAGES
+from deepres.report.published import LOCALIZATION_IMAGES
 from deepres.report.published_detection import (
     CONTEXT,
     MULTI_SCALE,
@@ -191,7 +191,7 @@ def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> R
         [entry.label, entry.views, entry.classes],
         (entry.error_pct,),
         takes,
-        VALIDATION_IMAGES,
+        LOCALIZATION_IMAGES,
         state if entry.network else PUBLISHED_ONLY,
         _localization_command(entry, state) if entry.network else "",
     )

@@ -94,6 +94,8 @@ them beside theirs."""
 
 VALIDATION_IMAGES, TEST_IMAGES = 50_000, 100_000
 """How many images of ImageNet Tables 2 to 4, and Table 5, count."""
+LOCALIZATION_IMAGES = VALIDATION_IMAGES - 1_762
+"""How many of the validation images ILSVRC's own test of localization counts, and so Table 13."""
 CIFAR_TEST_IMAGES = 10_000
 """How many images of CIFAR-10 Table 6 counts."""
 

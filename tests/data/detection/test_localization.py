@@ -104,6 +104,59 @@ def test_imagenets_boxes_come_from_xml_and_several_may_be_on_an_image(tmp_path: 
     assert data.train.images[0].path == folder / "train/n01/n01_1.JPEG"
 
 
+IMAGE = ((20, 30), [("n01", (4.0, 5.0, 9.0, 9.0))])
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "ILSVRC2012_validation_blacklist.txt",
+        "ILSVRC2012_bbox_val/ILSVRC2013_clsloc_validation_blacklist.txt",
+        "ILSVRC2014_devkit/data/ILSVRC2014_clsloc_validation_blacklist.txt",
+        "ILSVRC/devkit/data/ILSVRC2017_clsloc_validation_blacklist.txt",
+    ],
+)
+def test_images_that_ilsvrcs_own_test_leaves_out_are_left_out(tmp_path: Path, file: str) -> None:
+    """The boxes of such an image are not asked for, either."""
+    val = {f"val/n01/ILSVRC2012_val_{i:08d}": IMAGE if i != 2 else None for i in (1, 2, 3, 11)}
+    folder = imagenet(tmp_path, {"train/n01/n01_1": IMAGE, **val})
+    for name in (file, file.replace("validation", "det_validation").replace("clsloc_", "")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("2\n3\n500\n" if name == file else "2 17\n")  # DET's: pairs
+    lines: list[str] = []
+    test = open_localization_test(folder, say=lines.append)
+    assert [image.id[-2:] for image in test.images] == ["01", "11"]
+    (line,) = lines
+    assert line.endswith(
+        f"val: 2 of 4 images are left out, as in ILSVRC's own test, by {folder / file}"
+    )
+    assert len(open_localization_data(folder, say=lines.append).train) == 1
+
+
+def test_without_their_list_they_count_and_that_is_said(tmp_path: Path) -> None:
+    train = {"train/n01/n01_1": IMAGE}
+    lines: list[str] = []
+    folder = imagenet(tmp_path / "a", {**train, "val/n01/ILSVRC2012_val_00000001": IMAGE})
+    assert len(open_localization_test(folder, say=lines.append)) == 1
+    (line,) = lines
+    assert "val: the 1,762 images that ILSVRC's own test leaves out count, too" in line
+    assert "ILSVRC2015_clsloc_validation_blacklist.txt of its development kit" in line
+    assert f"in {folder}, or" in line
+    others = imagenet(tmp_path / "b", {**train, "val/n01/n01_2": IMAGE})  # no images of ILSVRC's
+    open_localization_test(others, say=lines.append)
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("line", ["0", "50001", "ILSVRC2012_val_00000002", ""])
+def test_a_list_of_images_to_leave_out_has_a_number_a_line(tmp_path: Path, line: str) -> None:
+    images = {"train/n01/n01_1": IMAGE, "val/n01/ILSVRC2012_val_00000001": IMAGE}
+    folder = imagenet(tmp_path, images)
+    file = folder / "ILSVRC2015_clsloc_validation_blacklist.txt"
+    file.write_text(f"1\n{line}\n7\n")
+    with pytest.raises(UserError, match=f"{file.name}, line 2: expected the number of .*{line}'"):
+        open_localization_test(folder)
+
+
 def test_every_image_for_validation_must_have_boxes(tmp_path: Path) -> None:
     one = ((20, 30), [("n01", (4.0, 5.0, 9.0, 9.0))])
     folder = imagenet(

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from deepres.data.detection.checks import BadBoxes, Faults, Say, fault_of, missing_files
+from deepres.data.detection.localization_left_out import without_left_out
 from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
 from deepres.data.detection.voc import ONE_PIXEL, annotated_image
 from deepres.data.detection.voc_xml import XML_FILES
@@ -68,7 +69,8 @@ def open_localization_data(
 
     The folder is laid out as for classification, ``train/<class>/`` and ``val/<class>/``, with the
     boxes in ``XML_FOLDERS``; or it is Tiny-ImageNet as published. Of ImageNet's training images
-    less than half have boxes: those are read.
+    less than half have boxes: those are read. Of its validation images those that ILSVRC's own
+    test leaves out are left out, if their list is there.
 
     Args:
         folder: of ImageNet or Tiny-ImageNet.
@@ -102,7 +104,10 @@ def _read(
     faults = Faults()
     if (folder / XML_FOLDERS[part]).is_dir():
         whole = "ImageNet" if images.is_imagenet else folder.name
-        name, found = f"{whole} {part}", _read_xml(folder, part, files, images.classes, faults)
+        name = f"{whole} {part}"
+        if part == "val":
+            files = without_left_out(files, folder, name, say)
+        found = _read_xml(folder, part, files, images.classes, faults)
     elif list(folder.glob(f"train/*/*{TINY_BOXES}")):
         name, found = f"Tiny-ImageNet {part}", _read_tiny(part, files, images.classes, faults)
     else:
