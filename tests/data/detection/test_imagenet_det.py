@@ -136,3 +136,14 @@ def test_an_image_listed_twice_is_one_line(ilsvrc: Path) -> None:
     listed = ilsvrc / "ILSVRC/ImageSets/DET/train_1.txt"
     listed.write_text(listed.read_text() * 2)
     assert len(open_detection_set("imagenet-det-train", ilsvrc)) == 4
+
+
+@pytest.mark.parametrize("mark", ["1", "perhaps"])
+def test_difficult_objects_count_as_others_do(ilsvrc: Path, mark: str) -> None:
+    """ILSVRC's development kit does not look at the mark."""
+    file = ilsvrc / "ILSVRC/Annotations/DET/val/ILSVRC2012_val_2.xml"
+    text = file.read_text()
+    assert "<difficult>0" in text
+    file.write_text(text.replace("<difficult>0", f"<difficult>{mark}"))
+    (image,) = open_detection_set("imagenet-det-val1", ilsvrc).images
+    assert image.objects.ignored.tolist() == [False, False]

@@ -174,6 +174,15 @@ def test_an_object_of_another_class_is_a_fault(tmp_path: Path) -> None:
     assert len(open_localization_test(folder, "skip").images[0].objects.boxes) == 1
 
 
+def test_difficult_objects_count_as_others_do(tmp_path: Path) -> None:
+    """ILSVRC's development kit does not look at the mark."""
+    one = ((20, 30), [("n01", (4.0, 5.0, 9.0, 9.0))])
+    folder = imagenet(tmp_path, {"train/n01/n01_1": one, "val/n01/val_1": one})
+    file = folder / "ILSVRC2012_bbox_val/val_1.xml"
+    file.write_text(file.read_text().replace("<difficult>0", "<difficult>1"))
+    assert open_localization_test(folder).images[0].objects.ignored.tolist() == [False]
+
+
 def test_a_folder_without_boxes_is_refused(tmp_path: Path) -> None:
     folder = imagenet(tmp_path, {"train/n01/n01_1": None, "val/n01/val_1": None})
     with pytest.raises(UserError, match="missing"):

@@ -133,6 +133,13 @@ def test_imagenet_det_takes_the_best_object_that_is_free() -> None:
     assert evaluate_imagenet_det(dataset, again).map_50_pct == 50
 
 
+def test_what_is_to_be_ignored_is_neither_found_nor_missed_by_imagenet_dets_rule() -> None:
+    dataset = made_up_set({"x": [(1, BOX), (1, FAR)]}, ignored={"x": [1]})
+    found = {"x": detections((0.9, 1, BOX), (0.8, 1, FAR), (0.7, 1, FAR))}
+    (curve, _) = evaluate_imagenet_det(dataset, found).curves
+    assert (curve.objects, curve.scores.tolist(), curve.ap) == (1, pytest.approx([0.9]), 1)
+
+
 # VOC's rule once more, written out box by box in pixels from 1 to the last, ends included.
 
 Pixels = tuple[int, int, int, int]

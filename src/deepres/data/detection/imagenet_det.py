@@ -58,7 +58,8 @@ def _images(
     for name, image in images.items():
         files = [xml / f"{name}{ending}" for ending in (".xml", ".XML")]
         if annotated and (annotation := next(filter(Path.is_file, files), None)):
-            yield annotated_image(name, image, annotation, labels, faults, first_pixel=0)
+            given = (name, image, annotation, labels, faults)
+            yield annotated_image(*given, first_pixel=0, difficult=False)
         else:
             yield without_objects(name, image)
 

@@ -142,10 +142,8 @@ def _read_xml(
         path = files.root / name
         if path.stem in annotations:
             labels = {classes[label]: label + 1}
-            annotation = annotations[path.stem]
-            found.append(
-                annotated_image(path.stem, path, annotation, labels, faults, first_pixel=0)
-            )
+            given = (path.stem, path, annotations[path.stem], labels, faults)
+            found.append(annotated_image(*given, first_pixel=0, difficult=False))
         elif part == "val":
             missing.append(f"{path.stem}.xml")
     if missing or not found:

@@ -57,10 +57,8 @@ def read_voc(
         return [without_objects(each, images[each]) for each in ids]
     what = f"annotations of {folder.name} {split}"
     annotations = _files(folder / "Annotations", (".xml",), ids, what)
-    return [
-        annotated_image(each, images[each], annotations[each], labels, faults, first_pixel=1)
-        for each in ids
-    ]
+    given = ((each, images[each], annotations[each]) for each in ids)
+    return [annotated_image(*each, labels, faults, first_pixel=1, difficult=True) for each in given]
 
 
 def own_classes(folder: Path) -> tuple[str, ...]:
@@ -91,6 +89,7 @@ def annotated_image(
     labels: Mapping[str, int],
     faults: Faults,
     first_pixel: int,
+    difficult: bool,
 ) -> AnnotatedImage:
     """Return an image with the objects that its XML file tells of.
 
@@ -101,6 +100,8 @@ def annotated_image(
         labels: of each class that objects may have.
         faults: receives the objects that cannot be right.
         first_pixel: what the leftmost and topmost pixels are called, 1 in VOC.
+        difficult: whether objects that are marked as difficult are ignored, as in VOC; ILSVRC's
+            programs do not look at the mark.
     """
     read = read_annotation(annotation)
     size = (read.width, read.height)
@@ -109,18 +110,18 @@ def annotated_image(
     for number, each in enumerate(read.objects, 1):
         x1, y1, x2, y2 = each.corners
         box = (x1 - first_pixel, y1 - first_pixel, x2 - first_pixel + 1, y2 - first_pixel + 1)
-        difficult = FLAGS.get(each.difficult.lower())
+        ignored = difficult and FLAGS.get(each.difficult.lower())
         if not each.name:
             faults.note(annotation, number, "without a name", "no text in <name>")
         elif each.name not in labels:
             faults.note(annotation, number, "of unknown class", repr(each.name))
-        elif difficult is None:
+        elif ignored is None:
             faults.note(annotation, number, "of unclear difficulty", repr(each.difficult))
         elif wrong := fault_of(box, width, height, ONE_PIXEL):
             given = " ".join(f"{side:g}" for side in each.corners)
             faults.note(annotation, number, wrong, f"{given} in {width}×{height}")
         else:
-            kept.append((cut(box, width, height), labels[each.name], difficult))
+            kept.append((cut(box, width, height), labels[each.name], ignored))
     return AnnotatedImage(name, image, width, height, _as_objects(kept))
 
 

@@ -50,7 +50,8 @@ def evaluate_imagenet_det(
     Each detection goes to the object of its class that it overlaps most among those not found
     yet. An object of m × n pixels takes an overlap of min(0.5, mn / ((m + 10)(n + 10))).
     Precision is averaged as the area under the curve. The organisers' list of ambiguous pairs
-    of image and class is not applied.
+    of image and class is not applied. Their data have no objects to ignore; one on such an object
+    of other data does not count.
 
     Raises:
         UserError: it is not known what is on the images, nothing is, or ``found`` is of others.
@@ -71,10 +72,11 @@ def _judge_as_voc(overlaps: Floats, boxes: Floats, difficult: Bools) -> tuple[Bo
 def _judge_as_imagenet(overlaps: Floats, boxes: Floats, ignored: Bools) -> tuple[Bools, Bools]:
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
     enough = np.minimum(OVERLAP, width * height / ((width + SLACK) * (height + SLACK)))
-    right = np.zeros(len(overlaps), dtype=bool)
+    right, uncounted = np.zeros((2, len(overlaps)), dtype=bool)
     free = np.ones(len(boxes), dtype=bool)
     for i, row in enumerate(overlaps):
         fitting = np.where(free & (row >= enough), row, -1)
         if fitting.max() >= 0:
-            right[i], free[fitting.argmax()] = True, False
-    return right, np.zeros(len(overlaps), dtype=bool)
+            best = fitting.argmax()
+            right[i], uncounted[i], free[best] = not ignored[best], ignored[best], ignored[best]
+    return right, uncounted
