@@ -27,6 +27,7 @@ from deepres.evaluation.detection.result_files import (
     write_voc,
 )
 from deepres.evaluation.detection.rules import Rule, benchmark_rule
+from deepres.evaluation.detection.voc import evaluate_imagenet_det, evaluate_voc
 
 SET = made_up_set({"000001": [(1, (0, 0, 10, 10))], "000002": [(2, (5, 5, 9, 9))], "000003": []})
 FOUND = {
@@ -40,8 +41,7 @@ def same(ours: dict[str, Detections], theirs: dict[str, Detections]) -> None:
     for name, found in theirs.items():
         for field in ("boxes", "scores", "labels"):
             mine, other = getattr(ours[name], field), getattr(found, field)
-            assert mine.dtype == other.dtype
-            torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(mine, other, rtol=1e-6, atol=1e-6, check_dtype=False)
 
 
 def test_vocs_files_count_pixels_from_one(tmp_path: Path) -> None:
@@ -69,8 +69,22 @@ def test_scores_and_boxes_are_read_as_they_were(tmp_path: Path) -> None:
     found = {"000003": Detections(boxes, scores, torch.ones(50, dtype=torch.int64))}
     write_voc(tmp_path, SET, found, "val")
     read = read_voc(tmp_path, SET)["000003"]
-    assert torch.equal(read.scores, scores)
+    assert torch.equal(read.scores.float(), scores)
     torch.testing.assert_close(read.boxes, boxes, rtol=1e-6, atol=1e-6)
+
+
+def test_scores_are_ranked_by_all_of_their_digits(tmp_path: Path) -> None:
+    """In 32 bits these two are alike, and the wrong one would come first."""
+    data = made_up_set({"000001": [], "000002": [(1, (0, 0, 10, 10))]}, ("a",))
+    (tmp_path / "det.txt").write_text(
+        "1 1 0.99999998 0 0 9 9\n2 1 0.99999999 0 0 9 9\n2 1 0.99999998 50 50 59 59\n"
+    )
+    found = read_imagenet_det(tmp_path / "det.txt", data)
+    assert evaluate_imagenet_det(data, found).map_50_pct == 100
+    (tmp_path / "comp4_det_test_a.txt").write_text(
+        "000001 0.99999998 1 1 10 10\n000002 0.99999999 1 1 10 10\n"
+    )
+    assert evaluate_voc(data, read_voc(tmp_path, data), "area").map_50_pct == 100
 
 
 def test_names_of_classes_may_end_alike(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ class Detections:
     boxes: Tensor
     """(N, 4) float32."""
     scores: Tensor
-    """(N,) float32, in [0, 1]."""
+    """(N,) float32, in [0, 1]; of result files float64."""
     labels: Tensor
     """(N,) int64, from 1."""
     masks: Tensor | None = None

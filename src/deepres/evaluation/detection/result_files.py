@@ -232,10 +232,10 @@ def _by_image(lines: Sequence[Line]) -> dict[str, Detections]:
 
 
 def _detections(lines: Sequence[Line]) -> Detections:
-    """Return one image's, the most certain first."""
+    """Return one image's, the most certain first; no two scores become alike that were not."""
     ordered = sorted(lines, key=lambda line: -line[2])
     return Detections(
         torch.tensor([box for _, _, _, box in ordered], dtype=torch.float32),
-        torch.tensor([score for _, _, score, _ in ordered], dtype=torch.float32),
+        torch.tensor([score for _, _, score, _ in ordered], dtype=torch.float64),
         torch.tensor([label for _, label, _, _ in ordered], dtype=torch.int64),
     )
