@@ -37,6 +37,19 @@ def test_tiny_imagenet_counts_pixels_from_zero_and_includes_the_last(tmp_path: P
     assert open_localization_test(folder).fingerprint() == data.test.fingerprint()
 
 
+def test_names_of_images_may_repeat_across_classes(tmp_path: Path) -> None:
+    given = {"n01": [(0.0, 10.0, 63.0, 58.0)], "n02": [(3.0, 4.0, 5.0, 6.0)]}
+    folder = tiny_imagenet(tmp_path, given, [("n02", (1, 2, 10, 20))])
+    for wnid in given:
+        (folder / f"train/{wnid}/images/{wnid}_0.JPEG").rename(
+            folder / f"train/{wnid}/images/0.JPEG"
+        )
+        file = folder / f"train/{wnid}/{wnid}_boxes.txt"
+        file.write_text(file.read_text().replace(f"{wnid}_0", "0"))
+    first, second = open_localization_data(folder).train.images
+    assert (boxes(first), boxes(second)) == ([[0, 10, 64, 59]], [[3, 4, 6, 7]])
+
+
 BAD = {"zero size": (12, 0, 34, 0), "reversed": (34, 5, 12, 9), "outside": (3, 3, 70, 20)}
 
 

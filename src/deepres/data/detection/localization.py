@@ -155,23 +155,23 @@ def _read_tiny(
     part: Part, files: ImageFiles, classes: tuple[str, ...], faults: Faults
 ) -> list[AnnotatedImage]:
     """Read Tiny-ImageNet's text files: a box an image, named by its first and last pixel from 0."""
-    lines: dict[str, tuple[Path, int, list[str]]] = {}
     sources = (
         [files.root / name / f"{name}{TINY_BOXES}" for name in classes]
         if part == "train"
-        else [files.root / "val_annotations.txt"]
+        else [files.root / "val_annotations.txt"] * len(classes)
     )
-    for source in sources:
+    lines: dict[tuple[Path, str], tuple[Path, int, list[str]]] = {}
+    for source in dict.fromkeys(sources):
         listed = [line.split("\t") for line in _lines(source)]
         check_unique_lines(source, [name for name, *_ in listed])
         for number, (name, *fields) in enumerate(listed, 1):
-            lines[name] = (source, number, fields[-4:])
+            lines[source, name] = (source, number, fields[-4:])
     found = []
     for name, label in zip(files.names, files.labels, strict=True):
         path = files.root / name
-        if path.name not in lines:
+        if (line := lines.get((sources[label], path.name))) is None:
             raise UserError(f"{path} has no box; unpack Tiny-ImageNet anew")
-        found.append(_tiny_image(path, label + 1, lines[path.name], faults))
+        found.append(_tiny_image(path, label + 1, line, faults))
     return found
 
 
