@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.records import DetectionSet
-from deepres.data.folder import ImageFiles
+from deepres.data.folder import open_test_images
 from deepres.detection.localization import Localizer
 from deepres.detection.localization_rcnn import RegionLocalizer
 from deepres.detection.localizer_file import load_localizer
@@ -158,26 +158,26 @@ def predicted_classes(
 ) -> Tensor:
     """Return the five likeliest classes of each image, the likeliest first, (N, 5) from 0.
 
-    The scores are those of ``deepres evaluate``, and kept as its are; of several networks they are
-    averaged.
+    The scores are those of ``deepres evaluate``, taken over from it where nothing has changed, and
+    kept as its are; so they are of all test images of the folder, also of those that have no box.
+    Of several networks they are averaged.
     """
-    root = Path(test.location)
-    files = ImageFiles(
-        root,
-        tuple(str(image.path.relative_to(root)) for image in test.images),
-        tuple(BoxedImages.of(test).classes.tolist()),
-    )
+    files, _ = open_test_images(Path(test.location), say=lambda line: None)  # it has been said
     members = []
     for each in weights:
         classifier, digest = load_to_score(each, execution.device)
         check_classes(classifier.classes, test, each)
+        source = f"{len(files):,} images of {test.location}"
         scores = score_weights(
-            *(each, classifier, files, views, execution), digest=digest, source=test.name
+            *(each, classifier, files, views, execution), digest=digest, source=source
         )
         members.append(scores)
     best = torch.empty(0)
     if execution.world.leader:
-        best = average(members).probabilities.topk(min(GUESSES, len(test.classes))).indices
+        scores = average(members)
+        places = {files.root / name: place for place, name in enumerate(scores.names)}
+        own = scores.probabilities[[places[image.path] for image in test.images]]
+        best = own.topk(min(GUESSES, len(test.classes))).indices
     return execution.world.broadcast_object(best)
 
 
