@@ -323,6 +323,31 @@ def test_other_images_are_refused(tmp_path: Path, sets: Sets, whole: RunFolder) 
         resumed(whole.path, others)
 
 
+def outlined(data: DetectionSet, least: float) -> DetectionSet:
+    """The same with an outline for each object, a triangle that begins ``least`` to the right."""
+    images = []
+    for image in data.images:
+        outlines = tuple(
+            [[x1 + least, y1, x2, y1, x2, y2]] for x1, y1, x2, y2 in image.objects.boxes.tolist()
+        )
+        objects = dataclasses.replace(image.objects, segmentations=outlines)
+        images.append(dataclasses.replace(image, objects=objects))
+    return dataclasses.replace(data, images=tuple(images))
+
+
+def test_other_outlines_are_told_where_masks_are_learnt(
+    tmp_path: Path, sets: Sets, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = (outlined(sets[0], least) for least in (0, 2))
+    for name, settings, told in (("boxes", (), False), ("masks", ("masks=true",), True)):
+        folder = run(tmp_path / name, (before, None), tiny_recipe(1, "joint", *settings))
+        assert ("outlines" in folder.read_meta()["provenance"]) == told
+        assert "resumed" not in resumed(folder.path, (before, None), steps=2).read_meta()
+        resumed(folder.path, (after, None), steps=3)
+        assert ("so the bits may differ: outlines" in capsys.readouterr().out) == told
+        assert ("resumed" in folder.read_meta()) == told
+
+
 def test_a_finished_run_can_be_extended(tmp_path: Path, sets: Sets) -> None:
     folder = run(tmp_path / "run", sets, tiny_recipe(2, "joint"))
     tests = (folder.path / "evaluations.json").read_bytes()

@@ -242,8 +242,12 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """Return how old the image files are."""
-        return {"image_files": modification_times([p for s in self.data if s for p in s.paths()])}
+        """Return how old the image files are and, where masks are learnt, which outlines."""
+        sets = [each for each in self.data if each]
+        written = {"image_files": modification_times([p for each in sets for p in each.paths()])}
+        if not self.recipe.detector.masks:
+            return written
+        return {**written, "outlines": " ".join(each.outlines_fingerprint() for each in sets)}
 
     def result(self, events: list[Event]) -> dict[str, Any]:
         """Return the final precisions and loss."""

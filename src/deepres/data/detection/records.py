@@ -80,6 +80,13 @@ class DetectionSet:
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    def outlines_fingerprint(self) -> str:
+        """Return a checksum of all outlines, which ``fingerprint`` leaves out."""
+        digest = hashlib.sha256()
+        for image in self.images:
+            digest.update(f"{image.objects.segmentations}\n".encode())
+        return digest.hexdigest()[:16]
+
     def described(self) -> dict[str, Any]:
         """Return what recipe.json has on them."""
         return {
