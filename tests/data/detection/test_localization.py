@@ -285,6 +285,9 @@ def test_tiny_imagenets_published_boxes(tmp_path: Path) -> None:
     for wnid in {line.split("\t")[1] for line in lines}:  # without the pixels, which are not read
         (folder / "train" / wnid).mkdir(parents=True)
     (folder / "train" / wnid / "any.JPEG").touch()
+    (folder / "val/images").mkdir()
+    for line in lines:
+        (folder / "val/images" / line.split("\t")[0]).touch()
     (folder / "train" / wnid / f"{wnid}_boxes.txt").touch()
     with pytest.raises(UserError, match=r"41 objects that cannot be right: .*object 38: of zero"):
         open_localization_test(folder)
