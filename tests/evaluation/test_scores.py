@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -287,7 +288,8 @@ def test_processes_share_the_images_and_none_counts_twice(
         patch.setattr(World, "sum", note)
         for rank in range(size):
             handed_in.append([])
-            class_scores(small, files, views, on_cpu(world=World(rank, size)))
+            with suppress(BadImage):  # one without images has none, as nothing is summed here
+                class_scores(small, files, views, on_cpu(world=World(rank, size)))
     sums = [torch.stack(tensors).sum(0) for tensors in zip(*handed_in, strict=True)]
     assert sums[1].tolist() == [1] * len(files)
     torch.testing.assert_close(sums[0], alone.probabilities, atol=1e-5, rtol=0)
