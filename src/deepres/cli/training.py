@@ -60,9 +60,9 @@ def tell_moving_averages(weights: Path) -> None:
         weights: a run's folder or a file of weights.
     """
     file, run = weights_file(weights), run_of(weights)
-    if run is None or run.read_meta()["recipe"]["kind"] not in ("cifar10", "imagenet"):
+    if run is None or (fields := run.read_meta()["recipe"])["kind"] not in ("cifar10", "imagenet"):
         return
-    recipe = recipe_from_dict(run.read_meta()["recipe"], ClassificationRecipe)
+    recipe = recipe_from_dict(fields, ClassificationRecipe)
     network = build_empty(recipe.model)
     learned = learning_batch_norm(network, frozen_modules(network, recipe.freeze))
     if learned and "batch_norm" not in read_weights(file)[1]:
