@@ -10,7 +10,14 @@ from PIL import Image
 
 from deepres.cli.picture_files import save_drawn
 from deepres.errors import UserError
-from deepres.files import atomic_write, check_ours, check_writable, read_json, visible, write_json
+from deepres.files import (
+    atomic_write,
+    check_ours,
+    check_writable,
+    not_hidden,
+    read_json,
+    write_json,
+)
 from deepres.models.weights import write_weights
 from deepres.report.page import write_page
 from deepres.report.pictures import save_picture
@@ -121,8 +128,8 @@ def test_no_write_follows_a_link_that_was_laid(tmp_path: Path) -> None:
 def test_hidden_files_are_not_visible(tmp_path: Path) -> None:
     for name in ("b.xml", "a.xml", "._a.xml", ".b.xml", "c.txt"):
         (tmp_path / name).touch()
-    assert visible(tmp_path, "*.xml") == [tmp_path / "a.xml", tmp_path / "b.xml"]
-    assert visible(tmp_path / "nowhere", "*.xml") == []
+    assert not_hidden(tmp_path, "*.xml") == [tmp_path / "a.xml", tmp_path / "b.xml"]
+    assert not_hidden(tmp_path / "nowhere", "*.xml") == []
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.svg", "a.pdf"])

@@ -141,7 +141,7 @@ def strict(value: Any) -> Any:
     return [strict(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def visible(folder: Path, pattern: str) -> list[Path]:
+def not_hidden(folder: Path, pattern: str) -> list[Path]:
     """Return the paths in a folder that match, sorted, but those of hidden files.
 
     macOS leaves a hidden file of its own beside each that it copies to other disks: ._a.xml.

@@ -35,12 +35,12 @@ def image_tensor(image: AnnotatedImage) -> Tensor:
         UserError: it is not of the size that its annotation says.
     """
     picture = open_image(image.path)
-    if wrong := misfit(image, picture.size):
+    if wrong := wrong_size(image, picture.size):
         raise UserError(wrong)
     return as_tensor(picture)
 
 
-def misfit(image: AnnotatedImage, size: tuple[int, int]) -> str:
+def wrong_size(image: AnnotatedImage, size: tuple[int, int]) -> str:
     """Say that a picture of ``size`` is not what was annotated; nothing: it can be."""
     if size == (image.width, image.height):
         return ""

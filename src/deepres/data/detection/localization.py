@@ -16,7 +16,7 @@ from deepres.data.folder import ImageFiles, ImageFolder, open_image_folder
 from deepres.data.listing import TINY_BOXES
 from deepres.data.text_lists import check_unique, check_unique_lines, read_lines
 from deepres.errors import UserError
-from deepres.files import visible
+from deepres.files import not_hidden
 
 Part = Literal["train", "val"]
 
@@ -134,7 +134,7 @@ def _read_xml(
     folder: Path, part: Part, files: ImageFiles, classes: tuple[str, ...], faults: Faults
 ) -> list[AnnotatedImage]:
     """Read ImageNet's XML files; its pixels are counted from 0, unlike VOC's."""
-    xml = visible(folder / XML_FOLDERS[part], f"**/{XML_FILES}")
+    xml = not_hidden(folder / XML_FOLDERS[part], f"**/{XML_FILES}")
     check_unique(((path.stem, path) for path in xml), f"{folder / XML_FOLDERS[part]} has")
     annotations = {path.stem: path for path in xml}
     found, missing = [], []

@@ -8,7 +8,7 @@ from deepres.data.folder import ImageFiles
 from deepres.data.imagenet import ILSVRC2012
 from deepres.data.text_lists import read_lines
 from deepres.errors import UserError
-from deepres.files import visible
+from deepres.files import not_hidden
 
 LEFT_OUT = 1_762
 """How many of the 50,000 there are."""
@@ -35,7 +35,9 @@ def without_left_out(files: ImageFiles, folder: Path, what: str, say: Say) -> Im
     named = [NUMBERED.fullmatch(Path(name).stem) for name in files.names]
     if not any(named):  # other images than ImageNet's, in its layout
         return files
-    lists = [path for place in PLACES for name in LISTS for path in visible(folder, place + name)]
+    lists = [
+        path for place in PLACES for name in LISTS for path in not_hidden(folder, place + name)
+    ]
     if not lists:
         say(
             f"{what}: the {LEFT_OUT:,} images that ILSVRC's own test leaves out count, too; they "

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from deepres.data.detection.checks import SHOWN, BadBoxes, Say
-from deepres.data.detection.loading import image_size, misfit
+from deepres.data.detection.loading import image_size, wrong_size
 from deepres.data.detection.records import AnnotatedImage, DetectionSet
 from deepres.errors import UserError
 from deepres.progress import Progress
@@ -30,7 +30,7 @@ def checked_sizes(
     wrong: list[str] = []
     with Progress(f"check {data.name}", len(data), shown=shown) as bar:
         for done, image in enumerate(data.images, 1):
-            if found := misfit(image, image_size(image.path)):
+            if found := wrong_size(image, image_size(image.path)):
                 wrong.append(found)
             else:
                 kept.append(image)

@@ -12,7 +12,7 @@ from deepres.data.detection.records import AnnotatedImage, DetectionSet
 from deepres.data.detection.voc import VOC_CLASSES, own_classes, read_voc, voc_splits
 from deepres.data.text_lists import check_unique
 from deepres.errors import UserError, no_such, unknown_name
-from deepres.files import visible
+from deepres.files import not_hidden
 from deepres.torchrun import is_leader
 
 VOC_LISTS = ("trainval", "test")
@@ -140,7 +140,7 @@ def _read(name: str, folder: Path, faults: Faults) -> DetectionSet:
         return _set(f"{folder.name} {name}", classes, images, folder)
     if (folder / "annotations" / f"instances_{name}.json").is_file():
         return _coco(CocoSet(f"{folder.name} {name}", (name,)), folder, faults)
-    files = visible(folder / "annotations", "*.json")
+    files = not_hidden(folder / "annotations", "*.json")
     own = [path.stem.removeprefix("instances_") for path in files]
     lists = [*voc_splits(folder), *own]
     if lists and name in VOC_LISTS:

@@ -12,7 +12,7 @@ from deepres.data.detection.voc_xml import FLAGS, XML_FILES, read_annotation
 from deepres.data.folder import ENDINGS
 from deepres.data.text_lists import check_unique, check_unique_lines, read_lines
 from deepres.errors import UserError
-from deepres.files import visible
+from deepres.files import not_hidden
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -27,7 +27,7 @@ ONE_PIXEL = 1.0
 
 def voc_splits(folder: Path) -> list[str]:
     """Return the names of the lists of images in a folder of VOC's layout."""
-    return [path.stem for path in visible(folder / "ImageSets/Main", "*.txt")]
+    return [path.stem for path in not_hidden(folder / "ImageSets/Main", "*.txt")]
 
 
 def read_voc(
@@ -74,7 +74,7 @@ def own_classes(folder: Path) -> tuple[str, ...]:
         check_unique_lines(folder / CLASSES_FILE, names)
         classes = tuple(filter(None, names))
     else:
-        files = visible(folder / "Annotations", XML_FILES)
+        files = not_hidden(folder / "Annotations", XML_FILES)
         found = {each.name for file in files for each in read_annotation(file).objects}
         classes = tuple(sorted(found - {""}))  # one without a name is a fault, and no class
     if not classes:
@@ -141,7 +141,7 @@ def without_objects(name: str, image: Path) -> AnnotatedImage:
 def _read_list(file: Path) -> list[str]:
     """Return the image of each line; lists of one class have a flag after it."""
     if not file.is_file():
-        known = ", ".join(path.stem for path in visible(file.parent, "*.txt")) or "none"
+        known = ", ".join(path.stem for path in not_hidden(file.parent, "*.txt")) or "none"
         raise UserError(f"{file} is missing; the lists of images there are: {known}")
     names = [(line.split() or [""])[0] for line in read_lines(file)]
     check_unique_lines(file, names)
@@ -154,7 +154,7 @@ def _files(folder: Path, endings: tuple[str, ...], names: list[str], what: str) 
     """Return the files of a folder with one of the names, which are without endings."""
     if not folder.is_dir():
         raise UserError(f"{folder} is missing; VOC's layout has it")
-    files = [path for path in visible(folder, "*") if path.suffix.lower() in endings]
+    files = [path for path in not_hidden(folder, "*") if path.suffix.lower() in endings]
     found = {path.stem: path for path in files}
     if missing := [f"{folder / name}{endings[0]}" for name in names if name not in found]:
         raise missing_files(missing, what)

@@ -21,7 +21,7 @@ from deepres.data.detection.records import AnnotatedImage, Detections, Detection
 from deepres.data.text_lists import read_lines
 from deepres.errors import UserError, no_such
 from deepres.evaluation.detection.coco import CocoDetection, box_around, coco_ids
-from deepres.files import atomic_write, read_json, visible
+from deepres.files import atomic_write, not_hidden, read_json
 
 COMPETITION = "comp4_det"
 """VOC's name for detection by methods that may be trained on any other data."""
@@ -187,7 +187,7 @@ def _only_split(folder: Path, classes: Sequence[str]) -> str:
     """Return the one set of which there is a file for each class."""
     if not folder.is_dir():
         raise UserError(no_such("folder", folder, "VOC's result files were expected in it"))
-    stems = {path.stem.removeprefix(f"{COMPETITION}_") for path in visible(folder, "*.txt")}
+    stems = {path.stem.removeprefix(f"{COMPETITION}_") for path in not_hidden(folder, "*.txt")}
     splits = [
         {stem.removesuffix(f"_{name}") for stem in stems if stem.endswith(f"_{name}")}
         for name in classes
