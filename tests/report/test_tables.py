@@ -275,3 +275,23 @@ def test_detectors_are_no_classifiers(tmp_path: Path) -> None:
     runs = find_runs([tmp_path])
     for table in (table2, table3, table4, table5, table6):
         assert table(runs) == table([])
+
+
+def test_a_long_condition_stands_in_a_note_once(tmp_path: Path) -> None:
+    fields = {"batch_size": 128, "lr": 0.02, "short_side": [64, 120], "crop": 56, "flip": False}
+    fields["log_every"] = 35  # sets no run apart
+    for folder, error, more in [
+        ("a", 57, {}),
+        ("b", 58, {"shortcut": "B"}),
+        ("c", 59, {"lr": 0.05}),
+    ]:
+        tests = [evaluation("10-crop", error, 40.0)]
+        make_run(tmp_path / folder, "resnet34", deviations=fields | more, evaluations=tests)
+    table = table3(find_runs([tmp_path]))
+    assert row(table, "ResNet-34 A, recipe 1")["other runs"] == "57.00 / 40.00"
+    assert row(table, "ResNet-34 A, recipe 2")["other runs"] == "59.00 / 40.00"
+    assert row(table, "ResNet-34 B, recipe 1")["other runs"] == "58.00 / 40.00"
+    assert list(table.notes[-2:]) == [
+        f"Recipe {number}: batch_size 128, lr {lr}, short_side [64, 120], crop 56, flip False."
+        for number, lr in [(1, 0.02), (2, 0.05)]
+    ]

@@ -246,12 +246,13 @@ def _filled(
         best: which of several numbers is the best.
     """
     shown: list[list[str]] = []
-    missing = []
+    missing, measurements = [], []
     left = list(tests)
     for row in rows:
         own = [test for test in left if row.takes(test)]
         left = [test for test in left if not row.takes(test)]
         measured = [test.measurement(row.condition(test), keys) for test in own]
+        measurements += measured
         printed = [digits(value, 1) for value in row.published_pct]
         shown += result_rows(row.names, printed, row.published_pct, measured, row.state, best)
         if row.command and not any(each.condition == "" for each in measured):
@@ -259,9 +260,11 @@ def _filled(
     others: dict[str, list[Measurement]] = {}
     for test in filter(belongs, left):
         others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
-    shown += [other_row(name, len(shown[0]), each, best) for name, each in others.items()]
+    for name, measured in others.items():
+        shown.append(other_row(name, len(shown[0]), measured, best))
+        measurements += measured
     what = "Errors" if best is min else "Mean average precision"
     notes = [note.format(what=what) for note in NOTES] + [OF_ONE_RUN] * (best is max)
     if missing:
         notes.append(PLACEHOLDERS)
-    return result_table(title, [*names], measures, shown, notes, missing)
+    return result_table(title, [*names], measures, shown, notes, measurements, missing)

@@ -29,10 +29,12 @@ TRAINING_IMAGES = {
     **{"COCO 2014 train": 82_783, "COCO 2014 trainval": 82_783 + 40_504},
 }
 """How many images detectors are trained on, whole."""
-NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images"})
+NO_MATTER = frozenset(
+    {"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images", "log_every"}
+)
 """Fields that set no run apart: the first is told as steps, the second in words; the third the
 published annotations demand, for COCO has boxes of zero size; the fourth the provenance tells; the
-fifth is of tests on the way, which decide nothing."""
+fifth is of tests on the way, which decide nothing, and the last of what is written down."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {

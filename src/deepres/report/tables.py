@@ -79,9 +79,8 @@ def table5(runs: Iterable[Run]) -> Table:
         rows += result_rows(
             [entry.label], [digits(entry.top5_pct, entry.decimals)], [entry.top5_pct], own, state
         )
-    return result_table(
-        "Table 5: ensembles, top-5 error, ImageNet test", ["ensemble"], [""], rows, NOTES
-    )
+    name = "Table 5: ensembles, top-5 error, ImageNet test"
+    return result_table(name, ["ensemble"], [""], rows, NOTES, measurements)
 
 
 def released(runs: Iterable[Run]) -> Table:
@@ -93,16 +92,17 @@ def released(runs: Iterable[Run]) -> Table:
 def table6(runs: Iterable[Run]) -> Table:
     """Return §4.2's test errors on CIFAR-10."""
     runs, rows = [run for run in runs if run.is_classifier], []
+    shown: list[Measurement] = []
     for entry in published.TABLE_6:
         own = [run for run in runs if run.model == entry.network]
         measurements = _final_tests(own)
+        shown += measurements
         names = [entry.label, str(entry.layers or NOTHING), entry.parameters or NOTHING]
         state = state_of(own) if entry.network else PUBLISHED_ONLY
         reference = entry.mean_pct or entry.error_pct
         rows += result_rows(names, [_best_and_mean(entry)], [reference], measurements, state)
-    return result_table(
-        "Table 6: CIFAR-10 test", ["network", "layers", "parameters"], [""], rows, NOTES
-    )
+    names = ["network", "layers", "parameters"]
+    return result_table("Table 6: CIFAR-10 test", names, [""], rows, NOTES, shown)
 
 
 def table6_in_short(runs: Iterable[Run]) -> Table:
@@ -130,6 +130,7 @@ def _final_tests(runs: Iterable[Run]) -> list[Measurement]:
             run.condition or ("by §4.2's recipe" if run.model.startswith("highway") else ""),
             run.meta["seed"],
             tuple(run.provenances),
+            run_condition=run.condition,
         )
         for run in one_a_seed(runs)
         if run.result
@@ -145,15 +146,17 @@ def _imagenet(
 ) -> Table:
     keys = ["top1_error_pct", "top5_error_pct"][: 1 + top5]
     runs, rows = [run for run in runs if run.is_classifier], []
+    shown: list[Measurement] = []
     for entry in entries:
         own = [r for r in runs if (r.model, r.shortcut) == (entry.network, entry.shortcut)]
         measurements = [m for run in one_a_seed(own) for m in _tests(run, views, keys)]
+        shown += measurements
         values = [entry.top1_pct, entry.top5_pct][: 1 + top5]
         state = state_of(own, f"trained, {views} test missing") if entry.network else PUBLISHED_ONLY
         printed = [digits(value, entry.decimals) for value in values]
         rows += result_rows([entry.label], printed, values, measurements, state)
     measures = ["top-1 ", "top-5 "] if top5 else [""]
-    return result_table(title, ["network"], measures, rows, NOTES)
+    return result_table(title, ["network"], measures, rows, NOTES, shown)
 
 
 def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
@@ -174,6 +177,7 @@ def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
             ", ".join(filter(None, [run.condition, images])),
             run.meta["seed"],
             (*run.provenances, found["provenance"]),
+            run_condition=run.condition,
         )
         for images, found in latest.items()
     ]
