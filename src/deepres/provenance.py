@@ -66,4 +66,5 @@ def _hardware(device: "torch.device") -> str:
     if sys.platform == "linux":
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         name = next((li.split(":")[1].strip() for li in lines if li.startswith("model name")), name)
-    return f"{name}, {torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    return f"{name}, {count} thread{'s' * (count > 1)}"

@@ -12,7 +12,7 @@ from made_up_runs import (
 )
 
 from deepres.report.grouping import comparable, poolable
-from deepres.report.runs import computed, find_runs, read_run, title
+from deepres.report.runs import computed, find_runs, hardware_of, read_run, title
 from deepres.run_folder import RunFolder
 
 
@@ -156,7 +156,7 @@ def test_where_a_run_went_on_is_of_its_provenance(tmp_path: Path) -> None:
     folder.write_meta({**folder.read_meta(), "resumed": [{"step": 9, **elsewhere}]})
     ways = read_run(folder.path).provenances
     assert [way["commit"] for way in ways] == ["abc123", "def456"]
-    assert computed(ways) == "AMD EPYC, 2 threads; Intel Xeon, 1 threads"
+    assert computed(ways) == "AMD EPYC, 2 threads; Intel Xeon, 1 thread"
 
 
 def test_a_run_that_was_extended_keeps_the_papers_length(tmp_path: Path) -> None:
@@ -177,3 +177,9 @@ def test_what_was_edited_after_training_is_no_run_of_the_papers(tmp_path: Path) 
     edited = read_run(run.path)
     assert not edited.is_papers
     assert edited.condition == "recipe.json and metrics.jsonl edited or damaged after training"
+
+
+def test_older_results_are_told_in_todays_words() -> None:
+    assert hardware_of({"hardware": "AMD EPYC, 1 threads"}) == "AMD EPYC, 1 thread"
+    assert hardware_of({"hardware": "AMD EPYC, 11 threads"}) == "AMD EPYC, 11 threads"
+    assert hardware_of({}) == ""

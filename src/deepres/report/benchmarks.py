@@ -11,6 +11,7 @@ from deepres.files import read_json
 from deepres.report.embed import figure_html
 from deepres.report.pictures import BLUE, VERMILLION, new_figure, svg_text
 from deepres.report.render import Table, as_html
+from deepres.report.runs import hardware_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +77,7 @@ def heading(name: str, results: Mapping[str, Any]) -> str:
     benchmark = name.partition("-")[0]
     precision = [results["precision"]] if "precision" in results else []
     subject = HEADINGS.get(benchmark, benchmark.replace("_", " ").capitalize())
-    return ", ".join([subject, *precision, f"on {results['provenance']['hardware']}"])
+    return ", ".join([subject, *precision, f"on {hardware_of(results['provenance'])}"])
 
 
 def summary_table(results: Mapping[str, Any]) -> Table:
@@ -142,7 +143,7 @@ def _notes(results: Mapping[str, Any]) -> list[str]:
     return [
         f"With {', '.join(settings)}.",
         f"Measured by deepres {about['deepres']} ({about['commit']}), torch {about['torch']}, on "
-        f"{about['hardware']}.",
+        f"{hardware_of(about)}.",
     ]
 
 

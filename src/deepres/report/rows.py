@@ -12,9 +12,8 @@ from typing import Any
 
 from deepres.report.grouping import poolable
 from deepres.report.render import Table
-from deepres.report.runs import Run
+from deepres.report.runs import Run, hardware_of
 
-_PROVENANCE = (("commit ", "commit"), ("torch ", "torch"), ("", "precision"), ("", "hardware"))
 NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
 COUNTS = ("layers", "parameters")
 """What is counted of a network: the columns of numbers before the measured ones."""
@@ -176,13 +175,14 @@ def describe_provenance(measurements: Sequence[Measurement]) -> str:
     provenances = [each for measurement in measurements for each in measurement.provenances]
     seeds = sorted({m.seed for m in measurements if m.seed is not None})
     parts = [f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"] if seeds else []
-    for name, key in _PROVENANCE:
+    for name, key in (("commit ", "commit"), ("torch ", "torch"), ("", "precision")):
         if values := dict.fromkeys(str(each[key]) for each in provenances if key in each):
             parts.append(name + ", ".join(values))
+    parts += [", ".join(dict.fromkeys(filter(None, map(hardware_of, provenances))))]
     seen = {str(each["bn_images"]) for each in provenances if "bn_images" in each}
     if len(seen) > 1:
         parts.append(f"BN over {' or '.join(sorted(seen, key=int))} images")
-    return "; ".join(parts)
+    return "; ".join(filter(None, parts))
 
 
 def digits(value: float | None, decimals: int = 2) -> str:

@@ -319,10 +319,16 @@ def _on(network: str, part: str, data: str) -> str:
     return f"{network} {part} on {data}"
 
 
+def hardware_of(provenance: Mapping[str, Any]) -> str:
+    """Return on what hardware a number was measured, in today's words; nothing: it is unknown."""
+    # Earlier versions wrote "1 threads".
+    return re.sub(r"\b1 threads$", "1 thread", str(provenance.get("hardware", "")))
+
+
 def computed(provenances: Iterable[Mapping[str, Any]]) -> str:
     """Say in which precision, and on what hardware: "bf16 on NVIDIA H100"."""
-    keys = "precision", "hardware"
-    ways = (" on ".join(str(each[key]) for key in keys if key in each) for each in provenances)
+    told = ((str(each.get("precision", "")), hardware_of(each)) for each in provenances)
+    ways = (" on ".join(filter(None, words)) for words in told)
     return "; ".join(dict.fromkeys(ways))
 
 

@@ -18,7 +18,7 @@ from deepres.models.create import build_empty, create_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe, get_recipe
-from deepres.report.runs import Run
+from deepres.report.runs import Run, hardware_of
 from deepres.reproduction.plan import PlannedRun
 from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer
@@ -82,7 +82,7 @@ def logged_speed(
         for run in runs
         if all(run.meta["recipe"].get(field) == fields.get(field) for field in SAME_WORK)
         and run.meta["provenance"].get("precision") == precision(recipe, device)
-        and run.meta["provenance"]["hardware"] == hardware
+        and hardware_of(run.meta["provenance"]) == hardware
         for speed in run.curve("train", "images_per_s")[1]
     ]
     return statistics.median(speeds) if speeds else None
