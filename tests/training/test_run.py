@@ -26,6 +26,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.images import BadImage
 from deepres.data.sampling import WindowSampler
+from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
 from deepres.models.batch_norm import fused_by
@@ -36,7 +37,7 @@ from deepres.runtime import derive_seed, has_native_bf16
 from deepres.training.classification import Classification
 from deepres.training.given_weights import fine_tuning_recipe
 from deepres.training.interrupt import Interrupted
-from deepres.training.run import NewRun, train_together
+from deepres.training.run import NewRun, check_same_everywhere, train_together
 from deepres.training.state import Diverged, RunState
 
 SHORT = dataclasses.replace(
@@ -691,3 +692,13 @@ def test_cuda_begins_like_the_cpu(tmp_path: Path, data: Cifar10) -> None:
         train(recipe, tmp_path / device, data, device=device)
         first.append(RunFolder(tmp_path / device).read_events()[0])
     assert first[0]["loss"] == pytest.approx(first[1]["loss"], rel=5e-3)
+
+
+def test_processes_that_see_other_data_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    same = {"data": {"fingerprint": "a"}, "test_data": None}
+    monkeypatch.setattr(World, "gather", lambda self, mine: [mine, mine, there])
+    there = {"data": "a", "test_data": None}
+    check_same_everywhere(same, World(1, 3))
+    there = {"data": "b", "test_data": None}
+    with pytest.raises(UserError, match=r"process 2 sees other data \(b\) than process 0 \(a\)"):
+        check_same_everywhere(same, World(1, 3))

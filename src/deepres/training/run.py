@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
 from deepres.files import strict
@@ -79,11 +80,13 @@ def train_together(
             # All that can fail comes before a folder is made.
             task = stack.enter_context(closing(task_type.begin(recipe, data, seed, here, weights)))
             task.prepare()
+            described = task_type.describe(data)
+            check_same_everywhere(described, execution.world)
             meta = {
                 "recipe": recipe.to_dict(),
                 "deviations": recipe.deviations(),
                 "seed": seed,
-                **task_type.describe(data),
+                **described,
                 **task.meta(),
                 "provenance": _provenance(task, len(runs)),
             }
@@ -204,6 +207,27 @@ def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> N
                 f"{run} began with {was or 'no test set'}, but this is "
                 f"{there or 'none'}; give the same data by --data, or begin anew in another folder"
             )
+
+
+def check_same_everywhere(described: dict[str, Any], world: World) -> None:
+    """Make sure that all processes see the same data: on several machines they may not.
+
+    Args:
+        described: what a kind of ``Task`` says of this process's.
+        world: the processes.
+
+    Raises:
+        UserError: they do not; it is raised in all of them.
+    """
+    mine = {part: data and data["fingerprint"] for part, data in described.items()}
+    leaders, *others = world.gather(mine)
+    for rank, there in enumerate(others, start=1):
+        for part, fingerprint in there.items():
+            if fingerprint != leaders[part]:
+                raise UserError(
+                    f"process {rank} sees other {part.replace('_', ' ')} ({fingerprint}) than "
+                    f"process 0 ({leaders[part]}); each machine needs the same under --data"
+                )
 
 
 def _check_apart(folders: Sequence[Path]) -> None:
