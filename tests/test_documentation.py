@@ -23,7 +23,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.report.grouping import network_of
 from deepres.report.measures import TEST, TOP1_10_CROP, TRAINING
 from deepres.report.published import TABLE_6
-from deepres.report.runs import find_runs
+from deepres.report.runs import find_runs, title
 
 ROOT = Path(__file__).parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -198,8 +198,7 @@ def test_errors_in_small_are_the_means_over_the_seeds_in_results(readme: Path) -
         if run.steps == 8_000 and run.result:
             assert f"{run.result['test_error_pct']:.2f}" in readme.read_text()
         if run.kind == "imagenet":
-            name = run.model.replace("resnet", "ResNet-").replace("plain", "plain-")
-            assert f"{name} {TOP1_10_CROP.of(run):.2f}" in readme.read_text()
+            assert f"{title(network_of(run))} {TOP1_10_CROP.of(run):.2f}" in readme.read_text()
 
 
 @pytest.mark.parametrize("page", [*READMES, ROOT / "docs/benchmarks.md"], ids=name_of)
