@@ -15,14 +15,22 @@
 # in data/cifar10, or where DATA says. On an H200 ResNet-20 alone took 122 s, plain-20 and ResNet-32
 # at once 252 s: half of it went into the tests after every 1,000 steps.
 #
-# KEEP is the folder for what is to be kept: packed runs, tables, logs, each file below 16 MiB.
-# DEVICE=cpu QUICK=1 tries either out, with small sizes.
+# KEEP is the folder for what is to be kept: packed runs, tables, logs. From a lent machine often
+# little comes back, so a line warns of more than 8 files, or of one above 16 MiB. `check` leaves 3
+# of them, `measure` 6, `train` 2 and those with the runs: as many runs in each as FILE_LIMIT allows
+# (bytes; default: 15 MiB), or a piece of one run that is larger. All are unpacked into runs/ by
+#
+#     cat KEEP/runs-*.tar.gz* | tar -xzi
+#
+# and if a file is lost, those of each other runs-*-*.tar.gz on their own.
+#
+# DEVICE=cpu QUICK=1 tries all of it out, with small sizes.
 #
 # Needs what deepres does (torch with Triton, NumPy, Pillow, rich, matplotlib, safetensors, Jinja2),
 # installed or not itself, torchvision, and a C compiler; pytest, pytest-xdist, hypothesis and SciPy
 # if the tests are to run, timm if it is to be compared with.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 what=$1 keep=$2 ends=$(($(date +%s) + $3))
 shift 3
 device=${DEVICE:-cuda} data=${DATA:-data/cifar10}
@@ -30,6 +38,7 @@ export PYTHONPATH=$PWD/src PYTHONUNBUFFERED=1
 mkdir -p "$keep"
 keep=$(realpath "$keep")
 scratch=$(mktemp -d)
+file_limit=${FILE_LIMIT:-$((15 << 20))}
 
 left() { echo $((ends - $(date +%s))); }
 
@@ -89,19 +98,49 @@ train() {
     [ "$data" = sample ] || data=$(realpath "$data")
     for group in "$@"; do
         number=$((number + 1))
-        local seconds=$(($(left) - 12)) # to save, to pack
+        while compgen -G "$keep/runs-$number-*" >/dev/null; do number=$((number + 1)); done
+        local seconds=$(($(left) - 15)) # to save, to pack
         [ "$seconds" -gt 20 ] || { echo "no time was left for: $group"; continue; }
         mkdir "$scratch/$number" && cd "$scratch/$number" || exit
         # shellcheck disable=SC2086 # a group is words
         timeout --signal=TERM --kill-after=10 "$seconds" \
             python3 -m deepres train $group $short --data "$data" --device "$device" 2>&1 |
             tee -a "$keep/train.log" | tail -n 12
-        for run in runs/*/; do
-            [ ! -e "$run/result.json" ] || rm -f "$run/checkpoint.pt"
-            rm -f "$run/checkpoint.previous.pt"
-        done
-        tar -czf "$keep/runs-$number.tar.gz" runs && ls -l "$keep/runs-$number.tar.gz"
+        pack "runs-$number"
     done
+}
+
+# Packs the runs that are here as $1-1.tar.gz and so on, each whole in itself.
+pack() {
+    local run run_bytes bytes=0 number=1 together=()
+    for run in runs/*/; do
+        [ -e "$run" ] || continue
+        [ ! -e "$run/checkpoint.pt" ] || rm -f "$run/checkpoint.previous.pt"
+        [ ! -e "$run/result.json" ] || rm -f "$run"/checkpoint.*
+        rm -f "$run"/.*.tmp # what a kill left half-written
+        run_bytes=$(($(du -sk "$run" | cut -f1) * 1024))
+        if [ ${#together[@]} -gt 0 ] && [ $((bytes + run_bytes)) -gt "$file_limit" ]; then
+            pack_together "$1-$number.tar.gz" "${together[@]}"
+            number=$((number + 1)) bytes=0 together=()
+        fi
+        bytes=$((bytes + run_bytes)) together+=("$run")
+    done
+    [ ${#together[@]} -eq 0 ] || pack_together "$1-$number.tar.gz" "${together[@]}"
+}
+
+# One file, or pieces of it if it is larger than the limit: $1.00, $1.01 …
+pack_together() {
+    local file=$keep/$1
+    tar -cz "${@:2}" | split -b "$file_limit" -d - "$file."
+    [ -e "$file.01" ] || mv "$file.00" "$file"
+    ls -l "$file"*
+}
+
+warn_of_what_may_not_come_back() {
+    cd "$keep" || exit
+    local files=(*)
+    [ ${#files[@]} -le 8 ] || echo "WARNING: $keep holds ${#files[@]} files, more than 8: ${files[*]}"
+    find . -type f -size +16M -exec echo "WARNING: above 16 MiB:" {} \;
 }
 
 python3 - <<'PYTHON' | tee "$keep/versions.txt"
@@ -111,3 +150,4 @@ if torch.cuda.is_available():
     print(torch.cuda.get_device_name(), torch.cuda.get_device_capability())
 PYTHON
 "$what" "$@"
+warn_of_what_may_not_come_back
