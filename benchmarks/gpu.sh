@@ -34,7 +34,7 @@ cd "$(dirname "$0")/.." || exit
 what=$1 keep=$2 ends=$(($(date +%s) + $3))
 shift 3
 device=${DEVICE:-cuda} data=${DATA:-data/cifar10}
-export PYTHONPATH=$PWD/src PYTHONUNBUFFERED=1
+export PYTHONPATH=$PWD/src${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
 mkdir -p "$keep"
 keep=$(realpath "$keep")
 scratch=$(mktemp -d)
@@ -42,21 +42,26 @@ file_limit=${FILE_LIMIT:-$((15 << 20))}
 
 left() { echo $((ends - $(date +%s))); }
 
-# One that fails or takes too long leaves the others their turn.
+# One that fails or takes too long leaves the others their turn. SIGINT lets it say what it has.
 limited() {
     local seconds=$1
     shift
     [ "$(left)" -ge "$seconds" ] || seconds=$(left)
     [ "$seconds" -gt 5 ] || { echo "no time was left for: $*"; return; }
-    BENCHMARK_UNTIL=$(($(date +%s) + seconds - 3)) timeout --kill-after=5 "$seconds" "$@" ||
+    BENCHMARK_UNTIL=$(($(date +%s) + seconds - 3)) timeout --signal=INT --kill-after=8 "$seconds" "$@" ||
         echo "FAILED with status $?: $*"
 }
 
+# The log has each test's name as it ends, however all of it ends; what this platform's libraries
+# warn of is no failure.
 check() {
-    # what this platform's libraries warn of is no failure
+    local each=()
+    # by a thread: a signal does not reach what waits for the GPU
+    ! python3 -c "import pytest_timeout" 2>/dev/null || each=(--timeout 50 --timeout-method thread)
     # shellcheck disable=SC2046 # the files are words
-    limited 100 python3 -m pytest -q -W default -m gpu -n 6 -p no:cacheprovider --durations=10 \
-        --junitxml "$keep/tests.xml" $(grep -rl mark.gpu tests) >"$keep/tests.log" 2>&1
+    limited "$(left)" python3 -m pytest -v -W default -m gpu -n 6 "${each[@]}" -p no:cacheprovider \
+        --durations=10 --junitxml "$keep/tests.xml" \
+        $(grep -rl --include="*.py" mark.gpu tests) >"$keep/tests.log" 2>&1
     tail -n 60 "$keep/tests.log"
 }
 
