@@ -7,6 +7,7 @@ from json_keys import assert_documented
 
 from deepres.cli import bench
 from deepres.cli.main import main
+from deepres.errors import UserError
 from deepres.speed.measure import Speed, Timing, Turn
 from deepres.speed.profile import Cost
 from deepres.speed.work import Work
@@ -62,6 +63,39 @@ def test_profiles(asked: Asked, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"^conv +7 +250.00 +90.0 % *$", out, re.MULTILINE)
     assert re.search(r"^relu +7 +12.50 +5.0 % *$", out, re.MULTILINE)
     assert [trace for *_, trace in asked] == [Path("profiles/resnet20-training.json")]
+
+
+@pytest.mark.parametrize("json_too", [False, True])
+@pytest.mark.parametrize(("end", "status"), [(KeyboardInterrupt(), 130), (UserError("killed"), 2)])
+def test_what_was_measured_before_it_ended_is_there(
+    asked: Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end: BaseException,
+    status: int,
+    json_too: bool,
+) -> None:
+    measure, written = bench.measure_alone, []
+
+    def of_two(work: Work, timing: Timing, trace: Path | None) -> Speed:
+        if len(asked) == 2:
+            raise end
+        written.append(Path("b.json").exists())
+        return measure(work, timing, trace)
+
+    monkeypatch.setattr(bench, "measure_alone", of_two)
+    command = ["bench", "resnet20", "resnet32", "--device", "cpu", "--out", "b.json"]
+    assert main([*command, *(["--json"] if json_too else [])]) == status
+    assert written == [False, True]
+    kept, out = json.loads(Path("b.json").read_text()), capsys.readouterr().out
+    assert [each["kind"] for each in kept["measured"]] == ["training", "inference"]
+    if json_too:
+        assert json.loads(out) == kept
+    else:
+        assert re.findall("^resnet[0-9]+ +[a-z]+", out, re.MULTILINE) == [
+            "resnet20  training",
+            "resnet20  inference",
+        ]
 
 
 def test_what_is_measured(asked: Asked) -> None:

@@ -41,26 +41,20 @@ def call(options: argparse.Namespace) -> int:
     timing = Timing(options.device, options.threads, options.turns, options.turn_seconds)
     if options.profile:
         PROFILES.mkdir(parents=True, exist_ok=True)  # if that cannot be, before the work
-    speeds = []
-    for work in works:
-        trace = _trace(work) if options.profile else None
-        speeds.append(measure_alone(work, timing, trace))
-    measured = {
-        "provenance": provenance(device),
-        "limited_by": limited_by(device, DTYPES[options.precision]),
-        "measured": [_entry(work, speed) for work, speed in zip(works, speeds, strict=True)],
-    }
+    done: list[tuple[Work, Speed]] = []
     try:
-        if options.out:
-            write_json(options.out, measured)
-    finally:  # whether it can be written or not: the numbers are what took the time
-        if options.json:
-            print_json(measured)
-        else:
-            for work, speed in zip(works, speeds, strict=True):
-                if options.profile:
-                    _print_costs(work, speed)
-            _print_speeds(works, speeds, device, options)
+        for work in works:
+            speed = measure_alone(work, timing, _trace(work) if options.profile else None)
+            done.append((work, speed))
+            if options.profile and not options.json:
+                _print_costs(work, speed)
+            if options.out:  # each time, whatever comes later
+                write_json(options.out, _content(done, device, options))
+    finally:  # also if it is stopped or fails: the numbers are what took the time
+        if done and options.json:
+            print_json(_content(done, device, options))
+        elif done:
+            _print_speeds(done, device, options)
     if options.out and not options.json:
         show(f"numbers: {options.out}")
     return 0
@@ -119,7 +113,7 @@ def _batch(
 
 
 def _print_speeds(
-    works: list[Work], speeds: list[Speed], device: torch.device, options: argparse.Namespace
+    done: list[tuple[Work, Speed]], device: torch.device, options: argparse.Namespace
 ) -> None:
     rows = [
         [
@@ -131,9 +125,9 @@ def _print_speeds(
             " ".join(_middle_and_ends(speed.limit_share(), 2)),
             " ".join(_middle_and_ends(speed.copy_share(), 2)),
         ]
-        for work, speed in zip(works, speeds, strict=True)
+        for work, speed in done
     ]
-    hardware, turns = provenance(device)["hardware"], [t for speed in speeds for t in speed.turns]
+    hardware, turns = provenance(device)["hardware"], [t for _, speed in done for t in speed.turns]
     limit = statistics.median(turn.limit_per_s for turn in turns) / 1e9
     by = limited_by(device, DTYPES[options.precision])
     copied = statistics.median(turn.copied_bytes_per_s for turn in turns) / 1e9
@@ -161,6 +155,17 @@ def _middle_and_ends(numbers: list[float], digits: int) -> tuple[str, str]:
         f"{statistics.median(numbers):,.{digits}f}",
         f"({low:,.{digits}f}–{high:,.{digits}f})",
     )
+
+
+def _content(
+    done: list[tuple[Work, Speed]], device: torch.device, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Return what a file holds of all that has been measured so far."""
+    return {
+        "provenance": provenance(device),
+        "limited_by": limited_by(device, DTYPES[options.precision]),
+        "measured": [_entry(work, speed) for work, speed in done],
+    }
 
 
 def _entry(work: Work, speed: Speed) -> dict[str, Any]:

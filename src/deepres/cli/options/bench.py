@@ -80,6 +80,9 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     add_json(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="write what --json prints (default: no file)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write what --json prints, after each measurement anew (default: no file)",
     )
     parser.set_defaults(call="bench.call")
