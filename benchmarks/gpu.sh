@@ -11,7 +11,9 @@
 #
 # train: each GROUP is a line of arguments to `deepres train`, e.g. "resnet56 plain56 --seeds 2":
 # its runs share the GPU. What a group leaves is packed as soon as it ends. One that SECONDS cut off
-# is packed with its checkpoint, from which `deepres train --resume` goes on anywhere. The data are
+# is packed with its checkpoint, from which `deepres train --resume` goes on anywhere. One that fails
+# before anything of it was saved begins again without the fused convolutions, then without the fused
+# kernels; a line says so. The data are
 # in data/cifar10, or where DATA says. On an H200 ResNet-20 alone took 122 s, plain-20 and ResNet-32
 # at once 252 s: half of it went into the tests after every 1,000 steps.
 #
@@ -98,21 +100,38 @@ compile_peers() {
 }
 
 train() {
-    local number=0 short=""
+    local number=0 short="" group slower status
     [ -z "${QUICK:-}" ] || short="--steps 4"
     [ "$data" = sample ] || data=$(realpath "$data")
     for group in "$@"; do
         number=$((number + 1))
         while compgen -G "$keep/runs-$number-*" >/dev/null; do number=$((number + 1)); done
-        local seconds=$(($(left) - 15)) # to save, to pack
-        [ "$seconds" -gt 20 ] || { echo "no time was left for: $group"; continue; }
         mkdir "$scratch/$number" && cd "$scratch/$number" || exit
-        # shellcheck disable=SC2086 # a group is words
-        timeout --signal=TERM --kill-after=10 "$seconds" \
-            python3 -m deepres train $group $short --data "$data" --device "$device" 2>&1 |
-            tee -a "$keep/train.log" | tail -n 12
+        for slower in "" --no-fused-convolutions --no-fused-kernels; do
+            [ -z "$slower" ] || { echo "once more, with $slower: $group"; rm -rf runs; }
+            train_group "$group $short $slower"
+            status=$?
+            case $status in 0 | 124 | 137) break ;; esac # done, or the time is up
+            echo "FAILED with status $status: $group $slower"
+            ! something_is_saved || break
+        done
         pack "runs-$number"
     done
+}
+
+something_is_saved() {
+    compgen -G "runs/*/checkpoint.pt" || compgen -G "runs/*/result.json"
+} >/dev/null
+
+# Returns the status of `deepres train`, 124 or 137 if the time ended it.
+train_group() {
+    local seconds=$(($(left) - 15)) # to save, to pack
+    [ "$seconds" -gt 20 ] || { echo "no time was left for: $1"; return 124; }
+    # shellcheck disable=SC2086 # a group is words
+    timeout --signal=TERM --kill-after=10 "$seconds" \
+        python3 -m deepres train $1 --data "$data" --device "$device" 2>&1 |
+        tee -a "$keep/train.log" | tail -n 12
+    return "${PIPESTATUS[0]}"
 }
 
 # Packs the runs that are here as $1-1.tar.gz and so on, each whole in itself.

@@ -77,6 +77,30 @@ def test_runs_share_a_file_as_far_as_it_may_grow(tmp_path: Path) -> None:
     assert found == {"a": "result.json", "b": "result.json", "c": "checkpoint.pt"}
 
 
+def test_a_group_that_fails_at_once_begins_again_on_slower_paths(tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    text = NO_TRAINING.replace("for", 'case "$*" in *convolutions*) ;; *) exit 1 ;; esac\nfor', 1)
+    said = call(keep, "train", "600", "one", python=stand_in(tmp_path / "bin", text))
+    assert [line for line in said.splitlines() if "one" in line] == [
+        "FAILED with status 1: one ",
+        "once more, with --no-fused-convolutions: one",
+    ]
+    assert (unpacked(keep, tmp_path / "here") / "a/result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("saved", "tries"), [("recipe.json", 3), ("checkpoint.pt", 1), ("result.json", 1)]
+)
+def test_what_has_saved_something_does_not_begin_again(
+    tmp_path: Path, saved: str, tries: int
+) -> None:
+    text = f'[ "$1" = - ] && exit; mkdir -p runs/a; touch runs/a/{saved}; exit 1'
+    python = stand_in(tmp_path / "bin", f"#!/bin/sh\n{text}\n")
+    said = call(tmp_path / "kept", "train", "600", "one", python=python)
+    assert said.count("FAILED") == tries
+    assert said.count("once more") == tries - 1
+
+
 def test_too_much_to_come_back_is_said(tmp_path: Path) -> None:
     keep, python = tmp_path / "kept", stand_in(tmp_path / "bin", NO_TRAINING)
     assert "WARNING" not in call(keep, "train", "600", "one", python=python)
