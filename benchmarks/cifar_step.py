@@ -199,7 +199,8 @@ def shares_by_model(found: dict[str, list[Turn]], device: torch.device) -> dict[
     for model, turns in found.items():
         with torch.device("meta"):
             cost = 6 * total_cost(create_model(model), 32).multiply_adds  # as in imagenet_step.py
-        for side, each in shares_of_limit(turns, precisions(device), cost).items():
+        timed = {side: each for side, each in precisions(device).items() if side in turns[0]}
+        for side, each in shares_of_limit(turns, timed, cost).items():
             shares[f"{model}, {side}"] = each
     return shares
 
@@ -251,6 +252,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="steps a turn")
     parser.add_argument("--turns", type=int, default=5, help="turns of each side")
     parser.add_argument("--ours-only", action="store_true", help="without the peers")
+    parser.add_argument("--sides", nargs="+", choices=SIDES, help="default: all of the device's")
     parser.add_argument("--out", type=Path, help="default: a file of this machine's in results/")
     parser.add_argument("--side", choices=[LIMIT, *SIDES], help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
@@ -262,7 +264,7 @@ def main() -> None:
 
     device = torch.device(options.device)
     on_device = SIDES if device.type == "cuda" else [OURS, PLAIN, CUSTOMARY]
-    sides = [OURS] if options.ours_only else [LIMIT, *on_device]
+    sides = [OURS] if options.ours_only else [LIMIT, *(options.sides or on_device)]
     arguments = ["--data", options.data, "--device", options.device, "--steps", str(options.steps)]
     now = provenance(device)  # before the data path takes one thread
     found = {
@@ -270,7 +272,8 @@ def main() -> None:
         for model in options.models
     }
     shares = {} if options.ours_only else shares_by_model(found, device)
-    if not options.ours_only:
+    chosen = options.ours_only or options.sides
+    if device.type == "cpu" and not chosen:  # on CUDA ours makes its batches there
         found["data path, one thread"] = measure_data_path(data, options.turns)
     results: dict[str, Any] = {
         "provenance": now,
@@ -280,7 +283,7 @@ def main() -> None:
         "summary": {
             f"{name}, {side}": measured
             for name, turns in found.items()
-            for side, measured in summary(turns, [] if options.ours_only else [CUSTOMARY]).items()
+            for side, measured in summary(turns, [CUSTOMARY] if CUSTOMARY in sides else []).items()
         },
         SHARE_OF_LIMIT: shares,
         "turns": found,

@@ -77,9 +77,12 @@ def main() -> None:
     }
     path = write_results("seeds", results, options.out)
     speeds = [spread(values(turns, side), 0) for side in (AT_ONCE, IN_TURN)]
-    times = [1 / ratio for ratio in ratios(turns, AT_ONCE, IN_TURN)]
+    batch = get_recipe(options.model).batch_size
+    alone = [1000 * batch / speed for speed in values(turns, IN_TURN)]
     print(f"{options.seeds} runs of {options.model}, images/s: at once {speeds[0]}, ", end="")
-    print(f"in turn {speeds[1]}; time at once {spread(times)} of in turn\nwritten to {path}")
+    print(f"in turn {speeds[1]}\nalone: {spread(alone)} ms a step; ", end="")
+    print(f"overlap: at once {spread(ratios(turns, AT_ONCE, IN_TURN))} times as fast as in turn")
+    print(f"written to {path}")
 
 
 if __name__ == "__main__":
