@@ -1,26 +1,43 @@
 #!/usr/bin/env bash
 # All that wants a GPU, for one that is lent by the minute, each call inside its limit.
 #
-#     benchmarks/gpu.sh check KEEP SECONDS              the tests marked gpu          (about 90 s)
-#     benchmarks/gpu.sh measure KEEP SECONDS            against peers, by kernel      (about 400 s)
-#     benchmarks/gpu.sh train KEEP SECONDS GROUP...     runs of the paper's length    (as long as you have)
+#     benchmarks/gpu.sh check KEEP SECONDS              the tests marked gpu
+#     benchmarks/gpu.sh pace KEEP SECONDS               how fast ResNet-110 is, alone and three at once
+#     benchmarks/gpu.sh train KEEP SECONDS GROUP...     runs of the paper's length
+#     benchmarks/gpu.sh measure KEEP SECONDS            against peers, by kernel
 #
-# measure, in order of worth: ResNet-20's step with its peers, where a test spends its time, ResNet-50's
-# step with its peers, the deeper networks' steps, all kernels. The peers that torch.compile makes are
-# compiled beforehand, side by side. It needs no data but the images inside the package.
+# A plan for 15 minutes, the machine's start and what is between calls included, about 800 s in all:
+#
+#     30 s    the machine starts
+#    100 s    check KEEP 100
+#     60 s    pace KEEP 60
+#    440 s    train KEEP 440 "resnet56 plain56 resnet110" "resnet20 --seed 1 --seeds 3"
+#    170 s    measure KEEP 170
+#
+# Its rule: if `pace` says that ResNet-110 takes more than 4.5 ms a step alone, or that the overlap is
+# below 1.4, ResNet-110 gives way to a second seed: train KEEP 440 "resnet56 plain56 --seeds 2".
+# check and pace may share a call and a KEEP; train and measure have one of their own each. Within a
+# call the groups, or the measurements, take their turns as long as there is time.
+#
+# measure, in order of worth: ResNet-20's step with its peers, the costliest kernels of three
+# networks, ResNet-50's step with its peers, ResNet-110's beside the customary script, where a test
+# spends its time, the deeper networks' steps with and without fused layers. 170 s are enough for
+# about the first two, 400 s for all. The peers that torch.compile makes are compiled beforehand, side
+# by side. It needs no data but the images inside the package.
 #
 # train: each GROUP is a line of arguments to `deepres train`, e.g. "resnet56 plain56 --seeds 2":
 # its runs share the GPU. What a group leaves is packed as soon as it ends. One that SECONDS cut off
 # is packed with its checkpoint, from which `deepres train --resume` goes on anywhere. One that fails
 # before anything of it was saved begins again without the fused convolutions, then without the fused
-# kernels; a line says so. The data are
-# in data/cifar10, or where DATA says. On an H200 ResNet-20 alone took 122 s, plain-20 and ResNet-32
-# at once 252 s: half of it went into the tests after every 1,000 steps.
+# kernels; a line says so. The data are in data/cifar10, or where DATA says. On an H200 ResNet-20
+# alone took 122 s, 55.5 s of it training; plain-20 and ResNet-32 at once took 252 s. The rest went
+# into the tests after every 1,000 steps.
 #
 # KEEP is the folder for what is to be kept: packed runs, tables, logs. From a lent machine often
-# little comes back, so a line warns of more than 8 files, or of one above 16 MiB. `check` leaves 3
-# of them, `measure` 6, `train` 2 and those with the runs: as many runs in each as FILE_LIMIT allows
-# (bytes; default: 15 MiB), or a piece of one run that is larger. All are unpacked into runs/ by
+# little comes back, so a line warns of more than 8 files, or of one above 16 MiB. `check` and
+# `pace` leave 4 of them, `measure` 7, `train` 2 and those with the runs: as many runs in each as
+# FILE_LIMIT allows (bytes; default: 15 MiB), or a piece of one run that is larger. All are unpacked
+# into runs/ by
 #
 #     cat KEEP/runs-*.tar.gz* | tar -xzi
 #
@@ -30,7 +47,8 @@
 #
 # Needs what deepres does (torch with Triton, NumPy, Pillow, rich, matplotlib, safetensors, Jinja2),
 # installed or not itself, torchvision, and a C compiler; pytest, pytest-xdist, hypothesis and SciPy
-# if the tests are to run, timm if it is to be compared with.
+# if the tests are to run (and pytest-timeout, so that one that hangs ends alone), timm if it is to be
+# compared with.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 what=$1 keep=$2 ends=$(($(date +%s) + $3))
@@ -67,23 +85,36 @@ check() {
     tail -n 60 "$keep/tests.log"
 }
 
+pace() {
+    local sizes="--model resnet110 --seeds 3"
+    [ -z "${QUICK:-}" ] || sizes="--model resnet8 --seeds 2 --steps 1"
+    # shellcheck disable=SC2086 # the options are words
+    limited "$(left)" python3 benchmarks/seeds.py $sizes --turns 1 --device "$device" \
+        --out "$keep/seeds.json"
+}
+
 measure() {
     local where="--device $device --turns 1" deep="resnet56 resnet110"
-    local steps="--models resnet20 --steps 300" photographs="--batch 256 --steps 10"
+    local steps="--models resnet20 --steps 300" deep_steps="--models resnet110 --steps 50"
+    local photographs="--batch 256 --steps 10" profiled="resnet20 resnet110 resnet50"
     if [ -n "${QUICK:-}" ]; then
-        steps="--models resnet8 --steps 1" photographs="--batch 2 --size 32 --steps 1" deep=resnet8
+        steps="--models resnet8 --steps 1" deep_steps=$steps
+        photographs="--batch 2 --size 32 --steps 1" deep=resnet8
+        profiled="resnet18 --set crop=32 --set short_side=32,36 --batch-size 2 --turn-seconds 0"
     fi
     # shellcheck disable=SC2086 # the options are words
     {
         compile_peers $steps $photographs >"$keep/peers.log" 2>&1
         limited 120 python3 benchmarks/cifar_step.py --data sample $steps $where \
             --out "$keep/cifar_step.json"
-        limited 40 python3 -m deepres bench resnet20 --only inference --precision fp32 --profile $where
+        limited 90 python3 -m deepres bench $profiled --only training --profile $where \
+            --out "$keep/bench.json"
         limited 120 python3 benchmarks/imagenet_step.py $photographs $where \
             --out "$keep/imagenet_step.json"
+        limited 60 python3 benchmarks/cifar_step.py --data sample $deep_steps $where \
+            --sides ours customary --out "$keep/cifar_step-deep.json"
+        limited 40 python3 -m deepres bench resnet20 --only inference --precision fp32 --profile $where
         [ "$device" != cuda ] || limited 80 python3 benchmarks/fused_cifar.py --check --nets $deep
-        limited 60 python3 -m deepres bench resnet20 $deep --only training --profile $where \
-            --out "$keep/bench.json"
     } 2>&1 | tee "$keep/tables.txt"
 }
 
@@ -91,10 +122,10 @@ measure() {
 compile_peers() {
     [ "$device" = cuda ] || return
     local side
-    limited 100 python3 benchmarks/cifar_step.py --data sample --device cuda --side compiled \
+    limited 60 python3 benchmarks/cifar_step.py --data sample --device cuda --side compiled \
         --model "$2" --steps 2 &
     for side in "torchvision, compiled" "timm, compiled"; do
-        limited 100 python3 benchmarks/imagenet_step.py --device cuda "${@:5}" --side "$side" &
+        limited 60 python3 benchmarks/imagenet_step.py --device cuda "${@:5}" --side "$side" &
     done
     wait
 }
