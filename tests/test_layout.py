@@ -1,11 +1,20 @@
 """Data flows one way: a package imports only from those above it."""
 
 import ast
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "src/deepres"
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "src/deepres"
+
+# What all tests may count on: what deepres needs, what that brings, and what most of them take.
+NEEDED = {
+    *("torch", "numpy", "PIL", "rich", "matplotlib", "fontTools", "safetensors", "jinja2", "scipy"),
+    *("pytest", "hypothesis", "torchvision"),
+}
 
 # Under everything, and among themselves in this order too.
 FOUNDATIONS = [
@@ -92,3 +101,24 @@ def test_reports_are_drawn_from_files_alone() -> None:
         "errors",
     }
     assert reached == {"report", *torchless}
+
+
+def imported_at_once(file: Path) -> Iterator[str]:
+    """The top-level packages that a test module imports before it asks whether they are there."""
+    for statement in ast.parse(file.read_text()).body:
+        if isinstance(statement, ast.Assign | ast.Expr) and "importorskip" in ast.dump(statement):
+            return
+        if isinstance(statement, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            yield str(statement.module).partition(".")[0]
+
+
+def test_a_package_that_is_missing_stops_no_other_tests() -> None:
+    known = {*sys.stdlib_module_names, *NEEDED, "deepres", *(path.stem for path in TESTS.iterdir())}
+    found = {
+        str(file.relative_to(TESTS)): unguarded
+        for file in TESTS.rglob("*.py")
+        if (unguarded := {*imported_at_once(file)} - known)
+    }
+    assert not found, "pytest.importorskip comes first, or the import stands in a function"

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
+
+nbformat = pytest.importorskip("nbformat", reason="deepres[test] brings it")
+nbclient = pytest.importorskip("nbclient", reason="deepres[test] brings it")
 
 NOTEBOOK = Path(__file__).parent.parent / "examples/degradation.ipynb"
 STEPS = "DEEPRES_NOTEBOOK_STEPS"
@@ -47,7 +48,7 @@ def test_it_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     kept = list(outputs(notebook))
     here = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=here).execute()
+    nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3", resources=here).execute()
     assert list(outputs(notebook)) == kept
     table = code(notebook)[-1].outputs[0].data["text/markdown"].splitlines()
     assert [row.split(" | ")[0] for row in table[2:6]] == [

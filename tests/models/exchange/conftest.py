@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from torch import Tensor
 
 # caffe.proto, as far as it is needed: message → field → (number, type); * is repeated.
@@ -72,6 +71,9 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 
 def build_messages(packed: bool) -> SimpleNamespace:
     """The messages as classes; with or without the packing of repeated numbers."""
+    pytest.importorskip("google.protobuf", reason="deepres[onnx] brings it")
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
     fields = descriptor_pb2.FieldDescriptorProto
     package = f"caffe_{'packed' if packed else 'unpacked'}"
     file = descriptor_pb2.FileDescriptorProto(
