@@ -41,6 +41,15 @@ def test_shortcut_a_is_identity_and_zeros(in_channels, extra, stride, size) -> N
     assert out.shape[1] == in_channels + extra
 
 
+def test_shortcut_as_gradient_stays_channels_last() -> None:
+    """Another layout would be copied at each change of stage."""
+    x = torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
+    y = ZeroPad(4, 8, 2)(x)
+    [gradient] = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize(
     ("option", "in_channels", "stride", "expected"),
     [
