@@ -31,3 +31,17 @@ def gradient(batch_norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> 
     """A random gradient that is 0 where rounding could decide on which side of 0 ReLU is."""
     sums = copy.deepcopy(batch_norm)(x) + (0 if shortcut is None else shortcut)
     return torch.randn(x.shape, dtype=x.dtype) * (sums.abs() > 1e-3)
+
+
+def keeps_its_output(function: Any, with_shortcut: bool) -> bool:
+    """Whether the backward pass holds on to what a function returned."""
+    x, shortcut = torch.randn(2, 2, 16, 4, 4).unbind()
+    kept: list[int] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        kept.append(tensor.data_ptr())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        y = function(nn.BatchNorm2d(16), x.requires_grad_(), shortcut if with_shortcut else None)
+    return y.data_ptr() in kept

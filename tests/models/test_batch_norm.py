@@ -15,12 +15,13 @@ triton = pytest.importorskip("triton", reason="PyTorch brings Triton on Linux on
 
 
 def test_the_kernels_in_the_interpreter() -> None:
-    run_in_interpreter(Path(__file__).with_name("test_batch_norm_kernels.py"), passed=14)
+    run_in_interpreter(Path(__file__).with_name("test_batch_norm_kernels.py"), passed=15)
 
 
+@pytest.mark.parametrize("has_shortcut", [False, True])
 @pytest.mark.parametrize("channels", [16, 64])
 def test_the_kernels_compile_for_a_gpu(
-    channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    channels: int, has_shortcut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interpreter takes more than the compiler does."""
     from triton.backends.compiler import GPUTarget
@@ -30,7 +31,7 @@ def test_the_kernels_compile_for_a_gpu(
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     how = batch_norm_kernels.Launch(128 * 32 * 32, channels)
-    options = how.options | {"padded_parts": how.padded_parts, "has_shortcut": 1}
+    options = how.options | {"padded_parts": how.padded_parts, "has_shortcut": has_shortcut}
     activations = ("x", "y", "dy", "shortcut", "dx", "dshortcut")
     kinds = dict.fromkeys(activations, "*bf16") | dict.fromkeys(("momentum", "eps"), "fp32")
     kinds |= dict.fromkeys(("rows", "channels", "rows_a_part", "parts"), "i32")

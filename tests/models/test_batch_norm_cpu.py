@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fused_batch_norm import gradient, outcome, plain
+from fused_batch_norm import gradient, keeps_its_output, outcome, plain
 from torch import Tensor, nn
 
 from deepres.models import batch_norm_cpu
@@ -98,6 +98,12 @@ def test_the_bits_are_the_same_each_time_and_for_any_number_of_threads() -> None
         torch.set_num_threads(threads)
     for other in found[1:]:
         assert all(torch.equal(other[name], tensor) for name, tensor in found[0].items())
+
+
+def test_only_a_shortcut_keeps_the_output_for_the_backward_pass() -> None:
+    """Without one ReLU's side is computed again, and memory is free for the next layer."""
+    assert keeps_its_output(batch_norm_cpu.batch_norm_relu, with_shortcut=True)
+    assert not keeps_its_output(batch_norm_cpu.batch_norm_relu, with_shortcut=False)
 
 
 def test_averages_stay_where_momentum_is_nothing() -> None:

@@ -8,7 +8,7 @@ import os
 
 import pytest
 import torch
-from fused_batch_norm import gradient, outcome, plain
+from fused_batch_norm import gradient, keeps_its_output, outcome, plain
 from torch import nn
 
 pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
@@ -66,6 +66,12 @@ def test_bf16_is_rounded_once() -> None:
         assert found[name].dtype == (torch.bfloat16 if tensor.ndim == 4 else tensor.dtype)
         # 8 bits, and the interpreter cuts where GPUs round
         torch.testing.assert_close(found[name].to(tensor.dtype), tensor, rtol=2**-7, atol=1e-4)
+
+
+def test_only_a_shortcut_keeps_the_output_for_the_backward_pass() -> None:
+    """Without one ReLU's side is computed again, and memory is free for the next layer."""
+    assert keeps_its_output(batch_norm_kernels.batch_norm_relu, with_shortcut=True)
+    assert not keeps_its_output(batch_norm_kernels.batch_norm_relu, with_shortcut=False)
 
 
 def test_averages_stay_where_momentum_is_nothing() -> None:
