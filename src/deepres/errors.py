@@ -100,3 +100,9 @@ def cannot_write(path: Path, error: OSError) -> UserError:
         f"{refused}; what was saved before is intact. "
         "Free some space, then go on (a run: by --resume)"
     )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what ``error`` says, or what it is if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -110,11 +111,21 @@ def test_what_keeps_triton_from_building_is_said(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("Failed to find C compiler.\nAnd much more.")
 
     monkeypatch.setattr(nn.Module, "to", lambda module, device: module)
-    monkeypatch.setattr(torch, "zeros", lambda *shape, device=None, **_: torch.ones(*shape))
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device, **more: torch.ones(*shape, **more))
+    no_compiler = "PyTorch: Triton cannot build them: Failed to find C compiler."
+
+    class FailsBackward(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        backward = staticmethod(fail)
+
     try:
         for outcome, expected in [
-            (fail, "PyTorch: Triton cannot build them: Failed to find C compiler."),
-            (lambda *_: torch.ones(1), "Triton"),
+            (fail, no_compiler),
+            (lambda batch_norm, x, _: FailsBackward.apply(x), no_compiler),
+            (lambda batch_norm, x, _: 2 * x, "Triton"),
         ]:
             batch_norm._try_triton.cache_clear()
             monkeypatch.setattr(batch_norm, "batch_norm_relu", outcome)

@@ -127,6 +127,10 @@ def test_in_bfloat16_they_are_as_exact_as_pytorch(name: str) -> None:
         assert error(found[key], exact[key].double()) < 0.02
 
 
+def test_a_trial_of_kernels_that_run_finds_no_trouble() -> None:
+    assert fused_cifar.trouble(make_network("plain8"), images=1) is None
+
+
 def test_nan_is_not_hidden_by_relu() -> None:
     network = make_network("plain8")
     with torch.no_grad():

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepres.errors import first_line
 from deepres.models import batch_norm_cpu
 from deepres.models.stages import StagedNetwork
 
@@ -64,15 +65,17 @@ def fused_by(device: torch.device) -> str:
 
 @cache
 def _try_triton(device: torch.device) -> str | None:
-    """Return why Triton builds no kernel here: it needs a C compiler and Python's headers."""
+    """Return why Triton's kernels do not run here: it needs a C compiler and Python's headers."""
     if find_spec("triton") is None:  # PyTorch brings it on Linux
         return "no Triton"
     tried = nn.BatchNorm2d(16).to(device)
     _mark(tried)
     try:
-        batch_norm_relu(tried, torch.zeros(2, 16, 1, 1, device=device))
+        with torch.enable_grad():
+            x = torch.zeros(2, 16, 1, 1, device=device, requires_grad=True)
+            batch_norm_relu(tried, x, x).sum().backward()
     except Exception as error:  # of Triton, of the compiler, of the system: there are many
-        return f"Triton cannot build them: {str(error).strip().splitlines()[0]}"
+        return f"Triton cannot build them: {first_line(error)}"
     return None
 
 

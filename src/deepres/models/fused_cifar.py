@@ -7,6 +7,7 @@ import torch
 import triton
 from torch import Tensor, nn
 
+from deepres.errors import first_line
 from deepres.models import conv_kernels as kernels
 from deepres.models.blocks import BasicBlock
 from deepres.models.resnet import ResNet
@@ -49,6 +50,21 @@ def supports(network: nn.Module, side: int = SIDES[16]) -> bool:
     )
 
 
+def trouble(network: nn.Module, images: int) -> str | None:
+    """Return why the kernels do not run on the device of ``network``, which they are tried with.
+
+    Tried with as many ``images`` as they will train on, they need not be built again. The
+    network's values are lost.
+    """
+    try:
+        with torch.enable_grad():
+            x = torch.zeros(images, 3, 32, 32, device=next(network.parameters()).device)
+            FusedCifarNet(network).pooled(x).sum().backward()
+    except Exception as error:  # of Triton, of the compiler, of the system: there are many
+        return first_line(error)
+    return None
+
+
 class FusedCifarNet(nn.Module):
     """Trains ``network``, one that ``supports`` tells, by fused kernels.
 
@@ -64,12 +80,13 @@ class FusedCifarNet(nn.Module):
         """Map images (N, 3, 32, 32) float32 to logits (N, classes) float32."""
         logits: Tensor
         if self.network.training:
-            logits = self.network.get_submodule("fc")(self._pooled(x))
+            logits = self.network.get_submodule("fc")(self.pooled(x))
         else:
             logits = self.network(x)
         return logits
 
-    def _pooled(self, x: Tensor) -> Tensor:
+    def pooled(self, x: Tensor) -> Tensor:
+        """Map images (N, 3, 32, 32) float32 to the features of the last layer (N, 64) float32."""
         layers = _layers(self.network)
         parameters = [p for conv, bn in layers for p in (conv.weight, bn.weight, bn.bias)]
         pooled: Tensor = _Features.apply(x, self._dtype, self.network, *parameters)

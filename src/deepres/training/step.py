@@ -6,13 +6,14 @@ CUDA graph, its blocks computed twice.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from deepres.execution import Execution
+from deepres.execution import Execution, say_nothing
 from deepres.models.batch_norm import fuse_batch_norm, fused_by
 from deepres.models.create import build_empty, create_model
 from deepres.models.stages import StagedNetwork
@@ -80,10 +81,7 @@ def make_step(
     ``network`` may be changed in how it computes, not in what.
     """
     device, world, fused = execution.device, execution.world, execution.fused_kernels
-    found = kernels(recipe, execution)
-    if found.startswith("PyTorch") and fused and device.type == "cuda":
-        why = found.removeprefix("PyTorch: ")
-        execution.say(f"no fused kernels: {why}; PyTorch's own kernels take their place")
+    found = kernels(recipe, execution, execution.say)
     if fused:
         fuse_batch_norm(network)
     if execution.recompute:
@@ -118,19 +116,44 @@ def computed_by(recipe: ClassificationRecipe, execution: Execution) -> dict[str,
     return {"precision": precision(recipe, device), "kernels": kernels(recipe, execution)}
 
 
-def kernels(recipe: ClassificationRecipe, execution: Execution) -> str:
-    """Return what a run's fused kernels are: Triton or C, or ``PyTorch: <why there are none>``."""
+def kernels(
+    recipe: ClassificationRecipe, execution: Execution, say: Callable[[str], None] = say_nothing
+) -> str:
+    """Return what a run's fused kernels are: Triton or C, or ``PyTorch: <why there are none>``.
+
+    ``say`` receives a line if a GPU does without kernels that it should have had.
+    """
     if not execution.fused_kernels:
         return "PyTorch: as asked"
-    if recipe.sync_batch_norm:
-        return "PyTorch: synchronised over processes"
-    found = fused_by(execution.device)
-    in_bf16 = precision(recipe, execution.device) == "bf16"
-    wanted = execution.fused_convolutions and execution.world.size == 1
-    if found == "Triton" and in_bf16 and wanted:
-        from deepres.models.fused_cifar import supports  # Triton is not everywhere
-
-        network = build_empty(recipe.model, **recipe.model_options())
-        if supports(network, recipe.side) and not execution.recompute and recipe.freeze is None:
+    device = execution.device
+    found = "PyTorch: synchronised over processes" if recipe.sync_batch_norm else fused_by(device)
+    if found.startswith("PyTorch") and device.type == "cuda":
+        why = found.removeprefix("PyTorch: ")
+        say(f"no fused kernels: {why}; PyTorch's own kernels take their place")
+    if found == "Triton" and _whole_layers_wanted(recipe, execution):
+        trouble = _try_whole_layers(recipe, device)
+        if trouble is None:
             return WHOLE_LAYERS
+        say(f"no fused convolutions: {trouble}; cuDNN's convolutions take their place")
     return found
+
+
+def _whole_layers_wanted(recipe: ClassificationRecipe, execution: Execution) -> bool:
+    """Tell whether a run on CUDA is for kernels that convolve, if the device can run them."""
+    if not execution.fused_convolutions or execution.world.size > 1 or execution.recompute:
+        return False
+    if recipe.freeze is not None or precision(recipe, execution.device) != "bf16":
+        return False
+    from deepres.models.fused_cifar import supports  # Triton is not everywhere
+
+    return supports(build_empty(recipe.model, **recipe.model_options()), recipe.side)
+
+
+@cache
+def _try_whole_layers(recipe: ClassificationRecipe, device: torch.device) -> str | None:
+    """Return why the kernels that convolve do not run on ``device``: it may lack shared memory."""
+    from deepres.models import fused_cifar  # Triton is not everywhere
+
+    network = build_empty(recipe.model, **recipe.model_options()).to_empty(device=device)
+    images = -(-recipe.batch_size // recipe.accumulate)
+    return fused_cifar.trouble(network.to(memory_format=torch.channels_last), images)
