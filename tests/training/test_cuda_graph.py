@@ -2,7 +2,10 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -13,8 +16,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10
 from deepres.data.transforms import per_pixel_mean
+from deepres.errors import UserError
 from deepres.recipes import CifarRecipe, get_recipe
-from deepres.training.cuda_graph import GraphedStep, Step
+from deepres.training.cuda_graph import WARM_UP_CALLS, GraphedStep, Step, cuda_graph
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.step import initial_network, make_step
 
@@ -102,3 +106,37 @@ def test_a_first_batch_that_lost_images_does_not_stay_what_is_recorded() -> None
         step(torch.ones(images))
     assert recorded == [3, 4]
     assert total == 14
+
+
+@contextmanager
+def broken_recording(*_: object, **__: object) -> Iterator[None]:
+    """Ends as CUDA's does after an error in it: with another."""
+    try:
+        yield
+    except Exception as error:
+        raise RuntimeError("CUDA error: operation failed due to a previous error") from error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "words"),
+    [
+        (RuntimeError("not permitted\nmore"), UserError, r"\(not permitted\).*--no-fused-kernels"),
+        (torch.OutOfMemoryError("CUDA out of memory"), torch.OutOfMemoryError, "out of memory"),
+    ],
+)
+def test_a_step_that_cannot_be_recorded_names_the_way_without_a_graph(
+    error: Exception, expected: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Stream", "current_stream", "stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, MagicMock())
+    monkeypatch.setattr(torch.cuda, "graph", broken_recording)
+    calls: list[Any] = []
+
+    def step(x: Tensor) -> Tensor:
+        calls.append(x)
+        if len(calls) > WARM_UP_CALLS:
+            raise error
+        return x
+
+    with pytest.raises(expected, match=words):
+        cuda_graph(step, (torch.zeros(1),))

@@ -5,13 +5,21 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+from deepres.errors import UserError, first_line
+from deepres.torch_errors import in_words
+
 Step = Callable[..., Tensor]
 WARM_UP_CALLS = 3
 """What PyTorch advises: libraries choose and load their kernels before the recording."""
 
 
 def cuda_graph(step: Step, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
-    """Record ``step(*inputs)``; return what replays it on the current stream."""
+    """Record ``step(*inputs)``; return what replays it on the current stream.
+
+    Raises:
+        UserError: CUDA does not record it. Nothing says that PyTorch's allocator and random
+            numbers are whole after that, so the run does not go on without a graph by itself.
+    """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -22,8 +30,18 @@ def cuda_graph(step: Step, inputs: tuple[Tensor, ...]) -> Callable[[], Tensor]:
     # cuBLAS has a workspace for each stream, and a graph goes on writing to that of its recording:
     # on the stream that is PyTorch's default, graphs that run side by side would share one.
     # Threads that load data may go on allocating meanwhile.
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        outcome = step(*inputs)
+    try:
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            outcome = step(*inputs)
+    except RuntimeError as error:
+        # the end of a broken recording fails as well, by which the first error is its context
+        first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+        if in_words(first):
+            raise first from None
+        raise UserError(
+            f"CUDA does not record the training step as a graph ({first_line(first)}); "
+            "--no-fused-kernels takes it without"
+        ) from error
 
     def replay() -> Tensor:
         graph.replay()
