@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -214,12 +215,14 @@ def test_gradients_reach_every_weight(sample: Cifar10) -> None:
         ("resnet1202", {}),
     ],
 )
-def test_every_kind_of_network_takes_graphed_steps(name: str, options: dict[str, str]) -> None:
+def test_every_kind_of_network_takes_graphed_steps(name: str, options: dict[str, Any]) -> None:
     """Deterministic mode refuses some of PyTorch's operations; the same step twice, to the bit."""
     device = torch.device("cuda")
     make_repeatable(device)
-    own = "resnet18" if name == "vgg16" else name  # the paper has no recipe for VGG
-    recipe = dataclasses.replace(get_recipe(own), precision="bf16")
+    if name == "vgg16":  # the paper has no recipe for it, and at the ResNets' rate it diverges
+        recipe = dataclasses.replace(get_recipe("resnet18"), precision="bf16", lr=0.001)
+    else:
+        recipe = dataclasses.replace(get_recipe(name), precision="bf16", **options)
     side = 224 if name == "vgg16" else 64 if isinstance(recipe, ImageNetRecipe) else 32
     images = torch.randn(8, 3, side, side, device=device)
     labels = torch.arange(8, device=device)
