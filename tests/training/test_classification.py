@@ -1,16 +1,20 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import image_folder
-from runs import on_cpu, train
+from runs import assert_near, on_cpu, train
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.errors import UserError
+from deepres.models.stages import StagedNetwork
 from deepres.recipes import ClassificationRecipe, get_recipe
+from deepres.run_folder import RunFolder
+from deepres.training import classification
 from deepres.training.batch_parts import smallest_part
 from deepres.training.classification import Classification
 
@@ -72,3 +76,27 @@ def test_what_bad_images_leave_of_a_part_is_enough_for_bn_or_is_said(tmp_path: P
 def test_parts_are_torchs_chunks(images: int, parts: int) -> None:
     chunks = torch.zeros(images).chunk(parts)
     assert smallest_part(images, parts) == min(map(len, chunks))
+
+
+def test_noise_of_rounding_moves_ten_losses_by_less_than_a_gpu_may(
+    tmp_path: Path, sample: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the bound that tests on a GPU compare other orders of summation with."""
+    settings = ["lr=0.01", "lr_drops=", "log_every=1", "precision=fp32"]
+    recipe = get_recipe("resnet20").scaled_to(10).changed(settings)
+    initial_network = classification.initial_network
+
+    def noisy(*arguments: Any) -> StagedNetwork:
+        network = initial_network(*arguments)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1 + 1e-7 * torch.randn_like(parameter))
+        return network
+
+    train(recipe, tmp_path / "plain", sample)
+    monkeypatch.setattr(classification, "initial_network", noisy)
+    train(recipe, tmp_path / "noisy", sample)
+    tenth = {RunFolder(tmp_path / name).read_events()[9]["loss"] for name in ("plain", "noisy")}
+    assert len(tenth) == 2
+    assert_near(tmp_path / "plain", tmp_path / "noisy", until=10)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from runs import assert_same_bits, resume, train
+from runs import assert_near, assert_same_bits, resume, train
 from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
@@ -37,20 +37,6 @@ pytestmark = pytest.mark.gpu
 SHORT = dataclasses.replace(
     get_recipe("resnet20").scaled_to(50), lr=0.01, log_every=5, eval_every=25, precision="fp32"
 )
-
-
-def losses(folder: Path) -> list[float]:
-    return [e["loss"] for e in RunFolder(folder).read_events() if e["split"] == "train"]
-
-
-def assert_near(a: Path, b: Path, until: int) -> None:
-    """Compare losses until ``until``, 10 steps after the arithmetic parts at the latest.
-
-    Noise of 1e-7 in the weights grows tenfold every few steps: to 1e-3 after 10, to 1e-2 after 20.
-    """
-    windows = slice(until // SHORT.log_every)
-    first, second = (torch.tensor(losses(folder)[windows]) for folder in (a, b))
-    torch.testing.assert_close(first, second, rtol=5e-3, atol=0)
 
 
 @pytest.mark.parametrize("shape", [(128, 16, 32, 32), (128, 64, 8, 8), (32, 2048, 7, 7)])
