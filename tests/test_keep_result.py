@@ -1,6 +1,7 @@
 """tools/keep_result.py: what of a run comes with deepres."""
 
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def test_a_detector_is_kept_without_weights_and_places(tmp_path: Path) -> None:
     curves = {"cell": {"recall": [50.0], "precision": [80.0], "ap_pct": 40.0}}
     run = make_detection_run(tmp_path / "run", seed=2, pr_curves=curves)
     begun_from = {**run.meta["initial_weights"], "file": "/home/me/resnet101-s0/model.safetensors"}
-    RunFolder(run.path).write_meta({**run.meta, "initial_weights": begun_from})
+    tested = {"source": "VOC 2007 test", "location": "/home/me/VOCdevkit", "fingerprint": "abc"}
+    meta = {**run.meta, "initial_weights": begun_from, "test_data": tested}
+    RunFolder(run.path).write_meta(meta)
     assert run.result is not None
     RunFolder(run.path).write_result({**run.result, "initial_weights": begun_from})
     keep(run.path, None)
@@ -57,6 +60,7 @@ def test_a_detector_is_kept_without_weights_and_places(tmp_path: Path) -> None:
     here = {"initial_weights": kept.meta["initial_weights"]}
     assert (kept.meta["seed"], kept.result) == (2, {**run.result, **here})
     assert (kept.meta["data"]["location"], kept.side_files) == (None, run.side_files)
+    assert kept.meta["test_data"] == {**tested, "location": None}
     assert kept.meta["initial_weights"]["file"] == "resnet101-s0/model.safetensors"
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["run"]
     with pytest.raises(UserError, match="run is there already"):
@@ -64,3 +68,9 @@ def test_a_detector_is_kept_without_weights_and_places(tmp_path: Path) -> None:
     unfinished = make_detection_run(tmp_path / "cut", stopped_at=10)
     with pytest.raises(UserError, match="cut is not finished"):
         keep(unfinished.path, None)
+
+
+def test_no_file_of_results_tells_a_machines_folders() -> None:
+    files = [*TOOL.parent.parent.glob("results/**/*.json*")]
+    assert files
+    assert not [file for file in files if re.search(r'"/|"[A-Z]:', file.read_text())]

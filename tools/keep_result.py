@@ -87,7 +87,8 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
 
 def without_places(meta: dict[str, Any]) -> dict[str, Any]:
     """Return what recipe.json says, but for where things lay: elsewhere they lie elsewhere."""
-    return {**without_folders(meta), "data": {**meta["data"], "location": None}}
+    parts = [part for part in ("data", "test_data") if meta.get(part)]
+    return {**without_folders(meta), **{part: {**meta[part], "location": None} for part in parts}}
 
 
 def thinned(events: list[Event]) -> list[Event]:
