@@ -85,7 +85,9 @@ def sample() -> Cifar10:
 @pytest.fixture(scope="session")
 def imagenet_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """250 real ImageNet photographs, where the tester has them."""
-    return real_data("imagenet-sample", "imagenet-sample", tmp_path_factory)
+    folder = real_data("imagenet-sample", "imagenet-sample", tmp_path_factory)
+    assert len([*folder.rglob("*.JPEG")]) == 250  # tests go through them
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -84,3 +84,14 @@ def test_a_gain_within_a_margin(tmp_path: Path, gained: float, verdicts: list[st
     assert [each.verdict for each in found.evidence] == verdicts
     ratio = found.evidence[1].difference
     assert ratio == pytest.approx((21.2 + gained) / 21.2)
+
+
+def test_a_gain_that_further_detectors_contradict_is_undecided(tmp_path: Path) -> None:
+    runs = [
+        detector(tmp_path, "resnet101", {"map_50_pct": 48.4, "map_pct": 27.2}, 0),
+        detector(tmp_path, "vgg16", {"map_50_pct": 41.5, "map_pct": 21.2}, 0),
+        make_detection_run(tmp_path / "more", "resnet101", "coco", seed=1, map_pct=36.0),
+    ]
+    gain = judged("coco-gain", *runs).evidence[0]
+    assert gain.difference == pytest.approx(10.4)
+    assert (gain.verdict, gain.p) == ("undecided", None)

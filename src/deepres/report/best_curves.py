@@ -1,10 +1,10 @@
 """The summary's picture: Figure 6 or 1 from the runs that are nearest to the paper's."""
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deepres.report.cifar_claims import CIFAR_CLAIMS
 from deepres.report.curves import (
     BOLD,
     CIFAR_AXES,
@@ -17,6 +17,7 @@ from deepres.report.curves import (
     set_axes,
 )
 from deepres.report.grouping import comparable
+from deepres.report.judging import combined, judge_all
 from deepres.report.legends import set_legend
 from deepres.report.pictures import DEPTHS, new_figure
 from deepres.report.runs import Run, computed
@@ -65,26 +66,19 @@ def best_curves(runs: Iterable[Run]) -> BestCurves | None:
     else:
         name = "Figure 6"
         panels = {what: _panel(what, names, BOTH, drawn) for what, names in present.items()}
-    return BestCurves(_heading(present, group), panels, _caption(name, drawn))
+    return BestCurves(_heading(group), panels, _caption(name, drawn))
 
 
-def _heading(present: dict[str, list[str]], group: Runs) -> str:
-    """Say what the picture shows: degradation, if the deepest trained worse than the shallowest."""
-    plain, residual = (_deeper_is_worse(present.get(family, []), group) for family in FAMILIES)
-    if plain:
-        return "Degradation, and how it vanishes" if residual is False else "Degradation"
-    return "Learning curves of plain and residual nets"
+def _heading(group: Runs) -> str:
+    """Say what the picture shows, as far as the claims hold on its runs."""
+    if not _holds("degradation", group):
+        return "Learning curves of plain and residual nets"
+    return "Degradation, and how it vanishes" if _holds("no-degradation", group) else "Degradation"
 
 
-def _deeper_is_worse(networks: Sequence[str], group: Runs) -> bool | None:
-    """Compare the training errors of a family's ends; None: there are no two depths."""
-    if len(networks) < 2:
-        return None
-    shallow, deep = (
-        statistics.mean(run.result["train_error_pct"] for run in group[name] if run.result)
-        for name in (networks[0], networks[-1])
-    )
-    return bool(deep > shallow)
+def _holds(claim_id: str, group: Runs) -> bool:
+    (claim,) = (claim for claim in CIFAR_CLAIMS if claim.id == claim_id)
+    return combined(judge_all(claim.comparisons, group)) == "holds"
 
 
 def _present(group: Runs) -> dict[str, list[str]]:

@@ -191,7 +191,12 @@ class Within(Comparison):
     def test_paired(self, samples: Sequence[Sample]) -> Finding | None:
         """Test it as ``Above`` does, if precisions are compared; errors are not."""
         paired = self._paired(samples)
-        return self._tested(*paired) if paired else None
+        if paired is None or self._inside(paired[0]) != self._inside(self._difference(samples)):
+            return None
+        return self._tested(*paired)
+
+    def _inside(self, difference: Difference) -> bool:
+        return bool(self._scaled(self.low) < difference.mean < self._scaled(self.high))
 
     def _tested(self, difference: Difference, test: str) -> Finding:
         low, high = self._scaled(self.low), self._scaled(self.high)
