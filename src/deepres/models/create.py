@@ -78,11 +78,11 @@ def create_model(
     _check_option("stride_on", stride_on, get_args(StrideOn))
     _check_option("pool", pool, get_args(Pool))
     _check_option("residual_layers", residual_layers, (1, 2))
+    given: dict[str, Any] = {"shortcut": shortcut, "stride_on": stride_on, "pool": pool}
+    given["residual_layers"] = residual_layers
 
     model: StagedNetwork
     options: dict[str, Any] = {}  # those that this network has
-    of_stages = {"shortcut": shortcut, "stride_on": stride_on, "pool": pool}
-    given = {**of_stages, "residual_layers": residual_layers}
     if kind == "vgg" and depth in BLOCKS and not suffix:
         _refuse(name, "VGG has no shortcuts and no bottlenecks", **given)
         num_classes = num_classes or 1000
@@ -94,32 +94,12 @@ def create_model(
     elif kind in ("vgg", "highway"):
         raise unknown_name("network", name, NAMES)
     elif depth in IMAGENET and suffix == _suffix_in_table_1(kind, depth):
-        basic = IMAGENET[depth][0] is BasicBlock
-        if kind == "plain":
-            _refuse(name, "a plain network has no shortcuts", shortcut=shortcut)
-        if basic:
-            _refuse(name, "that is for bottlenecks, in 50 layers and more", stride_on=stride_on)
-        _refuse(name, "that is for CIFAR-10's networks", residual_layers=residual_layers)
-        shortcut = "none" if kind == "plain" else shortcut or ("A" if basic else "B")
-        stride_on, pool, num_classes = stride_on or "1x1", pool or "pad", num_classes or 1000
-        model = imagenet_resnet(depth, shortcut, stride_on, pool, num_classes)
-        options = {"pool": pool}
-        if kind == "resnet":
-            options["shortcut"] = shortcut
-        if not basic:
-            options["stride_on"] = stride_on
+        num_classes = num_classes or 1000
+        model, options = _of_table_1(name, kind, depth, num_classes, **given)
     elif depth >= 8 and depth % 6 == 2 and suffix != "-bottleneck":
-        _refuse(name, "§4.2 uses option A and basic blocks throughout", **of_stages)
-        if kind == "plain":
-            _refuse(
-                name, "a plain network has no residual functions", residual_layers=residual_layers
-            )
-        shortcut = "none" if kind == "plain" else "A"
-        residual_layers, num_classes = residual_layers or 2, num_classes or 10
+        num_classes = num_classes or 10
+        model, options = _of_cifar10(name, kind, depth, num_classes, **given)
         name = usual_name(name)
-        model = cifar_resnet(depth, shortcut, num_classes, residual_layers)
-        if kind == "resnet":
-            options = {"residual_layers": residual_layers}
     elif suffix:
         raise unknown_name("network", name, NAMES)
     else:
@@ -127,6 +107,53 @@ def create_model(
     he_initialise(model)
     model.architecture = {"name": name, "num_classes": num_classes, **options}
     return model
+
+
+def _of_table_1(
+    name: str,
+    kind: str,
+    depth: int,
+    num_classes: int,
+    *,
+    shortcut: Shortcut | None,
+    stride_on: StrideOn | None,
+    pool: Pool | None,
+    residual_layers: int | None,
+) -> tuple[StagedNetwork, dict[str, Any]]:
+    """Build a network of Table 1, or its plain twin; return it and the options that it has."""
+    plain, basic = kind == "plain", IMAGENET[depth][0] is BasicBlock
+    if plain:
+        _refuse(name, "a plain network has no shortcuts", shortcut=shortcut)
+    if basic:
+        _refuse(name, "that is for bottlenecks, in 50 layers and more", stride_on=stride_on)
+    _refuse(name, "that is for CIFAR-10's networks", residual_layers=residual_layers)
+    shortcut = shortcut or ("A" if basic else "B")
+    stride_on, pool = stride_on or "1x1", pool or "pad"
+    network = imagenet_resnet(depth, "none" if plain else shortcut, stride_on, pool, num_classes)
+    options: dict[str, Any] = {"pool": pool}
+    if not plain:
+        options["shortcut"] = shortcut
+    if not basic:
+        options["stride_on"] = stride_on
+    return network, options
+
+
+def _of_cifar10(
+    name: str,
+    kind: str,
+    depth: int,
+    num_classes: int,
+    *,
+    residual_layers: int | None,
+    **of_table_1: object,
+) -> tuple[StagedNetwork, dict[str, Any]]:
+    """Build a network of §4.2; return it and the options that it has."""
+    _refuse(name, "§4.2 uses option A and basic blocks throughout", **of_table_1)
+    if kind == "plain":
+        _refuse(name, "a plain network has no residual functions", residual_layers=residual_layers)
+        return cifar_resnet(depth, "none", num_classes, 2), {}
+    layers = residual_layers or 2
+    return cifar_resnet(depth, "A", num_classes, layers), {"residual_layers": layers}
 
 
 def check_number_of_classes(count: int) -> int:
