@@ -50,7 +50,8 @@ def first(count: int, of: int = 10_000, skip: int = 0) -> np.ndarray:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Run, Run]:
-    plain, residual = (make_run(tmp_path / name, name) for name in ("plain56", "resnet56"))
+    plain = make_run(tmp_path / "plain56", "plain56", test_error_pct=9.0)
+    residual = make_run(tmp_path / "resnet56", "resnet56", test_error_pct=7.0)
     return keep_answers(plain, first(900)), keep_answers(residual, first(700, skip=400))
 
 
@@ -161,10 +162,22 @@ def test_a_pair_that_all_seeds_speak_against_decides_nothing(
     assert (test.verdict, test.p) == ("undecided", None)
 
 
+def test_the_difference_is_of_the_errors_that_stand_beside_it(
+    tmp_path: Path, pair: tuple[Run, Run]
+) -> None:
+    kept = make_run(tmp_path / "a", "resnet56", test_error_pct=6.99)  # its answers are rounded
+    keep_answers(kept, first(700, skip=400))
+    _, test = judge(BY_ID["residual-beats-plain"], [pair[0], kept])[0].evidence
+    assert test.verdict == "holds"
+    assert test.difference == pytest.approx(9.0 - 6.99)
+
+
 def test_without_a_seed_in_common_the_lowest_are_compared(
     tmp_path: Path, pair: tuple[Run, Run]
 ) -> None:
-    lowest, second = (make_run(tmp_path / f"{seed}", "resnet56", seed) for seed in (1, 2))
+    lowest, second = (
+        make_run(tmp_path / f"{seed}", "resnet56", seed, test_error_pct=7.0) for seed in (1, 2)
+    )
     keep_answers(lowest, first(700, skip=400))
     _, test = judge(BY_ID["residual-beats-plain"], [pair[0], second, lowest])[0].evidence
     assert (test.verdict, test.difference) == ("holds", 2.0)

@@ -165,9 +165,9 @@ class Above(Comparison):
         if errors is None:
             return None
         p_values = paired_errors(errors.first_alone, errors.second_alone)
-        difference = 100 * (errors.first_alone - errors.second_alone) / errors.images
+        first, second = (self.measure.of(run) or 0.0 for run in pair)
         words = f"{_chosen(pair, samples)}compared on {errors.images:,} images (McNemar)"
-        return Finding(*p_values, difference, test=words)
+        return Finding(*p_values, first - second, test=words)
 
 
 @dataclass(frozen=True)
