@@ -6,15 +6,18 @@ import torch
 import torch.distributed as dist
 
 MEMORY_FULL = "the device's memory is full"
-CPU_MEMORY_FULL = ("DefaultCPUAllocator", "Cannot allocate memory")
-"""What PyTorch's errors say that have no class of their own: the main memory is full."""
+NO_MORE_MEMORY = (
+    *("DefaultCPUAllocator", "Cannot allocate memory"),
+    *("CUDA error: out of memory", "Triton Error [CUDA]: out of memory"),
+)
+"""What errors say that have no class of their own: the main memory is full, or the device's."""
 WORKER_DIED = "a process that decodes images died; if memory was short, take fewer --workers"
 ANOTHER_DIED = "another process of this run died"
 
 
 def in_words(error: RuntimeError | MemoryError) -> str:
     """Return what ``error`` says of the machine, and not of the program; else nothing."""
-    if _is_of_memory(error):
+    if is_of_memory(error):
         return MEMORY_FULL
     if "DataLoader worker" in str(error):
         return WORKER_DIED
@@ -31,10 +34,11 @@ def memory_was_full(error: Exception, size: int) -> bool:
         size: the file's bytes. A damaged one can ask for more than it holds, a whole one cannot.
     """
     asked = re.search(r"you tried to allocate (\d+) bytes", str(error))
-    return _is_of_memory(error) and (asked is None or int(asked[1]) <= size)
+    return is_of_memory(error) and (asked is None or int(asked[1]) <= size)
 
 
-def _is_of_memory(error: Exception) -> bool:
+def is_of_memory(error: Exception) -> bool:
+    """Tell whether ``error`` says that memory is full, the device's or the main one."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return any(words in str(error) for words in CPU_MEMORY_FULL)
+    return any(words in str(error) for words in NO_MORE_MEMORY)

@@ -110,6 +110,9 @@ def test_what_keeps_triton_from_building_is_said(monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> Tensor:
         raise RuntimeError("Failed to find C compiler.\nAnd much more.")
 
+    def no_memory(*_: object) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
     monkeypatch.setattr(nn.Module, "to", lambda module, device: module)
     monkeypatch.setattr(torch, "zeros", lambda *shape, device, **more: torch.ones(*shape, **more))
     no_compiler = "PyTorch: Triton cannot build them: Failed to find C compiler."
@@ -130,5 +133,9 @@ def test_what_keeps_triton_from_building_is_said(monkeypatch: pytest.MonkeyPatch
             batch_norm._try_triton.cache_clear()
             monkeypatch.setattr(batch_norm, "batch_norm_relu", outcome)
             assert batch_norm.fused_by(torch.device("cuda")) == expected
+        batch_norm._try_triton.cache_clear()
+        monkeypatch.setattr(batch_norm, "batch_norm_relu", no_memory)
+        with pytest.raises(torch.OutOfMemoryError):  # that is not Triton's fault
+            batch_norm.fused_by(torch.device("cuda"))
     finally:
         batch_norm._try_triton.cache_clear()

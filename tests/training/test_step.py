@@ -7,6 +7,7 @@ import torch
 
 from deepres.execution import Execution
 from deepres.recipes import get_recipe
+from deepres.torch_errors import MEMORY_FULL, in_words
 from deepres.training import step
 from deepres.training.optim import make_optimizer
 
@@ -81,3 +82,24 @@ def test_kernels_that_do_not_run_are_told_by_a_trial(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fused_cifar._Pass, "backward", lambda computed, _: [None] * 21)
     step._try_whole_layers.cache_clear()
     assert step._try_whole_layers(recipe, cpu) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+    ],
+)
+def test_a_trial_that_memory_is_too_small_for_says_nothing_about_the_kernels(
+    error: RuntimeError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: fused_cifar._Pass) -> torch.Tensor:
+        raise error
+
+    monkeypatch.setattr(fused_cifar._Pass, "forward", fail)
+    step._try_whole_layers.cache_clear()
+    with pytest.raises(type(error), match="out of memory"):
+        step._try_whole_layers(RECIPE, torch.device("cpu"))
+    assert in_words(error) == MEMORY_FULL

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deepres.errors import first_line
 from deepres.models import batch_norm_cpu
 from deepres.models.stages import StagedNetwork
+from deepres.torch_errors import is_of_memory
 
 
 class FusedBatchNorm(nn.BatchNorm2d):
@@ -75,6 +76,8 @@ def _try_triton(device: torch.device) -> str | None:
             x = torch.zeros(2, 16, 1, 1, device=device, requires_grad=True)
             batch_norm_relu(tried, x, x).sum().backward()
     except Exception as error:  # of Triton, of the compiler, of the system: there are many
+        if is_of_memory(error):  # it says nothing about Triton
+            raise
         return f"Triton cannot build them: {first_line(error)}"
     return None
 

@@ -11,6 +11,7 @@ from deepres.errors import first_line
 from deepres.models import conv_kernels as kernels
 from deepres.models.blocks import BasicBlock
 from deepres.models.resnet import ResNet
+from deepres.torch_errors import is_of_memory
 
 SIDES = {16: 32, 32: 16, 64: 8}
 """The side of a map, by the number of channels."""
@@ -55,12 +56,17 @@ def trouble(network: nn.Module, images: int) -> str | None:
 
     Tried with as many ``images`` as they will train on, they need not be built again. The
     network's values are lost.
+
+    Raises:
+        torch.OutOfMemoryError: the device's memory is full; it says nothing about the kernels.
     """
     try:
         with torch.enable_grad():
             x = torch.zeros(images, 3, 32, 32, device=next(network.parameters()).device)
             FusedCifarNet(network).pooled(x).sum().backward()
     except Exception as error:  # of Triton, of the compiler, of the system: there are many
+        if is_of_memory(error):
+            raise
         return first_line(error)
     return None
 

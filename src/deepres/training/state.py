@@ -10,6 +10,7 @@ from deepres.errors import UserError
 from deepres.recipes import Recipe
 from deepres.renamed import fields_of_today
 from deepres.run_folder import RunFolder
+from deepres.torch_errors import is_of_memory
 from deepres.training.clock import Clock
 from deepres.training.optim import load_optimizer
 from deepres.training.task import Task
@@ -144,9 +145,9 @@ class RunState:
             self.task.load_state_dict(state["task"])
             self.task.model.load_state_dict(state["model"])
             load_optimizer(self.task.optimizer, state["optimizer"])
-        except torch.OutOfMemoryError:
-            raise  # it says nothing about the checkpoint
         except (KeyError, RuntimeError, ValueError, IndexError) as error:
+            if is_of_memory(error):  # it says nothing about the checkpoint
+                raise
             raise UserError(
                 f"{folder.checkpoint} is not of this run and version: {error}"
             ) from error
