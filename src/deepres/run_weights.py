@@ -63,28 +63,33 @@ def run_beside(weights: Path) -> RunFolder | None:
     return folder if folder.recipe.exists() else None
 
 
-def called(weights: Path) -> str:
-    """Return what notes call weights: a run's or the like by the folder, others by both names.
-
-    Raises:
-        UserError: there are none.
-    """
-    file = weights_file(weights)
-    folder = file.parent.resolve().name
-    return folder if file.name == WEIGHTS else f"{folder}/{file.name}"
-
-
 def called_together(weights: Sequence[Path]) -> list[str]:
     """Return what notes beside the first of several weights call each of them.
 
-    A run that lies in another folder than the first one's has that before its name.
+    A run beside the first one's is called by its folder. Others have so many folders before it, one
+    at least, as tell them from all others; so have files that are no run's final weights.
 
     Raises:
         UserError: there are no such weights.
     """
-    places = [weights_file(each).parent.resolve().parent for each in weights]
-    names = [called(each) for each in weights]
-    return [
-        name if place == places[0] or "/" in name else f"{place.name}/{name}"
-        for place, name in zip(places, names, strict=True)
+    files = [weights_file(each) for each in weights]
+    folders = [file.parent.resolve() for file in files]
+    ways = [
+        (*folder.parts[1:], *([] if file.name == WEIGHTS else [file.name]))
+        for file, folder in zip(files, folders, strict=True)
     ]
+    return [
+        folder.name
+        if file.name == WEIGHTS and folder.parent == folders[0].parent
+        else "/".join(_least_ending(way, ways))
+        for file, folder, way in zip(files, folders, ways, strict=True)
+    ]
+
+
+def _least_ending(way: tuple[str, ...], ways: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the last two names of ``way``, or more if another ends in those."""
+    return next(
+        way[-count:]
+        for count in range(2, len(way) + 2)
+        if not any(other != way and other[-count:] == way[-count:] for other in ways)
+    )
