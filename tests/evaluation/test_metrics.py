@@ -79,6 +79,14 @@ def test_a_process_without_images_shares_in_the_result(monkeypatch: pytest.Monke
     assert torch.equal(found.confusion, others.confusion)
 
 
+@pytest.mark.parametrize("label", [-100, -1, 3])
+def test_a_label_of_none_of_the_classes_is_named(label: int) -> None:
+    data = ImageSet(torch.zeros(2, 3, 2, 2, dtype=torch.uint8), torch.tensor([2, label]))
+    said = f"an image has the label {label}, and the network's 3 classes go from 0 to 2"
+    with pytest.raises(UserError, match=said):
+        validate(first_pixel_as_class, data)
+
+
 def test_no_image_at_all_is_an_error() -> None:
     nothing = ImageSet(torch.zeros(0, 3, 2, 2, dtype=torch.uint8), torch.zeros(0).long())
     with pytest.raises(UserError, match="none of the 0 images can be decoded"):

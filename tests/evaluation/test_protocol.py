@@ -8,7 +8,7 @@ from pictures import image_folder
 
 import deepres
 from deepres.data.cifar10 import Cifar10
-from deepres.data.folder import open_image_folder
+from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.errors import UserError
 from deepres.models import Classifier
 
@@ -40,6 +40,20 @@ def test_classes_go_by_name(sample: Cifar10, tmp_path: Path) -> None:
     folder = open_image_folder(image_folder(tmp_path, classes=3, train=1, val=2))
     scores = deepres.evaluate(always(0, ("class2", "class0", "class1")), folder)
     assert scores.labels.tolist() == [1, 1, 2, 2, 0, 0]
+
+
+@pytest.mark.parametrize("label", [-2, 3])
+def test_labels_are_of_the_classes_or_unknown(label: int, tmp_path: Path) -> None:
+    folder = open_image_folder(image_folder(tmp_path, classes=3, train=1, val=1))
+    model = always(0, ("class2", "class0", "class1"))
+
+    def with_label(label: int) -> ImageFolder:
+        test = dataclasses.replace(folder.test, labels=(0, -1, label))
+        return dataclasses.replace(folder, test=test)
+
+    assert deepres.evaluate(model, with_label(2)).labels.tolist() == [1, -1, 0]
+    with pytest.raises(UserError, match=f"an image has the label {label}, and the network's 3"):
+        deepres.evaluate(model, with_label(label))
 
 
 def test_classes_that_share_no_name_go_in_order_and_that_is_said(

@@ -350,14 +350,17 @@ def test_a_folders_labels_are_its_classes(small: Classifier, tmp_path: Path) -> 
     assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("label", [-2, 6])
 @pytest.mark.parametrize("kind", ["in memory", "files"])
 def test_a_label_that_is_no_class_is_refused(
-    small: Classifier, files: ImageFiles, kind: str
+    small: Classifier, files: ImageFiles, kind: str, label: int
 ) -> None:
-    images: ImageSet | ImageFiles = ImageFiles(files.root, files.names, tuple(range(8)))
+    labels = (-1, 0, 1, 2, 3, 4, 5, label)  # -1: nobody knows
+    images: ImageSet | ImageFiles = ImageFiles(files.root, files.names, labels)
     if kind == "in memory":
-        images = ImageSet(torch.zeros(8, 3, 32, 32, dtype=torch.uint8), torch.arange(8))
-    with pytest.raises(UserError, match="the label 6, and the network's 6 classes go from 0 to 5"):
+        images = ImageSet(torch.zeros(8, 3, 32, 32, dtype=torch.uint8), torch.tensor(labels))
+    said = f"the label {label}, and the network's 6 classes go from 0 to 5"
+    with pytest.raises(UserError, match=said):
         class_scores(small, images, "1-crop", on_cpu())
 
 

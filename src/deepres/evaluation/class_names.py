@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import torch
 
 from deepres.data.cifar10 import ImageSet
-from deepres.data.folder import ImageFiles
+from deepres.data.folder import UNKNOWN, ImageFiles
 from deepres.data.listing import some
 from deepres.errors import UserError
+from deepres.models.classifier import check_labels
 
 
 def places_among(
@@ -48,11 +49,16 @@ def places_among(
 
 
 def relabelled(images: ImageSet | ImageFiles, places: Sequence[int]) -> ImageSet | ImageFiles:
-    """Return the same images with ``places[label]`` for each label; unknown ones stay so."""
+    """Return the same images with ``places[label]`` for each label; unknown ones stay so.
+
+    Raises:
+        UserError: a label is of none of the classes.
+    """
     if [*places] == [*range(len(places))]:
         return images
+    old = torch.as_tensor(images.labels)
+    check_labels(old[old != UNKNOWN], len(places))
+    new = torch.where(old == UNKNOWN, old, torch.tensor(places, device=old.device)[old])
     if isinstance(images, ImageFiles):
-        labels = tuple(places[label] if label >= 0 else label for label in images.labels)
-        return dataclasses.replace(images, labels=labels)
-    table = torch.tensor(places, device=images.labels.device)
-    return dataclasses.replace(images, labels=table[images.labels])
+        return dataclasses.replace(images, labels=tuple(new.tolist()))
+    return dataclasses.replace(images, labels=new)

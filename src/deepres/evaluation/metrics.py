@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
+from deepres.models.classifier import check_labels
 
 
 class TestImages(Protocol):
@@ -74,7 +75,7 @@ def validate(
         world: the processes that share the images; each gets the result for all of them.
 
     Raises:
-        UserError: no image can be decoded.
+        UserError: no image can be decoded, or a label is of none of the classes.
     """
     losses, misses = [], []  # of each batch, on the device
     confusion = torch.zeros(1, 1, dtype=torch.int64)
@@ -83,6 +84,7 @@ def validate(
         for images, labels in batches:
             logits = predict(images)  # (N, classes)
             classes = logits.shape[1]
+            check_labels(labels, classes)
             best = logits.topk(min(5, classes)).indices  # (N, 5)
             pairs = labels * classes + best[:, 0]  # (N,): the cell of each image
             counts = torch.bincount(pairs, minlength=classes**2).view(classes, classes)

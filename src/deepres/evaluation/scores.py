@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from deepres.data.cifar10 import ImageSet
+from deepres.data.folder import UNKNOWN
 from deepres.data.images import BadImage
 from deepres.data.loading import Images, ViewedImages, in_parts, load
 from deepres.data.views import VIEWS
 from deepres.errors import UserError, unknown_name
 from deepres.execution import Execution
-from deepres.models.classifier import Classifier, check_outputs
+from deepres.models.classifier import Classifier, check_labels, check_outputs
 
 VIEWS_AT_ONCE, WINDOWS_AT_ONCE = 200, 256
 
@@ -37,7 +38,7 @@ class Scores:
     def error_pct(self, top: int = 1) -> float:
         """Return the share of images whose class is not among the ``top`` likeliest, in per cent.
 
-        Images of unknown class do not count.
+        Images of unknown class do not count; NaN: there are no others.
         """
         known = self.labels >= 0
         best = self.probabilities[known].topk(min(top, self.probabilities.shape[1])).indices
@@ -89,11 +90,7 @@ def class_scores(
         raise unknown_name("views", views, VIEWS)
     device, world = execution.device, execution.world
     labels, classes = torch.as_tensor(images.labels), len(classifier.classes)
-    if (beyond := labels[labels >= classes]).numel():
-        raise UserError(
-            f"an image has the label {beyond[0]}, and the network's {classes:,} classes go from 0 "
-            f"to {classes - 1:,}"
-        )
+    check_labels(labels[labels != UNKNOWN], classes)
     size = 1 if views == "multi-scale" else VIEWS_AT_ONCE // (10 if views == "10-crop" else 1)
     parts = in_parts(range(world.rank, len(images), world.size), size)
     viewed = ViewedImages(images, parts, VIEWS[views], classifier.crop, classifier.short_side)

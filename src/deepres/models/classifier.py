@@ -103,6 +103,23 @@ def check_classifier(given: object) -> None:
         raise UserError(f"expected a classifier, as load_model returns it, got {what}")
 
 
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Make sure that labels are of a network's classes: another would be a wrong number, or crash.
+
+    Args:
+        labels: (N,) int64.
+        classes: how many the network tells apart.
+
+    Raises:
+        UserError: one is not; it is named.
+    """
+    if len(others := labels[(labels < 0) | (labels >= classes)]):
+        raise UserError(
+            f"an image has the label {others[0]}, and the network's {classes:,} classes go from 0 "
+            f"to {classes - 1:,}"
+        )
+
+
 def check_outputs(outputs: Tensor) -> None:
     """Make sure that what a network answers are numbers: NaN would pass for an answer.
 
