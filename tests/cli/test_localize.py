@@ -8,7 +8,7 @@ from made_up_runs import whole_meta
 from PIL import Image
 from runs import on_cpu
 from safetensors.torch import load_file
-from small_localization import RCNN_SETTINGS, SETTINGS, tiny_weights, two_classes
+from small_localization import RCNN_SETTINGS, SETTINGS, imagenet, tiny_weights, two_classes
 
 import deepres
 from deepres.cli.main import main
@@ -289,6 +289,23 @@ def test_mistakes_get_one_line(
     error = capsys.readouterr().err
     assert words in error
     assert error.count("\n") == 1
+
+
+def test_a_run_goes_on_when_ilsvrcs_list_has_come(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is tested on the images that it began with, those that the list leaves out as well."""
+    names = [f"train/{wnid}/{wnid}_{i}" for wnid in ("n01", "n02") for i in range(2)]
+    names += ["val/n01/ILSVRC2012_val_00000001", "val/n02/ILSVRC2012_val_00000002"]
+    annotated = {n: ((64, 64), [(n.split("/")[1], (4.0, 10.0, 43.0, 29.0))]) for n in names}
+    data, run = imagenet(tmp_path / "data", annotated), tmp_path / "run"
+    weights = tiny_weights(tmp_path / "weights.safetensors")
+    given = ["--weights", str(weights), "--data", str(data), "--out", str(run)]
+    assert main([*TRAIN, "resnet8", *given, *settings(SETTINGS), *HERE, "--steps", "1"]) == 0
+    (data / "ILSVRC2015_clsloc_validation_blacklist.txt").write_text("2\n")
+    assert main([*TRAIN, "--resume", str(run), *HERE, "--steps", "2"]) == 0
+    assert "the run began with all 2 images" in capsys.readouterr().err
+    assert RunFolder(run).read_events()[-1]["images"] == 2
 
 
 def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,6 +51,7 @@ def call(options: argparse.Namespace) -> int:
                 data_folder(options.data, original.meta["data"]),
                 recipe,
                 _rpn(original, options.rpn),
+                original.meta["data"]["fingerprint"],
             ),
             lambda: _execution(options),
             for_new_runs=("bad_boxes",),
@@ -60,7 +61,10 @@ def call(options: argparse.Namespace) -> int:
         results = resume(
             options,
             BoxRecipe,
-            lambda recipe, meta: _open(data_folder(options.data, meta["data"]), recipe, None),
+            lambda recipe, meta: _open(
+                *(data_folder(options.data, meta["data"]), recipe, None),
+                meta["data"]["fingerprint"],
+            ),
             lambda: _execution(options),
             for_new_runs=("weights", "rpn", "bad_boxes"),
         )
@@ -133,8 +137,8 @@ def _rpn(original: Original, given: Path | None) -> Path | None:
 
 
 def _open(
-    folder: Path, recipe: BoxRecipe, rpn: Path | None
+    folder: Path, recipe: BoxRecipe, rpn: Path | None, began_with: str | None = None
 ) -> LocalizationData | LocalizationRCNNData:
-    images = open_localization_data(folder, recipe.bad_boxes, say=say)
+    images = open_localization_data(folder, recipe.bad_boxes, began_with=began_with, say=say)
     is_rcnn = isinstance(recipe, LocalizationRCNNRecipe)
     return LocalizationRCNNData(images, rpn) if is_rcnn else images

@@ -160,6 +160,23 @@ def test_without_their_list_they_count_and_that_is_said(tmp_path: Path) -> None:
     assert len(lines) == 1
 
 
+def test_a_run_that_began_before_their_list_was_there_goes_on_with_them(tmp_path: Path) -> None:
+    val = {f"val/n01/ILSVRC2012_val_{i:08d}": IMAGE for i in (1, 2)}
+    folder = imagenet(tmp_path, {"train/n01/n01_1": IMAGE, **val})
+    began_with = open_localization_data(folder).fingerprint()
+    (folder / "ILSVRC2015_clsloc_validation_blacklist.txt").write_text("2\n")
+    lines: list[str] = []
+    going_on = open_localization_data(folder, began_with=began_with, say=lines.append)
+    assert going_on.fingerprint() == began_with
+    assert len(going_on.test) == 2
+    assert lines[-1].endswith("val: the run began with all 2 images, so none is left out")
+    others = open_localization_data(folder, began_with="another", say=lines.append)
+    assert others.fingerprint() == open_localization_data(folder).fingerprint() != began_with
+    assert len(others.test) == 1
+    (folder / "ILSVRC2012_bbox_val/ILSVRC2012_val_00000002.xml").unlink()  # it is not asked for
+    assert len(open_localization_data(folder, began_with=began_with).test) == 1
+
+
 @pytest.mark.parametrize("line", ["0", "50001", "ILSVRC2012_val_00000002", ""])
 def test_a_list_of_images_to_leave_out_has_a_number_a_line(tmp_path: Path, line: str) -> None:
     images = {"train/n01/n01_1": IMAGE, "val/n01/ILSVRC2012_val_00000001": IMAGE}

@@ -1,7 +1,8 @@
 """One class and its boxes for each image: ImageNet's localization task, and Tiny-ImageNet."""
 
 import hashlib
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -63,7 +64,11 @@ class LocalizationRCNNData(NamedTuple):
 
 
 def open_localization_data(
-    folder: Path, bad_boxes: BadBoxes = "fail", *, say: Say = print
+    folder: Path,
+    bad_boxes: BadBoxes = "fail",
+    *,
+    began_with: str | None = None,
+    say: Say = print,
 ) -> LocalizationData:
     """Read the boxes of the images in ``folder``; all objects of an image have its one class.
 
@@ -76,6 +81,8 @@ def open_localization_data(
         folder: of ImageNet or Tiny-ImageNet.
         bad_boxes: what to do with objects that cannot be right. Images that are left without any
             are left out with them.
+        began_with: the fingerprint, in recipe.json, of the data of a run that is to go on. If it
+            began before that list was there, no validation image is left out.
         say: receives lines on what is left out.
 
     Raises:
@@ -83,10 +90,19 @@ def open_localization_data(
     """
     folder = folder.resolve()
     images = open_image_folder(folder, say)
-    return LocalizationData(
+    data = LocalizationData(
         train=_read(folder, "train", images, bad_boxes, say),
         test=_read(folder, "val", images, bad_boxes, say),
     )
+    if began_with in (None, data.fingerprint()):
+        return data
+    with suppress(UserError):  # the run did not begin with these images
+        test = _read(folder, "val", images, bad_boxes, lambda line: None, leave_out=False)
+        whole = replace(data, test=test)
+        if whole.fingerprint() == began_with:
+            say(f"{test.name}: the run began with all {len(test):,} images, so none is left out")
+            return whole
+    return data
 
 
 def open_localization_test(
@@ -98,14 +114,20 @@ def open_localization_test(
 
 
 def _read(
-    folder: Path, part: Part, images: ImageFolder, bad_boxes: BadBoxes, say: Say
+    folder: Path,
+    part: Part,
+    images: ImageFolder,
+    bad_boxes: BadBoxes,
+    say: Say,
+    *,
+    leave_out: bool = True,
 ) -> DetectionSet:
     files = images.train if part == "train" else images.test
     faults = Faults()
     if (folder / XML_FOLDERS[part]).is_dir():
         whole = "ImageNet" if images.is_imagenet else folder.name
         name = f"{whole} {part}"
-        if part == "val":
+        if part == "val" and leave_out:
             files = without_left_out(files, folder, name, say)
         found = _read_xml(folder, part, files, images.classes, faults)
     elif list(folder.glob(f"train/*/*{TINY_BOXES}")):
