@@ -308,6 +308,17 @@ def test_a_run_goes_on_when_ilsvrcs_list_has_come(
     assert RunFolder(run).read_events()[-1]["images"] == 2
 
 
+def test_a_run_is_announced_only_if_its_images_suit_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, weights = two_classes(tmp_path / "tiny"), tiny_weights(tmp_path / "weights.safetensors")
+    given = ["--weights", str(weights), "--data", str(data), "--out", str(tmp_path / "run")]
+    assert main([*TRAIN, "resnet18", *given, *HERE]) == 2
+    said = capsys.readouterr().err
+    assert "are small" in said
+    assert "training resnet" not in said
+
+
 def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps(whole_meta(get_recipe("resnet18"))))
     assert evaluate(tmp_path) == 2

@@ -111,6 +111,28 @@ def test_mistakes(
     assert message in line
 
 
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        ("resnet18 --data photos", "are small"),
+        ("resnet8 --data sample --set holdout=5000", "leaves nothing to train on"),
+    ],
+)
+def test_a_run_is_announced_only_if_its_data_suit_it(
+    arguments: str,
+    refused: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image_folder(Path("photos"), train=1, val=1)
+    assert main(["train", *arguments.split()]) == 2
+    said = capsys.readouterr().err
+    assert refused in said
+    assert "training resnet" not in said
+
+
 def test_a_run_that_came_along_is_repeated_on_the_usual_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -138,8 +138,10 @@ def test_other_data_and_weights_are_refused(
 ) -> None:
     original = read_original(run)
     again = tmp_path / "again"
+    said: list[str] = []
     with pytest.raises(UserError, match=r"recipe.json began with .* but this is"):
-        repeat(original, again, sample, on_cpu())
+        repeat(original, again, sample, on_cpu(say=said.append))
+    assert not said
     with pytest.raises(UserError, match=r"began from weights with sha256 \w{64}, but .* has"):
         repeat(original, again, few, on_cpu(), weights=run)
     original.meta["initial_weights"]["file"] = "elsewhere/model.safetensors"

@@ -85,7 +85,7 @@ def _start(
     options: argparse.Namespace, named: list[str]
 ) -> tuple[list[Path], list[dict[str, Any]]]:
     """Start the run that a command asks for, whose folder is called by what is ``named``."""
-    from deepres.training.api import train
+    from deepres.training.api import task_of, train
 
     seed = seed_of(options.seed or 0)
     recipe, place = _recipe(options)
@@ -102,6 +102,7 @@ def _start(
         if recipe.detector.batch_norm == "frozen":
             tell_moving_averages(options.weights)
     data = _open(recipe, place)
+    task_of(recipe).check_fit(recipe, data)
     if options.weights is None:
         say("no --weights: the network starts from random weights, not from a trained classifier")
     say(

@@ -88,7 +88,7 @@ def _start(
     options: argparse.Namespace, named: list[str]
 ) -> tuple[list[Path], list[dict[str, Any]]]:
     """Start the run that a command asks for, whose folder is called by what is ``named``."""
-    from deepres.training.api import train
+    from deepres.training.api import task_of, train
     from deepres.training.localization_start import check_given
 
     rpn = options.rpn
@@ -110,6 +110,7 @@ def _start(
         weights_file(options.weights)
         tell_moving_averages(options.weights)
     data = _open(options.data or imagenet_folder(), recipe, rpn)
+    task_of(recipe).check_fit(recipe, data)
     images = data.images if isinstance(data, LocalizationRCNNData) else data
     say(
         f"training {recipe.model} to {'judge regions' if rpn else 'localize'}, on "

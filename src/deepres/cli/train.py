@@ -32,6 +32,7 @@ from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.torchrun import is_leader
+from deepres.training.api import task_of
 from deepres.training.batch_parts import fewest_images_of_a_part
 from deepres.training.classification import Classification
 from deepres.training.given_weights import frozen_modules, recipe_for
@@ -105,6 +106,8 @@ def _start(
     if options.weights:
         runs = _from_weights(runs, options)
     data = open_data(options.data, runs[0].recipe.kind)
+    for run in runs:
+        task_of(run.recipe).check_fit(run.recipe, data)
     for recipe, _, folder, _ in runs:
         say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
     results = train_together(Classification, runs, data, here)

@@ -195,10 +195,6 @@ def repeat(
     weights = getattr(options, "weights", None)
     given = weights_for(recipe.model, weights, say) if weights else None
     data = open_data(recipe, original)
-    say(
-        f"repeating {original.file}: {recipe.model}, {recipe.steps:,} steps, seed {seed}, into "
-        f"{folder}"
-    )
     result = run_again(original, folder, data, here, weights=given)
     if is_leader() and (found := compared(original, folder)):
         show(f"{folder / WEIGHTS}: {found}")

@@ -13,9 +13,9 @@ from deepres.data.folder import ImageFolder
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
 from deepres.execution import Execution
-from deepres.models.classifier import Classifier
+from deepres.models.classifier import Classifier, check_labels
 from deepres.models.weights import save_weights
-from deepres.recipes import ClassificationRecipe, ImageNetRecipe
+from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe
 from deepres.run_folder import Event, RunFolder
 from deepres.training.batch_parts import fewest_images_of_a_part, smallest_part
 from deepres.training.data_source import Preparation, make_data_source
@@ -115,16 +115,9 @@ class Classification(Task[ClassificationRecipe, Data]):
         """Set up a run at step 0, from random weights, or to fine-tune given ones.
 
         Raises:
-            UserError: the recipe is for random weights and others are given, or the reverse; the
-                images are too small for it; or recipe, data, weights and execution do not fit.
+            UserError: the recipe is for random weights and others are given, or the reverse; or
+                recipe, data, weights and execution do not fit.
         """
-        if len(data.classes) < 2:
-            raise UserError(
-                f"{data.location} has a single class, {data.classes[0]}; there must be 2 or more "
-                "to tell apart"
-            )
-        if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
-            check_sizes(data, recipe)
         if weights is None:
             if recipe.pretrained:
                 raise UserError(
@@ -157,6 +150,21 @@ class Classification(Task[ClassificationRecipe, Data]):
         preparation = Preparation(mean, state["task"].get("std"))
         given = meta.get("initial_weights")
         return cls(recipe, data, meta["seed"], execution, preparation, given)
+
+    @classmethod
+    def check_fit(cls, recipe: ClassificationRecipe, data: Data) -> None:
+        """Make sure that there are classes to tell apart, in images that suit the recipe."""
+        if len(data.classes) < 2:
+            raise UserError(
+                f"{data.location} has a single class, {data.classes[0]}; there must be 2 or more "
+                "to tell apart"
+            )
+        if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
+            check_sizes(data, recipe)
+            for files in (data.train, data.test):
+                check_labels(torch.tensor(files.labels), len(data.classes))
+        if isinstance(data, Cifar10) and isinstance(recipe, CifarRecipe):
+            data.split(recipe.holdout)
 
     @staticmethod
     def describe(data: Data) -> dict[str, Any]:

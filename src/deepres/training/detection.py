@@ -88,9 +88,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         weights: Path | None,
     ) -> Self:
         """Set up a run at step 0, on a classifier's or detector's ``weights`` or random ones."""
-        data.check_classes()
         _check_shares(recipe, execution.world)
-        learnable(data.train, recipe.detector.masks)
         if unscaled := left_unscaled(recipe):
             execution.say(unscaled)
         file = weights_file(weights) if weights else None
@@ -120,6 +118,12 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         network = create_model(**made["architecture"])
         detector = Detector(network, mean, std, tuple(made["classes"]), recipe.detector)
         return cls(recipe, data, detector, meta["seed"], execution, meta["initial_weights"])
+
+    @classmethod
+    def check_fit(cls, recipe: DetectionRecipe, data: DetectionData) -> None:
+        """Make sure that there are objects to learn, and tests of the same classes."""
+        data.check_classes()
+        learnable(data.train, recipe.detector.masks)
 
     @staticmethod
     def describe(data: DetectionData) -> dict[str, Any]:

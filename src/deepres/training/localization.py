@@ -70,7 +70,6 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         weights: Path | None,
     ) -> Self:
         """Set up a run at step 0, on the ``weights`` of the recipe's network for classification."""
-        check_sizes(data, recipe)
         classifier, given = load_classifier(weights, recipe.model, data)
         architecture = classifier.network.architecture
         network = {
@@ -96,6 +95,11 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         """Set up what a checkpoint's ``state`` will be loaded into."""
         built = {key: meta[key] for key in ("initial_weights", "network")}
         return cls(recipe, data, built, meta["seed"], execution)
+
+    @classmethod
+    def check_fit(cls, recipe: LocalizationRecipe, data: LocalizationData) -> None:
+        """Make sure that the images suit the recipe."""
+        check_sizes(data, recipe)
 
     @staticmethod
     def describe(data: LocalizationData) -> dict[str, Any]:

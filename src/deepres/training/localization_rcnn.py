@@ -85,7 +85,6 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         that the RPN started from.
         """
         images, rpn = data.images, check_rpn(data.rpn)
-        check_sizes(images, recipe)
         proposer, noted = load_localizer(rpn)
         if proposer.classes != images.classes:
             raise UserError(
@@ -146,6 +145,11 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
             *(pool, self.recipe, localizer.warp, localizer.mean, localizer.std),
             *(self.seed, self.execution),
         )
+
+    @classmethod
+    def check_fit(cls, recipe: LocalizationRCNNRecipe, data: LocalizationRCNNData) -> None:
+        """Make sure that the images suit the recipe."""
+        check_sizes(data.images, recipe)
 
     @staticmethod
     def describe(data: LocalizationRCNNData) -> dict[str, Any]:

@@ -128,7 +128,12 @@ def repeat(
     if weights and not noted:
         raise UserError(f"{original.file} began from random weights; leave out {weights}")
     begun_from = given_file(noted, weights, original) if noted else None
-    new = NewRun(original.recipe, meta["seed"], run, begun_from)
+    recipe, seed = original.recipe, meta["seed"]
+    execution.say(
+        f"repeating {original.file}: {recipe.model}, {recipe.steps:,} steps, seed {seed}, into "
+        f"{run}"
+    )
+    new = NewRun(recipe, seed, run, begun_from)
     return train_together(task, [new], data, as_it_was_computed(original, execution))[0]
 
 

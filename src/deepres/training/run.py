@@ -72,6 +72,8 @@ def train_together(
     _check_apart([new.folder for new in runs])
     for new in runs:
         RunFolder(new.folder).check_absent()
+    for new in runs:
+        task_type.check_fit(new.recipe, data)
     leader, executions = execution.world.leader, _with_bars(execution, len(runs))
     clock = Clock()
     with ExitStack() as stack:

@@ -97,6 +97,14 @@ class Task(ABC, Generic[R, D]):
                 f"expected the data as {kinds}, which the module opens, got {repr(data)[:80]}"
             )
 
+    @classmethod
+    def check_fit(cls, recipe: R, data: D) -> None:
+        """Make sure that a new run of ``recipe`` can learn from ``data``, as far as a glance tells.
+
+        Raises:
+            UserError: it cannot.
+        """
+
     @staticmethod
     @abstractmethod
     def describe(data: D) -> dict[str, Any]:
