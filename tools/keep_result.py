@@ -18,7 +18,7 @@ from deepres.cli.terminal import open_data
 from deepres.data.views import VIEWS
 from deepres.errors import UserError
 from deepres.evaluation import evaluate
-from deepres.evaluation.evaluation_log import noted
+from deepres.evaluation.evaluation_log import noted_tests
 from deepres.files import read_json, write_json
 from deepres.models import load_model
 from deepres.models.weights import read_weights, write_weights
@@ -68,7 +68,7 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
     for name in STUDIES:
         if (source.path / name).exists():
             write_json(target.path / name, read_json(source.path / name))
-    if tests := noted(source.path):
+    if tests := noted_tests(source.path):
         places = [{"data": tested_on(each["data"])} if "data" in each else {} for each in tests]
         write_json(target.path / EVALUATIONS, [a | b for a, b in zip(tests, places, strict=True)])
     if (kind := meta["recipe"]["kind"]) in CLASSIFIERS:

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import torch
 from small_detector import images, small_detector
 
-from deepres.detection.multi_scale import View, maxout, two_scales
+from deepres.detection.multi_scale import ScaledImage, maxout, two_scales
 
 
 def square(side: float) -> list[float]:
@@ -59,7 +59,7 @@ def test_features_are_merged_by_the_elementwise_maximum_of_two_scales() -> None:
 def test_a_view_pools_where_a_box_lies_in_its_scale() -> None:
     detector = small_detector().eval()
     image = images()[0]  # 50×80
-    view = View(detector, image, short_side=100)
+    view = ScaledImage(detector, image, short_side=100)
     assert view.size == (100, 160)
     assert view.magnification == 4
     expected = detector.roi_heads.vectors(
@@ -70,4 +70,4 @@ def test_a_view_pools_where_a_box_lies_in_its_scale() -> None:
 
 def test_the_longer_sides_limit_grows_with_the_scale() -> None:
     detector = small_detector(short_side=60, long_side=100).eval()
-    assert View(detector, torch.rand(3, 20, 100), short_side=90).size == (30, 150)
+    assert ScaledImage(detector, torch.rand(3, 20, 100), short_side=90).size == (30, 150)

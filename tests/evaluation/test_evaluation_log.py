@@ -13,7 +13,7 @@ from deepres.evaluation.evaluation_log import (
     class_errors,
     log_evaluation_entry,
     note,
-    noted,
+    noted_tests,
 )
 from deepres.evaluation.scores import Scores
 from deepres.files import read_json
@@ -60,7 +60,7 @@ for number in range(40):
         each.stdin.flush()
     for each in both:
         each.communicate()
-    found = {(each["who"], each["number"]) for each in noted(tmp_path)}
+    found = {(each["who"], each["number"]) for each in noted_tests(tmp_path)}
     assert found == {(who, number) for who in "ab" for number in range(40)}
 
 
@@ -81,7 +81,7 @@ def test_one_edited_by_hand_is_refused_before_a_test_and_left_as_it_is(
     file = tmp_path / "evaluations.json"
     file.write_text(damaged)
     with pytest.raises(UserError, match=message):
-        noted(tmp_path)
+        noted_tests(tmp_path)
     note(tmp_path, {"kind": "b"}, SAME)
     assert file.read_text() == damaged
 
@@ -120,7 +120,7 @@ def test_what_was_noted_without_a_fingerprint_is_replaced_if_its_images_are_call
     (tmp_path / EVALUATIONS).write_text(json.dumps([old, *others]))
     found = ("ImageNet", "f00", scores_of((0, 0), (0, 1), classes=2), PROVENANCE, ["cat", "dog"])
     log_evaluation_entry(tmp_path, "1-crop", *found)
-    *kept, new = noted(tmp_path)
+    *kept, new = noted_tests(tmp_path)
     assert kept == others
     assert new["fingerprint"] == "f00"
 

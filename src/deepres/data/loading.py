@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from deepres.data.cifar10 import ImageSet
 from deepres.data.images import BadImage
-from deepres.data.views import View, one_crop
+from deepres.data.views import MakeViews, one_crop
 from deepres.data.workers import start_worker, worker_context
 from deepres.distributed import ALONE, World
 from deepres.execution import Execution
@@ -121,7 +121,7 @@ class ViewedImages(Dataset[Viewed]):
     """
 
     def __init__(
-        self, images: Images, batches: Sequence[range], view: View, crop: int, short_side: int
+        self, images: Images, batches: Sequence[range], view: MakeViews, crop: int, short_side: int
     ) -> None:
         self._images, self._batches, self._view = images, batches, view
         self._crop, self._short_side = crop, short_side

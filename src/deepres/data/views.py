@@ -10,7 +10,7 @@ from deepres.data.crops import crops_of_scaled, scale, scaled_size
 from deepres.recipes.crop import SHORT_SIDES, in_proportion
 
 Pixels = NDArray[np.uint8]
-View = Callable[[Image.Image, int, int], list[Pixels]]
+MakeViews = Callable[[Image.Image, int, int], list[Pixels]]
 """Maps an RGB image, the crop's side and the shorter side to arrays (V, H, W, 3), one for each size
 of image: its V views of that size."""
 
@@ -47,7 +47,7 @@ def multi_scale(image: Image.Image, crop: int, short_side: int) -> list[Pixels]:
     return [np.concatenate([whole, _mirrored(whole)]) for whole in wholes]
 
 
-VIEWS: dict[str, View] = {"1-crop": one_crop, "10-crop": ten_crop, "multi-scale": multi_scale}
+VIEWS: dict[str, MakeViews] = {"1-crop": one_crop, "10-crop": ten_crop, "multi-scale": multi_scale}
 
 
 def _centre(size: tuple[int, int], crop: int) -> tuple[int, int]:

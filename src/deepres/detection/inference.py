@@ -12,7 +12,7 @@ from deepres.detection.context import beside_context, with_whole_image
 from deepres.detection.ensemble import average, check_members, join_proposals
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.masks import pasted
-from deepres.detection.multi_scale import View, maxout
+from deepres.detection.multi_scale import ScaledImage, maxout
 from deepres.detection.refine import refine, vote
 from deepres.detection.scored import Scored
 from deepres.errors import UserError
@@ -105,9 +105,10 @@ class _Member:
         self.heads = detector.roi_heads
         self.size = (image.shape[1], image.shape[2])
         own = detector.settings.short_side
-        self.view = View(detector, image, own)  # proposals are made at a single scale
+        self.view = ScaledImage(detector, image, own)  # proposals are made at a single scale
         self.views = [
-            self.view if side == own else View(detector, image, side) for side in scales or (own,)
+            self.view if side == own else ScaledImage(detector, image, side)
+            for side in scales or (own,)
         ]
 
     def score(self, boxes: Tensor) -> Scored:

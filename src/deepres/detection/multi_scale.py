@@ -15,7 +15,7 @@ PREFERRED_SIDE = 224
 As the scales, it is for detectors of 600 pixels, and for others in proportion."""
 
 
-class View:
+class ScaledImage:
     """One image at one scale, as a detector sees it.
 
     Args:
@@ -75,7 +75,7 @@ def two_scales(boxes: Tensor, magnifications: Sequence[float], short_side: int) 
     return (pixels - preferred).abs().argsort(dim=1, stable=True)[:, :2]
 
 
-def maxout(boxes: Tensor, views: Sequence[View]) -> Tensor:
+def maxout(boxes: Tensor, views: Sequence[ScaledImage]) -> Tensor:
     """Return regions' vectors (R, D), elementwise the greater of two adjacent scales.
 
     Args:

@@ -16,11 +16,11 @@ from deepres.run_folder import EVALUATIONS, RunFolder
 
 CLASSES_KEPT = 20
 """Of so many classes, and no more, a run's folder keeps the errors, and commands show them."""
-TEST = ("views", "fingerprint", "images", "members")
+SAME_TEST = ("views", "fingerprint", "images", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
 
 
-def noted(run: Path) -> list[dict[str, Any]]:
+def noted_tests(run: Path) -> list[dict[str, Any]]:
     """Return what is noted in the folder of a run. Ask before a test, for it may take hours.
 
     Raises:
@@ -47,7 +47,7 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
     with suppress(UserError), ExitStack() as lock:
         with suppress(OSError):  # evaluations.json itself is another file after each entry
             lock.enter_context(held(RunFolder(run).recipe))
-        kept = [each for each in noted(run) if not _of_same_test(each, entry, same)]
+        kept = [each for each in noted_tests(run) if not _of_same_test(each, entry, same)]
         write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
 
 
@@ -121,4 +121,4 @@ def log_evaluation_entry(
     A folder that cannot be written to is left as it is.
     """
     entry = evaluation_entry(views, source, fingerprint, scores, provenance)
-    note(run, entry | class_errors(scores, classes), same=TEST)
+    note(run, entry | class_errors(scores, classes), same=SAME_TEST)

@@ -11,11 +11,11 @@ from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
 from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import (
-    TEST,
+    SAME_TEST,
     evaluation_entry,
     log_evaluation_entry,
     note,
-    noted,
+    noted_tests,
 )
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
@@ -125,7 +125,7 @@ def score_weights(
     keep = not comes_with_deepres(file)
     run = run_of(weights) if keep else None
     if run:
-        noted(run.path)
+        noted_tests(run.path)
     if fold is None:
         fold = can_fuse(device)
     if fold:
@@ -195,4 +195,4 @@ def note_ensemble(
     if not run or not scores.known or comes_with_deepres(run.path):
         return
     found = (views, source, images.fingerprint(), scores, provenance(device))
-    note(run.path, evaluation_entry(*found, called_together(weights)), same=TEST)
+    note(run.path, evaluation_entry(*found, called_together(weights)), same=SAME_TEST)

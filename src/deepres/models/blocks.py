@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deepres.models.batch_norm import batch_norm_relu
 
-Shortcut = Literal["A", "B", "C", "none"]
+ShortcutOption = Literal["A", "B", "C", "none"]
 """How a block's input reaches its sum (§4.1, "Identity vs. Projection Shortcuts").
 
 A: identity; where dimensions increase, the extra channels are zeros. No parameters.
@@ -48,7 +48,7 @@ class ZeroPad(nn.Module):
 
 
 def make_shortcut(
-    option: Shortcut, in_channels: int, channels: int, stride: int
+    option: ShortcutOption, in_channels: int, channels: int, stride: int
 ) -> nn.Module | None:
     """Return the module that carries a block's input to its sum; None in a plain network."""
     dimensions_increase = stride != 1 or in_channels != channels
@@ -66,7 +66,7 @@ class OneLayerBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: ShortcutOption) -> None:
         super().__init__()
         self.conv1 = conv3x3(in_channels, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
@@ -83,7 +83,7 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut) -> None:
+    def __init__(self, in_channels: int, width: int, stride: int, shortcut: ShortcutOption) -> None:
         super().__init__()
         self.conv1 = conv3x3(in_channels, width, stride)
         self.bn1 = nn.BatchNorm2d(width)
@@ -108,7 +108,7 @@ class Bottleneck(nn.Module):
         in_channels: int,
         width: int,
         stride: int,
-        shortcut: Shortcut,
+        shortcut: ShortcutOption,
         stride_on: StrideOn = "1x1",
     ) -> None:
         super().__init__()

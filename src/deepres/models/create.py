@@ -9,7 +9,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from deepres.errors import UserError, plain_spelling, unknown_name, whole_number
-from deepres.models.blocks import BasicBlock, Bottleneck, Shortcut, StrideOn
+from deepres.models.blocks import BasicBlock, Bottleneck, ShortcutOption, StrideOn
 from deepres.models.highway import GATE_BIAS, LAYERS, HighwayLayer, HighwayNetwork
 from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
@@ -39,7 +39,7 @@ def create_model(
     name: str,
     *,
     num_classes: int | None = None,
-    shortcut: Shortcut | None = None,
+    shortcut: ShortcutOption | None = None,
     stride_on: StrideOn | None = None,
     pool: Pool | None = None,
     residual_layers: int | None = None,

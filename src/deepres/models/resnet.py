@@ -9,7 +9,7 @@ from deepres.models.blocks import (
     BasicBlock,
     Bottleneck,
     OneLayerBlock,
-    Shortcut,
+    ShortcutOption,
     StrideOn,
     conv3x3,
 )
@@ -41,7 +41,7 @@ class ResNet(StagedNetwork):
         block: type[OneLayerBlock] | type[BasicBlock] | type[Bottleneck],
         blocks: tuple[int, ...],
         widths: tuple[int, ...],
-        shortcut: Shortcut,
+        shortcut: ShortcutOption,
         num_classes: int,
         input_size: int,
         **block_options: StrideOn,
@@ -69,7 +69,7 @@ class ResNet(StagedNetwork):
 
 
 def imagenet_resnet(
-    depth: int, shortcut: Shortcut, stride_on: StrideOn, pool: Pool, num_classes: int
+    depth: int, shortcut: ShortcutOption, stride_on: StrideOn, pool: Pool, num_classes: int
 ) -> ResNet:
     """Build a network of Table 1; ``shortcut="none"`` makes its plain twin (Figure 3)."""
     # Both halve 112 pixels to 56; they differ in which pixels the windows cover.
@@ -87,7 +87,7 @@ def imagenet_resnet(
 
 
 def cifar_resnet(
-    depth: int, shortcut: Shortcut, num_classes: int, residual_layers: int = 2
+    depth: int, shortcut: ShortcutOption, num_classes: int, residual_layers: int = 2
 ) -> ResNet:
     """Build the network of §4.2 with ``depth`` = 6n+2 layers: 2n on each of 32, 16 and 8 pixels.
 

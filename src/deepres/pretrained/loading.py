@@ -9,7 +9,7 @@ from torch import nn
 from deepres import models
 from deepres.errors import UserError
 from deepres.models import Classifier, StagedNetwork
-from deepres.models.blocks import Shortcut, StrideOn
+from deepres.models.blocks import ShortcutOption, StrideOn
 from deepres.models.create import check_number_of_classes, he_initialise
 from deepres.models.resnet import Pool
 from deepres.pretrained.finding import SOURCES, find_weights, weights_for
@@ -22,7 +22,7 @@ def create_model(
     *,
     weights: str | Path | None = None,
     num_classes: int | None = None,
-    shortcut: Shortcut | None = None,
+    shortcut: ShortcutOption | None = None,
     stride_on: StrideOn | None = None,
     pool: Pool | None = None,
     residual_layers: int | None = None,

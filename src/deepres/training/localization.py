@@ -9,7 +9,7 @@ from torchvision.ops import box_iou
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
-from deepres.data.detection.localization_crops import CropBatches, Crops
+from deepres.data.detection.localization_crops import BoxedCrops, CropBatches
 from deepres.detection.localizer_file import build_localizer, save_localizer
 from deepres.evaluation.detection.localization import LEAST_OVERLAP
 from deepres.evaluation.detection.localizer_inference import locate
@@ -129,7 +129,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
 
 
 def training_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, crops: Crops, seeds: list[int]
+    network: nn.Module, optimizer: torch.optim.Optimizer, crops: BoxedCrops, seeds: list[int]
 ) -> Tensor:
     """Take one step of SGD.
 

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_data
-from deepres.data.detection.localization_crops import CropBatches, Crops, CropStream, boxes_in_crop
+from deepres.data.detection.localization_crops import (
+    BoxedCrops,
+    BoxedCropStream,
+    CropBatches,
+    boxes_in_crop,
+)
 from deepres.data.images import BadImage
 from deepres.distributed import ALONE, World
 
@@ -51,7 +56,7 @@ def extent(image: Tensor) -> Tensor:
 
 
 def test_boxes_go_with_the_pixels(images: BoxedImages) -> None:
-    stream = CropStream(images, tiny_recipe(8), 0, slice(0, 4))
+    stream = BoxedCropStream(images, tiny_recipe(8), 0, slice(0, 4))
     for step in range(8):
         crops = stream[step]
         for pixels, boxes in zip(
@@ -67,7 +72,7 @@ def test_a_crop_may_miss_its_object(tmp_path: Path) -> None:
     folder = imagenet(tmp_path, {**small, "val/n01/val_1": small["train/n01/n01_1"]})
     images = BoxedImages.of(open_localization_data(folder).train)
     counts = torch.cat(
-        [CropStream(images, tiny_recipe(8), 0, slice(0, 4))[i].counts for i in range(8)]
+        [BoxedCropStream(images, tiny_recipe(8), 0, slice(0, 4))[i].counts for i in range(8)]
     )
     assert set(counts.tolist()) == {0, 1}
 
@@ -77,7 +82,7 @@ def batches(images: BoxedImages, world: World = ALONE, workers: int = 0) -> Crop
     return CropBatches(images, tiny_recipe(6), mean, std, 3, on_cpu(workers=workers, world=world))
 
 
-def same(one: Crops, other: Crops) -> bool:
+def same(one: BoxedCrops, other: BoxedCrops) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one[:-1], other[:-1], strict=True))
 
 
@@ -92,12 +97,14 @@ def test_a_batch_is_a_function_of_the_step(images: BoxedImages) -> None:
 def test_processes_share_a_batch(images: BoxedImages) -> None:
     whole = batches(images)(1)
     parts = [batches(images, World(rank, 2))(1) for rank in range(2)]
-    joined = Crops(*(torch.cat(both) for both in zip(*(part[:-1] for part in parts), strict=True)))
+    joined = BoxedCrops(
+        *(torch.cat(both) for both in zip(*(part[:-1] for part in parts), strict=True))
+    )
     assert same(joined, whole)
 
 
 def test_crops_are_prepared(images: BoxedImages) -> None:
-    raw = CropStream(images, tiny_recipe(6), 3, slice(0, 4))[0]
+    raw = BoxedCropStream(images, tiny_recipe(6), 3, slice(0, 4))[0]
     shift = raw.shifts[:, :, None, None]
     expected = (raw.images.permute(0, 3, 1, 2) / 255 + shift - 0.25) / 0.5
     torch.testing.assert_close(batches(images)(0).images, expected)

@@ -50,7 +50,7 @@ def _area(boxes: Tensor) -> Tensor:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-class Crops(NamedTuple):
+class BoxedCrops(NamedTuple):
     """A process's share of a batch."""
 
     images: Tensor
@@ -67,7 +67,7 @@ class Crops(NamedTuple):
     """A line on a file that cannot be decoded."""
 
 
-class CropStream(Dataset[Crops]):
+class BoxedCropStream(Dataset[BoxedCrops]):
     """Maps a step's number to the random crops of its batch."""
 
     def __init__(
@@ -78,7 +78,7 @@ class CropStream(Dataset[Crops]):
             len(images), recipe.batch_size, recipe.short_side, recipe.flip, seed
         )
 
-    def __getitem__(self, step: int) -> Crops:
+    def __getitem__(self, step: int) -> BoxedCrops:
         draws = [column[self._shard] for column in self._sampler.batch(step)]
         indices, *_, colours = draws
         crop = self._recipe.crop
@@ -88,12 +88,12 @@ class CropStream(Dataset[Crops]):
                 image = open_image(self._images.paths[i])
             except BadImage as error:
                 nothing = torch.empty(0)
-                return Crops(nothing, nothing, nothing, nothing, nothing, str(error))
+                return BoxedCrops(nothing, nothing, nothing, nothing, nothing, str(error))
             pixels.append(crop_of_scaled(image, side, top, left, crop, flip))
             size = scaled_size(image.size, side)
             corner = crop_corner(size, top, left, crop)
             boxes.append(boxes_in_crop(self._images.boxes_of(i), size, corner, crop, flip))
-        return Crops(
+        return BoxedCrops(
             torch.from_numpy(np.stack(pixels)),
             self._images.classes[indices],
             colour_shifts(colours, self._recipe.colour_std),
@@ -102,7 +102,7 @@ class CropStream(Dataset[Crops]):
         )
 
 
-class CropBatches(SquareBatches[Crops]):
+class CropBatches(SquareBatches[BoxedCrops]):
     """Random crops, their colours shifted.
 
     Args:
@@ -123,10 +123,10 @@ class CropBatches(SquareBatches[Crops]):
         seed: int,
         execution: Execution,
     ) -> None:
-        crops = CropStream(images, recipe, seed, execution.world.shard(recipe.batch_size))
+        crops = BoxedCropStream(images, recipe, seed, execution.world.shard(recipe.batch_size))
         super().__init__(crops, recipe.steps, mean, std, execution)
 
-    def __call__(self, step: int) -> Crops:
+    def __call__(self, step: int) -> BoxedCrops:
         """Return this process's share of the batch of ``step``, prepared, on the device.
 
         Raises:

@@ -108,7 +108,7 @@ class SeenImages(Dataset[Seen]):
                     if view.crop is None:
                         check_length((width, height), view.short_side)
             except BadImage as error:
-                return Seen(torch.empty(0), [], named(self._images.paths[i], error))
+                return Seen(torch.empty(0), [], with_path(self._images.paths[i], error))
             across, down = image.width / width, image.height / height
             row = []
             for view in self._views:
@@ -121,7 +121,7 @@ class SeenImages(Dataset[Seen]):
         return Seen(torch.tensor(indices), of_views)
 
 
-def named(path: Path, error: BadImage) -> str:
+def with_path(path: Path, error: BadImage) -> str:
     """Return what is wrong with an image, with its path."""
     return str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
 

@@ -9,7 +9,7 @@ from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, Improvements, improvements_in_use
 from deepres.evaluation.detection.detector_inference import DetectionResults, detect_all
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
-from deepres.evaluation.evaluation_log import noted
+from deepres.evaluation.evaluation_log import noted_tests
 from deepres.execution import Execution
 from deepres.run_weights import called_together, run_of
 
@@ -53,7 +53,7 @@ class DetectorTests:
         self.paths, self.detectors, self.data = paths, detectors, data
         self.execution = execution
         for run in filter(None, map(run_of, paths)):
-            noted(run.path)
+            noted_tests(run.path)
 
     def ablation(self, scales: tuple[int, ...]) -> list[Tested]:
         """Run Table 9's tests, as far as there are detectors for them."""

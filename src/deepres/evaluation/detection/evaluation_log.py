@@ -8,7 +8,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.evaluation.evaluation_log import note
 
 Entry = dict[str, Any]
-TEST = ("kind", "set", "images", "rule", "improvements", "members")
+SAME_TEST = ("kind", "set", "images", "rule", "improvements", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
 
 
@@ -44,4 +44,4 @@ def note_detection(run: Path, entry: Entry) -> None:
 
     A folder that cannot be written to is left as it is.
     """
-    note(run, entry, same=TEST)
+    note(run, entry, same=SAME_TEST)

@@ -18,7 +18,7 @@ from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
 from deepres.evaluation.detection.localizer_inference import locate, same_box
 from deepres.evaluation.detection.region_inference import locate_by_regions
-from deepres.evaluation.evaluation_log import note, noted
+from deepres.evaluation.evaluation_log import note, noted_tests
 from deepres.evaluation.protocol import load_to_score, score_weights
 from deepres.evaluation.scores import average
 from deepres.execution import Execution
@@ -28,7 +28,7 @@ from deepres.run_folder import RunFolder
 from deepres.run_weights import called_together
 
 GUESSES = 5
-TEST = ("kind", "set", "images", "classes", "views", "classifier", "class_views", "members")
+SAME_TEST = ("kind", "set", "images", "classes", "views", "classifier", "class_views", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
 
 
@@ -70,7 +70,7 @@ def evaluate_localizers(
         BadImage: an image cannot be decoded.
     """
     say = execution.say
-    noted(runs[0])
+    noted_tests(runs[0])
     members = load_localizers(runs, execution.device)
     for run, (member, _) in zip(runs, members, strict=True):
         check_classes(member.classes, test, run)
@@ -109,7 +109,7 @@ def evaluate_localizers(
         "top5_error_pct": errors[0].top5_error_pct,
         "provenance": provenance(execution.device),
     }
-    note(runs[0], entry, same=TEST)
+    note(runs[0], entry, same=SAME_TEST)
     return errors
 
 
