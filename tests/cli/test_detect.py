@@ -103,7 +103,7 @@ def test_a_run_is_gone_on_with(place: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr()
     assert "all 4 steps are done" in said.err
     assert "resnet18 detector: mAP@.5" in said.out
-    assert "not the paper's: schedule joint" in said.out
+    assert "not the paper's: joint training" in said.out
     assert (place / "plain/curves.png").stat().st_size > 10_000
 
 

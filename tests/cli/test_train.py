@@ -225,8 +225,8 @@ def test_a_folder_is_fine_tuned_on_and_used(
     run = Path("runs/resnet20-fine-tuned-batch_size=4-2steps-s0")
     assert "resnet20: the run resnet20-s0: 64,000 steps" in shown.err
     assert "fine-tuning, which is no recipe of the paper: begun from " in shown.err
-    assert "not the paper's: batch_size 4, steps 2, lr 0.01" in shown.out
-    assert "pretrained True, freeze conv3_x" in shown.out
+    assert "not the paper's: batches of 4, 2 steps, learning rate 0.01" in shown.out
+    assert "pretrained=true, freeze=conv3_x" in shown.out
     assert load_model(run).classes == ("class0", "class1")
 
     assert main(["predict", str(run), "flowers/val/class1/000.jpg", "--device", "cpu"]) == 0

@@ -77,7 +77,7 @@ def test_curves_over_each_other(tmp_path: Path) -> None:
     make_run(tmp_path / "mine", "plain20", 1, steps=300, deviations={"lr": 0.05})
     figure = comparison(find_runs([tmp_path]))
     said = texts(figure)
-    assert "mine, plain20, 300 of 64,000 steps, lr 0.05" in said
+    assert "mine, plain20, 300 of 64,000 steps, learning rate 0.05" in said
     assert "resnet20-s0, 300 of 64,000 steps" in said
     assert len(figure.axes[0].get_lines()) == 4
     assert len({line.get_marker() for line in figure.axes[0].get_lines()}) == 2

@@ -143,7 +143,7 @@ def test_runs_of_several_kinds_are_each_labelled(tmp_path: Path) -> None:
     make_run(tmp_path / "b", "plain20", 1, steps=300)  # gives way to the paper's
     make_run(tmp_path / "c", "plain56", steps=2_000, deviations={"lr": 0.05})
     left, _ = figure1(find_runs([tmp_path])).axes
-    assert legend(left) == ["plain-20", "plain-56, 2,000 of 64,000 steps, lr 0.05"]
+    assert legend(left) == ["plain-20", "plain-56, 2,000 of 64,000 steps, learning rate 0.05"]
     assert left.get_ylim() == (0, 80)
 
 

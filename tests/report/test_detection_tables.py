@@ -136,7 +136,7 @@ def test_coco_has_two_measures(tmp_path: Path) -> None:
     ("what", "label"),
     [
         ({"steps": 3_200}, "ResNet-101, 3,200 of 280,000 steps"),
-        ({"settings": ("batch_norm=trained",)}, "ResNet-101, batch_norm trained"),
+        ({"settings": ("batch_norm=trained",)}, "ResNet-101, batch_norm=trained"),
         (
             {"tests": ({"images": 100},)},
             "ResNet-101, 100 images of VOC 2007 test",

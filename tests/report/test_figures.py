@@ -43,7 +43,7 @@ def test_learning_curves(tmp_path: Path, texts: list[str], scaled_from: int | No
         assert len(image.getcolors(1 << 20)) > 50
     title = next(text for text in texts if text.startswith("resnet20"))
     assert ("shortened from 64,000" in title) == (scaled_from is not None)
-    assert "not the paper's: lr 0.05" in title
+    assert "not the paper's: learning rate 0.05" in title
     assert {"training", "test"} <= set(texts)
 
 

@@ -105,7 +105,7 @@ def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
     assert "Test error 8.75 % at step 32,000, training error 1.82 % at step 32,000." in text
     assert "Unfinished: 32,000 of 64,000 steps logged; it counts in no claim." in text
     assert "Nothing is logged yet." in text
-    assert "Not the paper's: lr 0.05." in text
+    assert "Not the paper's: learning rate 0.05." in text
     assert "torch 2.15.0; AMD EPYC, 2 threads" in text
 
 

@@ -22,22 +22,22 @@ from deepres.run_folder import RunFolder
         ({}, ""),
         ({"steps": 2_000}, "2,000 of 64,000 steps"),
         ({"source": SAMPLE}, "sample"),
-        ({"deviations": {"lr": 0.05}}, "lr 0.05"),
+        ({"deviations": {"lr": 0.05}}, "learning rate 0.05"),
         (
             {"steps": 60, "source": SAMPLE, "deviations": {"lr": 0.05}},
-            "60 of 64,000 steps, lr 0.05, sample",
+            "60 of 64,000 steps, learning rate 0.05, sample",
         ),
         ({"model": "resnet34"}, ""),
         ({"model": "resnet34", "deviations": {"shortcut": "B"}}, ""),  # Table 3 has it
         ({"model": "resnet18", "deviations": {"shortcut": "A"}}, ""),  # the paper's, said aloud
         ({"model": "resnet50", "deviations": {"shortcut": "B"}}, ""),
-        ({"model": "resnet50", "deviations": {"shortcut": "C"}}, "shortcut C"),
+        ({"model": "resnet50", "deviations": {"shortcut": "C"}}, "shortcuts of option C"),
         ({"deviations": {"eval_every": 500}}, ""),  # how often it is tested changes nothing
         (
             {"model": "resnet18", "deviations": {"eval_every": 500, "lr_plateau": 3}},
-            "eval_every 500, lr_plateau 3",
+            "tested every 500 steps, lr_plateau=3",
         ),
-        ({"model": "resnet50", "deviations": {"shortcut": "A"}}, "shortcut A"),
+        ({"model": "resnet50", "deviations": {"shortcut": "A"}}, "shortcuts of option A"),
         ({"model": "resnet18", "source": "ImageNet"}, ""),
         ({"model": "resnet18", "source": "imagenet (1000 classes)"}, "imagenet (1000 classes)"),
     ],
@@ -101,7 +101,7 @@ def test_names_are_the_papers() -> None:
         ({}, ""),
         ({"settings": ("global_context=true",)}, ""),  # Table 9 has it
         ({"settings": ("bad_boxes=skip",)}, ""),  # COCO demands it
-        ({"settings": ("masks=true",)}, "masks True"),
+        ({"settings": ("masks=true",)}, "masks=true"),
         ({"images": 60}, "60 images of VOC 07+12"),
         ({"pretrained_on": None}, "random initial weights"),
         ({"begun_from": "detector"}, "begun from a detector"),

@@ -84,7 +84,7 @@ def test_full_length_by_another_recipe_is_nothing_in_small(tmp_path: Path) -> No
     runs = made(tmp_path, "plain20", 9.0, 9.1, 9.2, **others)
     runs += made(tmp_path, "plain56", 13.0, 13.1, 13.2, **others)
     found = line("degradation", runs)
-    assert found.judgement.on == "full length, but batch_size 256"
+    assert found.judgement.on == "full length, but batches of 256"
     assert "in small or by another recipe" in STANDINGS[found.judged.standing]
 
 

@@ -75,7 +75,7 @@ def test_a_run_of_the_same_seed_counts_once(tmp_path: Path) -> None:
         ({"steps": 2_000}, "2,000 of 64,000 steps"),
         ({"steps": 2_000, "source": SAMPLE}, "2,000 of 64,000 steps, sample"),
         ({"source": SAMPLE}, "sample"),
-        ({"deviations": {"lr": 0.05}}, "lr 0.05"),
+        ({"deviations": {"lr": 0.05}}, "learning rate 0.05"),
     ],
 )
 def test_other_runs_never_stand_in_the_papers_columns(
@@ -291,7 +291,8 @@ def test_a_long_condition_stands_in_a_note_once(tmp_path: Path) -> None:
     assert row(table, "ResNet-34 A, recipe 1")["other runs"] == "57.00 / 40.00"
     assert row(table, "ResNet-34 A, recipe 2")["other runs"] == "59.00 / 40.00"
     assert row(table, "ResNet-34 B, recipe 1")["other runs"] == "58.00 / 40.00"
+    crops = "shorter side 64 to 120, crops of 56, flip=false"
     assert list(table.notes[-2:]) == [
-        f"Recipe {number}: batch_size 128, lr {lr}, short_side [64, 120], crop 56, flip False."
+        f"Recipe {number}: batches of 128, learning rate {lr}, {crops}."
         for number, lr in [(1, 0.02), (2, 0.05)]
     ]

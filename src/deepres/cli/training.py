@@ -13,8 +13,9 @@ from deepres.files import check_ours, check_writable
 from deepres.models.create import build_empty
 from deepres.models.weights import read_weights
 from deepres.pretrained import weights_for
+from deepres.recipe_words import fields_in_words
 from deepres.recipes import ClassificationRecipe, Recipe, recipe_from_dict
-from deepres.report.figures import CURVES, describe, learning_curves
+from deepres.report.figures import CURVES, learning_curves
 from deepres.run_folder import RUNS, RunFolder, run_name
 from deepres.run_weights import WEIGHTS, run_of, weights_file
 from deepres.torchrun import is_leader
@@ -214,5 +215,5 @@ def say_outcomes(
         show(f"{summary(result)}, {length(result)}, {result['data']}, seed {result['seed']}")
         print("".join(f"{remark}\n" for remark in remarks(result)), end="")
         if result["deviations"]:
-            show(f"not the paper's: {describe(result['deviations'])}")
+            show(f"not the paper's: {fields_in_words(result['deviations'])}")
         show(f"curves: {learning_curves(RunFolder(folder))}")

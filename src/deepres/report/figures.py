@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepres.recipe_words import fields_in_words
 from deepres.report.detection_figures import detection_curves
 from deepres.report.latest import HELD_OUT
 from deepres.report.pictures import BLUE, GREEN, VERMILLION, as_label, new_figure, save_picture
@@ -37,7 +38,7 @@ def learning_curves(folder: RunFolder) -> Path:
     figure.set_size_inches(7, 7 if run.kind == "detection" else 4.5)
     length = length_in_words(run.steps, run.meta["recipe"]["scaled_from"])
     if deviations := run.meta["deviations"]:
-        length += "\n" + textwrap.fill(f"not the paper's: {describe(deviations)}", 76)
+        length += "\n" + textwrap.fill(f"not the paper's: {fields_in_words(deviations)}", 76)
     title = as_label(f"{run.model} on {run.meta['data']['source']}\n{length}")
     figure.axes[0].set_title(title, fontsize=11)
     return save_picture(figure, run.path / CURVES)
@@ -65,11 +66,6 @@ def curves_figure(run: Run) -> "Figure":
     if run.events:
         axes.legend(frameon=False)
     return figure
-
-
-def describe(deviations: dict[str, Any]) -> str:
-    """Name the fields in which a recipe departs from the paper's, for people."""
-    return ", ".join(f"{field} {value}" for field, value in deviations.items())
 
 
 def confusion_matrix(

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from deepres.files import atomic_write
 from deepres.report.best_curves import BestCurves, best_curves
+from deepres.recipe_words import fields_in_words
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.class_errors import class_errors
@@ -87,7 +88,7 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters |= {each.__name__: each for each in (*WORDS, described, computed)}
-    environment.filters["title_of"] = title
+    environment.filters |= {"title_of": title, "fields_in_words": fields_in_words}
     environment.globals |= {"what_it_is": what_it_is, "outcome": outcome}
     environment.globals |= {"signs": SIGNS, "rule": RULE, "standings": STANDINGS, "strip": STRIP}
     newest, best = newest_run(shown), best_curves(shown)

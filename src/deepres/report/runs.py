@@ -10,6 +10,7 @@ from typing import Any
 from deepres.errors import UserError
 from deepres.files import read_json, strict
 from deepres.json_shape import misfit
+from deepres.recipe_words import fields_in_words
 from deepres.report.published import CIFAR_STEPS, IMAGENET_STEPS
 from deepres.run_contents import SIDE_FILES, checked, misfit_of_evaluations
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
@@ -157,22 +158,34 @@ class Run:
         if recipe["scaled_from"]:
             of = "of" if self.steps < self.papers_steps else "instead of"
             parts.append(f"{self.steps:,} {of} {self.papers_steps:,} steps")
-        parts += [
-            f"{field} {value}"
-            for field, value in self.meta["deviations"].items()
-            if field not in NO_MATTER | fields
-            and (field, self.model) not in ALSO_THE_PAPERS
-            and (field, value) != ("shortcut", self.usual_shortcut)
-            # How often it is tested counts where that decides when the rate drops.
-            and (field != "eval_every" or recipe.get("lr_plateau"))
-        ]
-        parts += self._unlike_papers_start()
+        parts += [self._unlike_papers_recipe(fields), *self._unlike_papers_start()]
         if self.has_foreign_data:
             embedded = self.kind == "cifar10" and "sample" in source
             parts.append("sample" if embedded else source)
         if self.altered:
             parts.append(f"{' and '.join(self.altered)} edited or damaged after training")
         return ", ".join(filter(None, [*parts, self.apart]))
+
+    @property
+    def own_recipe(self) -> str:
+        """The part of the condition that says in which fields its recipe is not the paper's."""
+        return self._unlike_papers_recipe(frozenset())
+
+    def _unlike_papers_recipe(self, but: frozenset[str]) -> str:
+        """Say in which fields its recipe is not the paper's, but for some, and its length."""
+        recipe = self.meta["recipe"]
+        return fields_in_words(
+            {
+                field: value
+                for field, value in self.meta["deviations"].items()
+                if field not in NO_MATTER | but
+                and (field, self.model) not in ALSO_THE_PAPERS
+                and (field, value) != ("shortcut", self.usual_shortcut)
+                # How often it is tested counts where that decides when the rate drops.
+                and (field != "eval_every" or recipe.get("lr_plateau"))
+                and (field != "steps" or not recipe["scaled_from"])  # that length is told
+            }
+        )
 
     def _unlike_papers_start(self) -> list[str]:
         """Say what a detector starts from and how many images it sees, if not the paper's."""

@@ -180,6 +180,7 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
         "- cifar10",
         "**Not of the paper's length**: 2,000 steps, shortened from 64,000, every",
         "| batch_size | 128 |",
+        "**Deviations from the paper's recipe**: none: every value is the paper's.",
         "| seed | 0 |",
         "| hardware | AMD EPYC",
     ):
@@ -195,13 +196,16 @@ def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> 
     classifier = Classifier(create_model("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
     run = RunFolder(tmp_path)
     data = {"source": "CIFAR-10", "location": "/home/somebody", "fingerprint": ""}
-    run.write_meta(whole_meta(get_recipe("resnet8"), seed=3, data=data))
+    deviations = {"lr": 0.05, "lr_drops": [32_000], "flip": False}
+    run.write_meta(whole_meta(get_recipe("resnet8"), seed=3, data=data, deviations=deviations))
     numbers = {"test_error_pct": 12.34, "train_error_pct": 1.0, "training_s": 1.0}
     run.write_result({"steps": 64_000, "provenance": PROVENANCE, **numbers})
     file = tmp_path / "model.batchnorm.safetensors"
     save_weights(file, classifier, {"test_error_pct": 11.11})
     export_weights(file, "huggingface", tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
+    words = "learning rate 0.05, rate drops after 32,000 steps, flip=false."
+    assert f"**Deviations from the paper's recipe**: {words}" in card
     assert "| seed | 3 |" in card
     assert "somebody" not in card
     assert "11.11" in card

@@ -7,6 +7,7 @@ from typing import Any
 from deepres.files import read_json
 from deepres.json_shape import misfit
 from deepres.models.classifier import Classifier
+from deepres.recipe_words import fields_in_words
 from deepres.run_contents import FINE_TUNED_FROM, checked, misfit_of_evaluations, tested_on
 from deepres.run_folder import EVALUATIONS, RunFolder, length_in_words
 
@@ -61,9 +62,9 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
     parts.append(_begun_from(meta.get("initial_weights") or notes.get("initial_weights")))
     if meta:
         parts.append(_length(meta["recipe"]))
+        deviations = fields_in_words(meta["deviations"]) or "none: every value is the paper's"
+        parts.append(f"**Deviations from the paper's recipe**: {deviations}.")
         parts.append(_section("Recipe", meta["recipe"]))
-        deviations = meta.get("deviations") or {"none": "every value is the paper's"}
-        parts.append(_section("Deviations from the paper's recipe", deviations))
         trained_on = {"seed": meta.get("seed"), **meta.get("data", {})}
         trained_on.pop("location", None)  # a path of the user's
         parts.append(_section("Data and seed", trained_on))
