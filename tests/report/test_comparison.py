@@ -85,13 +85,27 @@ def test_curves_over_each_other(tmp_path: Path) -> None:
 
 def test_the_names_of_runs_that_depart_in_much_fit_the_picture(tmp_path: Path) -> None:
     much = {f"field_{i}": [i, 2 * i] for i in range(20)}
-    runs = [make_run(tmp_path / name, deviations=much) for name in "ab"]
+    runs = [make_run(tmp_path / "a", deviations=much)]
+    runs.append(make_run(tmp_path / "b", deviations=much | {"lr": 0.05}))
     figure = comparison(runs)
     figure.draw_without_rendering()
     (axes,) = figure.axes
     legend = axes.get_legend().get_window_extent()
     assert 0 <= legend.x0 < legend.x1 <= figure.bbox.x1
     assert 0 <= legend.y0 < legend.y1 < axes.xaxis.label.get_window_extent().y0
+
+
+def test_what_sets_all_runs_apart_is_said_once(tmp_path: Path) -> None:
+    much = {f"field_{i}": [i, 2 * i] for i in range(20)}
+    runs = [make_run(tmp_path / name, deviations=much) for name in "ab"]
+    figure = comparison(runs)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert axes.get_legend_handles_labels()[1] == ["a, resnet20", "b, resnet20"]
+    assert "all runs: field_0=0,0, field_1=1,2," in axes.get_title()
+    heading = axes.title.get_window_extent()
+    assert 0 <= heading.x0 < heading.x1 <= figure.bbox.x1
+    assert heading.y1 <= figure.bbox.y1
 
 
 def test_errors_above_the_papers_axes_are_seen(tmp_path: Path) -> None:

@@ -131,6 +131,33 @@ def test_by_share_of_the_schedule_a_short_run_is_as_wide_as_a_long_one(tmp_path:
         assert [line.get_xdata()[-1] for line in axes.get_lines()] == [64_000, 300]
 
 
+def test_a_marker_at_the_last_step_is_whole(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", "plain20", steps=300)
+    short, _ = figure1(find_runs([tmp_path])).axes
+    (line,) = short.get_lines()
+    clip = line.get_clip_box()
+    assert clip.x1 > short.bbox.x1
+    assert clip.y0 < short.bbox.y0
+    make_run(tmp_path / "b", "plain20")
+    papers, _ = figure1(find_runs([tmp_path])).axes
+    (line,) = papers.get_lines()
+    clip = line.get_clip_box()
+    assert clip.x1 > papers.bbox.x1
+    assert clip.y1 == pytest.approx(papers.bbox.y1)  # the curve comes from above the axes
+    assert max(line.get_ydata()) > papers.get_ylim()[1]
+
+
+def test_a_long_condition_fits_above_the_panels(tmp_path: Path) -> None:
+    fields = {"batch_size": 128, "lr": 0.02, "lr_drops": [1_410, 2_115], "short_side": [64, 120]}
+    for network in ("plain18", "plain34"):
+        make_run(tmp_path / network, network, steps=2_820, deviations=fields, source="tiny")
+    figure = figure4(find_runs([tmp_path]))
+    figure.draw_without_rendering()
+    assert "all runs: 2,820 of 600,000 steps, batches of 128," in figure.get_suptitle()
+    heading = figure.texts[0].get_window_extent()
+    assert 0 <= heading.x0 < heading.x1 <= figure.bbox.x1
+
+
 @pytest.mark.parametrize("steps", [3, 40, 300])
 def test_steps_are_marked_at_whole_numbers(tmp_path: Path, steps: int) -> None:
     make_run(tmp_path / "a", "plain20", steps=steps)

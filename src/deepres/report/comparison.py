@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from deepres.report.curves import (
     THIN,
     Curve,
     Styles,
+    common_condition,
     curve_label,
     draw_curve,
     set_axes,
+    show_whole_markers,
 )
 from deepres.report.latest import latest
 from deepres.report.legends import set_legend
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 
 NOTHING = "–"
+TITLE_WIDTH = 90
+"""Characters of a line of a picture's title."""
 STYLES: Styles = {
     "train": THIN | {"linestyle": "--"},
     "val": BOLD | {"linestyle": "-.", "linewidth": 1.6},
@@ -57,20 +62,22 @@ def comparison(runs: Sequence[Run], x_axis: XAxis | None = None) -> "Figure":
     x_axis = x_axis or readable_axis(runs)
     if detectors:
         return _detectors(runs, x_axis)
+    common = textwrap.fill(common_condition(runs), TITLE_WIDTH)
     figure = new_figure(7, 4.8)
     axes = figure.add_subplot()
     for i, (run, label) in enumerate(zip(runs, map(as_label, labels(runs)), strict=True)):
         name = label if run.model in label else f"{label}, {run.model}"
         curve = Curve(name, nth_look(i), [run])
-        draw_curve(axes, curve, STYLES, curve_label(curve), x_axis)
+        draw_curve(axes, curve, STYLES, curve_label(curve, bool(common)), x_axis)
     last = [run.curve(split)[1][-1:] for run in runs for split in STYLES]
     worst = max(itertools.chain.from_iterable(last), default=0.0)
     high = min(100, max(20, 10 * math.ceil(worst / 8)))  # with room above the worst
     set_axes(axes, runs, (0, 0, high), x_axis)
-    figure.set_figheight(4.8 + 0.2 * set_legend(axes))
+    figure.set_figheight(4.8 + 0.2 * (set_legend(axes) + common.count("\n")))
     validated = any(run.curve("val")[0] for run in runs)
     lines = ["dashed: training", *(["dash-dotted: validation"] if validated else []), "bold: test"]
-    axes.set_title(f"error, {'; '.join(lines)}", fontsize=10)
+    title = f"error, {'; '.join(lines)}"
+    axes.set_title("\n".join(filter(None, [title, common])), fontsize=10)
     return figure
 
 
@@ -91,6 +98,7 @@ def _detectors(runs: Sequence[Run], x_axis: XAxis) -> "Figure":
     for axes in (losses, precisions):
         axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
         axes.grid(axis="y", color="0.92")
+    show_whole_markers(precisions)
     set_x_axis(precisions, max(run.steps for run in runs), x_axis)
     figure.legend(loc="outside lower center", frameon=False)
     return figure

@@ -1,6 +1,7 @@
 """Figures 1, 4 and 6: errors against iterations, in the paper's form."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -107,7 +108,8 @@ def _draw(
     drawn = [run for curves in chosen for curve in curves for run in curve.runs]
     common, x_axis = common_condition(drawn), x_axis or readable_axis(drawn)
     figure = new_figure(4.6 * len(panels), 4.9)
-    figure.suptitle("\n".join(filter(None, [name, lines, common])), fontsize=11)
+    heading = [name, lines, textwrap.fill(common, 50 * len(panels))]
+    figure.suptitle("\n".join(filter(None, heading)), fontsize=11)
     for panel, curves, axes in zip(
         panels, chosen, figure.subplots(1, len(panels), squeeze=False)[0], strict=True
     ):
@@ -190,10 +192,27 @@ def set_axes(
         low, high = 0, min(100, 10 * math.ceil(max(errors, default=100) / 10))
     set_x_axis(axes, max((run.steps for run in runs), default=papers_end), x_axis)
     axes.set_ylim(low, high)
+    show_whole_markers(axes)
     axes.yaxis.set_major_locator(MultipleLocator(5 if high - low <= 40 else 20))
     axes.set_ylabel("error (%)")
     axes.grid(axis="y", color="0.92")
     axes.set_axisbelow(True)
+
+
+def show_whole_markers(axes: "Axes") -> None:
+    """Let markers reach over the border, as that of the last step; curves that leave it end there.
+
+    To be called once the curves are drawn and the limits are set.
+    """
+    from matplotlib.transforms import Bbox, TransformedBbox
+
+    low, high = axes.get_ylim()
+    for line in axes.lines:
+        values = np.asarray(line.get_ydata(), dtype=float)
+        bottom = 0 if (values < low).any() else -1
+        top = 1 if (values > high).any() else 2
+        line.set_clip_box(TransformedBbox(Bbox([[-1, bottom], [2, top]]), axes.transAxes))
+        line.set_in_layout(False)
 
 
 def common_condition(runs: Sequence[Run]) -> str:
