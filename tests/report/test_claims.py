@@ -306,7 +306,17 @@ def test_runs_whose_bn_sees_other_numbers_of_images_are_not_pooled(runs: Runs) -
     ]
     accumulated = {"deviations": {"accumulate": 2}}
     runs.add("plain20", 9.0, **accumulated)
-    assert runs[-1].bn_images == 64
+    assert runs[-1].bn_images == (64,)
+
+
+def test_a_run_that_went_on_by_more_processes_is_pooled_with_none_of_one(runs: Runs) -> None:
+    runs.add("resnet20", 8.7, 8.8, 8.9)
+    runs.add("resnet20", 8.5, first_seed=3)
+    runs[-1].meta["resumed"] = [PROVENANCE | {"step": 20_000, "processes": 8}]
+    assert [each["bn_images"] for each in runs[-1].provenances] == [128, 16]
+    first, second = comparable(runs)
+    assert [len(group["resnet20"]) for group in (first, second)] == [3, 1]
+    assert what_it_is(second["resnet20"][0]) == "paper-length, BN over 128, then 16 images"
 
 
 def test_many_runs_that_cannot_judge_a_claim_hide_none_that_can(runs: Runs) -> None:

@@ -37,6 +37,11 @@ from deepres.run_folder import RunFolder
             {"model": "resnet18", "deviations": {"eval_every": 500, "lr_plateau": 3}},
             "tested every 500 steps, lr_plateau=3",
         ),
+        ({"deviations": {"log_every": 50}}, ""),  # nor how often it is logged
+        (  # but that the warm-up ends by the error that is logged
+            {"model": "resnet110", "deviations": {"log_every": 5_000}},
+            "logged every 5,000 steps",
+        ),
         ({"model": "resnet50", "deviations": {"shortcut": "A"}}, "shortcuts of option A"),
         ({"model": "resnet18", "source": "ImageNet"}, ""),
         ({"model": "resnet18", "source": "imagenet (1000 classes)"}, "imagenet (1000 classes)"),

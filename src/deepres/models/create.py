@@ -115,7 +115,7 @@ def _of_table_1(
     depth: int,
     num_classes: int,
     *,
-    shortcut: Shortcut | None,
+    shortcut: ShortcutOption | None,
     stride_on: StrideOn | None,
     pool: Pool | None,
     residual_layers: int | None,

@@ -24,7 +24,7 @@ def comparable(runs: Iterable[Run]) -> list[Runs]:
     That is length, recipe, data, and how many images BN sees at once. In each group they lie by
     network, one run for each seed; the paper's are first, and of these the largest group.
     """
-    groups: dict[tuple[str, str, int | None], dict[str, list[Run]]] = {}
+    groups: dict[tuple[str, str, tuple[int, ...]], dict[str, list[Run]]] = {}
     for run in sorted(runs, key=_distance_from_paper):
         # Two data sets may have one name.
         alike = run.condition_but(COMPARED), run.meta["data"]["fingerprint"], run.bn_images
@@ -55,7 +55,7 @@ def _unnamed(run: Run) -> tuple[str, ...]:
     """Return what sets runs apart and is no part of the condition, each in words."""
     # Two data sets may have one name.
     data = f"data {run.meta['data']['fingerprint'][:8]}"
-    return data, f"BN over {run.bn_images} images", f"begun from weights {_start(run)[:8]}…"
+    return data, bn_in_words(run), f"begun from weights {_start(run)[:8]}…"
 
 
 def _start(run: Run) -> str:
@@ -152,9 +152,14 @@ def what_it_is(run: Run) -> str:
         said = f"lengthened: {run.condition}"
     else:
         said = f"full length, but {run.condition}"
-    return f"{said}, BN over {run.bn_images} images" if splits_batches(run) else said
+    return f"{said}, {bn_in_words(run)}" if splits_batches(run) else said
 
 
 def splits_batches(run: Run) -> bool:
     """Tell whether BN sees less than a whole batch at once."""
-    return run.bn_images not in (None, run.meta["recipe"]["batch_size"])
+    return any(count != run.meta["recipe"]["batch_size"] for count in run.bn_images)
+
+
+def bn_in_words(run: Run) -> str:
+    """Say over how many images BN took its statistics: "BN over 32 images"."""
+    return f"BN over {', then '.join(map(str, run.bn_images))} images"

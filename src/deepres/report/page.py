@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from deepres.files import atomic_write
-from deepres.report.best_curves import BestCurves, best_curves
 from deepres.recipe_words import fields_in_words
+from deepres.report.best_curves import BestCurves, best_curves
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.class_errors import class_errors

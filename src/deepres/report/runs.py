@@ -30,12 +30,10 @@ TRAINING_IMAGES = {
     **{"COCO 2014 train": 82_783, "COCO 2014 trainval": 82_783 + 40_504},
 }
 """How many images detectors are trained on, whole."""
-NO_MATTER = frozenset(
-    {"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images", "log_every"}
-)
+NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images"})
 """Fields that set no run apart: the first is told as steps, the second in words; the third the
 published annotations demand, for COCO has boxes of zero size; the fourth the provenance tells; the
-fifth is of tests on the way, which decide nothing, and the last of what is written down."""
+last is of tests on the way, which decide nothing."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 PARTS = {
@@ -181,8 +179,10 @@ class Run:
                 if field not in NO_MATTER | but
                 and (field, self.model) not in ALSO_THE_PAPERS
                 and (field, value) != ("shortcut", self.usual_shortcut)
-                # How often it is tested counts where that decides when the rate drops.
+                # How often it is tested or logged counts where that decides when the rate
+                # changes: a test tells a plateau, a logged error ends the warm-up (§4.2).
                 and (field != "eval_every" or recipe.get("lr_plateau"))
+                and (field != "log_every" or recipe.get("warm_up_lr"))
                 and (field != "steps" or not recipe["scaled_from"])  # that length is told
             }
         )
@@ -224,18 +224,24 @@ class Run:
         """
         precision = self.meta["recipe"].get("precision")
         asked = {"precision": precision} if precision in ("fp32", "bf16") else {}
-        seen = {"bn_images": self.bn_images} if self.bn_images else {}
-        ways = [self.meta["provenance"], *self.meta.get("resumed", [])]
-        return [asked | way | seen for way in ways]  # older ones hold no precision
+        seen = [{"bn_images": count} if count else {} for count in map(self._bn_images, self._ways)]
+        # older ones hold no precision
+        return [asked | way | each for way, each in zip(self._ways, seen, strict=True)]
 
     @property
-    def bn_images(self) -> int | None:
-        """Over how many images BN takes its statistics in training; None: it is frozen."""
+    def _ways(self) -> list[dict[str, Any]]:
+        return [self.meta["provenance"], *self.meta.get("resumed", [])]
+
+    @property
+    def bn_images(self) -> tuple[int, ...]:
+        """Over how many images BN takes its statistics in training, in turn; none: it is frozen."""
+        return tuple(dict.fromkeys(filter(None, map(self._bn_images, self._ways))))
+
+    def _bn_images(self, way: Mapping[str, Any]) -> int | None:
         recipe = self.meta["recipe"]
         if not self.is_classifier or "batch_size" not in recipe:
             return None
-        processes = self.meta["provenance"].get("processes", 1)
-        shared = 1 if recipe.get("sync_batch_norm") else processes
+        shared = 1 if recipe.get("sync_batch_norm") else way.get("processes", 1)
         return int(recipe["batch_size"] // (shared * recipe.get("accumulate", 1)))
 
     @property
