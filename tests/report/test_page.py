@@ -109,6 +109,26 @@ def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
     assert "torch 2.15.0; AMD EPYC, 2 threads" in text
 
 
+def test_a_long_recipe_stands_in_a_note_once(tmp_path: Path) -> None:
+    fields = {"batch_size": 256, "lr": 0.02, "lr_drops": [500, 900], "flip": False}
+    runs = [
+        make_run(tmp_path / f"{model}-{seed}", model, seed, steps=2_000, deviations=fields)
+        for model in ("plain20", "plain56")
+        for seed in range(3)
+    ]
+    page = render_page(runs)
+    text = text_of(page)
+    words = "batches of 256, learning rate 0.02, rate drops after 500 and 900 steps, flip=false"
+    assert text.count(f"Recipe 1: {words}.") == 1
+    # Of each run, besides, what of it is not the paper's.
+    assert text.count(words) == 1 + len(runs)
+    assert "Shortened: 2,000 of 64,000 steps, recipe 1: " in text
+    assert "After 2,000 steps: shortened: 2,000 of 64,000 steps, recipe 1." in text
+    assert text.count("seed 0 shortened: 2,000 of 64,000 steps, recipe 1") == 2
+    assert '<a href="#recipe-1">recipe 1</a>' in page
+    assert page.count('id="recipe-1"') == 1
+
+
 def test_differences_of_a_recipe_come_first(runs: list[Run]) -> None:
     page = render_page(run for run in runs if "lr" in run.name or run.name == "short")
     first = re.findall(r'scope="col">Remark.*?scope="row"><code>(\w+)', page, flags=re.DOTALL)

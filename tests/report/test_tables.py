@@ -292,7 +292,16 @@ def test_a_long_condition_stands_in_a_note_once(tmp_path: Path) -> None:
     assert row(table, "ResNet-34 A, recipe 2")["other runs"] == "59.00 / 40.00"
     assert row(table, "ResNet-34 B, recipe 1")["other runs"] == "58.00 / 40.00"
     crops = "shorter side 64 to 120, crops of 56, flip=false"
-    assert list(table.notes[-2:]) == [
+    notes = [
         f"Recipe {number}: batches of 128, learning rate {lr}, {crops}."
         for number, lr in [(1, 0.02), (2, 0.05)]
     ]
+    assert list(table.notes[-2:]) == notes
+    for folder, lr in [("d", 0.02), ("e", 0.05)]:  # another table, in small
+        some, steps = fields | {"lr": lr}, 2_000 if folder == "d" else None
+        make_run(tmp_path / folder, "resnet20", deviations=some, steps=steps)
+    table = table6(find_runs([tmp_path]))
+    assert row(table, "ResNet-20, 2,000 of 64,000 steps, recipe 1")
+    assert row(table, "ResNet-20, recipe 2")
+    assert list(table.notes[-2:]) == notes
+    assert row(table6(find_runs([tmp_path])[-1:]), "ResNet-20, recipe 1")

@@ -67,7 +67,6 @@ class Test:
             None if self.members else self.run.meta["seed"],
             (*self.run.provenances, self.found["provenance"]),
             tuple(standard_error(self.found, key) for key in keys),
-            self.run.condition,
         )
 
     def draws(self, key: str) -> Draws | None:

@@ -113,6 +113,7 @@ def table12(runs: Iterable[Run]) -> Table:
 
 def table13(runs: Iterable[Run]) -> Table:
     """Return appendix C's errors of localization on ImageNet, for five classes or the true one."""
+    runs = list(runs)
     localizers = [run for run in runs if run.kind.startswith("localization")]
     return _filled(
         "Table 13: localization error on ImageNet val",
@@ -120,6 +121,7 @@ def table13(runs: Iterable[Run]) -> Table:
         [""],
         [_localization_row(entry, localizers) for entry in TABLE_13],
         tests_of(localizers),
+        runs,
         ["top5_error_pct"],
     )
 
@@ -138,6 +140,7 @@ def _detection(
     belongs: Callable[[Test], bool],
 ) -> Table:
     """Return a table of ``entries``, and of tests like none of them if they belong in it."""
+    runs = list(runs)
     detectors = [run for run in runs if run.kind == "detection"]
     coco = any(entry.map_pct is not None for entry in entries)
     return _filled(
@@ -146,6 +149,7 @@ def _detection(
         ["mAP@.5 ", "mAP@[.5, .95] "] if coco else [""],
         [_detection_row(entry, detectors) for entry in entries],
         tests_of(detectors),
+        runs,
         ["map_50_pct", "map_pct"][: 1 + coco],
         belongs,
         max,
@@ -229,6 +233,7 @@ def _filled(
     measures: Sequence[str],
     rows: Iterable[Row],
     tests: Iterable[Test],
+    runs: Iterable[Run],
     keys: Sequence[str],
     belongs: Callable[[Test], bool] = lambda test: True,
     best: Best = min,
@@ -241,18 +246,18 @@ def _filled(
         measures: what is measured.
         rows: the published ones.
         tests: ours.
+        runs: all that there are.
         keys: of what is measured, in a test.
         belongs: which tests are shown if they are like no published row.
         best: which of several numbers is the best.
     """
     shown: list[list[str]] = []
-    missing, measurements = [], []
+    missing = []
     left = list(tests)
     for row in rows:
         own = [test for test in left if row.takes(test)]
         left = [test for test in left if not row.takes(test)]
         measured = [test.measurement(row.condition(test), keys) for test in own]
-        measurements += measured
         printed = [digits(value, 1) for value in row.published_pct]
         shown += result_rows(row.names, printed, row.published_pct, measured, row.state, best)
         if row.command and not any(each.condition == "" for each in measured):
@@ -260,11 +265,9 @@ def _filled(
     others: dict[str, list[Measurement]] = {}
     for test in filter(belongs, left):
         others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
-    for name, measured in others.items():
-        shown.append(other_row(name, len(shown[0]), measured, best))
-        measurements += measured
+    shown += [other_row(name, len(shown[0]), each, best) for name, each in others.items()]
     what = "Errors" if best is min else "Mean average precision"
     notes = [note.format(what=what) for note in NOTES] + [OF_ONE_RUN] * (best is max)
     if missing:
         notes.append(PLACEHOLDERS)
-    return result_table(title, [*names], measures, shown, notes, measurements, missing)
+    return result_table(title, [*names], measures, shown, notes, runs, missing)

@@ -25,7 +25,7 @@ def comparable(runs: Iterable[Run]) -> list[Runs]:
     network, one run for each seed; the paper's are first, and of these the largest group.
     """
     groups: dict[tuple[str, str, tuple[int, ...]], dict[str, list[Run]]] = {}
-    for run in sorted(runs, key=_distance_from_paper):
+    for run in sorted(runs, key=distance_from_paper):
         # Two data sets may have one name.
         alike = run.condition_but(COMPARED), run.meta["data"]["fingerprint"], run.bn_images
         groups.setdefault(alike, {}).setdefault(network_of(run), []).append(run)
@@ -45,7 +45,7 @@ def poolable(runs: Iterable[Run]) -> list[list[Run]]:
     would be called alike are set ``apart`` by words, all but the largest of the paper's runs.
     """
     named: dict[tuple[str, str], dict[tuple[str, ...], list[Run]]] = {}
-    for run in sorted(runs, key=_distance_from_paper):
+    for run in sorted(runs, key=distance_from_paper):
         groups = named.setdefault((network_of(run), run.condition), {})
         groups.setdefault(_unnamed(run), []).append(run)
     return [group for groups in named.values() for group in _told_apart(groups)]
@@ -108,7 +108,7 @@ def _once_a_seed(runs: Iterable[Run]) -> list[Run]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, bool, int]:
+def distance_from_paper(run: Run) -> tuple[bool, bool, int, str, bool, bool, int]:
     """A key to sort by; of two runs alike, a finished one, the user's, the further comes first."""
     unfinished = run.result is None
     return (

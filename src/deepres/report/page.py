@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from deepres.files import atomic_write
 from deepres.recipe_words import fields_in_words
@@ -24,6 +25,7 @@ from deepres.report.latest import HELD_OUT, outcome
 from deepres.report.newest import Newest, by_age, newest_run
 from deepres.report.page_words import WORDS
 from deepres.report.pictures import svg_text
+from deepres.report.recipe_notes import Recipes, in_short, longest_first, numbered_recipes
 from deepres.report.render import as_html
 from deepres.report.runs import Run, computed, title
 from deepres.report.summary import STANDINGS, STRIP, JudgedClaim, described, summary_line
@@ -90,13 +92,16 @@ def render_page(
     environment.filters |= {each.__name__: each for each in (*WORDS, described, computed)}
     environment.filters |= {"title_of": title, "fields_in_words": fields_in_words}
     environment.globals |= {"what_it_is": what_it_is, "outcome": outcome}
+    recipes = numbered_recipes(shown)
+    environment.filters["in_short"] = partial(in_short, recipes=recipes)
+    environment.filters["in_short_html"] = partial(_in_short_html, recipes=recipes)
     environment.globals |= {"signs": SIGNS, "rule": RULE, "standings": STANDINGS, "strip": STRIP}
     newest, best = newest_run(shown), best_curves(shown)
     page = environment.get_template("page.html.jinja").render(
         newest=newest,
         newest_curve=_newest_curve(newest),
         best=best,
-        pictures=_pictures(best) if best else [],
+        pictures=_pictures(best, in_short(best.caption, recipes)) if best else [],
         judged=judged,
         lines=[summary_line(each, shown) for each in judged],
         table6=_table6(shown),
@@ -104,6 +109,7 @@ def render_page(
         copies=len(given) - len(shown),
         finished=[run for run in shown if run.result],
         papers=[run for run in shown if run.is_papers],
+        numbered=recipes,
         groups=[_overview(list(group.values())) for group in comparable(shown)],
         sections=[(s, Markup(embed(s.html, s.id, s.title))) for s in sections if s.html],
         to_fill=[section for section in sections if not section.html],
@@ -134,6 +140,16 @@ def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
     return what_it_is(networks[0][0]), ", ".join(parts)
 
 
+def _in_short_html(text: str, recipes: Recipes) -> Markup:
+    """Return ``text`` with a link to its note in place of each long recipe."""
+    html = escape(text)
+    for recipe in longest_first(recipes):
+        n = recipes[recipe]
+        link = Markup('<a href="#recipe-{0}">recipe {0}</a>').format(n)
+        html = html.replace(escape(recipe), link)
+    return html
+
+
 def _newest_curve(newest: Newest | None) -> Markup | None:
     """Return the newest run's curves, low and wide; None: nothing is logged yet."""
     if newest is None or not newest.run.events:
@@ -145,10 +161,10 @@ def _newest_curve(newest: Newest | None) -> Markup | None:
     return Markup(embed(svg_text(figure), "newest", words))
 
 
-def _pictures(best: BestCurves) -> list[Markup]:
+def _pictures(best: BestCurves, caption: str) -> list[Markup]:
     """Return the panels of the large picture."""
     return [
-        Markup(embed(svg_text(figure), f"best-{i}", f"{best.caption} {heading}."))
+        Markup(embed(svg_text(figure), f"best-{i}", f"{caption} {heading}."))
         for i, (heading, figure) in enumerate(best.panels.items(), start=1)
     ]
 

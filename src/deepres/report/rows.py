@@ -5,20 +5,20 @@ found stands in a column of its own, on rows that say what they are.
 """
 
 import itertools
+import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deepres.report.grouping import poolable
+from deepres.report.recipe_notes import Recipes, in_short, numbered_recipes
 from deepres.report.render import Table
 from deepres.report.runs import Run, hardware_of
 
 NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
 COUNTS = ("layers", "parameters")
 """What is counted of a network: the columns of numbers before the measured ones."""
-CONDITION_WIDTH = 60
-"""Characters of a training's condition that a row has room for; a longer one stands in a note."""
 Best = Callable[[Iterable[float]], float]
 """Which of several values is the best: ``min`` of errors, ``max`` of precisions."""
 
@@ -36,8 +36,6 @@ class Measurement:
     """Of the training and of the test."""
     errors_pct: tuple[float | None, ...] = ()
     """The standard error of each value, from the draws of test images; none: it is not known."""
-    run_condition: str = ""
-    """The part of ``condition`` that is of the training."""
 
 
 def one_a_seed(runs: Iterable[Run]) -> list[Run]:
@@ -62,7 +60,7 @@ def result_table(
     measures: Sequence[str],
     rows: list[list[str]],
     notes: Sequence[str],
-    measurements: Iterable[Measurement],
+    runs: Iterable[Run],
     missing: Sequence[tuple[str, str]] = (),
 ) -> Table:
     """Return a table of rows that ``result_rows`` made.
@@ -73,7 +71,7 @@ def result_table(
         measures: what is measured, to be put before "published" and "ours".
         rows: of the table.
         notes: below it.
-        measurements: that the rows hold.
+        runs: all that there are; their recipes have numbers, which stand in the rows for long ones.
         missing: rows without a number of ours, and the commands for these.
     """
     values = [f"{m}{what}" for m in measures for what in ("published", "ours", "difference")]
@@ -83,24 +81,18 @@ def result_table(
     ours = {cell for row in rows for cell in row[len(names) + 1 : -3 : 3]}
     tested = {row[-3] for row in rows} != {NOTHING}
     empty = not tested and awaits_runs(ours)
-    rows, recipes = _recipes_in_notes(rows, {each.run_condition for each in measurements})
+    rows, recipes = _recipes_in_notes(rows, numbered_recipes(runs))
     return Table(title, columns, rows, [*notes, *recipes], numbers, missing, empty)
 
 
 def _recipes_in_notes(
-    rows: Sequence[list[str]], conditions: set[str]
+    rows: Sequence[list[str]], recipes: Recipes
 ) -> tuple[list[list[str]], list[str]]:
-    """Put a number in place of each long condition in the rows' first cells, and it into a note."""
-    long = {each for each in conditions if len(each) > CONDITION_WIDTH}
-    numbers: dict[str, int] = {}
-    shown = []
-    for label, *cells in rows:
-        # One condition may hold another.
-        if found := max((each for each in long if each in label), key=len, default=""):
-            number = numbers.setdefault(found, len(numbers) + 1)
-            label = label.replace(found, f"recipe {number}")
-        shown.append([label, *cells])
-    return shown, [f"Recipe {number}: {text}." for text, number in numbers.items()]
+    """Put numbers in place of the recipes in the rows' first cells, and those into notes."""
+    shown = [[in_short(label, recipes), *cells] for label, *cells in rows]
+    told = {number for label, *_ in shown for number in re.findall(r"\brecipe (\d+)", label)}
+    notes = [f"Recipe {n}: {words}." for words, n in recipes.items() if str(n) in told]
+    return shown, notes
 
 
 def awaits_runs(ours: set[str]) -> bool:

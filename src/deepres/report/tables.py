@@ -54,7 +54,8 @@ def table5(runs: Iterable[Run]) -> Table:
 
     The paper's are counted on the test server, so those on val are others.
     """
-    runs = [run for run in runs if run.is_classifier]
+    given = list(runs)
+    runs = [run for run in given if run.is_classifier]
     papers = {run.path: run for run in runs if run.is_papers}
     measurements = []
     for first, found in [(run, test) for run in runs for test in ensembles(run)]:
@@ -80,7 +81,7 @@ def table5(runs: Iterable[Run]) -> Table:
             [entry.label], [digits(entry.top5_pct, entry.decimals)], [entry.top5_pct], own, state
         )
     name = "Table 5: ensembles, top-5 error, ImageNet test"
-    return result_table(name, ["ensemble"], [""], rows, NOTES, measurements)
+    return result_table(name, ["ensemble"], [""], rows, NOTES, given)
 
 
 def released(runs: Iterable[Run]) -> Table:
@@ -91,18 +92,17 @@ def released(runs: Iterable[Run]) -> Table:
 
 def table6(runs: Iterable[Run]) -> Table:
     """Return §4.2's test errors on CIFAR-10."""
-    runs, rows = [run for run in runs if run.is_classifier], []
-    shown: list[Measurement] = []
+    given, rows = list(runs), []
+    runs = [run for run in given if run.is_classifier]
     for entry in published.TABLE_6:
         own = [run for run in runs if run.model == entry.network]
         measurements = _final_tests(own)
-        shown += measurements
         names = [entry.label, str(entry.layers or NOTHING), entry.parameters or NOTHING]
         state = state_of(own) if entry.network else PUBLISHED_ONLY
         reference = entry.mean_pct or entry.error_pct
         rows += result_rows(names, [_best_and_mean(entry)], [reference], measurements, state)
     names = ["network", "layers", "parameters"]
-    return result_table("Table 6: CIFAR-10 test", names, [""], rows, NOTES, shown)
+    return result_table("Table 6: CIFAR-10 test", names, [""], rows, NOTES, given)
 
 
 def table6_in_short(runs: Iterable[Run]) -> Table:
@@ -130,7 +130,6 @@ def _final_tests(runs: Iterable[Run]) -> list[Measurement]:
             run.condition or ("by §4.2's recipe" if run.model.startswith("highway") else ""),
             run.meta["seed"],
             tuple(run.provenances),
-            run_condition=run.condition,
         )
         for run in one_a_seed(runs)
         if run.result
@@ -145,18 +144,17 @@ def _imagenet(
     top5: bool = True,
 ) -> Table:
     keys = ["top1_error_pct", "top5_error_pct"][: 1 + top5]
-    runs, rows = [run for run in runs if run.is_classifier], []
-    shown: list[Measurement] = []
+    given, rows = list(runs), []
+    runs = [run for run in given if run.is_classifier]
     for entry in entries:
         own = [r for r in runs if (r.model, r.shortcut) == (entry.network, entry.shortcut)]
         measurements = [m for run in one_a_seed(own) for m in _tests(run, views, keys)]
-        shown += measurements
         values = [entry.top1_pct, entry.top5_pct][: 1 + top5]
         state = state_of(own, f"trained, {views} test missing") if entry.network else PUBLISHED_ONLY
         printed = [digits(value, entry.decimals) for value in values]
         rows += result_rows([entry.label], printed, values, measurements, state)
     measures = ["top-1 ", "top-5 "] if top5 else [""]
-    return result_table(title, ["network"], measures, rows, NOTES, shown)
+    return result_table(title, ["network"], measures, rows, NOTES, given)
 
 
 def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
@@ -177,7 +175,6 @@ def _tests(run: Run, views: str, keys: Sequence[str]) -> list[Measurement]:
             ", ".join(filter(None, [run.condition, images])),
             run.meta["seed"],
             (*run.provenances, found["provenance"]),
-            run_condition=run.condition,
         )
         for images, found in latest.items()
     ]
