@@ -56,7 +56,7 @@ def test_runs_are_trained_and_drawn_and_then_left_alone(
 
     assert main(["reproduce", "figure1", "--list", *length]) == 0
     listed = capsys.readouterr()
-    assert re.search(r"^figure1 +degradation: .* 2 of 2$", listed.out, re.MULTILINE)
+    assert re.search(r"^figure1 +degradation: .* 2 of 2 +0$", listed.out, re.MULTILINE)
     assert "would take" not in listed.out + listed.err
 
 
@@ -101,8 +101,8 @@ def test_the_list_says_what_is_missing_and_then_what_it_would_take(
     assert main(["reproduce", "figure1", "figure6", "table1", "--list", "--device", "cpu"]) == 0
     ((listed, said),) = before  # at once
     assert re.search(r"^table1 .* none needed$", listed, re.MULTILINE)
-    assert re.search(r"^figure1 .* 0 of 2$", listed, re.MULTILINE)
-    assert re.search(r"^all of them +1 of 10$", listed, re.MULTILINE)
+    assert re.search(r"^figure1 .* 0 of 2 +1$", listed, re.MULTILINE)
+    assert re.search(r"^all of them +1 of 10 +3$", listed, re.MULTILINE)
     assert said == "estimating by multiply-adds how long the rest would take here\n"
     shown = capsys.readouterr().out
     times = dict(re.findall(r"^(.*?)  +([\d.]+ (?:hours|days))$", shown, re.MULTILINE))

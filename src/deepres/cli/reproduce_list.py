@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from deepres.cli.terminal import print_table, say
 from deepres.errors import UserError
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
 from deepres.reproduction.plan import PlannedRun, plan
+from deepres.run_folder import results_folder
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +29,8 @@ def call(options: argparse.Namespace) -> int:
     planned = {artefact: planned_of([artefact]) for artefact in artefacts}
     runs = {run.folder: run for needed in planned.values() for run in needed}
     unfinished = {folder: run for folder, run in runs.items() if run.state() != "finished"}
-    show_what_there_is(planned, unfinished)
+    given = names_of_finished(planned_of(artefacts, runs=results_folder()))
+    show_what_there_is(planned, unfinished, given)
     if unfinished:
         # With PyTorch and all of the training, which the list need not wait for.
         from deepres.runtime import resolve_device
@@ -58,21 +61,40 @@ def planner(
     )
 
 
-def show_what_there_is(planned: Planned, unfinished: dict[Path, PlannedRun]) -> None:
-    """Print each artefact, and how many of its runs are finished."""
+def names_of_finished(runs: Iterable[PlannedRun]) -> set[str]:
+    """Return the names of the finished ones of ``runs``; a run of another recipe is none."""
+    names = set()
+    for run in runs:
+        with suppress(UserError):
+            if run.state() == "finished":
+                names.add(run.folder.name)
+    return names
+
+
+def show_what_there_is(
+    planned: Planned, unfinished: dict[Path, PlannedRun], given: set[str]
+) -> None:
+    """Print each artefact, how many of its runs are finished, and how many come with deepres.
+
+    Args:
+        planned: each artefact's runs.
+        unfinished: those of them that are not finished, by folder.
+        given: the names of those that come with deepres.
+    """
+
+    def counts(needed: Sequence[PlannedRun]) -> list[str]:
+        finished = sum(run.folder not in unfinished for run in needed)
+        of_deepres = sum(run.folder.name in given for run in needed)
+        return [f"{finished} of {len(needed)}", str(of_deepres)]
+
     rows = []
     for artefact, needed in planned.items():
-        done = finished_of(needed, unfinished) if needed else "none needed"
-        rows.append([artefact.name, artefact.shows, "by hand" if artefact.by_hand else done])
+        none = ["by hand" if artefact.by_hand else "none needed", ""]
+        rows.append([artefact.name, artefact.shows, *(counts(needed) if needed else none)])
     runs = {run.folder: run for needed in planned.values() for run in needed}
-    rows.append([ALL, "", finished_of(list(runs.values()), unfinished)])
-    print_table("", ["name", "shows", "runs finished"], rows, text_columns=2)
+    rows.append([ALL, "", *counts(list(runs.values()))])
+    print_table("", ["name", "shows", "runs finished", "come with deepres"], rows, text_columns=2)
     sys.stdout.flush()  # through a pipe too
-
-
-def finished_of(needed: list[PlannedRun], unfinished: dict[Path, PlannedRun]) -> str:
-    """Return in words how many of ``needed`` are finished."""
-    return f"{sum(run.folder not in unfinished for run in needed)} of {len(needed)}"
 
 
 def show_times(
