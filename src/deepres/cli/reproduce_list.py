@@ -89,7 +89,7 @@ def show_what_there_is(
 
     rows = []
     for artefact, needed in planned.items():
-        none = ["by hand" if artefact.by_hand else "none needed", ""]
+        none = ["by hand" if artefact.by_hand else "none needed", "–"]
         rows.append([artefact.name, artefact.shows, *(counts(needed) if needed else none)])
     runs = {run.folder: run for needed in planned.values() for run in needed}
     rows.append([ALL, "", *counts(list(runs.values()))])
