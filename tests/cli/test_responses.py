@@ -10,7 +10,9 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.evaluation.responses import layer_responses
 from deepres.models import load_model
+from deepres.models.weights import read_weights
 from deepres.recipes import get_recipe
+from deepres.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,21 @@ def test_what_was_measured_on_more_images_stays(
         file.write_text(json.dumps(extended))  # of the run as it was before
         assert main([command, str(run), "--images", "2", "--device", "cpu"]) == 0
         assert json.loads(file.read_text())["images"] == 2
+
+
+def test_what_is_measured_while_a_run_is_being_extended_is_of_its_old_weights(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    folder = RunFolder(shutil.copytree(runs[1], tmp_path / "run"))
+    meta = folder.read_meta()
+    folder.write_meta({**meta, "recipe": {**meta["recipe"], "steps": 12}})
+    for command in ("responses", "signals", "batchnorm"):
+        asked = ["--data", "sample", "--images", "16", "--device", "cpu"]
+        assert main([command, str(folder.path), *asked]) == 0
+    for study in ("responses.json", "signals.json"):
+        assert json.loads((folder.path / study).read_text())["steps"] == 2
+    notes = read_weights(folder.path / "model.batchnorm.safetensors")[1]
+    assert (notes["steps"], notes["batch_norm"]["images"]) == (2, 16)
 
 
 def test_what_comes_with_deepres_is_not_changed(

@@ -39,7 +39,6 @@ def call(options: argparse.Namespace) -> int:
             f"{path} has no BN that learned (freeze={recipe.freeze}): all its statistics are those "
             "of the weights that it began from, and stay"
         )
-    result = folder.read_result() or {}
     steps = -(-options.images // recipe.batch_size)
     recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
     source = run.data_source(execution, recipe=recipe)
@@ -58,7 +57,7 @@ def call(options: argparse.Namespace) -> int:
     with execution.progress("batches", steps) as bar:
         set_exact_statistics(classifier.network, batches(), bar.update, frozen)
     after = validate(classifier, source.test)
-    result |= {
+    result = run.notes | {
         "test_error_pct": after.error_pct,
         "test_top5_error_pct": after.top5_error_pct,
         "test_loss": after.loss,

@@ -74,7 +74,7 @@ def measure(
     file = options.out / name if options.out else beside
     content = {
         "model": recipe.model,
-        "steps": recipe.steps if of_run else 0,
+        "steps": run.steps if run else 0,
         "seed": seed,
         "layers": signals.layers,
         "forward_std": signals.forward_std,

@@ -72,6 +72,20 @@ def load_model(
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
     """
+    classifier, _ = load_with_notes(path, device)
+    if for_inference:
+        fuse_for_inference(classifier.network, torch.device(device))
+    return classifier
+
+
+def load_with_notes(
+    path: str | Path, device: str | torch.device = "cpu"
+) -> tuple[Classifier, dict[str, Any]]:
+    """Load a trained classifier as ``load_model`` does; return also what was noted with it.
+
+    Raises:
+        UserError: as by ``load_model``.
+    """
     file = weights_file(Path(path))
     tensors, meta = read_weights(file)
     for kind in (DETECTOR, LOCALIZER):
@@ -103,9 +117,7 @@ def load_model(
         short_side=meta["short_side"],
     )
     classifier.eval().to(device).to(memory_format=torch.channels_last)
-    if for_inference:
-        fuse_for_inference(classifier.network, torch.device(device))
-    return classifier
+    return classifier, meta
 
 
 def read_weights(file: Path, *, as_kept: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:

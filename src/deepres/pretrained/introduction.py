@@ -62,7 +62,8 @@ def _whose(file: Path, meta: dict[str, Any]) -> str:
         return f"weights of {file}"
     described = folder.read_meta()
     recipe, result = described["recipe"], folder.read_result() or {}
-    length = length_in_words(recipe["steps"], recipe.get("scaled_from"))
+    steps = meta.get("steps", recipe["steps"])  # the run may be being extended
+    length = length_in_words(steps, recipe.get("scaled_from"))
     error = result.get("test_error_pct")
     tested = f"; test error {error:.2f} %" if error is not None else ""
     return f"the run {file.parent.name}: {length}, seed {described.get('seed', 0)}{tested}"

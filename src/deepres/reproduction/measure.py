@@ -57,7 +57,7 @@ def note_responses(
         file,
         {
             "model": run.recipe.model,
-            "steps": run.recipe.steps,
+            "steps": run.steps,
             "seed": run.seed,
             "layers": found.layers,
             "std": found.std,

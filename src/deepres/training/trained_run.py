@@ -3,12 +3,14 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from deepres.data.cifar10 import Cifar10
 from deepres.execution import Execution
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier
+from deepres.models.weights import load_with_notes
 from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.classification import Classification, Data
@@ -22,9 +24,16 @@ class TrainedRun:
 
     path: Path
     classifier: Classifier
+    notes: dict[str, Any]
+    """What its training noted with the weights: its result, as a rule."""
     recipe: ClassificationRecipe
     seed: int
     data: Data
+
+    @property
+    def steps(self) -> int:
+        """After how many steps the weights are, of a run that is being extended its old ones."""
+        return int(self.notes.get("steps", self.recipe.steps))
 
     def data_source(
         self,
@@ -50,11 +59,11 @@ def trained_run(path: Path, data: Data, device: torch.device) -> TrainedRun:
     Raises:
         UserError: there is no such run, it is not finished, or it had other data.
     """
-    classifier = load_model(path, device)
+    classifier, notes = load_with_notes(path, device)
     meta = RunFolder(path).read_meta()
     check_same_data(path, meta, Classification.describe(data))
     recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
-    return TrainedRun(path, classifier, recipe, meta["seed"], data)
+    return TrainedRun(path, classifier, notes, recipe, meta["seed"], data)
 
 
 def with_few_test_images(data: Data, count: int) -> Data:

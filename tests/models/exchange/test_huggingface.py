@@ -19,6 +19,7 @@ from deepres.models.exchange import export_weights
 from deepres.models.exchange.huggingface import import_huggingface
 from deepres.models.exchange.transformers_resnet import network_of
 from deepres.models.weights import save_weights
+from deepres.pretrained.introduction import introduction
 from deepres.recipes import fine_tuned, get_recipe
 from deepres.run_folder import EVALUATIONS, RunFolder
 
@@ -222,6 +223,18 @@ def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> 
     (tmp_path / EVALUATIONS).write_text("[1]")
     with pytest.raises(UserError, match=r"evaluations.json is not as deepres writes it"):
         export_weights(run.path, "huggingface", tmp_path / "damaged")
+
+
+def test_a_run_that_is_being_extended_is_told_by_the_length_of_its_weights(tmp_path: Path) -> None:
+    classifier = Classifier(create_model("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    run = RunFolder(tmp_path)
+    run.write_meta(whole_meta(get_recipe("resnet8").scaled_to(4).extended(12)))
+    save_weights(run.weights, classifier, {"steps": 4})
+    export_weights(run.path, "huggingface", tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    assert "4 steps, shortened from 64,000" in card
+    assert "| steps | 4 |" in card
+    assert ": 4 steps, shortened from 64,000" in introduction(run.path)[0]
 
 
 @pytest.mark.parametrize(("new", "words"), [(["fc"], ", but for fc, made anew."), ([], ".")])

@@ -61,10 +61,12 @@ def model_card(classifier: Classifier, source: Path, notes: dict[str, Any]) -> s
         parts.append(_section("Origin", origin))
     parts.append(_begun_from(meta.get("initial_weights") or notes.get("initial_weights")))
     if meta:
-        parts.append(_length(meta["recipe"]))
+        recipe = {**meta["recipe"]}
+        recipe["steps"] = notes.get("steps", recipe["steps"])  # the run may be being extended
+        parts.append(_length(recipe))
         deviations = fields_in_words(meta["deviations"]) or "none: every value is the paper's"
         parts.append(f"**Deviations from the paper's recipe**: {deviations}.")
-        parts.append(_section("Recipe", meta["recipe"]))
+        parts.append(_section("Recipe", recipe))
         trained_on = {"seed": meta.get("seed"), **meta.get("data", {})}
         trained_on.pop("location", None)  # a path of the user's
         parts.append(_section("Data and seed", trained_on))
