@@ -9,7 +9,7 @@ from made_up_runs import PROVENANCE, make_detection_run, make_localization_run, 
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
-from deepres.run_folder import RunFolder, length_in_words, place_beside
+from deepres.run_folder import OF_THE_WEIGHTS, RunFolder, length_in_words, place_beside
 
 META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
 RESULT = {
@@ -172,7 +172,8 @@ def test_edited_events_are_not_gone_on_from(tmp_path: Path) -> None:
 
 def test_what_a_finished_run_has_stays_until_its_extension_is_finished(tmp_path: Path) -> None:
     folder = finished(tmp_path)
-    (tmp_path / "evaluations.json").write_text("[]")
+    for name in OF_THE_WEIGHTS:
+        (tmp_path / name).write_text("[]")
     folder.write_meta({**META, "recipe": {**META["recipe"], "steps": 40}})
     assert folder.read_result() is None
     assert folder.altered() == []
@@ -183,11 +184,12 @@ def test_what_a_finished_run_has_stays_until_its_extension_is_finished(tmp_path:
     with pytest.raises(UserError, match="No space left"):
         folder.finish(full, {**RESULT, "steps": 40})
     assert json.loads(folder.result.read_text())["steps"] == 20
-    assert (tmp_path / "evaluations.json").exists()
+    assert all((tmp_path / name).exists() for name in OF_THE_WEIGHTS)
     folder.finish(lambda: None, {**RESULT, "steps": 40})
     assert folder.read_result() == {**RESULT, "steps": 40}
     assert (tmp_path / "evaluations-20steps.json").exists()
-    assert not (tmp_path / "evaluations.json").exists()
+    assert (tmp_path / "model.batchnorm-20steps.safetensors").exists()
+    assert not any((tmp_path / name).exists() for name in OF_THE_WEIGHTS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")

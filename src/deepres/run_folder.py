@@ -40,8 +40,14 @@ RUNS = Path("runs")
 """Where the folders of runs lie, if nobody says."""
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
+CONFUSION = "confusion.png"
+"""What a classifier's test leaves: which classes it takes for which."""
 DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 """What a detector's test leaves: pictures, and each class's precision against recall."""
+EXACT_BN = "model.batchnorm.safetensors"
+"""The final weights with exact BN statistics, where ``deepres batchnorm`` was asked."""
+OF_THE_WEIGHTS = (EVALUATIONS, CONFUSION, DETECTIONS, PR_CURVES, EXACT_BN)
+"""What commands make of the final weights; what studies measure says itself of which it is."""
 DIGEST = "sha256"
 """In a JSON file: the digest of the rest of it. Files of before have none."""
 
@@ -248,14 +254,14 @@ class RunFolder(EventLog):
         self.write_result(result)
 
     def set_tests_aside(self) -> None:
-        """If a finished run was extended, rename what tests found of its old weights.
+        """If a finished run was extended, rename what commands made of its old weights.
 
         evaluations.json becomes evaluations-<old steps>steps.json, and so on.
         """
         if not self.result.exists() or self.read_result() is not None:
             return
         old = _read(self.result)[0]["steps"]
-        for name in (EVALUATIONS, DETECTIONS, PR_CURVES):
+        for name in OF_THE_WEIGHTS:
             path = self.path / name
             aside = path.with_stem(f"{path.stem}-{old}steps")
             if path.exists() and not aside.exists():  # else what is there is of the new weights

@@ -199,6 +199,9 @@ def test_moving_averages_that_are_frozen_are_told(
     save_weights(exact, classifier, {"batch_norm": {}})
     tell_moving_averages(run)
     assert capsys.readouterr().err.endswith(f"as in the paper: --weights {exact}\n")
+    save_weights(exact, classifier, {"steps": 4, "batch_norm": {}})  # before it was extended
+    tell_moving_averages(run)
+    assert capsys.readouterr().err.endswith(words)
     tell_moving_averages(exact)
     assert capsys.readouterr().err == ""
     frozen = fine_tuned("resnet20", files=True).changed(["freeze=conv4_x"])

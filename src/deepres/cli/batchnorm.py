@@ -14,7 +14,7 @@ from deepres.files import check_ours
 from deepres.models import save_weights
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
-from deepres.run_folder import RunFolder, place_beside
+from deepres.run_folder import EXACT_BN, RunFolder, place_beside
 from deepres.training.batch_norm_statistics import learning_batch_norm, set_exact_statistics
 from deepres.training.given_weights import frozen_modules
 
@@ -25,7 +25,7 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--images must be at least 1, got {options.images}")
     path = find_weights(options.run, say=say)
     folder = RunFolder(path)
-    out = options.out or place_beside(path, "model.batchnorm.safetensors")
+    out = options.out or place_beside(path, EXACT_BN)
     if not options.out:
         check_ours(out)
     if out.resolve() == folder.weights.resolve():

@@ -16,7 +16,7 @@ from deepres.pretrained import weights_for
 from deepres.recipe_words import fields_in_words
 from deepres.recipes import ClassificationRecipe, Recipe, recipe_from_dict
 from deepres.report.figures import CURVES, learning_curves
-from deepres.run_folder import RUNS, RunFolder, run_name
+from deepres.run_folder import EXACT_BN, RUNS, RunFolder, run_name
 from deepres.run_weights import WEIGHTS, run_of, weights_file
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
@@ -66,9 +66,11 @@ def tell_moving_averages(weights: Path) -> None:
     recipe = recipe_from_dict(fields, ClassificationRecipe)
     network = build_empty(recipe.model)
     learned = learning_batch_norm(network, frozen_modules(network, recipe.freeze))
-    if learned and "batch_norm" not in read_weights(file)[1]:
-        exact = run.path / "model.batchnorm.safetensors"
-        make = "" if exact.exists() else f"deepres batchnorm {quote(str(run.path))}, then "
+    notes = read_weights(file)[1]
+    if learned and "batch_norm" not in notes:
+        exact = run.path / EXACT_BN
+        made = exact.exists() and read_weights(exact)[1].get("steps") == notes.get("steps")
+        make = "" if made else f"deepres batchnorm {quote(str(run.path))}, then "
         say(
             f"{file}: the moving averages of its training are frozen as BN's statistics; for exact "
             f"ones, as in the paper: {make}--weights {quote(str(exact))}"
