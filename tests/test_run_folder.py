@@ -206,12 +206,14 @@ with RunFolder(Path({str(folder.path)!r})).locked(): print("locked")
     with folder.locked():
         (folder.path / ".checkpoint.pt.0123456789abcdef.tmp").touch()
         (folder.path / ".notes.tmp").touch()
+        evaluating = folder.path / ".evaluations.json.0123456789abcdef.tmp"
+        evaluating.touch()
         other = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "another process is training in" in other.stderr
     other = subprocess.run(command, capture_output=True, text=True, check=False)
     assert other.stdout == "locked\n"
-    # What a kill left half-written is gone.
-    assert [path.name for path in folder.path.iterdir()] == [".notes.tmp"]
+    # What a kill left half-written is gone, but not what another command is writing.
+    assert {path.name for path in folder.path.iterdir()} == {".notes.tmp", evaluating.name}
 
 
 @pytest.mark.parametrize("kind", ["detection", "localization", "localization-rcnn"])

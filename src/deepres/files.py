@@ -79,10 +79,10 @@ def put_in_place(whole: Path, path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def leftovers(folder: Path) -> list[Path]:
-    """Return the files in a folder that ``atomic_write`` was at when its process was killed."""
-    half_written = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # as it names them
-    return [path for path in folder.glob(".*.tmp") if half_written.fullmatch(path.name)]
+def leftovers(path: Path) -> list[Path]:
+    """Return what ``atomic_write`` leaves of ``path`` if its process is killed."""
+    half_written = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")  # as it names them
+    return [each for each in path.parent.glob(".*.tmp") if half_written.fullmatch(each.name)]
 
 
 def read_file(path: Path) -> bytes:

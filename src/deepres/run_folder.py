@@ -144,8 +144,8 @@ class RunFolder(EventLog):
     def locked(self) -> Iterator[None]:
         """Make the folder if need be, and keep other processes from training in it.
 
-        What a killed process left half-written is removed. On Windows, and on file systems that
-        know no locks, there is none.
+        What a killed training left half-written is removed, but nothing that other commands may be
+        writing. On Windows, and on file systems that know no locks, there is no lock.
 
         Raises:
             UserError: another process is training here, or the folder cannot be made.
@@ -166,8 +166,9 @@ class RunFolder(EventLog):
             except OSError as error:
                 if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
                     raise
-            for leftover in leftovers(self.path):
-                leftover.unlink()
+            for file in (self.recipe, self.metrics, self.checkpoint, self.weights, self.result):
+                for leftover in leftovers(file):
+                    leftover.unlink()
             yield
         finally:
             os.close(folder)
