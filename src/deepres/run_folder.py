@@ -254,14 +254,21 @@ class RunFolder(EventLog):
         self.set_tests_aside()
         self.write_result(result)
 
-    def set_tests_aside(self) -> None:
+    def set_tests_aside(self, *, before_test: bool = False) -> None:
         """If a finished run was extended, rename what commands made of its old weights.
 
-        evaluations.json becomes evaluations-<old steps>steps.json, and so on.
+        evaluations.json becomes evaluations-<old steps>steps.json, and so on, once: what is there
+        later is of the new weights.
+
+        Args:
+            before_test: the new weights are tested before ``finish`` sets aside: where there is no
+                evaluations.json, an empty one is set aside, so that it does not take theirs.
         """
         if not self.result.exists() or self.read_result() is not None:
             return
         old = _read(self.result)[0]["steps"]
+        if before_test and not (self.path / EVALUATIONS).exists():
+            write_json(self.path / EVALUATIONS, [])
         for name in OF_THE_WEIGHTS:
             path = self.path / name
             aside = path.with_stem(f"{path.stem}-{old}steps")

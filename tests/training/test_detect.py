@@ -360,7 +360,11 @@ def test_a_finished_run_can_be_extended(tmp_path: Path, sets: Sets) -> None:
     (own,) = json.loads((folder.path / "evaluations.json").read_text())
     assert own["improvements"] == []
     assert len(json.loads((folder.path / "evaluations-2steps.json").read_text())) == 2
-    straight = run(tmp_path / "straight", sets, tiny_recipe(2, "joint").extended(3))
+    (folder.path / "evaluations.json").unlink()
+    resumed(folder.path, sets, steps=4)
+    assert len(json.loads((folder.path / "evaluations.json").read_text())) == 1
+    assert json.loads((folder.path / "evaluations-3steps.json").read_text()) == []
+    straight = run(tmp_path / "straight", sets, tiny_recipe(2, "joint").extended(4))
     weights = load_file(straight.weights)
     for name, tensor in load_file(folder.weights).items():
         assert torch.equal(tensor, weights[name])

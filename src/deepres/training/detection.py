@@ -206,7 +206,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         self.network.train()
         scores = world.broadcast_object(found.scores(resample=last) if world.leader else {})
         if last and world.leader:
-            folder.set_tests_aside()
+            folder.set_tests_aside(before_test=True)
             used = improvements_in_use([self.detector], PLAIN)
             entry = detection_entry(data, scores, self.execution.provenance(), used)
             note_detection(folder.path, entry)
