@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.data.imagenet import ImageNetClass, save_classes
+from deepres.errors import cannot_write
 from deepres.evaluation import protocol
 from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import class_scores
@@ -108,6 +110,21 @@ def test_a_confusion_matrix_takes_no_other_pictures_place(
     picture.unlink()
     evaluated(run)
     evaluated(run)  # what is there the second time is ours
+
+
+def test_what_cannot_be_noted_is_printed_before_the_error(
+    runs: list[Path], evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        raise cannot_write(path, error) from error
+
+    monkeypatch.setattr("deepres.evaluation.evaluation_log.write_json", full)
+    out, err = evaluated(*runs, status=2)
+    for subject in (*runs, "ensemble of 2"):
+        assert errors_of(subject, out)
+    told = f"deepres: what the test found is not noted: cannot write {runs[0] / EVALUATIONS}: No"
+    assert err.count("is not noted") == err.count(told) == 1
 
 
 @pytest.mark.parametrize("theirs", ["[{}]", "{}"])

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,13 +9,14 @@ import pytest
 import torch
 from made_up_runs import PROVENANCE
 
-from deepres.errors import UserError
+from deepres.errors import UserError, cannot_write
 from deepres.evaluation.evaluation_log import (
     CLASSES_KEPT,
     class_errors,
     log_evaluation_entry,
     note,
     noted_tests,
+    noting_errors_last,
 )
 from deepres.evaluation.scores import Scores
 from deepres.files import read_json
@@ -64,11 +67,48 @@ for number in range(40):
     assert found == {(who, number) for who in "ab" for number in range(40)}
 
 
-def test_a_folder_that_cannot_be_written_to_is_left_alone(tmp_path: Path) -> None:
-    file = tmp_path / "weights.safetensors"
-    file.write_text("a file, not a folder")
-    note(file, {"kind": "a"}, SAME)
-    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+def refuse_to_write(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Have the system refuse to write evaluations.json, for a reason by its number."""
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        error = OSError(number, os.strerror(number))
+        raise cannot_write(path, error) from error
+
+    monkeypatch.setattr("deepres.evaluation.evaluation_log.write_json", refused)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_to_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse_to_write(monkeypatch, number)
+    note(tmp_path, {"kind": "a"}, SAME)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_full_disk_does_not_take_is_said_at_once_or_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_to_write(monkeypatch, errno.ENOSPC)
+    message = r"what the test found is not noted: cannot write .*evaluations\.json: No space left"
+    told = []
+
+    @noting_errors_last()
+    def command() -> None:
+        note(tmp_path, {"kind": "a"}, SAME)
+        told.append("what was found")
+
+    with pytest.raises(UserError, match=message):
+        command()
+    assert told
+    with pytest.raises(UserError, match=message):
+        note(tmp_path, {"kind": "a"}, SAME)
+
+
+def test_what_a_folder_that_is_gone_does_not_take_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is not noted: .* its folder is not there, or is gone"):
+        note(tmp_path / "gone", {"kind": "a"}, SAME)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -82,7 +122,8 @@ def test_one_edited_by_hand_is_refused_before_a_test_and_left_as_it_is(
     file.write_text(damaged)
     with pytest.raises(UserError, match=message):
         noted_tests(tmp_path)
-    note(tmp_path, {"kind": "b"}, SAME)
+    with pytest.raises(UserError, match=f"is not noted: .*{message}"):
+        note(tmp_path, {"kind": "b"}, SAME)
     assert file.read_text() == damaged
 
 

@@ -17,6 +17,7 @@ from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
+from deepres.evaluation.evaluation_log import noting_errors_last
 from deepres.report.detection_runs import standard_error
 from deepres.run_weights import run_beside, run_of
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:  # not everyone has torchvision
 Scores = dict[str, Any]
 
 
+@noting_errors_last()
 def call(options: argparse.Namespace) -> int:
     """Test, print the precisions, and note them beside the run."""
     if bool(options.runs) == bool(options.results):

@@ -15,7 +15,7 @@ from deepres.data.cifar10 import CLASSES, Cifar10, ImageSet
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
 from deepres.evaluation.class_names import places_among, relabelled
-from deepres.evaluation.evaluation_log import CLASSES_KEPT
+from deepres.evaluation.evaluation_log import CLASSES_KEPT, noting_errors_last
 from deepres.evaluation.protocol import load_to_score, note_ensemble, score_weights
 from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
@@ -31,6 +31,7 @@ from deepres.run_weights import run_beside, run_of, weights_file
 from deepres.runtime import resolve_precision
 
 
+@noting_errors_last()
 def call(options: argparse.Namespace) -> int:
     """Evaluate each network, print the errors, and draw the confusion matrix."""
     if options.out and options.out.suffix.lower() not in PICTURES:

@@ -7,11 +7,13 @@ from deepres.cli.runs import classifier_of
 from deepres.cli.terminal import data_folder, print_json, print_table, say
 from deepres.cli.training import execution_of
 from deepres.data.detection.localization import open_localization_test
+from deepres.evaluation.evaluation_log import noting_errors_last
 from deepres.pretrained import find_weights
 from deepres.recipes import BoxRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 
 
+@noting_errors_last()
 def call(options: argparse.Namespace) -> int:
     """Evaluate what is named beside boxes that need no network, print the errors and note them."""
     from deepres.evaluation.detection.localization_protocol import (  # not everyone has torchvision

@@ -1,7 +1,9 @@
 """The evaluations.json of a run's folder: what its tests have found after training."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,26 @@ CLASSES_KEPT = 20
 """Of so many classes, and no more, a run's folder keeps the errors, and commands show them."""
 SAME_TEST = ("views", "fingerprint", "images", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""How the system refuses to write where the user may only read."""
+_put_off: ContextVar[list[UserError] | None] = ContextVar("errors of noting", default=None)
+
+
+@contextmanager
+def noting_errors_last() -> Iterator[None]:
+    """Go on where something cannot be noted, so that what was found is told before the error.
+
+    Raises:
+        UserError: something could not be noted.
+    """
+    errors: list[UserError] = []
+    before = _put_off.set(errors)
+    try:
+        yield
+    finally:
+        _put_off.reset(before)
+    if errors:
+        raise errors[0]
 
 
 def noted_tests(run: Path) -> list[dict[str, Any]]:
@@ -43,12 +65,25 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
         run: the folder.
         entry: what was found, and by which test.
         same: the fields that two entries of the same test have in common.
+
+    Raises:
+        UserError: the disk is full, the folder is gone, or what is noted there is damaged; within
+            ``noting_errors_last`` at its end.
     """
-    with suppress(UserError), ExitStack() as lock:
-        with suppress(OSError):  # evaluations.json itself is another file after each entry
-            lock.enter_context(held(RunFolder(run).recipe))
-        kept = [each for each in noted_tests(run) if not _of_same_test(each, entry, same)]
-        write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
+    try:
+        with ExitStack() as lock:
+            with suppress(OSError):  # evaluations.json itself is another file after each entry
+                lock.enter_context(held(RunFolder(run).recipe))
+            kept = [each for each in noted_tests(run) if not _of_same_test(each, entry, same)]
+            write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
+    except UserError as error:
+        refused = error.__cause__
+        if isinstance(refused, OSError) and refused.errno in READ_ONLY:
+            return
+        unnoted = UserError(f"what the test found is not noted: {error}")
+        if (errors := _put_off.get()) is None:
+            raise unnoted from error
+        errors.append(unnoted)
 
 
 def _of_same_test(old: dict[str, Any], new: dict[str, Any], same: Sequence[str]) -> bool:
@@ -119,6 +154,9 @@ def log_evaluation_entry(
 
     What was noted of the same views and images, of as many, is replaced, whatever they were called.
     A folder that cannot be written to is left as it is.
+
+    Raises:
+        UserError: as by ``note``.
     """
     entry = evaluation_entry(views, source, fingerprint, scores, provenance)
     note(run, entry | class_errors(scores, classes), same=SAME_TEST)

@@ -117,7 +117,7 @@ def score_weights(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        UserError: the run's evaluations.json is damaged.
+        UserError: the run's evaluations.json is damaged, or cannot take the errors.
     """
     file, fingerprint = weights_file(weights), images.fingerprint()
     written = modification_times(images.paths()) if isinstance(images, ImageFiles) else ""

@@ -43,5 +43,8 @@ def note_detection(run: Path, entry: Entry) -> None:
     """Add ``entry`` to the evaluations.json of the run's folder, in place of one of the same test.
 
     A folder that cannot be written to is left as it is.
+
+    Raises:
+        UserError: as by ``note``.
     """
     note(run, entry, same=SAME_TEST)

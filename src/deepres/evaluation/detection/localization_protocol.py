@@ -66,7 +66,7 @@ def evaluate_localizers(
 
     Raises:
         UserError: the images' classes are not those of a network, several RPNs are given, or the
-            first run's evaluations.json is damaged.
+            first run's evaluations.json is damaged or cannot take the errors.
         BadImage: an image cannot be decoded.
     """
     say = execution.say
