@@ -78,19 +78,21 @@ def imagenet(
     return folder
 
 
-def tiny_recipe(steps: int, *settings: str) -> LocalizationRecipe:
-    return localization_recipe("resnet8").scaled_to(steps).changed([*SETTINGS, *settings])
+def tiny_recipe(steps: int, *settings: str, model: str = "resnet8") -> LocalizationRecipe:
+    return localization_recipe(model).scaled_to(steps).changed([*SETTINGS, *settings])
 
 
-def tiny_weights(path: Path, classes: tuple[str, ...] = ("n01", "n02")) -> Path:
+def tiny_weights(
+    path: Path, classes: tuple[str, ...] = ("n01", "n02"), model: str = "resnet8"
+) -> Path:
     """Weights of a small classifier, as they are drawn."""
     torch.manual_seed(0)
-    network = create_model("resnet8", num_classes=len(classes))
+    network = create_model(model, num_classes=len(classes))
     mean = torch.full((3, 28, 28), 0.25)
     save_weights(path, Classifier(network, mean, classes, crop=28, short_side=32), {})
     return path
 
 
-def tiny_rcnn_recipe(steps: int, *settings: str) -> LocalizationRCNNRecipe:
-    recipe = localization_rcnn_recipe("resnet8").scaled_to(steps)
+def tiny_rcnn_recipe(steps: int, *settings: str, model: str = "resnet8") -> LocalizationRCNNRecipe:
+    recipe = localization_rcnn_recipe(model).scaled_to(steps)
     return recipe.changed([*RCNN_SETTINGS, *settings])

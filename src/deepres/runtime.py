@@ -32,6 +32,17 @@ def initial_weights_of(seed: int) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def drawing_from(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from ``seed`` what PyTorch draws meanwhile on ``device``, such as dropout.
+
+    The caller's random state stays as it is.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device called ``name``; ``auto`` is CUDA where there is a GPU, else the CPU.
 

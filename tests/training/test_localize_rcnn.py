@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from runs import assert_same_bits, resume, train
+from small_detection import narrow_networks
 from small_localization import tiny_rcnn_recipe, tiny_recipe, tiny_weights, two_classes
 
 from deepres.data.detection.localization import (
@@ -15,6 +16,7 @@ from deepres.data.detection.localization import (
 from deepres.detection.localizer_file import load_localizer
 from deepres.detection.rcnn_file import load_rcnn
 from deepres.errors import UserError
+from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.models import load_model
 from deepres.run_folder import RunFolder
 from deepres.training import localization_rcnn
@@ -97,6 +99,42 @@ def test_a_killed_run_resumes_to_the_same_bits(
     torch.rand(1)  # whatever the process draws meanwhile
     alone = LocalizationRCNNData(data.images)
     resume(stopped.path, alone, workers=0, say=lambda line: None)
+    assert_same_bits(whole, stopped)
+
+
+def test_dropout_is_drawn_from_the_seed_and_left_out_of_tests(
+    tmp_path: Path,
+    images: LocalizationData,
+    interrupt_after: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """VGG has it."""
+    asked: list[tuple[object, ...]] = []
+    located: list[torch.Tensor] = []
+
+    def note(members, *arguments):
+        asked.append(arguments)
+        located.append(locate_by_regions(members, *arguments))
+        return located[-1]
+
+    monkeypatch.setattr(localization_rcnn, "locate_by_regions", note)
+    whole, stopped = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
+    recipe = tiny_rcnn_recipe(
+        *(4, "crop=32", "foreground_iou=0.3", "log_every=1", "eval_every=2"), model="vgg16"
+    )
+    with narrow_networks():
+        weights = tiny_weights(tmp_path / "weights.safetensors", model="vgg16")
+        first = tiny_recipe(2, "crop=32", model="vgg16")
+        train(first, tmp_path / "rpn", images, weights=weights, workers=0)
+        data = LocalizationRCNNData(images, tmp_path / "rpn")
+        train(recipe, whole.path, data, workers=0)
+        localizer, _ = load_rcnn(whole.path)
+        assert torch.equal(located[-1], locate_by_regions([localizer], *asked[-1]))
+        interrupt_after(3)
+        with pytest.raises(Interrupted):
+            train(recipe, stopped.path, data, workers=0)
+        torch.rand(1)  # whatever the process draws meanwhile
+        resume(stopped.path, data, workers=0)
     assert_same_bits(whole, stopped)
 
 

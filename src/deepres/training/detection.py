@@ -1,7 +1,5 @@
 """The task of §4.3: Faster R-CNN learns to detect, in alternating phases or in one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +22,7 @@ from deepres.models import create_model
 from deepres.recipes import DetectionRecipe
 from deepres.run_folder import Event, RunFolder
 from deepres.run_weights import weights_file
-from deepres.runtime import derive_seed
+from deepres.runtime import derive_seed, drawing_from
 from deepres.training.alternating import (
     LOSSES,
     SCHEDULES,
@@ -181,9 +179,9 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         assert self._batches is not None
         set_learning_rate(self.optimizer, self.recipe.learning_rate(step))
         images, targets = self._batches(step - self.recipe.steps_of_phase(number).start)
-        with _random_state_kept(self.execution.device):
-            # Dropout, and which anchors and regions are drawn, depend on the step alone.
-            torch.manual_seed(derive_seed(self.seed, "step", step, self.execution.world.rank))
+        # Dropout, and which anchors and regions are drawn, depend on the step alone.
+        seed = derive_seed(self.seed, "step", step, self.execution.world.rank)
+        with drawing_from(seed, self.execution.device):
             losses = training_step(self.network, self.optimizer, images, targets, self.proposer)
         none = torch.zeros((), device=self.execution.device)
         return torch.stack([losses.get(name, none).detach() for name in LOSSES])
@@ -292,13 +290,6 @@ def training_step(
     torch.stack(list(losses.values())).sum().backward()
     optimizer.step()
     return losses
-
-
-@contextmanager
-def _random_state_kept(device: torch.device) -> Iterator[None]:
-    """Leave the caller's random state as it was."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        yield
 
 
 def _check_shares(recipe: DetectionRecipe, world: World) -> None:

@@ -22,7 +22,7 @@ from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.execution import Execution
 from deepres.models.weights import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
-from deepres.runtime import initial_weights_of
+from deepres.runtime import derive_seed, drawing_from, initial_weights_of
 from deepres.training.localization_start import load_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share
 from deepres.training.optim import make_optimizer, set_learning_rate
@@ -160,9 +160,11 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         """Take the step; return the loss and the share of regions that are misjudged, (2,)."""
         assert self._batches
         set_learning_rate(self.optimizer, self.recipe.learning_rate(step))
-        return training_step(
-            self._network, self.localizer.rcnn, self.optimizer, self._batches(step)
-        )
+        regions = self._batches(step)
+        # Dropout, which VGG has, depends on the step alone.
+        seed = derive_seed(self.seed, "step", step, self.execution.world.rank)
+        with drawing_from(seed, self.execution.device):
+            return training_step(self._network, self.localizer.rcnn, self.optimizer, regions)
 
     def locate(self, images: BoxedImages, classes: Tensor, execution: Execution) -> Tensor:
         """Return the best box of each image for each of its ``classes``, (N, K, 4) in pixels."""

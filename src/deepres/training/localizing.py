@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
@@ -32,6 +32,8 @@ class LocalizingTask(Task[R, D]):
     data: LocalizationData
     _meta: dict[str, Any]
     """What recipe.json has on the networks."""
+    _network: nn.Module
+    """What is trained; it shares its gradients with the other processes."""
 
     @abstractmethod
     def locate(self, images: BoxedImages, classes: Tensor, execution: Execution) -> Tensor:
@@ -52,7 +54,9 @@ class LocalizingTask(Task[R, D]):
         dataset = self.data.test if last else self.data.test.spread(self.recipe.eval_images)
         images = BoxedImages.of(dataset)
         classes = images.classes[:, None]
+        self._network.eval()
         boxes = self.locate(images, classes, self.execution.quietly())
+        self._network.train()
         right = right_guesses(classes + 1, boxes, [image.objects for image in dataset.images])
         split = "test" if last else "val"  # as detectors: a test is of all images
         error_pct = localization_error_pct(right, 1)
