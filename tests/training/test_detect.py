@@ -13,7 +13,7 @@ from torch import nn
 
 from deepres.checkpoint import load_checkpoint, save_checkpoint
 from deepres.data.detection.batches import DetectionBatches
-from deepres.data.detection.records import DetectionData, DetectionSet
+from deepres.data.detection.records import AnnotatedImage, DetectionData, DetectionSet
 from deepres.detection.beginning import initial_detector
 from deepres.detection.faster_rcnn import PARTS, Detector
 from deepres.detection.weights import load_detector
@@ -315,6 +315,30 @@ def test_without_a_test_set_there_is_no_test(tmp_path: Path, sets: Sets) -> None
     assert "test_map_50_pct" not in json.loads(folder.result.read_text())
     with pytest.raises(UserError, match="began with no test set, but this is"):
         resumed(folder.path, sets)
+
+
+def without_objects(image: AnnotatedImage) -> AnnotatedImage:
+    """The same, but what is on it is difficult."""
+    ignored = torch.ones_like(image.objects.ignored)
+    return dataclasses.replace(image, objects=dataclasses.replace(image.objects, ignored=ignored))
+
+
+def test_a_test_set_without_objects_is_refused(tmp_path: Path, sets: Sets) -> None:
+    """It would stop the run at its first test, and each time that it goes on."""
+    empty = dataclasses.replace(sets[1], images=tuple(map(without_objects, sets[1].images)))
+    with pytest.raises(UserError, match="has no objects to find, so there would be no precision"):
+        run(tmp_path / "run", (sets[0], empty))
+    assert not (tmp_path / "run").exists()
+
+
+def test_watched_images_without_objects_have_no_precision(tmp_path: Path, sets: Sets) -> None:
+    first, *others = sets[1].images
+    tested = dataclasses.replace(sets[1], images=(without_objects(first), *others))
+    said: list[str] = []
+    recipe = tiny_recipe(3, "joint", "eval_images=1")
+    folder = run(tmp_path / "run", (sets[0], tested), recipe, say=said.append)
+    assert [event["split"] for event in folder.read_events()] == ["train", "test"]
+    assert any("that are watched, eval_images=1, have no objects" in line for line in said)
 
 
 def test_other_images_are_refused(tmp_path: Path, sets: Sets, whole: RunFolder) -> None:

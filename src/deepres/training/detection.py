@@ -87,6 +87,11 @@ class Detection(Task[DetectionRecipe, DetectionData]):
     ) -> Self:
         """Set up a run at step 0, on a classifier's or detector's ``weights`` or random ones."""
         _check_shares(recipe, execution.world)
+        if data.test is not None and not data.test.spread(recipe.eval_images).has_objects:
+            execution.say(
+                "no precision will be logged before the last step: the test images that are "
+                f"watched, eval_images={recipe.eval_images}, have no objects to find"
+            )
         if unscaled := left_unscaled(recipe):
             execution.say(unscaled)
         file = weights_file(weights) if weights else None
@@ -119,8 +124,8 @@ class Detection(Task[DetectionRecipe, DetectionData]):
 
     @classmethod
     def check_fit(cls, recipe: DetectionRecipe, data: DetectionData) -> None:
-        """Make sure that there are objects to learn, and tests of the same classes."""
-        data.check_classes()
+        """Make sure that there are objects to learn, and to find in a test of the same classes."""
+        data.check_test()
         learnable(data.train, recipe.detector.masks)
 
     @staticmethod
@@ -193,12 +198,14 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         return {"phase": self.phase.name, "loss": sum(parts.values()), **parts}
 
     def evaluate(self, step: int, folder: RunFolder) -> list[Event]:
-        """Test on the images that are watched, or at the last step on all."""
+        """Test on the images that are watched, if they have objects, or at the last step on all."""
         if self.data.test is None:
             return []
         world, last = self.execution.world, step == self.recipe.steps
         world.broadcast_(self.detector.buffers())  # each process has BN statistics of its own
         data = self.data.test if last else self.data.test.spread(self.recipe.eval_images)
+        if not (last or data.has_objects):  # there is no precision
+            return []
         self.detector.eval()
         found = detect_all([self.detector], data, self.execution.quietly())
         self.network.train()

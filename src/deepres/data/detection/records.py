@@ -63,6 +63,11 @@ class DetectionSet:
         return len(self.images)
 
     @property
+    def has_objects(self) -> bool:
+        """Whether there is anything to find: an object that is not ignored."""
+        return any(not image.objects.ignored.all() for image in self.images)
+
+    @property
     def has_outlines(self) -> bool:
         """Whether the outline of each object is known."""
         return all(
@@ -117,11 +122,11 @@ class DetectionData(NamedTuple):
     test: DetectionSet | None = None
     """None: there is no test."""
 
-    def check_classes(self) -> None:
-        """Make sure that both have the same classes.
+    def check_test(self) -> None:
+        """Make sure that a detector can be tested: it knows the classes, and some are there.
 
         Raises:
-            UserError: they have not.
+            UserError: it cannot.
         """
         if self.test and self.test.classes != self.train.classes:
             had, has = self.train.classes, self.test.classes
@@ -129,6 +134,11 @@ class DetectionData(NamedTuple):
                 f"{self.train.name} and {self.test.name} have other classes: {len(had)} "
                 f"({', '.join(had[:3])}, …) and {len(has)} ({', '.join(has[:3])}, …); take a test "
                 "set of the same data"
+            )
+        if self.test is not None and not self.test.has_objects:
+            raise UserError(
+                f"{self.test.name} in {self.test.location} has no objects to find, so there would "
+                "be no precision; take a test set that has some"
             )
 
 
