@@ -18,6 +18,8 @@ from deepres.data.detection.records import Detections
 from deepres.data.detection.voc import VOC_CLASSES
 from deepres.detection.faster_rcnn import create_detector
 from deepres.detection.weights import save_detector
+from deepres.evaluation.detection import detector_protocol
+from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.evaluation.detection.resampling import DRAWS
 from deepres.evaluation.detection.result_files import write_voc
 from deepres.files import read_json
@@ -145,6 +147,28 @@ def test_evaluate_notes_what_it_finds(place: Path, capsys: pytest.CaptureFixture
     assert main(["detect", "evaluate", *file]) == 0
     words = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["cat", f"{second['map_50_pct']:.1f}"] in words
+
+
+def test_a_detector_that_is_replaced_meanwhile_leaves_nothing_behind(
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, left = tmp_path / "run", ("evaluations.json", "pr_curves.json", "detections.png")
+    shutil.copytree(place / "plain", run, ignore=shutil.ignore_patterns(*left))
+
+    def replaced_meanwhile(*tested):
+        found = detect_all(*tested)
+        shutil.copy(place / "context/model.safetensors", run)
+        return found
+
+    monkeypatch.setattr(detector_protocol, "detect_all", replaced_meanwhile)
+    assert main(["detect", "evaluate", str(run), *CPU]) == 0
+    out, err = capsys.readouterr()
+    assert "3 images of cells test" in out
+    assert f"{run}: its weights were replaced during the test" in err
+    assert not any((run / name).exists() for name in left)
 
 
 @pytest.mark.parametrize("name", ["pr_curves.json", "detections.png"])

@@ -15,6 +15,7 @@ from json_keys import assert_documented
 from pictures import image_folder, picture
 from runs import on_cpu, train
 
+from deepres.cli import evaluate as cli_evaluate
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
@@ -22,7 +23,7 @@ from deepres.data.imagenet import ImageNetClass, save_classes
 from deepres.errors import cannot_write
 from deepres.evaluation import protocol
 from deepres.evaluation.metrics import validate
-from deepres.evaluation.scores import class_scores
+from deepres.evaluation.scores import Scores, average, class_scores
 from deepres.models import Classifier, create_model, load_model, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
@@ -291,7 +292,7 @@ def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
     with monkeypatch.context() as patched:
         patched.setattr(protocol, when, extended_meanwhile)
         out, err = evaluated(run, "--save-scores", tmp_path / "s.npz")
-    assert f"{weights} was replaced during the test: the errors are of what was there" in err
+    assert f"{run}: its weights were replaced during the test" in err
     assert errors_of(run, out) == errors_of(folder_run, evaluated(folder_run)[0])
     assert np.load(tmp_path / "s.npz")["weights"].tolist() == [before]
     assert not (run / EVALUATIONS).exists()
@@ -299,6 +300,23 @@ def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
     out, err = evaluated(run)
     assert computed(err)
     assert (run / EVALUATIONS).exists()
+
+
+def test_an_ensemble_is_not_noted_if_a_member_is_replaced_meanwhile(
+    runs: list[Path], evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copies = [shutil.copytree(run, tmp_path / run.name) for run in runs]
+    (copies[0] / EVALUATIONS).unlink(missing_ok=True)
+
+    def replaced_meanwhile(members: Sequence[Scores]) -> Scores:
+        shutil.copy(runs[0] / "model.safetensors", copies[1])
+        return average(members)
+
+    monkeypatch.setattr(cli_evaluate, "average", replaced_meanwhile)
+    _, err = evaluated(*copies)
+    assert f"{copies[1]}: its weights were replaced during the test" in err
+    (alone,) = json.loads((copies[0] / EVALUATIONS).read_text())
+    assert "members" not in alone
 
 
 def test_other_code_or_hardware_tests_anew(

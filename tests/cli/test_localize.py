@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from deepres.cli.training import tell_moving_averages
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_test
 from deepres.detection.drawing import COLORS
+from deepres.evaluation.detection import localization_protocol
 from deepres.evaluation.detection.localization_protocol import load_localizers, locate_by
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import fine_tuned, get_recipe
@@ -135,6 +137,27 @@ def test_errors_are_printed_beside_trivial_boxes_and_noted(
         "top1_error_pct": result["test_error_pct"],
         "top5_error_pct": result["test_error_pct"],
     }
+
+
+def test_a_localizer_that_is_replaced_meanwhile_is_not_noted(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("evaluations.json"))
+
+    def replaced_meanwhile(*tested):
+        (copy / "model.safetensors").unlink()
+        return locate_by(*tested)
+
+    monkeypatch.setattr(localization_protocol, "locate_by", replaced_meanwhile)
+    assert evaluate(copy) == 0
+    out, err = capsys.readouterr()
+    assert "the whole image" in out
+    assert f"{copy}: its weights were replaced during the test" in err
+    assert not (copy / "evaluations.json").exists()
 
 
 def test_classes_may_be_predicted(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
 from deepres.evaluation.evaluation_log import noting_errors_last
+from deepres.evaluation.replaced_weights import digest_of
 from deepres.report.detection_runs import standard_error
 from deepres.run_weights import run_beside, run_of
 
@@ -52,6 +53,7 @@ def call(options: argparse.Namespace) -> int:
     leader = execution.world.leader
     beside = run_beside(options.runs[0])
     meta = beside.read_meta() if beside else None
+    digests = [digest_of(run) for run in options.runs]
     detectors = [load_detector(run, execution.device) for run in options.runs]
     data, name = open_test_set(options.on, options.data, meta, options.bad_boxes, pictures=True)
     for run, detector in zip(options.runs, detectors, strict=True):
@@ -65,7 +67,7 @@ def call(options: argparse.Namespace) -> int:
             f"what is on the images of {data.name} is not public; give --save-submission, and send "
             "the files to the benchmark's server"
         )
-    tests = DetectorTests(options.runs, detectors, data, execution)
+    tests = DetectorTests(options.runs, digests, detectors, data, execution)
     improvements, single = improvements_of(options, detectors[0]), None
     place = None if options.ablation or not data.annotated else _evidence_folder(options.runs[0])
     if options.ablation:
@@ -81,7 +83,7 @@ def call(options: argparse.Namespace) -> int:
         if single and options.save_submission:
             split = official_split(name)
             written["submission"] = single.found.write(options.save_submission, split)
-        if single and place:
+        if single and single.kept and place:
             written["pictures"] = _leave_evidence(place, single, detectors, improvements)
     finally:  # whether it can be written or not: the numbers are what took the time
         _tell(options.json, data, rows, written)

@@ -6,7 +6,6 @@ from pathlib import Path
 import torch
 
 from deepres.data.cifar10 import Cifar10, ImageSet
-from deepres.data.download import file_digest
 from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
 from deepres.evaluation.class_names import places_among, relabelled
@@ -17,6 +16,7 @@ from deepres.evaluation.evaluation_log import (
     note,
     noted_tests,
 )
+from deepres.evaluation.replaced_weights import digest_of, may_be_noted, unchanged
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
 from deepres.execution import Execution, check_execution
@@ -74,8 +74,7 @@ def load_to_score(weights: Path, device: torch.device) -> tuple[Classifier, str]
     Raises:
         UserError: as by ``load_model``.
     """
-    file = weights_file(weights)
-    digest = file_digest(file, "sha256") if file.is_file() else ""  # load_model says what is wrong
+    digest = digest_of(weights)
     return load_model(weights, device), digest
 
 
@@ -136,8 +135,8 @@ def score_weights(
     def compute() -> Scores:
         return class_scores(classifier, images, views, execution, skip_bad=skip_bad)
 
-    def unchanged() -> bool:
-        return file.is_file() and file_digest(file, "sha256") == digest
+    def still() -> bool:
+        return unchanged(weights, digest)
 
     now = provenance(device)
     key = {
@@ -151,7 +150,7 @@ def score_weights(
         "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
-    scores = cached_scores(path, key, compute, execution.world, unchanged) if keep else compute()
+    scores = cached_scores(path, key, compute, execution.world, still) if keep else compute()
     scored = set(scores.names)
     if leader and (missing := [name for name in images.names if name not in scored]):
         for name in missing:
@@ -159,12 +158,8 @@ def score_weights(
         execution.say(
             f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
         )
-    if leader and keep and not unchanged():
-        execution.say(
-            f"{file} was replaced during the test: the errors are of what was there before, and "
-            "are not kept"
-        )
-    elif leader and run and scores.known and precision == "fp32":
+    kept = leader and keep and may_be_noted([weights], [digest], execution.say)
+    if kept and run and scores.known and precision == "fp32":
         found = (source, fingerprint, scores, now, classifier.classes)
         log_evaluation_entry(run.path, views, *found)
     return scores
@@ -176,23 +171,28 @@ def note_ensemble(
     views: str,
     scores: Scores,
     *,
+    digests: Sequence[str],
     source: str,
-    device: torch.device,
+    execution: Execution,
 ) -> None:
     """Note the errors of several networks together in the evaluations.json of the first one's run.
 
-    If the first is of no run, or comes with deepres, nothing is noted.
+    If the first is of no run, or comes with deepres, or one was replaced meanwhile, nothing is
+    noted.
 
     Args:
         weights: the runs' folders, or files of weights.
         images: the test images.
         views: what the networks saw of an image.
         scores: the mean of theirs.
+        digests: of the weights' files, before they were loaded.
         source: what the images are, in words.
-        device: on which they were tested.
+        execution: where they were tested.
     """
     run = run_of(weights[0])
     if not run or not scores.known or comes_with_deepres(run.path):
         return
-    found = (views, source, images.fingerprint(), scores, provenance(device))
+    if not may_be_noted(weights, digests, execution.say):
+        return
+    found = (views, source, images.fingerprint(), scores, provenance(execution.device))
     note(run.path, evaluation_entry(*found, called_together(weights)), same=SAME_TEST)

@@ -14,6 +14,7 @@ from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
 from deepres.errors import UserError
 from deepres.evaluation.protocol import load_to_score, note_ensemble, score_weights
+from deepres.evaluation.replaced_weights import digest_of
 from deepres.evaluation.responses import Responses, layer_responses
 from deepres.evaluation.scores import Scores, average
 from deepres.execution import Execution, say_nothing
@@ -109,5 +110,7 @@ def measure_ensemble(
     Their scores are those that were kept when each was tested.
     """
     silent = dataclasses.replace(execution.alone(), say=say_nothing)
+    digests = [digest_of(run) for run in runs]
     scores = average([score_run(run, data, views, silent) for run in runs])
-    note_ensemble(runs, data.test, views, scores, source=data.source, device=execution.device)
+    tested = (runs, data.test, views, scores)
+    note_ensemble(*tested, digests=digests, source=data.source, execution=execution)

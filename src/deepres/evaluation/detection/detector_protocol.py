@@ -10,6 +10,7 @@ from deepres.detection.inference import PLAIN, Improvements, improvements_in_use
 from deepres.evaluation.detection.detector_inference import DetectionResults, detect_all
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
 from deepres.evaluation.evaluation_log import noted_tests
+from deepres.evaluation.replaced_weights import may_be_noted
 from deepres.execution import Execution
 from deepres.run_weights import called_together, run_of
 
@@ -22,6 +23,8 @@ class Tested(NamedTuple):
     found: DetectionResults
     scores: dict[str, Any]
     """Only the leader has any, and only of images of which it is known what is on them."""
+    kept: bool = True
+    """Whether it may be kept beside the run: its weights are those that were tested."""
 
     @property
     def label(self) -> str:
@@ -35,6 +38,7 @@ class DetectorTests:
 
     Args:
         paths: of the runs or weight files.
+        digests: of the weights' files, before they were loaded.
         detectors: these, on one device.
         data: what to test on.
         execution: where they are, and which processes share the work.
@@ -46,11 +50,12 @@ class DetectorTests:
     def __init__(
         self,
         paths: Sequence[Path],
+        digests: Sequence[str],
         detectors: Sequence[Detector],
         data: DetectionSet,
         execution: Execution,
     ) -> None:
-        self.paths, self.detectors, self.data = paths, detectors, data
+        self.paths, self.digests, self.detectors, self.data = paths, digests, detectors, data
         self.execution = execution
         for run in filter(None, map(run_of, paths)):
             noted_tests(run.path)
@@ -89,8 +94,10 @@ class DetectorTests:
         if not self.execution.world.leader or not self.data.annotated:
             return Tested(title, found, {})
         scores = found.scores(resample=True)
-        if run := run_of(self.paths[members[0]]):
+        paths, digests = [self.paths[i] for i in members], [self.digests[i] for i in members]
+        kept = may_be_noted(paths, digests, self.execution.say)
+        if kept and (run := run_of(paths[0])):
             together = names if len(names) > 1 else []
             now = self.execution.provenance()
             note_detection(run.path, detection_entry(self.data, scores, now, used, together))
-        return Tested(title, found, scores)
+        return Tested(title, found, scores, kept)

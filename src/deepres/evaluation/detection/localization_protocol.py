@@ -20,6 +20,7 @@ from deepres.evaluation.detection.localizer_inference import locate, same_box
 from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.evaluation.evaluation_log import note, noted_tests
 from deepres.evaluation.protocol import load_to_score, score_weights
+from deepres.evaluation.replaced_weights import digest_of, may_be_noted
 from deepres.evaluation.scores import average
 from deepres.execution import Execution
 from deepres.provenance import provenance
@@ -52,7 +53,8 @@ def evaluate_localizers(
 ) -> list[Errors]:
     """Return the localization errors of a run or an ensemble, the whole image and the mean box.
 
-    Those of the run or ensemble are noted in the first run's evaluations.json.
+    Those of the run or ensemble are noted in the first run's evaluations.json, unless weights were
+    replaced meanwhile.
 
     Args:
         runs: the folder of a finished run, of an RPN or of an R-CNN; of several R-CNNs: they work
@@ -71,6 +73,8 @@ def evaluate_localizers(
     """
     say = execution.say
     noted_tests(runs[0])
+    tested = [*runs, *classifiers]
+    digests = [digest_of(each) for each in tested]
     members = load_localizers(runs, execution.device)
     for run, (member, _) in zip(runs, members, strict=True):
         check_classes(member.classes, test, run)
@@ -97,6 +101,8 @@ def evaluate_localizers(
         right = right_guesses(classes + 1, each, truth)
         top1, top5 = (localization_error_pct(right, top) for top in (1, GUESSES))
         errors.append(Errors(name, top1, top5))
+    if not may_be_noted(tested, digests, say):
+        return errors
     entry = {
         "kind": "localization",
         "set": test.name,
