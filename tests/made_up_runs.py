@@ -127,6 +127,7 @@ def make_detection_run(
     digest: str = "0a" * 32,
     settings: tuple[str, ...] = (),
     tests: tuple[dict[str, Any], ...] = ({},),
+    test_data: dict[str, Any] | None = None,
     **side_files: Any,
 ) -> Run:
     """Make the folder of a detector's run, whose precision rises to its final one, and read it.
@@ -147,6 +148,7 @@ def make_detection_run(
         digest: of their file.
         settings: fields of the recipe, each ``field=value``.
         tests: entries of evaluations.json, each by what differs from the paper's test.
+        test_data: what recipe.json has on its own test images; None: nothing.
         side_files: the contents of further JSON files beside it.
     """
     recipe = detection_recipe(dataset, model)
@@ -157,6 +159,7 @@ def make_detection_run(
         "initial_weights": {**given, "source": begun_from} if pretrained_on else None,
         "network": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
     }
+    more |= {"test_data": test_data} if test_data else {}
     data = {"images": images or TRAINING_IMAGES.get(source, 300)}
     run = _begin(folder, recipe, recipe.deviations(), seed, source, data, more)
     length = recipe.steps

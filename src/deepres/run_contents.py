@@ -74,7 +74,8 @@ ERRORS = dict.fromkeys(("test_error_pct", "train_error_pct"), PERCENT)
 
 DRAWN = [(PERCENT, None)]
 TEST = {
-    **{"images": COUNT, "provenance": dict},  # a server's answer is noted by hand
+    **{"images": COUNT, "fingerprint?": str},
+    "provenance": dict,  # a server's answer is noted by hand
     **dict.fromkeys(("*_error_pct", "*map_pct", "*map_50_pct"), PERCENT),
     **{"improvements?": [str], "members?": [str], "class_views?": str},
     "resampled?": {"images": str, "*map_pct": DRAWN, "*map_50_pct": DRAWN},
@@ -89,7 +90,7 @@ TEST_OF = {
         "ap_pct?": {"*": (PERCENT, None)},
     },
     **{"localization": LOCALIZED, "localization-rcnn": LOCALIZED},
-    "": {"data": str, "fingerprint?": str, "views": str, **TOP_5, **BY_CLASS},
+    "": {"data": str, "views": str, **TOP_5, **BY_CLASS},
 }
 """What an entry of evaluations.json holds besides, by kind of recipe, or of a classifier."""
 

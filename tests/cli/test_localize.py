@@ -131,6 +131,7 @@ def test_errors_are_printed_beside_trivial_boxes_and_noted(
     assert noted == {
         "kind": "localization",
         "set": "Tiny-ImageNet val",
+        "fingerprint": RunFolder(run).read_meta()["data"]["test_fingerprint"],
         "images": 5,
         "classes": "ground truth",
         "views": "single-scale",

@@ -10,6 +10,7 @@ import torch
 from made_up_runs import PROVENANCE
 
 from deepres.errors import UserError, cannot_write
+from deepres.evaluation.detection.evaluation_log import note_detection
 from deepres.evaluation.evaluation_log import (
     CLASSES_KEPT,
     class_errors,
@@ -37,6 +38,15 @@ def test_the_later_of_two_entries_of_a_test_is_kept(tmp_path: Path) -> None:
         note(tmp_path, entry, SAME)
     noted = json.loads((tmp_path / "evaluations.json").read_text())
     assert [each["error"] for each in noted] == [2, 3, 4]
+
+
+def test_detectors_tests_are_of_one_kind_on_the_same_images_alone(tmp_path: Path) -> None:
+    """Folders of one name may hold as many images; earlier versions noted no checksum."""
+    test = {"kind": "detection", "set": "data test", "images": 3, "rule": "area"}
+    prints: list[dict[str, str]] = [{}, *({"fingerprint": name} for name in "aba")]
+    for number, noted_print in enumerate(prints):
+        note_detection(tmp_path, {**test, **noted_print, "map_50_pct": number})
+    assert [each["map_50_pct"] for each in noted_tests(tmp_path)] == [2, 3]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")

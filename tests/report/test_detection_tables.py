@@ -8,6 +8,7 @@ from made_up_runs import make_detection_run, make_localization_run, make_run
 
 from deepres.report.class_precision_tables import table10, table11
 from deepres.report.detection_tables import table7, table8, table9, table12, table13, table14
+from deepres.report.measures import MAP_50
 from deepres.report.published_detection import (
     TABLE_10,
     TABLE_11,
@@ -116,6 +117,32 @@ def test_a_single_runs_number_has_its_standard_error(tmp_path: Path) -> None:
     make_detection_run(tmp_path / "1", seed=1, map_50_pct=77.0, tests=more)
     found = row(table7(find_runs([tmp_path])), "ResNet-101", "VOC07 test")
     assert found["ours"] == "77.00 (76.00 ± 1.41)"
+
+
+@pytest.mark.parametrize(
+    "noted", [{"fingerprint": "0123456789"}, {"resampled": {"images": "0123456789"}}]
+)
+def test_edited_boxes_make_another_test(tmp_path: Path, noted: dict[str, Any]) -> None:
+    """Of the images that the run was begun with, and of those with other boxes."""
+    own = {"source": "VOC 2007 test", "fingerprint": "f00"}
+    tests = ({"fingerprint": "f00"}, {**noted, "map_50_pct": 99.0})
+    run = make_detection_run(tmp_path / "run", map_50_pct=75.0, tests=tests, test_data=own)
+    table = table7([run])
+    assert row(table, "ResNet-101", "VOC07 test")["ours"] == "75.00"
+    assert others(table) == {"ResNet-101, 4,952 images of VOC 2007 test (01234567)": "99.00"}
+    assert MAP_50.of(run) == 75
+
+
+def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    tests = tuple(
+        {"set": "data test", "images": 3, "fingerprint": 8 * name, "map_50_pct": pct}
+        for name, pct in (("a", 40.0), ("b", 50.0))
+    )
+    made = {"dataset": "folder", "source": "data trainval", "model": "resnet18"}
+    own = {"source": "data test", "fingerprint": 8 * "a"}
+    run = make_detection_run(tmp_path / "run", **made, tests=tests, test_data=own)
+    label = "ResNet-18, data trainval, tested on 3 images of data test"
+    assert others(table7([run])) == {label: "40.00", f"{label} (bbbbbbbb)": "50.00"}
 
 
 def test_a_draw_without_objects_leaves_no_standard_error(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def test_a_run_leaves_its_folder(whole: RunFolder, sets: Sets) -> None:
     (noted,) = json.loads((whole.path / "evaluations.json").read_text())
     assert scores["map_50_pct"] == result["test_map_50_pct"] == noted["map_50_pct"]
     assert (noted["set"], noted["images"], noted["rule"]) == (sets[1].name, 3, "area")
+    assert noted["fingerprint"] == sets[1].fingerprint()
     assert detector.classes == ("cat",)
 
 

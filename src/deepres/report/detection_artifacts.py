@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from deepres.report.detection_figures import Curve, precision_recall
+from deepres.report.detection_runs import Test
 from deepres.report.embed import figure_html
 from deepres.report.pictures import svg_text
 from deepres.report.render import Table, as_html
@@ -28,7 +29,7 @@ def evidence(run: Run) -> str:
     """
     parts = []
     if tests := run.side_file(EVALUATIONS):
-        parts.append(as_html(_tests(tests)))
+        parts.append(as_html(_tests(run, tests)))
     curves, test = _curves(run)
     if curves:
         if any(len(each["recall"]) != len(each["precision"]) for each in curves.values()):
@@ -47,7 +48,7 @@ def evidence(run: Run) -> str:
     return "\n".join(parts)
 
 
-def _tests(tests: list[dict[str, object]]) -> Table:
+def _tests(run: Run, tests: list[dict[str, object]]) -> Table:
     keys = [key for key in NUMBERS if any(key in test for test in tests)]
     rows = []
     for test in tests:
@@ -57,7 +58,7 @@ def _tests(tests: list[dict[str, object]]) -> Table:
             with_what.append(f"ensemble of {len(members)}")
         numbers = [f"{test[key]:.2f}" if key in test else "–" for key in keys]
         rows.append(
-            [str(test["set"]), f"{test['images']:,}", ", ".join(with_what) or "–", *numbers]
+            [Test(run, test).set, f"{test['images']:,}", ", ".join(with_what) or "–", *numbers]
         )
     columns = ["tested on", "images", "with", *(f"{NUMBERS[key]} (%)" for key in keys)]
     numbers_at = frozenset({1, *range(3, len(columns))})

@@ -35,17 +35,48 @@ class Test:
     def what(self) -> tuple[Any, ...]:
         """What two tests of a run have in common if the later one takes the earlier one's place."""
         keys = ("set", "images", "rule", "views", "classes", "classifier", "class_views")
-        return *(self.found.get(key) for key in keys), self.improvements, self.members
+        how = (self.found.get(key) for key in keys)
+        return self.fingerprint, *how, self.improvements, self.members
+
+    @property
+    def fingerprint(self) -> str | None:
+        """A checksum of the images and what is on them; None: it is not known."""
+        of_draws: str | None = self.found.get("resampled", {}).get("images")  # earlier versions'
+        known: str | None = self.found.get("fingerprint", of_draws)
+        return known
+
+    @property
+    def _own_fingerprint(self) -> str | None:
+        """That of the run's own test images, where these are called like them."""
+        known: str | None = self.run.meta["data"].get("test_fingerprint")
+        if self.run.kind == "detection":
+            own = self.run.meta.get("test_data") or {}
+            known = own["fingerprint"] if own.get("source") == self.found["set"] else None
+        return known
+
+    @property
+    def is_altered(self) -> bool:
+        """Whether the images, or what is on them, have changed since the run was begun."""
+        both = self._own_fingerprint, self.fingerprint
+        return None not in both and both[0] != both[1]
+
+    @property
+    def set(self) -> str:
+        """What the images are called; of one name there may be others than the run's own."""
+        name, fingerprint = str(self.found["set"]), self.fingerprint
+        if fingerprint is None or fingerprint == self._own_fingerprint:
+            return name
+        return f"{name} ({fingerprint[:8]})"
 
     @property
     def images(self) -> str:
         """Which images, in words."""
-        return f"{self.found['images']:,} images of {self.found['set']}"
+        return f"{self.found['images']:,} images of {self.set}"
 
     def is_plainly_on(self, benchmark: Benchmark) -> bool:
         """Whether it is one network's on all of these images, without improvements."""
         how = self.found["set"], self.found["images"], self.improvements, self.members
-        return how == (benchmark.set, benchmark.images, (), ())
+        return how == (benchmark.set, benchmark.images, (), ()) and not self.is_altered
 
     def label(self) -> str:
         """Say all that matters, where no published number is like it."""

@@ -73,7 +73,8 @@ class Row:
 
     def condition(self, test: Test) -> str:
         """Return what sets a test that belongs here apart from the paper's."""
-        parts = [test.run.condition, "" if test.found["images"] == self.images else test.images]
+        papers = test.found["images"] == self.images and not test.is_altered
+        parts = [test.run.condition, "" if papers else test.images]
         parts.append("" if test.found.get("rule") == self.rule else f"rule {test.found['rule']}")
         class_views = test.found.get("class_views", CLASS_VIEWS)
         parts.append("" if class_views == CLASS_VIEWS else f"classes by {class_views}")

@@ -17,10 +17,9 @@ from deepres.execution import Execution
 from deepres.recipes import LocalizationRecipe
 from deepres.runtime import derive_seed, initial_weights_of
 from deepres.training.localization_start import load_classifier
-from deepres.training.localizing import VIEWS, LocalizingTask, check_share
+from deepres.training.localizing import VIEWS, LocalizingTask, check_share, described_with_test
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
-from deepres.training.task import described
 
 
 class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
@@ -104,7 +103,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
     @staticmethod
     def describe(data: LocalizationData) -> dict[str, Any]:
         """Return what recipe.json has on the data."""
-        return {"data": described(data)}
+        return {"data": described_with_test(data)}
 
     def step(self, step: int) -> Tensor:
         """Take the step; return the loss and the share of crops whose best box misses, (2,)."""

@@ -24,10 +24,10 @@ from deepres.models.weights import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
 from deepres.runtime import derive_seed, drawing_from, initial_weights_of
 from deepres.training.localization_start import load_classifier
-from deepres.training.localizing import VIEWS, LocalizingTask, check_share
+from deepres.training.localizing import VIEWS, LocalizingTask, check_share, described_with_test
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
-from deepres.training.task import described, origin, same_file
+from deepres.training.task import origin, same_file
 
 
 class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNData]):
@@ -154,7 +154,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
     @staticmethod
     def describe(data: LocalizationRCNNData) -> dict[str, Any]:
         """Return what recipe.json has on the data."""
-        return {"data": described(data.images)}
+        return {"data": described_with_test(data.images)}
 
     def step(self, step: int) -> Tensor:
         """Take the step; return the loss and the share of regions that are misjudged, (2,)."""

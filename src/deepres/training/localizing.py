@@ -14,7 +14,7 @@ from deepres.evaluation.detection.localization import localization_error_pct, ri
 from deepres.execution import Execution
 from deepres.recipes.localization import BoxRecipe
 from deepres.run_folder import Event, RunFolder
-from deepres.training.task import Task, last_whole_window, loss_and_error, of_split
+from deepres.training.task import Task, described, last_whole_window, loss_and_error, of_split
 
 R = TypeVar("R", bound=BoxRecipe)
 D = TypeVar("D")
@@ -88,6 +88,11 @@ class LocalizingTask(Task[R, D]):
             "train_loss": trained["loss"],
             "mean_box": BoxedImages.of(self.data.train).mean_box().tolist(),
         }
+
+
+def described_with_test(data: LocalizationData) -> dict[str, Any]:
+    """Return what recipe.json has on ``data``, and a checksum of the test images alone."""
+    return {**described(data), "test_fingerprint": data.test.fingerprint()}
 
 
 def check_share(recipe: BoxRecipe, world: World) -> None:

@@ -8,7 +8,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.evaluation.evaluation_log import note
 
 Entry = dict[str, Any]
-SAME_TEST = ("kind", "set", "images", "rule", "improvements", "members")
+SAME_TEST = ("kind", "set", "fingerprint", "images", "rule", "improvements", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
 
 
@@ -31,6 +31,7 @@ def detection_entry(
     return {
         "kind": "detection",
         "set": data.name,
+        "fingerprint": data.fingerprint(),
         "images": len(data),
         **scores,
         "improvements": list(improvements),

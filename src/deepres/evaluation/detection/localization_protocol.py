@@ -29,7 +29,10 @@ from deepres.run_folder import RunFolder
 from deepres.run_weights import called_together
 
 GUESSES = 5
-SAME_TEST = ("kind", "set", "images", "classes", "views", "classifier", "class_views", "members")
+SAME_TEST = (
+    *("kind", "set", "fingerprint", "images", "classes", "views", "classifier", "class_views"),
+    "members",
+)
 """What two entries have in common if the later one takes the earlier one's place."""
 
 
@@ -106,6 +109,7 @@ def evaluate_localizers(
     entry = {
         "kind": "localization",
         "set": test.name,
+        "fingerprint": test.fingerprint(),
         "images": len(test),
         "classes": "predicted" if classifiers else "ground truth",
         "views": views,
