@@ -84,8 +84,15 @@ def call(options: argparse.Namespace) -> int:
         return 0
     scores = average([each for _, each in members])
     if len(members) > 1 and precision == "fp32":
-        tested = (paths, images, options.views, scores)
-        note_ensemble(*tested, digests=digests, source=source, execution=execution)
+        note_ensemble(
+            paths,
+            images,
+            options.views,
+            scores,
+            digests=digests,
+            source=source,
+            execution=execution,
+        )
     written: dict[str, Path] = {}
     found = (classes, scores, source)
     try:

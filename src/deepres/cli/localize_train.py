@@ -62,7 +62,9 @@ def call(options: argparse.Namespace) -> int:
             options,
             BoxRecipe,
             lambda recipe, meta: _open(
-                *(data_folder(options.data, meta["data"]), recipe, None),
+                data_folder(options.data, meta["data"]),
+                recipe,
+                None,
                 meta["data"]["fingerprint"],
             ),
             lambda: _execution(options),

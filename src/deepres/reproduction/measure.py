@@ -112,5 +112,12 @@ def measure_ensemble(
     silent = dataclasses.replace(execution.alone(), say=say_nothing)
     digests = [digest_of(run) for run in runs]
     scores = average([score_run(run, data, views, silent) for run in runs])
-    tested = (runs, data.test, views, scores)
-    note_ensemble(*tested, digests=digests, source=data.source, execution=execution)
+    note_ensemble(
+        runs,
+        data.test,
+        views,
+        scores,
+        digests=digests,
+        source=data.source,
+        execution=execution,
+    )

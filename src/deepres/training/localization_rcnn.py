@@ -136,14 +136,23 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         localizer, images = self.localizer, BoxedImages.of(self.data.train)
         self.execution.say(f"proposing regions in {len(images):,} images of {self.data.source}")
         proposals = propose(
-            *(localizer.proposer, images, images.classes[:, None], VIEWS, self.execution),
+            localizer.proposer,
+            images,
+            images.classes[:, None],
+            VIEWS,
+            self.execution,
             count=localizer.proposals,
             nms_iou=localizer.nms_iou,
         )
         pool = RegionPool.of(images, proposals, self.recipe.foreground_iou)
         self._batches = RegionBatches(
-            *(pool, self.recipe, localizer.warp, localizer.mean, localizer.std),
-            *(self.seed, self.execution),
+            pool,
+            self.recipe,
+            localizer.warp,
+            localizer.mean,
+            localizer.std,
+            self.seed,
+            self.execution,
         )
 
     @classmethod

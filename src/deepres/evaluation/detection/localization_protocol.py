@@ -179,7 +179,13 @@ def predicted_classes(
         check_classes(classifier.classes, test, each)
         source = f"{len(files):,} images of {test.location}"
         scores = score_weights(
-            *(each, classifier, files, views, execution), digest=digest, source=source
+            each,
+            classifier,
+            files,
+            views,
+            execution,
+            digest=digest,
+            source=source,
         )
         members.append(scores)
     best = torch.empty(0)

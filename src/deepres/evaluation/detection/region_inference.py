@@ -43,7 +43,11 @@ def locate_by_regions(
     device, world = execution.device, execution.world
     proposals = [
         propose(
-            *(member.proposer, images, classes, views, execution),
+            member.proposer,
+            images,
+            classes,
+            views,
+            execution,
             count=member.proposals,
             nms_iou=member.nms_iou,
         )
