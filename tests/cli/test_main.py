@@ -135,7 +135,10 @@ def test_without_a_command_each_is_shown_with_an_example_that_works(
         assert main(example.split()) == 0, example
     with pytest.raises(SystemExit, match="2"):
         main(["xyz"])
-    known = re.findall(r"'([a-z]+)'", capsys.readouterr().err.partition("choose from")[2])
+    # Python quotes the choices up to 3.12
+    known = re.findall(
+        r"\b([a-z]+)\b", capsys.readouterr().err.partition("choose from")[2].split(")")[0]
+    )
     assert [example.split()[0] for example in examples] == known
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
@@ -268,7 +271,7 @@ def test_json_is_text_that_does_nothing_to_a_terminal(capsys: pytest.CaptureFixt
         ("import a b --form timm", "--form; did you mean --from or --force?"),  # before --from
         ("evaluate a --views 10crop", "argument --views: no '10crop'; did you mean 10-crop?"),
         ("export resnet20 --to caffe2", "argument --to: no 'caffe2'; did you mean caffe?"),
-        ("evaluate a --views blurred", "(choose from '1-crop', '10-crop', 'multi-scale')"),
+        ("evaluate a --views blurred", "(choose from 1-crop, 10-crop, multi-scale)"),
         ("export resnet20 --to caffe a b", "unrecognized arguments: a b; see: deepres export"),
         ("export --to caffe", "the following arguments are required: WEIGHTS"),
         ("train resnet20 --debug", "--debug, which comes before the command: deepres --debug"),
@@ -281,7 +284,7 @@ def test_what_was_meant_is_said_where_it_is_typed(
         main(command.split())
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("deepres: ")
-    assert said in line
+    assert said in line or said in line.replace("'", "")  # Python quotes choices up to 3.12
 
 
 def test_threads_are_those_that_are_asked_for(

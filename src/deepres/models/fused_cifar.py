@@ -23,13 +23,15 @@ WARPS = {16: 4, 32: 8, 64: 8}
 """How many warps work on them."""
 STAGES = 4
 """How many loads of tiles are under way while one is multiplied."""
+FUSED = {"enable_fp_fusion": True}
+"""Multiply and add with one rounding, which Triton will do no more by default from 3.10 on."""
 VECTOR = 4
 """How many channels they copy at a time: with 4 of bfloat16 through L1, with 8 not."""
 WEIGHT_TILES = {16: 128, 32: 64, 64: 64}
 """As TILES, for the gradients of weights."""
 WEIGHT_PARTS = 16
 """In how many parts those are summed."""
-WEIGHT_OPTIONS = {"num_warps": 4, "num_stages": 3}
+WEIGHT_OPTIONS = {"num_warps": 4, "num_stages": 3, **FUSED}
 
 
 def supports(network: nn.Module, side: int = SIDES[16]) -> bool:
@@ -222,6 +224,7 @@ class _Pass:
             side=last.maps.side,
             c=last.maps.c,
             parts=self.parts,
+            **FUSED,
         )
         return pooled
 
@@ -246,6 +249,7 @@ class _Pass:
             num_warps=WARPS[maps.c],
             num_stages=STAGES,
             vector=VECTOR,
+            **FUSED,
         )
 
     def backward(self, gradient: Tensor) -> list[Tensor]:
@@ -257,6 +261,7 @@ class _Pass:
             side=last.maps.side,
             c=last.maps.c,
             parts=self.parts,
+            **FUSED,
         )
         for i in range(len(self.layers) - 1, 0, -1):
             # a block's first layer meets the gradient that went through the shortcut
@@ -269,6 +274,7 @@ class _Pass:
             parts=self.parts,
             m=TILES[first.maps.c],
             num_warps=WARPS[first.maps.c],
+            **FUSED,
         )
         return self._weight_gradients()
 
@@ -289,6 +295,7 @@ class _Pass:
             num_warps=WARPS[under.c],
             num_stages=STAGES,
             vector=VECTOR,
+            **FUSED,
         )
 
     def _weight_gradients(self) -> list[Tensor]:
