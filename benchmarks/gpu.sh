@@ -6,25 +6,30 @@
 #     benchmarks/gpu.sh train KEEP SECONDS GROUP...     runs of the paper's length
 #     benchmarks/gpu.sh measure KEEP SECONDS            against peers, by kernel
 #
-# A plan for 15 minutes, the machine's start and what is between calls included, about 800 s in all:
+# A plan for 15 minutes in two calls, about 840 s in all:
 #
-#     30 s    the machine starts
-#    100 s    check KEEP 100
-#     60 s    pace KEEP 60
-#    440 s    train KEEP 440 "resnet56 plain56 resnet110 --set eval_every=4000" "resnet20 --seed 1 --seeds 3"
-#    170 s    measure KEEP 170
+#     60 s    the machine starts
+#    180 s    check KEEP 100; pace KEEP 80
+#     30 s    between the calls; a machine that is given back meanwhile takes another start
+#    470 s    train KEEP 470 "resnet56 plain56 --set eval_every=8000" \
+#                 "resnet20 --seed 1 --seeds 3 --set eval_every=8000"
+#    100 s    measure KEEP2 100, in the same call
 #
-# Its rule: if `pace` says that ResNet-110 takes more than 4.5 ms a step alone, or that the overlap is
-# below 1.4, ResNet-110 gives way to a second seed: train KEEP 440 "resnet56 plain56 --seeds 2".
-# Fewer tests on the way (eval_every) make no other run, and save up to half of the time.
-# check and pace may share a call and a KEEP; train and measure have one of their own each. Within a
-# call the groups, or the measurements, take their turns as long as there is time.
+# The seconds of training come from ResNet-20's 0.81 ms a step on an H200, and what is seen there of
+# depth and of runs at once (1.26 times as fast as in turn): about 275 s for the first group, 160 for
+# the second. ResNet-110, about 310 s with eval_every=8000, wants a machine of its own: `pace` says
+# what it takes. Fewer tests on the way (eval_every) make no other run; with one after every 1,000
+# steps they take as long as the training. Groups, or measurements, take their turns as long as there
+# is time, so the surest comes first. check and pace may share a KEEP; train and measure have one of
+# their own each.
 #
-# measure, in order of worth: ResNet-20's step with its peers, the costliest kernels of three
-# networks, ResNet-50's step with its peers, ResNet-110's beside the customary script, where a test
-# spends its time, the deeper networks' steps with and without fused layers. 170 s are enough for
-# about the first two, 400 s for all. The peers that torch.compile makes are compiled beforehand, side
-# by side. It needs no data but the images inside the package.
+# A tree that travels must be small: leave results/ behind, and send CIFAR-10 in parts.
+#
+# measure, in order of worth: where a test spends its time, ResNet-20's step with its peers, the
+# costliest kernels of three networks, ResNet-50's step with its peers, ResNet-110's beside the
+# customary script, the deeper networks' steps with and without fused layers. 100 s are enough for
+# about the first two, 400 s for all. The peers that torch.compile makes are compiled before the
+# first of them, side by side. It needs no data but the images inside the package.
 #
 # train: each GROUP is a line of arguments to `deepres train`, e.g. "resnet56 plain56 --seeds 2":
 # its runs share the GPU. What a group leaves is packed as soon as it ends. One that SECONDS cut off
@@ -36,7 +41,7 @@
 #
 # KEEP is the folder for what is to be kept: packed runs, tables, logs. From a lent machine often
 # little comes back, so a line warns of more than 8 files, or of one above 16 MiB. `check` and
-# `pace` leave 4 of them, `measure` 7, `train` 2 and those with the runs: as many runs in each as
+# `pace` leave 4 of them, `measure` 8, `train` 2 and those with the runs: as many runs in each as
 # FILE_LIMIT allows (bytes; default: 15 MiB), or a piece of one run that is larger. All are unpacked
 # into runs/ by
 #
@@ -87,7 +92,7 @@ check() {
 }
 
 pace() {
-    local sizes="--model resnet110 --seeds 3"
+    local sizes="--model resnet110 --seeds 3 --steps 150"
     [ -z "${QUICK:-}" ] || sizes="--model resnet8 --seeds 2 --steps 1"
     # shellcheck disable=SC2086 # the options are words
     limited "$(left)" python3 benchmarks/seeds.py $sizes --turns 1 --device "$device" \
@@ -98,23 +103,26 @@ measure() {
     local where="--device $device --turns 1" deep="resnet56 resnet110"
     local steps="--models resnet20 --steps 300" deep_steps="--models resnet110 --steps 50"
     local photographs="--batch 256 --steps 10" profiled="resnet20 resnet110 resnet50"
+    local tested="--models resnet20 resnet56"
     if [ -n "${QUICK:-}" ]; then
         steps="--models resnet8 --steps 1" deep_steps=$steps
         photographs="--batch 2 --size 32 --steps 1" deep=resnet8
+        tested="--models resnet8 --images 100"
         profiled="resnet18 --set crop=32 --set short_side=32,36 --batch-size 2 --turn-seconds 0"
     fi
     # shellcheck disable=SC2086 # the options are words
     {
+        limited 40 python3 benchmarks/cifar_test_formats.py $tested $where \
+            --out "$keep/cifar_test_formats.json"
         compile_peers $steps $photographs >"$keep/peers.log" 2>&1
         limited 120 python3 benchmarks/cifar_step.py --data sample $steps $where \
-            --out "$keep/cifar_step.json"
+            --sides ours compiled customary --out "$keep/cifar_step.json"
         limited 90 python3 -m deepres bench $profiled --only training --profile $where \
             --out "$keep/bench.json"
         limited 120 python3 benchmarks/imagenet_step.py $photographs $where \
             --out "$keep/imagenet_step.json"
         limited 60 python3 benchmarks/cifar_step.py --data sample $deep_steps $where \
             --sides ours customary --out "$keep/cifar_step-deep.json"
-        limited 40 python3 -m deepres bench resnet20 --only inference --precision fp32 --profile $where
         [ "$device" != cuda ] || limited 80 python3 benchmarks/fused_cifar.py --check --nets $deep
     } 2>&1 | tee "$keep/tables.txt"
 }
@@ -145,22 +153,23 @@ train() {
             status=$?
             case $status in 0 | 124 | 137) break ;; esac # done, or the time is up
             echo "FAILED with status $status: $group $slower"
-            ! something_is_saved || break
+            ! has_trained || break
         done
         pack "runs-$number"
     done
 }
 
-something_is_saved() {
-    compgen -G "runs/*/checkpoint.pt" || compgen -G "runs/*/result.json"
-} >/dev/null
+# A checkpoint is there from the beginning, the first event after some steps.
+has_trained() {
+    [ -n "$(find runs -name metrics.jsonl -size +0 -print -quit)" ] || compgen -G "runs/*/result.json"
+} >/dev/null 2>&1
 
 # Returns the status of `deepres train`, 124 or 137 if the time ended it.
 train_group() {
-    local seconds=$(($(left) - 15)) # to save, to pack
+    local seconds=$(($(left) - 35)) # to end a test of all runs, to save, to pack
     [ "$seconds" -gt 20 ] || { echo "no time was left for: $1"; return 124; }
     # shellcheck disable=SC2086 # a group is words
-    timeout --signal=TERM --kill-after=10 "$seconds" \
+    timeout --signal=TERM --kill-after=25 "$seconds" \
         python3 -m deepres train $1 --data "$data" --device "$device" 2>&1 |
         tee -a "$keep/train.log" | tail -n 12
     return "${PIPESTATUS[0]}"

@@ -68,7 +68,7 @@ def main() -> None:
         return
     sizes = {name: getattr(options, name) for name in ("model", "seeds", "steps", "device")}
     arguments = [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
-    turns = take_turns(__file__, [AT_ONCE, IN_TURN], options.turns, arguments)
+    turns = take_turns(__file__, [IN_TURN, AT_ONCE], options.turns, arguments)
     results: dict[str, Any] = {
         "provenance": provenance(torch.device(options.device)),
         **sizes,
