@@ -91,9 +91,7 @@ def test_a_group_that_fails_at_once_begins_again_on_slower_paths(tmp_path: Path)
 @pytest.mark.parametrize(
     ("saved", "tries"), [("checkpoint.pt", 3), ("metrics.jsonl", 1), ("result.json", 1)]
 )
-def test_what_has_trained_does_not_begin_again(
-    tmp_path: Path, saved: str, tries: int
-) -> None:
+def test_what_has_trained_does_not_begin_again(tmp_path: Path, saved: str, tries: int) -> None:
     text = f'[ "$1" = - ] && exit; mkdir -p runs/a; echo {{}} >runs/a/{saved}; exit 1'
     python = stand_in(tmp_path / "bin", f"#!/bin/sh\n{text}\n")
     said = call(tmp_path / "kept", "train", "600", "one", python=python)
