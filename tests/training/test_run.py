@@ -445,8 +445,20 @@ def test_training_time_is_that_of_the_steps_over_interruptions(
     result = resume(tmp_path / "run", data, device="cpu")
     assert result["training_s"] == 48
     assert now == 48 + 2 * 3600
-    events = RunFolder(tmp_path / "run").read_events()
-    assert {e["images_per_s"] for e in events if e["split"] == "train"} == {8.0}
+    killed = RunFolder(tmp_path / "killed")
+    killed.write_meta(RunFolder(tmp_path / "run").read_meta())  # before its first checkpoint
+    begin = Classification.begin
+
+    def slow_to_begin(*arguments):
+        nonlocal now
+        now += 3600
+        return begin(*arguments)
+
+    monkeypatch.setattr(Classification, "begin", slow_to_begin)
+    assert resume(killed.path, data, device="cpu")["training_s"] == 48
+    for folder in (RunFolder(tmp_path / "run"), killed):
+        events = folder.read_events()
+        assert {e["images_per_s"] for e in events if e["split"] == "train"} == {8.0}
 
 
 @pytest.mark.parametrize("native", [False, True])

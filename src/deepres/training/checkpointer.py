@@ -48,8 +48,8 @@ class Checkpointer:
             raise Interrupted(signal_number, step, run, command=task.command)
 
 
-def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Return the latest saved state that is whole; None: the run ended before it saved anything.
+def latest_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Return the latest checkpoint that is whole; None: the run ended before it saved anything.
 
     Raises:
         DamagedCheckpoint: there are checkpoints, and none is whole.
@@ -59,7 +59,7 @@ def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any
     previous = previous_of(folder.checkpoint)
     for path in (folder.checkpoint, previous):
         try:
-            state = load_checkpoint(path)
+            saved = load_checkpoint(path)
         except FileNotFoundError:
             continue
         except DamagedCheckpoint as damage:
@@ -68,7 +68,7 @@ def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any
             continue
         for each in damaged:  # else the next save would put it in the place of this one
             each.replace(each.with_name(f"{each.name}.damaged"))
-        return as_it_is_saved_now(state)
+        return as_it_is_saved_now(saved)
     if damaged:
         raise DamagedCheckpoint(
             f"no whole checkpoint is left in {folder.path}; start the run again in another folder"
@@ -85,20 +85,20 @@ def latest_state(folder: RunFolder, say: Callable[[str], None]) -> dict[str, Any
     )
 
 
-def as_it_is_saved_now(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state that an earlier version saved in the form of this one."""
-    if "window" in state:
-        return state
-    if "losses" in state:  # a detector's
-        own = {key: state[key] for key in ("phase", "proposer", "initial")}
-        return {**state, "window": state["losses"].t().contiguous(), "task": own}
+def as_it_is_saved_now(saved: dict[str, Any]) -> dict[str, Any]:
+    """Return what this or an earlier version has ``saved``, in the form of this one."""
+    if "window" in saved:
+        return saved
+    if "losses" in saved:  # a detector's
+        own = {key: saved[key] for key in ("phase", "proposer", "initial")}
+        return {**saved, "window": saved["losses"].t().contiguous(), "task": own}
     keys = ("warming_up", "plateaus", "best_error_pct", "evaluations_since_best", "mean", "skipped")
-    window = state["outcomes"]
+    window = saved["outcomes"]
     return {
-        **state,
+        **saved,
         "window": window,
-        "noted": state["step"] % len(window),
-        "task": {key: state[key] for key in keys},
+        "noted": saved["step"] % len(window),
+        "task": {key: saved[key] for key in keys},
     }
 
 

@@ -142,12 +142,12 @@ class Classification(Task[ClassificationRecipe, Data]):
         recipe: ClassificationRecipe,
         data: Data,
         meta: dict[str, Any],
-        state: dict[str, Any],
+        saved: dict[str, Any],
         execution: Execution,
     ) -> Self:
-        """Set up what a checkpoint's ``state`` will be loaded into."""
-        mean = state["task"]["mean"]
-        preparation = Preparation(mean, state["task"].get("std"))
+        """Set up what a checkpoint, ``saved``, will be loaded into."""
+        mean = saved["task"]["mean"]
+        preparation = Preparation(mean, saved["task"].get("std"))
         given = meta.get("initial_weights")
         return cls(recipe, data, meta["seed"], execution, preparation, given)
 

@@ -111,10 +111,10 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         recipe: DetectionRecipe,
         data: DetectionData,
         meta: dict[str, Any],
-        state: dict[str, Any],
+        saved: dict[str, Any],
         execution: Execution,
     ) -> Self:
-        """Set up what a checkpoint's ``state`` will be loaded into."""
+        """Set up what a checkpoint, ``saved``, will be loaded into."""
         _check_shares(recipe, execution.world)
         made = meta["network"]
         mean, std = torch.tensor(made["mean"]), torch.tensor(made["std"])

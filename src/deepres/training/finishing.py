@@ -24,7 +24,11 @@ class Run:
     folder: RunFolder
     state: RunState
     meta: dict[str, Any]
-    """What recipe.json says."""
+    """What recipe.json says, or is about to."""
+    provenance: dict[str, Any]
+    """What its bits and its speed depend on from here on."""
+    events: int | None = None
+    """How many there were when it was saved; None: it has not been saved yet."""
     finished: bool = False
     """Whether all that it leaves is there; only the leader knows."""
 

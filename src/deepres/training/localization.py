@@ -88,10 +88,10 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         recipe: LocalizationRecipe,
         data: LocalizationData,
         meta: dict[str, Any],
-        state: dict[str, Any],
+        saved: dict[str, Any],
         execution: Execution,
     ) -> Self:
-        """Set up what a checkpoint's ``state`` will be loaded into."""
+        """Set up what a checkpoint, ``saved``, will be loaded into."""
         built = {key: meta[key] for key in ("initial_weights", "network")}
         return cls(recipe, data, built, meta["seed"], execution)
 

@@ -124,10 +124,10 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         recipe: LocalizationRCNNRecipe,
         data: LocalizationRCNNData,
         meta: dict[str, Any],
-        state: dict[str, Any],
+        saved: dict[str, Any],
         execution: Execution,
     ) -> Self:
-        """Set up what a checkpoint's ``state`` will be loaded into."""
+        """Set up what a checkpoint, ``saved``, will be loaded into."""
         known = {key: meta[key] for key in ("initial_weights", "rpn", "network")}
         return cls(recipe, data, known, meta["seed"], execution)
 

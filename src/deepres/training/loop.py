@@ -21,7 +21,7 @@ def run_steps(state: RunState, folder: RunFolder, stop: StopRequest) -> Iterator
     train_note = test_note = ""
 
     with task.execution.progress(task.label, recipe.steps, state.step) as bar:
-        state.skip_time()
+        state.start_time()
         while state.step < recipe.steps:
             state.record(task.step(state.step))
 

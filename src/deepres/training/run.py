@@ -4,8 +4,8 @@ It is the same for whatever is trained; a ``Task`` says what that is.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from deepres.progress import Progress
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
-from deepres.training.checkpointer import check_space, latest_state
+from deepres.training.checkpointer import check_space, latest_checkpoint
 from deepres.training.clock import Clock
 from deepres.training.finishing import Run, is_whole, to_the_end
 from deepres.training.state import CHANGED_BY_RESUMING, RunState
@@ -74,29 +74,13 @@ def train_together(
         RunFolder(new.folder).check_absent()
     for new in runs:
         task_type.check_fit(new.recipe, data)
-    leader, executions = execution.world.leader, _with_bars(execution, len(runs))
-    clock = Clock()
+    leader, clock, at_once = execution.world.leader, Clock(), len(runs)
     with ExitStack() as stack:
-        going = []
-        for (recipe, seed, path, weights), here in zip(runs, executions, strict=True):
-            # All that can fail comes before a folder is made.
-            task = stack.enter_context(closing(task_type.begin(recipe, data, seed, here, weights)))
-            task.prepare()
-            described = task_type.describe(data)
-            check_same_everywhere(described, execution.world)
-            meta = {
-                "recipe": recipe.to_dict(),
-                "deviations": recipe.deviations(),
-                "seed": seed,
-                **described,
-                **task.meta(),
-                "provenance": _provenance(task, len(runs)),
-            }
-            if wrong := misfit_of_meta(strict(meta)):
-                raise UserError(f"the run could not be read again: in its recipe.json {wrong}")
-            state = RunState(task, clock)
-            state.check_finite()
-            going.append(Run(RunFolder(path), state, meta))
+        # All that can fail comes before a folder is made.
+        going = [
+            stack.enter_context(_begun(task_type, new, data, here, clock, at_once))
+            for new, here in zip(runs, _with_bars(execution, at_once), strict=True)
+        ]
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
         for run in going:
@@ -144,48 +128,91 @@ def resume_together(
     _check_apart(folders)
     for path in folders:
         check_same_data(path, RunFolder(path).read_meta(), task_type.describe(data))
-    leader, world = execution.world.leader, execution.world
-    executions, clock = _with_bars(execution, len(folders)), Clock()
+    leader, clock, at_once = execution.world.leader, Clock(), len(folders)
     with ExitStack() as stack:
-        going, provenances = [], []
-        for path, here in zip(folders, executions, strict=True):
-            folder = RunFolder(path)
-            meta = folder.read_meta()
-            recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
-            recipe = (recipe if steps is None else recipe.extended(steps)).changed(list(changes))
-            stack.enter_context(_locked(folder, execution))
-            state = world.broadcast_object(latest_state(folder, here.say) if leader else None)
-            if state is None:
-                made = task_type.begin_again(recipe, data, meta, here)
-            else:
-                made = task_type.rebuild(recipe, data, meta, state, here)
-            task = stack.enter_context(closing(made))
-            run = Run(folder, RunState(task, clock), meta)
-            if state is not None:
-                run.state.load(state, folder)
-            if run.state.step < recipe.steps:
-                task.prepare()
-            if state is None:
-                run.state.save(folder)
-            run.meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
-            going.append(run)
-            provenances.append((_provenance(task, len(folders)), state["events"] if state else 0))
+        going = []
+        for path, here in zip(folders, _with_bars(execution, at_once), strict=True):
+            stack.enter_context(_locked(RunFolder(path), execution))
+            taken_up = _taken_up(task_type, path, data, here, clock, at_once, steps, changes)
+            going.append(stack.enter_context(taken_up))
         if leader:
             check_space([(run.folder, run.state.task.model) for run in going])
-            for run, (now, events) in zip(going, provenances, strict=True):
-                step, recipe = run.state.step, run.state.task.recipe
-                name = f"{run.folder.path}: " if len(going) > 1 else ""
-                if step < recipe.steps:
-                    execution.say(f"{name}going on from step {step:,} of {recipe.steps:,}")
-                else:
-                    execution.say(f"{name}all {step:,} steps are done; --steps N extends the run")
-                    run.finished = is_whole(run)
-                if run.finished:  # what began from its weights knows their digest
-                    continue
-                _note_resumption(run, now)
-                run.folder.rewind_events(events)
-                run.folder.write_meta(run.meta)
+            for run in going:
+                run.finished = _has_nothing_to_do(run, named=at_once > 1)
+                if not run.finished:  # what began from its weights knows their digest
+                    _note_resumption(run)
+                    run.folder.rewind_events(run.events or 0)
+                    run.folder.write_meta(run.meta)
+        for run in going:
+            if run.events is None:
+                run.state.save(run.folder)
         return to_the_end(going, execution)
+
+
+@contextmanager
+def _begun(
+    task_type: type[Task[Any, Any]],
+    new: NewRun,
+    data: Any,
+    execution: Execution,
+    clock: Clock,
+    at_once: int,
+) -> Iterator[Run]:
+    """Set up a new run; nothing of it is in its folder yet."""
+    recipe, seed, path, weights = new
+    with closing(task_type.begin(recipe, data, seed, execution, weights)) as task:
+        task.prepare()
+        described = task_type.describe(data)
+        check_same_everywhere(described, execution.world)
+        now = _provenance(task, at_once)
+        meta = {
+            "recipe": recipe.to_dict(),
+            "deviations": recipe.deviations(),
+            "seed": seed,
+            **described,
+            **task.meta(),
+            "provenance": now,
+        }
+        if wrong := misfit_of_meta(strict(meta)):
+            raise UserError(f"the run could not be read again: in its recipe.json {wrong}")
+        state = RunState(task, clock)
+        state.check_finite()
+        yield Run(RunFolder(path), state, meta, now)
+
+
+@contextmanager
+def _taken_up(
+    task_type: type[Task[Any, Any]],
+    path: Path,
+    data: Any,
+    execution: Execution,
+    clock: Clock,
+    at_once: int,
+    steps: int | None,
+    changes: Sequence[str],
+) -> Iterator[Run]:
+    """Set up a run as it was last saved; what has changed since is not in its folder yet."""
+    folder, world = RunFolder(path), execution.world
+    meta = folder.read_meta()
+    recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
+    recipe = (recipe if steps is None else recipe.extended(steps)).changed(list(changes))
+    meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
+    saved = world.broadcast_object(
+        latest_checkpoint(folder, execution.say) if world.leader else None
+    )
+    if saved is None:
+        made = task_type.begin_again(recipe, data, meta, execution)
+    else:
+        made = task_type.rebuild(recipe, data, meta, saved, execution)
+    with closing(made) as task:
+        state = RunState(task, clock)
+        if saved is not None:
+            state.load(saved, folder)
+        if state.step < recipe.steps:
+            task.prepare()
+        events = None if saved is None else saved["events"]
+        del saved  # all of its tensors
+        yield Run(folder, state, meta, _provenance(task, at_once), events)
 
 
 def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> None:
@@ -250,9 +277,20 @@ def _provenance(task: Task[Any, Any], runs: int) -> dict[str, Any]:
     return {**task.execution.provenance(), "runs_at_once": runs, **task.provenance()}
 
 
-def _note_resumption(run: Run, now: dict[str, Any]) -> None:
+def _has_nothing_to_do(run: Run, named: bool) -> bool:
+    """Say from where a run goes on, ``named`` if need be; tell whether all of it is there."""
+    step, recipe = run.state.step, run.state.task.recipe
+    say, name = run.state.task.execution.say, f"{run.folder.path}: " if named else ""
+    if step < recipe.steps:
+        say(f"{name}going on from step {step:,} of {recipe.steps:,}")
+        return False
+    say(f"{name}all {step:,} steps are done; --steps N extends the run")
+    return is_whole(run)
+
+
+def _note_resumption(run: Run) -> None:
     """Add to what recipe.json says what has changed since the run last began, and say it."""
-    then = run.meta.get("resumed", [run.meta["provenance"]])[-1]
+    now, then = run.provenance, run.meta.get("resumed", [run.meta["provenance"]])[-1]
     matter = now.keys() - {"runs_at_once"}  # of which the speed alone depends
     if changed := [key for key in now if key in matter and now[key] != then.get(key, now[key])]:
         words = "; ".join(f"{key} {then[key]} → {now[key]}" for key in changed)

@@ -38,7 +38,7 @@ class RunState:
             task.recipe.log_every, len(task.measures), device=task.execution.device
         )
         self.seconds = 0.0
-        self._counted_until = clock.now()
+        self._counted_until: float | None = None
         self._images, self._logged_seconds = 0, 0.0
 
     def record(self, outcome: Tensor) -> None:
@@ -74,15 +74,16 @@ class RunState:
         self._images, self._logged_seconds = 0, self.seconds
         return speed
 
-    def count_time(self) -> None:
-        """Add the time since the last call to the training time."""
-        now = self.clock.now()
-        self.seconds += now - self._counted_until
-        self._counted_until = now
-
-    def skip_time(self) -> None:
-        """Leave the time since the last ``count_time`` out."""
+    def start_time(self) -> None:
+        """Have the training time begin, or go on, here."""
         self._counted_until = self.clock.now()
+
+    def count_time(self) -> None:
+        """Add the time since the last call to the training time, once that has begun."""
+        if self._counted_until is not None:
+            now = self.clock.now()
+            self.seconds += now - self._counted_until
+            self._counted_until = now
 
     def check_finite(self) -> Tensor:
         """Check that all losses since the last log, and all weights, are finite; return ``means``.
@@ -130,21 +131,21 @@ class RunState:
                 },
             )
 
-    def load(self, state: dict[str, Any], folder: RunFolder) -> None:
-        """Become the ``state`` that was saved in ``folder``.
+    def load(self, saved: dict[str, Any], folder: RunFolder) -> None:
+        """Become what was ``saved`` in ``folder``.
 
         Raises:
             UserError: it is of another run or version.
         """
         try:
-            _check_same_run(state, identity(self.task.recipe, self.task.seed), folder)
-            self.step = state["step"]
-            self.seconds = self._logged_seconds = state["seconds"]
-            self.noted = state["noted"]
-            self.window.copy_(state["window"])
-            self.task.load_state_dict(state["task"])
-            self.task.model.load_state_dict(state["model"])
-            load_optimizer(self.task.optimizer, state["optimizer"])
+            _check_same_run(saved, identity(self.task.recipe, self.task.seed), folder)
+            self.step = saved["step"]
+            self.seconds = self._logged_seconds = saved["seconds"]
+            self.noted = saved["noted"]
+            self.window.copy_(saved["window"])
+            self.task.load_state_dict(saved["task"])
+            self.task.model.load_state_dict(saved["model"])
+            load_optimizer(self.task.optimizer, saved["optimizer"])
         except (KeyError, RuntimeError, ValueError, IndexError) as error:
             if is_of_memory(error):  # it says nothing about the checkpoint
                 raise
@@ -159,22 +160,22 @@ def identity(recipe: Recipe, seed: int) -> dict[str, Any]:
     return {key: fields[key] for key in fields if key not in CHANGED_BY_RESUMING} | {"seed": seed}
 
 
-def _check_same_run(state: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
-    """Make sure that ``state`` and the events up to it are of the run that ``folder`` says.
+def _check_same_run(saved: dict[str, Any], now: dict[str, Any], folder: RunFolder) -> None:
+    """Make sure that what was ``saved``, and the events up to it, are of the run in ``folder``.
 
     Checkpoints of versions that did not store the run are accepted.
 
     Raises:
         UserError: they are not; the fields that differ are named.
     """
-    then = fields_of_today(state.get("run", {}))
+    then = fields_of_today(saved.get("run", {}))
     if differ := [key for key in now if now[key] != then.get(key, now[key])]:
         words = ", ".join(f"{key} {now[key]} (saved: {then[key]})" for key in differ)
         raise UserError(
             f"{folder.checkpoint} is of another run than {folder.recipe} says: {words}; restore "
             "the one that is wrong, or start a new run in another folder"
         )
-    folder.check_events(state["events"], state.get("events_sha256"))
+    folder.check_events(saved["events"], saved.get("events_sha256"))
 
 
 def _diverged(what: str, step: int) -> Diverged:

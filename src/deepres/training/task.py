@@ -73,9 +73,9 @@ class Task(ABC, Generic[R, D]):
     @classmethod
     @abstractmethod
     def rebuild(
-        cls, recipe: R, data: D, meta: dict[str, Any], state: dict[str, Any], execution: Execution
+        cls, recipe: R, data: D, meta: dict[str, Any], saved: dict[str, Any], execution: Execution
     ) -> Self:
-        """Set up what a checkpoint's ``state`` will be loaded into; ``meta`` is recipe.json."""
+        """Set up what a checkpoint, ``saved``, will be loaded into; ``meta`` is recipe.json."""
 
     def prepare(self) -> None:
         """Do what takes time and needs the weights, before the first step and when a run goes on.
