@@ -1,6 +1,5 @@
 """The task of §3.4 and §4.2: a network learns to classify images."""
 
-import math
 import sys
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +19,7 @@ from deepres.run_folder import Event, RunFolder
 from deepres.training.batch_parts import fewest_images_of_a_part, smallest_part
 from deepres.training.data_source import Preparation, make_data_source
 from deepres.training.given_weights import frozen_modules, given_weights, in_words
+from deepres.training.learning_rate import LearningRate
 from deepres.training.optim import classifier_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
 from deepres.training.step import computed_by, initial_network, make_step
@@ -37,7 +37,7 @@ Data = Cifar10 | ImageFolder
 
 
 class Classification(Task[ClassificationRecipe, Data]):
-    """A classifier's training, and what its learning rate depends on besides the step.
+    """A classifier's training.
 
     Args:
         recipe: how it is trained.
@@ -86,11 +86,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         new = initial_weights["new"] if initial_weights else []
         self.optimizer = classifier_optimizer(network, recipe, new)
         self._step = make_step(network, self.optimizer, source.batches.prepare, recipe, execution)
-        self.warming_up = recipe.warm_up_lr is not None
-        self.plateaus = 0
-        """How often the learning rate was dropped because the error stood still."""
-        self.best_error_pct = math.inf
-        self.evaluations_since_best = 0
+        self._learning_rate = LearningRate(recipe)
         self.skipped = 0
         """How many images of this process were left out since the last log."""
         self._named: set[str] = set()
@@ -173,8 +169,7 @@ class Classification(Task[ClassificationRecipe, Data]):
 
     def step(self, step: int) -> Tensor:
         """Take the step; return the mean loss and the share of errors, (2,)."""
-        lr = self.recipe.learning_rate(step, self.warming_up, self.plateaus)
-        set_learning_rate(self.optimizer, lr)
+        set_learning_rate(self.optimizer, self._learning_rate.at(step))
         batches = self._source.batches
         taken = batches.take(step)
         self._note_left_out(batches.bad)
@@ -196,9 +191,7 @@ class Classification(Task[ClassificationRecipe, Data]):
     def log(self, step: int, window: Tensor) -> Event:
         """Return the window's loss and error, and end the warm-up if it is time (§4.2)."""
         event = loss_and_error(window)
-        whole = step % self.recipe.log_every == 0
-        if whole and event["error_pct"] < self.recipe.warm_up_until_error_pct:
-            self.warming_up = False
+        self._learning_rate.after_window(step, event["error_pct"])
         if skipped := self._skipped_by_all():
             event["skipped_images"] = skipped
         self.skipped = 0
@@ -227,25 +220,14 @@ class Classification(Task[ClassificationRecipe, Data]):
                 event["skipped_images"] = left_out
             events.append(event)
             if split in source.eval_sets and step % self.recipe.eval_every == 0:
-                self.note_plateau(found.error_pct)
+                self._learning_rate.after_evaluation(found.error_pct)
         self._learn()
         return events
-
-    def note_plateau(self, error_pct: float) -> None:
-        """Drop the learning rate if evaluations in a row have brought no lower error."""
-        self.evaluations_since_best += 1
-        if error_pct < self.best_error_pct:
-            self.best_error_pct, self.evaluations_since_best = error_pct, 0
-        elif self.evaluations_since_best == self.recipe.lr_plateau:
-            self.plateaus, self.evaluations_since_best = self.plateaus + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return what learning rate and input depend on, and how many images were left out."""
         return {
-            "warming_up": self.warming_up,
-            "plateaus": self.plateaus,
-            "best_error_pct": self.best_error_pct,
-            "evaluations_since_best": self.evaluations_since_best,
+            **self._learning_rate.state_dict(),
             "mean": self.classifier.mean,
             "std": self.classifier.std,
             "skipped": self._skipped_by_all(),
@@ -253,10 +235,7 @@ class Classification(Task[ClassificationRecipe, Data]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what ``state_dict`` returned."""
-        self.warming_up = state["warming_up"]
-        self.plateaus = state["plateaus"]
-        self.best_error_pct = state["best_error_pct"]
-        self.evaluations_since_best = state["evaluations_since_best"]
+        self._learning_rate.load_state_dict(state)
         self.skipped = state["skipped"] if self.execution.world.leader else 0
 
     def meta(self) -> dict[str, Any]:
