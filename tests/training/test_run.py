@@ -37,7 +37,8 @@ from deepres.runtime import derive_seed, has_native_bf16
 from deepres.training.classification import Classification
 from deepres.training.given_weights import fine_tuning_recipe
 from deepres.training.interrupt import Interrupted
-from deepres.training.run import NewRun, check_same_everywhere, train_together
+from deepres.training.run import NewRun, train_together
+from deepres.training.same_data import check_same_everywhere
 from deepres.training.state import Diverged, RunState
 
 SHORT = dataclasses.replace(

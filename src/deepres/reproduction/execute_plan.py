@@ -16,7 +16,8 @@ from deepres.reproduction.measure import measure_responses, note_responses, scor
 from deepres.reproduction.plan import PlannedRun, State
 from deepres.run_folder import RunFolder
 from deepres.training.classification import Classification
-from deepres.training.run import NewRun, check_same_data, resume_together, train_together
+from deepres.training.run import NewRun, resume_together, train_together
+from deepres.training.same_data import check_same_data
 from deepres.training.trained_run import trained_run
 
 Data = Cifar10 | ImageFolder

@@ -14,7 +14,8 @@ from deepres.recipes import ClassificationRecipe, Recipe, recipe_from_dict
 from deepres.run_folder import RunFolder, read_meta_file
 from deepres.run_weights import weights_file
 from deepres.training.api import task_of
-from deepres.training.run import NewRun, check_same_data, train_together
+from deepres.training.run import NewRun, train_together
+from deepres.training.same_data import check_same_data
 from deepres.training.step import computed_by
 
 

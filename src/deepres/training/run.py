@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
 from deepres.files import strict
@@ -20,6 +19,7 @@ from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space, latest_checkpoint
 from deepres.training.clock import Clock
 from deepres.training.finishing import Run, is_whole, to_the_end
+from deepres.training.same_data import check_same_data, check_same_everywhere
 from deepres.training.state import CHANGED_BY_RESUMING, RunState
 from deepres.training.task import Task
 
@@ -213,50 +213,6 @@ def _taken_up(
         events = None if saved is None else saved["events"]
         del saved  # all of its tensors
         yield Run(folder, state, meta, _provenance(task, at_once), events)
-
-
-def check_same_data(run: Path, meta: dict[str, Any], found: dict[str, Any]) -> None:
-    """Make sure that the data are those that a run began with.
-
-    Args:
-        run: its folder or its recipe.json, to name it.
-        meta: what its recipe.json says.
-        found: what its kind of ``Task`` says of the data that there are now.
-
-    Raises:
-        UserError: they are others.
-    """
-    for part, now in found.items():
-        then = meta.get(part)
-        if (then and then["fingerprint"]) != (now and now["fingerprint"]):
-            was, there = (
-                each and f"{each['source']} ({each['fingerprint']})" for each in (then, now)
-            )
-            raise UserError(
-                f"{run} began with {was or 'no test set'}, but this is "
-                f"{there or 'none'}; give the same data by --data, or begin anew in another folder"
-            )
-
-
-def check_same_everywhere(described: dict[str, Any], world: World) -> None:
-    """Make sure that all processes see the same data: on several machines they may not.
-
-    Args:
-        described: what a kind of ``Task`` says of this process's.
-        world: the processes.
-
-    Raises:
-        UserError: they do not; it is raised in all of them.
-    """
-    mine = {part: data and data["fingerprint"] for part, data in described.items()}
-    leaders, *others = world.gather(mine)
-    for rank, there in enumerate(others, start=1):
-        for part, fingerprint in there.items():
-            if fingerprint != leaders[part]:
-                raise UserError(
-                    f"process {rank} sees other {part.replace('_', ' ')} ({fingerprint}) than "
-                    f"process 0 ({leaders[part]}); each machine needs the same under --data"
-                )
 
 
 def _check_apart(folders: Sequence[Path]) -> None:

@@ -15,7 +15,7 @@ from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.classification import Classification, Data
 from deepres.training.data_source import DataSource, Preparation, make_data_source
-from deepres.training.run import check_same_data
+from deepres.training.same_data import check_same_data
 
 
 @dataclass(frozen=True)
