@@ -3,6 +3,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,11 +24,13 @@ from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
+from deepres.training.checkpointer import check_space
 from deepres.training.clock import Clock
 from deepres.training.detection import Detection, training_step
 from deepres.training.interrupt import Interrupted
 from deepres.training.optim import set_learning_rate
 from deepres.training.state import Diverged, RunState
+from deepres.training.task import total_bytes
 
 CPU = torch.device("cpu")
 RECIPE = tiny_recipe()
@@ -206,6 +209,33 @@ def test_a_phase_begins_with_the_leaders_statistics(shared: Detection) -> None:
         buffer.fill_(1)
     shared.begin_phase(1)
     assert not any(buffer.any() for buffer in shared.proposer.buffers())
+
+
+def test_the_disk_must_have_room_for_what_any_phase_saves(
+    tmp_path: Path, sets: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(8, "4-step")
+    detector = initial_detector(recipe, sets[0].classes, None, seed=0).detector
+    task = Detection(recipe, DetectionData(*sets), detector, 0, on_cpu(workers=0))
+    weights, largest = total_bytes(detector.state_dict().values()), 0
+    momenta = total_bytes(detector.parameters())
+
+    def ask(free: int) -> None:
+        monkeypatch.setattr("shutil.disk_usage", lambda disk: SimpleNamespace(free=free))
+        check_space([(RunFolder(tmp_path / "run"), task)])
+
+    asked = task.most_bytes_besides()
+    room = 3 * (weights + momenta + asked) + weights
+    ask(room)
+    with pytest.raises(UserError, match=r"run is on a disk with .* MB free, but "):
+        ask(room - 1)
+    for number in range(4):
+        if number:
+            task.begin_phase(number)
+        state = task.state_dict()
+        kept = [*state["proposer"].values(), *state["initial"].values()]
+        largest = max(largest, total_bytes(kept))
+    assert asked == largest > 0
 
 
 def test_biases_learn_at_twice_the_rate_through_every_drop(sets: Sets) -> None:

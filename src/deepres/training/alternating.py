@@ -1,7 +1,7 @@
 """Faster R-CNN's schedules as data: what each phase trains, and what it starts from."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from deepres.data.detection.batches import Target
 from deepres.detection.faster_rcnn import PARTS, Detector
 from deepres.recipes.detection import DetectionRecipe, Schedule
+from deepres.training.task import total_bytes
 
 RPN_LOSSES = ("loss_objectness", "loss_rpn_box_reg")
 REGION_LOSSES = ("loss_classifier", "loss_box_reg")
@@ -98,3 +99,17 @@ def frozen_proposer(detector: Detector) -> Detector:
     proposer: Detector = copy.deepcopy(detector, {id(detector.roi_heads): nn.Identity()})
     proposer.requires_grad_(False).eval()
     return proposer
+
+
+def most_bytes_aside(tensors: dict[str, Tensor], phases: Sequence[Phase]) -> int:
+    """Return how many bytes of a detector's ``tensors`` are kept aside at most in any phase.
+
+    That is its proposer, and what the phases after it begin afresh from.
+    """
+    regions = f"{PARTS['region']}."
+    proposer = [tensor for name, tensor in tensors.items() if not name.startswith(regions)]
+    return max(
+        total_bytes(proposer if phase.takes_proposals else [])
+        + total_bytes(begun_afresh(tensors, phases[number:]).values())
+        for number, phase in enumerate(phases, start=1)
+    )

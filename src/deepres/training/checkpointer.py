@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from deepres.checkpoint import DamagedCheckpoint, load_checkpoint, previous_of
 from deepres.errors import UserError
 from deepres.run_folder import RunFolder
 from deepres.training.interrupt import Interrupted, StopRequest
 from deepres.training.state import RunState
+from deepres.training.task import Task, total_bytes
 
 
 class Checkpointer:
@@ -102,22 +101,22 @@ def as_it_is_saved_now(saved: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_space(runs: Sequence[tuple[RunFolder, nn.Module]]) -> None:
+def check_space(runs: Sequence[tuple[RunFolder, Task[Any, Any]]]) -> None:
     """Make sure that the disk has room for what runs will write, before their first step.
 
     That is the checkpoint, the one before it, one that is being written, and the final weights.
 
     Args:
-        runs: their folders, on one disk, and networks; what a folder holds already is replaced.
+        runs: their folders, on one disk, and tasks; what a folder holds already is replaced.
 
     Raises:
         UserError: it has not.
     """
     needed = 0
-    for folder, network in runs:
-        weights = sum(tensor.nbytes for tensor in network.state_dict().values())
-        momenta = sum(tensor.nbytes for tensor in network.parameters())
-        needed += 3 * (weights + momenta) + weights
+    for folder, task in runs:
+        weights = total_bytes(task.model.state_dict().values())
+        momenta = total_bytes(task.model.parameters())
+        needed += 3 * (weights + momenta + task.most_bytes_besides()) + weights
         replaced = (folder.checkpoint, previous_of(folder.checkpoint), folder.weights)
         needed -= sum(path.stat().st_size for path in replaced if path.exists())
     path = runs[0][0].path

@@ -30,6 +30,7 @@ from deepres.training.alternating import (
     PhaseLosses,
     begun_afresh,
     frozen_proposer,
+    most_bytes_aside,
 )
 from deepres.training.optim import detector_optimizer, set_learning_rate
 from deepres.training.task import Task, of_split, origin, without_folders
@@ -237,6 +238,10 @@ class Detection(Task[DetectionRecipe, DetectionData]):
             self.proposer.load_state_dict(state["proposer"])
         device = self.execution.device
         self.initial = {name: tensor.to(device) for name, tensor in state["initial"].items()}
+
+    def most_bytes_besides(self) -> int:
+        """Return how much the proposer, and what later phases begin afresh from, take at most."""
+        return most_bytes_aside(self.detector.state_dict(), self._phases)
 
     def meta(self) -> dict[str, Any]:
         """Return what the detector is built on, and how."""

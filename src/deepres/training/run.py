@@ -82,7 +82,7 @@ def train_together(
             for new, here in zip(runs, _with_bars(execution, at_once), strict=True)
         ]
         if leader:
-            check_space([(run.folder, run.state.task.model) for run in going])
+            check_space([(run.folder, run.state.task) for run in going])
         for run in going:
             stack.enter_context(_locked(run.folder, execution))
             if leader:
@@ -136,7 +136,7 @@ def resume_together(
             taken_up = _taken_up(task_type, path, data, here, clock, at_once, steps, changes)
             going.append(stack.enter_context(taken_up))
         if leader:
-            check_space([(run.folder, run.state.task.model) for run in going])
+            check_space([(run.folder, run.state.task) for run in going])
             for run in going:
                 run.finished = _has_nothing_to_do(run, named=at_once > 1)
                 if not run.finished:  # what began from its weights knows their digest

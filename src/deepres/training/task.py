@@ -1,6 +1,7 @@
 """What a run trains: all that the lifecycle, the loop and the checkpoint need to know of it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -170,6 +171,10 @@ class Task(ABC, Generic[R, D]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what ``state_dict`` returned, before model and optimizer are loaded."""
 
+    def most_bytes_besides(self) -> int:
+        """Return how much ``state_dict`` will hold at any step, where that is worth counting."""
+        return 0
+
     def meta(self) -> dict[str, Any]:
         """Return what recipe.json has on this task besides recipe, seed and data."""
         return {}
@@ -267,6 +272,11 @@ def last_whole_window(events: list[Event], log_every: int) -> Event:
     """Return the event of the last log window that is whole: one of a few steps says little."""
     trained = of_split(events, "train")
     return ([event for event in trained if event["step"] % log_every == 0] or trained)[-1]
+
+
+def total_bytes(tensors: Iterable[Tensor]) -> int:
+    """Return how many bytes tensors take."""
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def loss_and_error(window: Tensor) -> Event:
