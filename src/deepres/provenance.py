@@ -4,9 +4,10 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,15 @@ def provenance(device: "torch.device") -> dict[str, str]:
         "device": device.type,
         "hardware": _hardware(device),
     }
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say what a run's bits depend on and was another ``then``; how many ran at once is no such."""
+    return [
+        f"{key} {then[key]} → {now[key]}"
+        for key in now
+        if key != "runs_at_once" and then.get(key, now[key]) != now[key]
+    ]
 
 
 def installed_version() -> str:

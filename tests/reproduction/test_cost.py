@@ -53,6 +53,23 @@ def test_a_logged_speed_is_of_the_same_precision_only(tmp_path: Path) -> None:
     assert logged_speed(recipe.changed(["precision=bf16"]), [run], CPU) == 100.0
 
 
+def test_a_logged_speed_is_that_of_the_way_in_which_it_was_logged(tmp_path: Path) -> None:
+    """Two runs at once have half of the device each; one that goes on alone has all of it."""
+    recipe = get_recipe("resnet20").changed(IN_FLOAT32)
+    run = here(make_run(tmp_path / "a"), 100.0)
+    way = run.meta["provenance"]
+    run.meta["provenance"] = {**way, "runs_at_once": 2}
+    assert logged_speed(recipe, [run], CPU) == 200.0
+    half = run.events[len(run.events) // 2]["step"]
+    run.meta["resumed"] = [{"step": half, **way, "runs_at_once": 1}]
+    for event in run.events:
+        event["images_per_s"] = 200.0 if event["step"] > half else 100.0
+    assert logged_speed(recipe, [run], CPU) == 200.0
+    run.meta["resumed"][0]["hardware"] = "another"
+    run.meta["provenance"]["processes"] = 2
+    assert logged_speed(recipe, [run], CPU) is None
+
+
 def test_each_run_takes_as_long_as_its_own_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from deepres.training import state
 from deepres.training.classification import Classification
 from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import Interrupted
+from deepres.training.repetition import as_it_was_computed, read_original
 from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.state import Diverged, RunState
 
@@ -64,6 +65,24 @@ def test_all_stop_when_asked_to_and_go_on(tmp_path: Path, data: Cifar10, interru
     for seed, folder in runs.items():
         train(SHORT, tmp_path / f"alone-{seed}", data, seed=seed)
         assert_same_bits(RunFolder(folder), RunFolder(tmp_path / f"alone-{seed}"))
+
+
+def test_one_that_goes_on_alone_is_noted_and_is_no_other_run(
+    tmp_path: Path, data: Cifar10, interrupt_after
+) -> None:
+    interrupt_after(3)
+    runs = [NewRun(SHORT, seed, tmp_path / f"run-{seed}") for seed in (0, 1)]
+    with pytest.raises(Interrupted):
+        train_together(Classification, runs, data, HERE)
+    said: list[str] = []
+    here = on_cpu(say=said.append)
+    [result] = resume_together(Classification, [runs[1].folder], data, here)
+    assert said == ["going on from step 3 of 8"]
+    assert result["provenance"]["runs_at_once"] == 2
+    [way] = result["resumed"]
+    assert way == {**result["provenance"], "step": 3, "runs_at_once": 1}
+    as_it_was_computed(read_original(runs[1].folder), here)
+    assert len(said) == 1
 
 
 def test_training_time_is_that_of_all_steps_without_any_runs_tests_and_files(

@@ -109,7 +109,7 @@ def test_kernels_are_those_of_the_run(run: Path, kernels: str, expected: Any) ->
 def test_what_the_bits_depend_on_is_compared(run: Path) -> None:
     def elsewhere(meta: dict[str, Any]) -> None:
         meta["provenance"].update(hardware="a GPU", processes=8)
-        meta["resumed"] = [{"step": 3, **meta["provenance"]}]
+        meta["resumed"] = [{"step": 3, **meta["provenance"], "torch": "9.9"}]
 
     edit(run, elsewhere)
     said: list[str] = []

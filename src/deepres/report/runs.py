@@ -232,6 +232,10 @@ class Run:
     def _ways(self) -> list[dict[str, Any]]:
         return [self.meta["provenance"], *self.meta.get("resumed", [])]
 
+    def way_at(self, step: int) -> Mapping[str, Any]:
+        """Return what the numbers that it logged at a step depend on."""
+        return [way for way in self._ways if way.get("step", -1) < step][-1]
+
     @property
     def bn_images(self) -> tuple[int, ...]:
         """Over how many images BN takes its statistics in training, in turn; none: it is frozen."""

@@ -3,9 +3,10 @@
 import math
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -77,13 +78,17 @@ def logged_speed(
 ) -> float | None:
     """Return the images per second that runs with the work of ``recipe`` logged here, if any."""
     hardware, fields = provenance(device)["hardware"], recipe.to_dict()
+
+    def alike(way: Mapping[str, Any]) -> bool:
+        there = (way.get("precision"), hardware_of(way), way.get("processes", 1))
+        return there == (precision(recipe, device), hardware, 1)
+
     speeds = [
-        speed * run.meta["provenance"].get("runs_at_once", 1)  # they share the device
+        speed * way.get("runs_at_once", 1)  # they share the device
         for run in runs
         if all(run.meta["recipe"].get(field) == fields.get(field) for field in SAME_WORK)
-        and run.meta["provenance"].get("precision") == precision(recipe, device)
-        and hardware_of(run.meta["provenance"]) == hardware
-        for speed in run.curve("train", "images_per_s")[1]
+        for step, speed in zip(*run.curve("train", "images_per_s"), strict=True)
+        if alike(way := run.way_at(step))
     ]
     return statistics.median(speeds) if speeds else None
 

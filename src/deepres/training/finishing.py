@@ -26,7 +26,7 @@ class Run:
     meta: dict[str, Any]
     """What recipe.json says, or is about to."""
     provenance: dict[str, Any]
-    """What its bits and its speed depend on from here on."""
+    """What its bits and its speed depend on, from here on."""
     events: int | None = None
     """How many there were when it was saved; None: it has not been saved yet."""
     finished: bool = False

@@ -10,6 +10,7 @@ from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.weights import read_weights
+from deepres.provenance import differences
 from deepres.recipes import ClassificationRecipe, Recipe, recipe_from_dict
 from deepres.run_folder import RunFolder, read_meta_file
 from deepres.run_weights import weights_file
@@ -59,11 +60,9 @@ def as_it_was_computed(original: Original, execution: Execution) -> Execution:
     then, now = original.meta["provenance"], execution.provenance()
     if isinstance(original.recipe, ClassificationRecipe):
         now |= computed_by(original.recipe, execution)
-    changed = [
-        f"{key} {then[key]} → {now[key]}" for key in now if then.get(key, now[key]) != now[key]
-    ]
-    if resumed := original.meta.get("resumed"):
-        changed.append(f"it went on in another way from step {resumed[0]['step']:,}")
+    changed = differences(then, now)
+    if others := [way for way in original.meta.get("resumed", []) if differences(then, way)]:
+        changed.append(f"it went on in another way from step {others[0]['step']:,}")
     if changed:
         execution.say(f"not as {original.file} was, so the bits may differ: {'; '.join(changed)}")
     return execution

@@ -13,6 +13,7 @@ from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
 from deepres.files import strict
 from deepres.progress import Progress
+from deepres.provenance import differences
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
@@ -229,7 +230,7 @@ def _check_apart(folders: Sequence[Path]) -> None:
 
 
 def _provenance(task: Task[Any, Any], runs: int) -> dict[str, Any]:
-    """Return what the bits of one of so many ``runs`` at once depend on."""
+    """Return what the bits of one of so many ``runs`` at once depend on, and its speed."""
     return {**task.execution.provenance(), "runs_at_once": runs, **task.provenance()}
 
 
@@ -245,12 +246,12 @@ def _has_nothing_to_do(run: Run, named: bool) -> bool:
 
 
 def _note_resumption(run: Run) -> None:
-    """Add to what recipe.json says what has changed since the run last began, and say it."""
+    """Add to what recipe.json says that the run goes on in another way; say what of it matters."""
     now, then = run.provenance, run.meta.get("resumed", [run.meta["provenance"]])[-1]
-    matter = now.keys() - {"runs_at_once"}  # of which the speed alone depends
-    if changed := [key for key in now if key in matter and now[key] != then.get(key, now[key])]:
-        words = "; ".join(f"{key} {then[key]} → {now[key]}" for key in changed)
+    if changed := differences(then, now):
+        words = "; ".join(changed)
         run.state.task.execution.say(f"not as this run was before, so the bits may differ: {words}")
+    if changed or now["runs_at_once"] != then.get("runs_at_once", 1):  # which the speed depends on
         noted = {"step": run.state.step, **now}
         run.meta["resumed"] = [*run.meta.get("resumed", []), noted]
 
