@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from pictures import image_folder
 from runs import assert_same_bits, on_cpu, outcome, resume, train
 from safetensors.torch import load_file
+from torch import nn
 
 import deepres
 from deepres.checkpoint import load_checkpoint, previous_of, save_checkpoint
@@ -35,6 +36,7 @@ from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
 from deepres.training.classification import Classification
+from deepres.training.clock import Clock
 from deepres.training.given_weights import fine_tuning_recipe
 from deepres.training.interrupt import Interrupted
 from deepres.training.run import NewRun, train_together
@@ -194,6 +196,43 @@ def test_warm_up_ends_by_its_condition_and_is_remembered(
         run(tmp_path / "interrupted", data, recipe)
     resume(tmp_path / "interrupted", data, device="cpu")
     assert_same_bits(folder, RunFolder(tmp_path / "interrupted"))
+
+
+class Three(World):
+    """Three processes that have seen the same."""
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.mul_(3)
+
+    def broadcast_(self, tensors: Iterable[torch.Tensor]) -> None:
+        pass
+
+    def sharing_gradients(self, network: nn.Module, device: torch.device) -> nn.Module:
+        return network
+
+
+def test_a_window_of_any_number_of_processes_goes_on_with_the_same_bits(
+    tmp_path: Path, data: Cifar10
+) -> None:
+    recipe = dataclasses.replace(SHORT, batch_size=18, log_every=600)
+    task = Classification(recipe, data, 0, on_cpu(world=Three(0, 3)))
+    folder, outcomes = RunFolder(tmp_path), torch.rand(600, 2)
+    state = RunState(task, Clock())
+    for outcome_of_step in outcomes[:500]:
+        state.record(outcome_of_step)
+    state.save(folder)
+    saved = load_checkpoint(folder.checkpoint)
+    saved["window"][:500] = outcomes[:500]  # means over processes that saw other images
+
+    state = RunState(task, Clock())
+    state.load(saved, folder)
+    assert torch.equal(state.means(), outcomes[:500])  # which 3x/3 is not, of many an x
+    for outcome_of_step in outcomes[500:]:
+        state.record(outcome_of_step)
+    torch.testing.assert_close(state.means(), outcomes)
+    state.end_window()
+    state.record(outcomes[599])
+    torch.testing.assert_close(state.means(), outcomes[599:])
 
 
 def test_validation_takes_the_place_of_the_test_set(tmp_path: Path, data: Cifar10) -> None:

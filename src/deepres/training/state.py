@@ -25,10 +25,11 @@ class Diverged(UserError):
 class RunState:
     """What changes from step to step.
 
-    ``step`` counts the steps done, ``seconds`` the time that they took by the ``clock``, which runs
-    at once share, and which tests and saving stop. ``window`` holds what the ``noted`` steps of the
-    current log window returned, of this process's share of the batches, on the device, so that no
-    step waits for the host.
+    ``step`` counts the steps done, ``seconds`` the time that they took. Tests and saving stop the
+    ``clock`` that measures it, which runs at once share.
+
+    ``window`` holds what the ``noted`` steps of the open log window returned, each of this
+    process's share of its batch. It is on the device, so that no step waits for the host.
     """
 
     def __init__(self, task: Task[Any, Any], clock: Clock) -> None:
@@ -37,6 +38,8 @@ class RunState:
         self.window = torch.zeros(
             task.recipe.log_every, len(task.measures), device=task.execution.device
         )
+        self._saved_means = torch.zeros(0, len(task.measures))
+        """Those of the open window's first steps, as saved, of a run that goes on."""
         self.seconds = 0.0
         self._counted_until: float | None = None
         self._images, self._logged_seconds = 0, 0.0
@@ -55,6 +58,7 @@ class RunState:
             Diverged: one is NaN or infinite; the step is named.
         """
         window = (self.world.sum(self.window.cpu().clone()) / self.world.size)[: self.noted]
+        window[: len(self._saved_means)] = self._saved_means  # 3x / 3 is not always x
         finite = window.isfinite()
         if not finite.all():
             bad = int((~finite.all(1)).nonzero()[0])
@@ -66,6 +70,7 @@ class RunState:
         """Begin the next log window, if one of the schedule's is complete."""
         if self.step % self.task.recipe.log_every == 0 or self.task.ends_phase(self.step):
             self.noted = 0
+            self._saved_means = self._saved_means[:0]
 
     def take_images_per_s(self) -> float:
         """Return how fast training was since this was last asked."""
@@ -143,6 +148,7 @@ class RunState:
             self.seconds = self._logged_seconds = saved["seconds"]
             self.noted = saved["noted"]
             self.window.copy_(saved["window"])
+            self._saved_means = saved["window"][: self.noted].clone()
             self.task.load_state_dict(saved["task"])
             self.task.model.load_state_dict(saved["model"])
             load_optimizer(self.task.optimizer, saved["optimizer"])
