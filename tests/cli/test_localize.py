@@ -286,6 +286,14 @@ def test_an_rcnns_run_is_gone_on_with(
     assert "resnet8: R-CNN's localization error" in captured.out
 
 
+def test_runs_of_two_kinds_do_not_go_on_at_once(
+    run: Path, rcnns: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*TRAIN, "--resume", str(run), str(rcnns[0]), *HERE]) == 2
+    words = f"{run} trains a localization network, but {rcnns[0]} a localization network's R-CNN; "
+    assert f"{words}go on with them one after the other" in capsys.readouterr().err
+
+
 def test_rpns_are_no_ensemble(
     run: Path, rcnns: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from deepres.provenance import differences
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
+from deepres.run_weights import TRAINED
 from deepres.training.checkpointer import check_space, latest_checkpoint
 from deepres.training.clock import Clock
 from deepres.training.finishing import Run, is_whole, to_the_end
@@ -117,7 +118,8 @@ def resume_together(
         The content of each run's result.json.
 
     Raises:
-        UserError: there is no run, or the data are not those that it began with.
+        UserError: there is no run, the data are not those that it began with, or the runs are of
+            several kinds.
         BadImage: as in ``train_together``.
         Interrupted: as in ``train_together``.
         Diverged: as in ``train_together``.
@@ -127,6 +129,7 @@ def resume_together(
         raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
     task_type.check_data(data)
     _check_apart(folders)
+    _check_alike(folders)
     for path in folders:
         check_same_data(path, RunFolder(path).read_meta(), task_type.describe(data))
     leader, clock, at_once = execution.world.leader, Clock(), len(folders)
@@ -227,6 +230,22 @@ def _check_apart(folders: Sequence[Path]) -> None:
         if folder.resolve() in seen:
             raise UserError(f"two of these runs have the same folder, {folder}; name each once")
         seen.add(folder.resolve())
+
+
+def _check_alike(folders: Sequence[Path]) -> None:
+    """Make sure that runs to go on with at once train things of one kind.
+
+    Raises:
+        UserError: they do not, or there is no run.
+    """
+    kinds = [RunFolder(folder).read_meta()["recipe"]["kind"] for folder in folders]
+    first, *others = [TRAINED.get(kind, (f"a {kind}",))[0] for kind in kinds]
+    for folder, trained in zip(folders[1:], others, strict=True):
+        if trained != first:
+            raise UserError(
+                f"{folders[0]} trains {first}, but {folder} {trained}; go on with them one after "
+                "the other"
+            )
 
 
 def _provenance(task: Task[Any, Any], runs: int) -> dict[str, Any]:
