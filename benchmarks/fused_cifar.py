@@ -27,7 +27,7 @@ from deepres.runtime import make_repeatable
 from deepres.training.cuda_graph import GraphedStep
 from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
-from deepres.training.step import training_step
+from deepres.training.step import classifier_step
 
 UNTIL_S = 30.0
 """When no further network is begun."""
@@ -54,7 +54,7 @@ def graphed_step(
     computing = how(network)
     momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
     return GraphedStep(
-        lambda x, y: training_step(computing, optimizer, x, y),
+        lambda x, y: classifier_step(computing, optimizer, x, y),
         [*network.state_dict().values(), *momenta],
     )
 

@@ -16,7 +16,7 @@ from deepres.runtime import make_repeatable
 from deepres.training.cuda_graph import GraphedStep
 from deepres.training.mixed_precision import InBf16
 from deepres.training.optim import make_optimizer
-from deepres.training.step import training_step
+from deepres.training.step import classifier_step
 
 pytestmark = pytest.mark.gpu
 
@@ -96,7 +96,7 @@ def steps(name: str, how: Callable[[nn.Module], nn.Module], graph: bool) -> list
     computing = how(network)
 
     def step(x: Tensor, y: Tensor) -> Tensor:
-        return training_step(computing, optimizer, x, y)
+        return classifier_step(computing, optimizer, x, y)
 
     momenta = [state["momentum_buffer"] for state in optimizer.state.values()]
     changing = [*network.state_dict().values(), *momenta]

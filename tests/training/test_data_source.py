@@ -141,7 +141,7 @@ def test_a_single_class_is_refused(tmp_path: Path) -> None:
         save_pictures(tmp_path / part / "rose", [(64, 64)])
     data = open_image_folder(tmp_path)
     with pytest.raises(UserError, match="has a single class, rose; there must be 2 or more"):
-        Classification.check_fit(get_recipe("resnet18"), data)
+        Classification.check_learnable(get_recipe("resnet18"), data)
 
 
 @pytest.mark.parametrize("label", [-1, 2])
@@ -151,7 +151,7 @@ def test_labels_are_of_the_folders_classes(
     labels = (label, *folder.test.labels[1:])
     other = dataclasses.replace(folder, test=dataclasses.replace(folder.test, labels=labels))
     with pytest.raises(UserError, match=f"has the label {label}, and the network's 2 classes"):
-        Classification.check_fit(recipe, other)
+        Classification.check_learnable(recipe, other)
 
 
 def test_sizes_are_read_from_what_can_be_read(tmp_path: Path) -> None:

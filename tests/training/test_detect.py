@@ -26,7 +26,7 @@ from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space
 from deepres.training.clock import Clock
-from deepres.training.detection import Detection, training_step
+from deepres.training.detection import Detection, detector_step
 from deepres.training.interrupt import Interrupted
 from deepres.training.optim import set_learning_rate
 from deepres.training.state import Diverged, RunState
@@ -164,7 +164,7 @@ def test_each_phase_trains_its_parts_alone(sets: Sets, batch_norm: str) -> None:
         torch.manual_seed(number)
         state.network.eval()  # as for an evaluation
         state.network.train()
-        training_step(state.network, state.optimizer, images, targets, state.proposer)
+        detector_step(state.network, state.optimizer, images, targets, state.proposer)
         before = tensors_of(detector)
         assert {part for part in PARTS if not equal(before[part], now[part])} == trained
     assert not state.initial

@@ -25,7 +25,7 @@ from deepres.recipes.detection import Schedule
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
 from deepres.training.alternating import SCHEDULES
-from deepres.training.detection import Detection, training_step
+from deepres.training.detection import Detection, detector_step
 
 pytestmark = pytest.mark.gpu
 
@@ -83,7 +83,7 @@ def steps_with_masks(
         if number:
             state.begin_phase(number)
         for _ in range(2):
-            found = training_step(state.network, state.optimizer, pictures, objects, state.proposer)
+            found = detector_step(state.network, state.optimizer, pictures, objects, state.proposer)
             losses.append({name: loss.item() for name, loss in found.items()})
     return losses, detector.state_dict()
 

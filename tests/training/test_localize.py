@@ -82,7 +82,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     train(recipe, whole, data, weights=weights, seed=1, workers=0)
 
-    step, own_step = 0, localization.training_step
+    step, own_step = 0, localization.rpn_step
 
     def stop_at_the_third(*arguments):
         nonlocal step
@@ -91,7 +91,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(
             os.kill(os.getpid(), signal.SIGTERM)
         return own_step(*arguments)
 
-    monkeypatch.setattr(localization, "training_step", stop_at_the_third)
+    monkeypatch.setattr(localization, "rpn_step", stop_at_the_third)
     with pytest.raises(Interrupted, match="step 3; go on with: deepres localize train --resume"):
         train(recipe, stopped, data, weights=weights, seed=1, workers=0)
     weights.unlink()  # all that is needed is in the run's folder
@@ -115,14 +115,14 @@ def test_all_is_drawn_from_the_seed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """New layers, crops, and the anchors of each place in each batch."""
-    own_step = localization.training_step
+    own_step = localization.rpn_step
     drawn: list[tuple[torch.Tensor, list[int]]] = []
 
     def note(network, optimizer, crops, seeds):
         drawn.append((crops.images, seeds))
         return own_step(network, optimizer, crops, seeds)
 
-    monkeypatch.setattr(localization, "training_step", note)
+    monkeypatch.setattr(localization, "rpn_step", note)
     recipe = tiny_recipe(2, "lr=1e-30")
     layers = []
     for name, seed in (("a", 0), ("b", 1), ("again", 0)):

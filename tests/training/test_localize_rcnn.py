@@ -162,14 +162,14 @@ def test_all_is_drawn_from_the_seed(
     tmp_path: Path, data: LocalizationRCNNData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """New layers and regions."""
-    own_step = localization_rcnn.training_step
+    own_step = localization_rcnn.rcnn_step
     drawn: list[torch.Tensor] = []
 
     def note(network, rcnn, optimizer, regions):
         drawn.append(regions.images)
         return own_step(network, rcnn, optimizer, regions)
 
-    monkeypatch.setattr(localization_rcnn, "training_step", note)
+    monkeypatch.setattr(localization_rcnn, "rcnn_step", note)
     layers = []
     for name, seed in (("a", 0), ("b", 1), ("again", 0)):
         run = tmp_path / name

@@ -553,14 +553,14 @@ def test_a_diverging_run_stops_and_keeps_the_last_good_state(tmp_path: Path, dat
 def test_the_step_that_diverges_is_named(tmp_path: Path, data: Cifar10, monkeypatch) -> None:
     from deepres.training import step
 
-    true_step, calls = step.training_step, []
+    true_step, calls = step.classifier_step, []
 
     def poisoned(*arguments):
         outcome = true_step(*arguments)
         calls.append(1)
         return outcome * float("nan") if len(calls) == 13 else outcome
 
-    monkeypatch.setattr(step, "training_step", poisoned)
+    monkeypatch.setattr(step, "classifier_step", poisoned)
     with pytest.raises(Diverged, match="the loss is nan after step 13"):
         run(tmp_path / "run", data)
 

@@ -102,7 +102,7 @@ def _start(
         if recipe.detector.batch_norm == "frozen":
             tell_moving_averages(options.weights)
     data = _open(recipe, place)
-    task_of(recipe).check_fit(recipe, data)
+    task_of(recipe).check_learnable(recipe, data)
     if options.weights is None:
         say("no --weights: the network starts from random weights, not from a trained classifier")
     say(

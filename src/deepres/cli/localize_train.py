@@ -112,7 +112,7 @@ def _start(
         weights_file(options.weights)
         tell_moving_averages(options.weights)
     data = _open(options.data or imagenet_folder(), recipe, rpn)
-    task_of(recipe).check_fit(recipe, data)
+    task_of(recipe).check_learnable(recipe, data)
     images = data.images if isinstance(data, LocalizationRCNNData) else data
     say(
         f"training {recipe.model} to {'judge regions' if rpn else 'localize'}, on "

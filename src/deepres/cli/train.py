@@ -107,7 +107,7 @@ def _start(
         runs = _from_weights(runs, options)
     data = open_data(options.data, runs[0].recipe.kind)
     for run in runs:
-        task_of(run.recipe).check_fit(run.recipe, data)
+        task_of(run.recipe).check_learnable(run.recipe, data)
     for recipe, _, folder, _ in runs:
         say(f"training {recipe.model} on {data.source} for {recipe.steps:,} steps, into {folder}")
     results = train_together(Classification, runs, data, here)

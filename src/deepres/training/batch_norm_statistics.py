@@ -24,8 +24,9 @@ def set_exact_statistics(
 ) -> None:
     """Replace each BN layer's moving averages by the mean and variance of all that it sees.
 
-    The network runs in training mode, where each layer is fed as in training: by layers that
-    normalise with their batch's own statistics; those that are frozen keep to what they have.
+    The network runs in training mode. The layers before each layer normalise by the statistics of
+    their batch, as in training, so that it sees what it saw then; frozen ones use their averages.
+
     Sums are in float64. The variance is that of the whole sample, not the mean of the batches'
     variances, and unbiased as in PyTorch.
 

@@ -148,7 +148,7 @@ class Classification(Task[ClassificationRecipe, Data]):
         return cls(recipe, data, meta["seed"], execution, preparation, given)
 
     @classmethod
-    def check_fit(cls, recipe: ClassificationRecipe, data: Data) -> None:
+    def check_learnable(cls, recipe: ClassificationRecipe, data: Data) -> None:
         """Make sure that there are classes to tell apart, in images that suit the recipe."""
         if len(data.classes) < 2:
             raise UserError(

@@ -124,7 +124,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         return cls(recipe, data, detector, meta["seed"], execution, meta["initial_weights"])
 
     @classmethod
-    def check_fit(cls, recipe: DetectionRecipe, data: DetectionData) -> None:
+    def check_learnable(cls, recipe: DetectionRecipe, data: DetectionData) -> None:
         """Make sure that there are objects to learn, and to find in a test of the same classes."""
         data.check_test()
         learnable(data.train, recipe.detector.masks)
@@ -188,7 +188,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         # Dropout, and which anchors and regions are drawn, depend on the step alone.
         seed = derive_seed(self.seed, "step", step, self.execution.world.rank)
         with drawing_from(seed, self.execution.device):
-            losses = training_step(self.network, self.optimizer, images, targets, self.proposer)
+            losses = detector_step(self.network, self.optimizer, images, targets, self.proposer)
         none = torch.zeros((), device=self.execution.device)
         return torch.stack([losses.get(name, none).detach() for name in LOSSES])
 
@@ -284,7 +284,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
             self._batches.close()
 
 
-def training_step(
+def detector_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     images: list[Tensor],

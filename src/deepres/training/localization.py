@@ -96,7 +96,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         return cls(recipe, data, built, meta["seed"], execution)
 
     @classmethod
-    def check_fit(cls, recipe: LocalizationRecipe, data: LocalizationData) -> None:
+    def check_learnable(cls, recipe: LocalizationRecipe, data: LocalizationData) -> None:
         """Make sure that the images suit the recipe."""
         check_sizes(data, recipe)
 
@@ -111,7 +111,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         size = self.recipe.batch_size
         indices = range(size)[self.execution.world.shard(size)]
         seeds = [derive_seed(self.seed, "anchors", step, index) for index in indices]
-        return training_step(self._network, self.optimizer, self._batches(step), seeds)
+        return rpn_step(self._network, self.optimizer, self._batches(step), seeds)
 
     def locate(self, images: BoxedImages, classes: Tensor, execution: Execution) -> Tensor:
         """Return the best box of each image for each of its ``classes``, (N, K, 4) in pixels."""
@@ -127,7 +127,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         self._batches.close()
 
 
-def training_step(
+def rpn_step(
     network: nn.Module, optimizer: torch.optim.Optimizer, crops: BoxedCrops, seeds: list[int]
 ) -> Tensor:
     """Take one step of SGD.

@@ -156,7 +156,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         )
 
     @classmethod
-    def check_fit(cls, recipe: LocalizationRCNNRecipe, data: LocalizationRCNNData) -> None:
+    def check_learnable(cls, recipe: LocalizationRCNNRecipe, data: LocalizationRCNNData) -> None:
         """Make sure that the images suit the recipe."""
         check_sizes(data.images, recipe)
 
@@ -173,7 +173,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         # Dropout, which VGG has, depends on the step alone.
         seed = derive_seed(self.seed, "step", step, self.execution.world.rank)
         with drawing_from(seed, self.execution.device):
-            return training_step(self._network, self.localizer.rcnn, self.optimizer, regions)
+            return rcnn_step(self._network, self.localizer.rcnn, self.optimizer, regions)
 
     def locate(self, images: BoxedImages, classes: Tensor, execution: Execution) -> Tensor:
         """Return the best box of each image for each of its ``classes``, (N, K, 4) in pixels."""
@@ -200,7 +200,7 @@ def check_rpn(rpn: Path | None) -> Path:
     return rpn
 
 
-def training_step(
+def rcnn_step(
     network: nn.Module, rcnn: PerClassRCNN, optimizer: torch.optim.Optimizer, regions: Regions
 ) -> Tensor:
     """Take one step of SGD.

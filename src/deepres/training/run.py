@@ -75,7 +75,7 @@ def train_together(
     for new in runs:
         RunFolder(new.folder).check_absent()
     for new in runs:
-        task_type.check_fit(new.recipe, data)
+        task_type.check_learnable(new.recipe, data)
     leader, clock, at_once = execution.world.leader, Clock(), len(runs)
     with ExitStack() as stack:
         # All that can fail comes before a folder is made.

@@ -27,7 +27,7 @@ WHOLE_LAYERS = "Triton, whole layers"
 """Kernels that convolve, too."""
 
 
-def training_step(
+def classifier_step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
@@ -77,7 +77,7 @@ def make_step(
 ) -> Callable[..., Tensor]:
     """Return what takes a training step, the fast way where there is one.
 
-    It takes what ``prepare`` makes images and labels of, and returns what ``training_step`` does.
+    It takes what ``prepare`` makes images and labels of, and returns what ``classifier_step`` does.
     ``network`` may be changed in how it computes, not in what.
     """
     device, world, fused = execution.device, execution.world, execution.fused_kernels
@@ -97,7 +97,7 @@ def make_step(
 
     def step(*taken: Tensor) -> Tensor:
         images, labels = prepare(taken)
-        return training_step(computing, optimizer, images, labels, recipe.accumulate)
+        return classifier_step(computing, optimizer, images, labels, recipe.accumulate)
 
     if not fused or device.type != "cuda" or world.size > 1:
         return step
@@ -139,7 +139,10 @@ def kernels(
 
 
 def _whole_layers_wanted(recipe: ClassificationRecipe, execution: Execution) -> bool:
-    """Tell whether a run on CUDA is for kernels that convolve, if the device can run them."""
+    """Tell whether a run on CUDA has work for the kernels that convolve.
+
+    Whether they run on its device is another question.
+    """
     if not execution.fused_convolutions or execution.world.size > 1 or execution.recompute:
         return False
     if recipe.freeze is not None or precision(recipe, execution.device) != "bf16":

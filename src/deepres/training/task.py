@@ -99,7 +99,7 @@ class Task(ABC, Generic[R, D]):
             )
 
     @classmethod
-    def check_fit(cls, recipe: R, data: D) -> None:
+    def check_learnable(cls, recipe: R, data: D) -> None:
         """Make sure that a new run of ``recipe`` can learn from ``data``, as far as a glance tells.
 
         Raises:
