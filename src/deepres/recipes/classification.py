@@ -16,7 +16,7 @@ class ClassificationRecipe(Recipe):
     ones.
     """
 
-    identity: ClassVar[frozenset[str]] = Recipe.identity | {"pretrained"}
+    fixed: ClassVar[frozenset[str]] = Recipe.fixed | {"pretrained"}
 
     lr_plateau: int | None = None
     """Drop the rate once so many evaluations in a row have brought no lower error; None: at

@@ -21,7 +21,7 @@ class DetectionRecipe(Recipe):
     """
 
     kind: ClassVar[str] = "detection"
-    identity: ClassVar[frozenset[str]] = Recipe.identity | {"dataset"}
+    fixed: ClassVar[frozenset[str]] = Recipe.fixed | {"dataset"}
     bound: ClassVar[dict[str, str]] = {
         **Recipe.bound,
         "schedule": "use --schedule",

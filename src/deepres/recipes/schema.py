@@ -41,7 +41,7 @@ class Recipe:
 
     kind: ClassVar[str]
     """Which of the paper's recipes this is, in recipe.json."""
-    identity: ClassVar[frozenset[str]] = frozenset({"model", "scaled_from"})
+    fixed: ClassVar[frozenset[str]] = frozenset({"model", "scaled_from"})
     """Fields that make the recipe what it is, and cannot be changed."""
     bound: ClassVar[dict[str, str]] = {"steps": "use --steps"}
     """Fields that others depend on, and what sets all of these."""
@@ -155,8 +155,8 @@ class Recipe:
                 raise UserError(
                     f"--set {field} would leave the milestones in place; {self.bound[field]}"
                 )
-            if field in self.identity or field not in kinds:
-                settable = kinds.keys() - self.identity - self.bound.keys()
+            if field in self.fixed or field not in kinds:
+                settable = kinds.keys() - self.fixed - self.bound.keys()
                 raise unknown_name("recipe field", field, settable)
             changes[field] = _parse(field, value_of_today(field, text), kinds[field])
         return self._with(changes)
