@@ -20,9 +20,9 @@ from deepres.errors import UserError
 from deepres.evaluation import evaluate
 from deepres.evaluation.evaluation_log import noted_tests
 from deepres.files import read_json, write_json
+from deepres.kinds import kind_of
 from deepres.models import load_model
 from deepres.models.weights import read_weights, write_weights
-from deepres.recipes import CifarRecipe, ImageNetRecipe
 from deepres.report.predictions import answers
 from deepres.report.ranks import save_ranks
 from deepres.run_contents import SIDE_FILES as STUDIES
@@ -34,7 +34,6 @@ RESULTS = Path(__file__).parent.parent / "results"
 LARGEST_WEIGHTS = 8_000_000
 """Bytes; larger nets are kept without weights."""
 TRAIN_EVENTS = 320
-CLASSIFIERS = {recipe.kind for recipe in (CifarRecipe, ImageNetRecipe)}
 
 
 def keep(run: Path, where: str | None) -> None:
@@ -71,7 +70,7 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
     if tests := noted_tests(source.path):
         places = [{"data": tested_on(each["data"])} if "data" in each else {} for each in tests]
         write_json(target.path / EVALUATIONS, [a | b for a, b in zip(tests, places, strict=True)])
-    if (kind := meta["recipe"]["kind"]) in CLASSIFIERS:
+    if kind_of(meta["recipe"]).is_classifier:
         for views in VIEWS:
             for ranks in answers(source.path, views):
                 save_ranks(target.path, views, ranks)
@@ -79,7 +78,7 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
         if target.weights.stat().st_size > LARGEST_WEIGHTS:
             target.weights.unlink()
         else:
-            scores = evaluate(load_model(target.path), open_data(location, kind))
+            scores = evaluate(load_model(target.path), open_data(location, meta["recipe"]["kind"]))
             result["half_precision_test_error_pct"] = scores.error_pct()
     target.write_result(without_folders(result))
     return result

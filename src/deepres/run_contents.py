@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepres.errors import UserError, whole_number
 from deepres.json_shape import COUNT, NUMBER, PERCENT, Number, Shape, misfit
@@ -36,29 +36,6 @@ META = {
 }
 ORIGIN = {"file": str, "sha256": str}
 FINE_TUNED_FROM = {**ORIGIN, "new": [str]}
-CLASSIFIER = {"initial_weights?": FINE_TUNED_FROM}
-META_OF = {
-    **{"cifar10": CLASSIFIER, "imagenet": CLASSIFIER},
-    "detection": {
-        "recipe": {"dataset": str, "global_context": bool},
-        "data": {"images": COUNT},
-        "test_data?": ({"source": str, "fingerprint": str}, None),
-        "initial_weights": (ORIGIN, None),
-        "network": {"architecture": {"num_classes": COUNT}},
-    },
-    "localization": {
-        "initial_weights": ORIGIN,
-        "network": {"architecture": {"name": str}, "mean": [NUMBER], "std": [NUMBER]},
-    },
-    "localization-rcnn": {
-        **{"initial_weights": ORIGIN, "rpn": ORIGIN},
-        "network": {
-            "architecture": {"name": str},
-            "rpn": {"architecture": {"name": str}, "recipe": dict, "classes": [str]},
-        },
-    },
-}
-"""What recipe.json holds besides, by kind of recipe."""
 
 EVENT = {
     **{"step": COUNT, "split": str, "*_pct": PERCENT, "loss*": (NUMBER, None)},
@@ -70,7 +47,6 @@ RESULT = {
     **{"*_pct": PERCENT, "*_loss": (NUMBER, None)},
 }
 ERRORS = dict.fromkeys(("test_error_pct", "train_error_pct"), PERCENT)
-"""What result.json holds of all runs but detectors'."""
 
 DRAWN = [(PERCENT, None)]
 TEST = {
@@ -84,15 +60,61 @@ TOP_5 = dict.fromkeys(("top1_error_pct", "top5_error_pct"), PERCENT)
 BY_CLASS = {"class_errors_pct?": {"*": (PERCENT, None)}, "confusion?": [[COUNT]]}
 """Errors by class, and rows of how many images were taken for each class."""
 LOCALIZED = {"set": str, "views": str, "classes": str, **TOP_5}
-TEST_OF = {
-    "detection": {
-        **{"set": str, "rule": str, "map_50_pct": PERCENT},
-        "ap_pct?": {"*": (PERCENT, None)},
-    },
-    **{"localization": LOCALIZED, "localization-rcnn": LOCALIZED},
-    "": {"data": str, "views": str, **TOP_5, **BY_CLASS},
+
+
+class Contents(NamedTuple):
+    """What the files of a run hold because of its recipe's kind, besides what those of all do."""
+
+    meta: dict[str, Shape]
+    """recipe.json."""
+    result: dict[str, Shape]
+    """result.json."""
+    test: dict[str, Shape]
+    """An entry of evaluations.json."""
+
+
+CLASSIFIER = Contents(
+    meta={"initial_weights?": FINE_TUNED_FROM},
+    result=ERRORS,
+    test={"data": str, "views": str, **TOP_5, **BY_CLASS},
+)
+CONTENTS = {
+    **{"cifar10": CLASSIFIER, "imagenet": CLASSIFIER},
+    "detection": Contents(
+        meta={
+            "recipe": {"dataset": str, "global_context": bool},
+            "data": {"images": COUNT},
+            "test_data?": ({"source": str, "fingerprint": str}, None),
+            "initial_weights": (ORIGIN, None),
+            "network": {"architecture": {"num_classes": COUNT}},
+        },
+        result={},
+        test={
+            **{"set": str, "rule": str, "map_50_pct": PERCENT},
+            "ap_pct?": {"*": (PERCENT, None)},
+        },
+    ),
+    "localization": Contents(
+        meta={
+            "initial_weights": ORIGIN,
+            "network": {"architecture": {"name": str}, "mean": [NUMBER], "std": [NUMBER]},
+        },
+        result=ERRORS,
+        test=LOCALIZED,
+    ),
+    "localization-rcnn": Contents(
+        meta={
+            **{"initial_weights": ORIGIN, "rpn": ORIGIN},
+            "network": {
+                "architecture": {"name": str},
+                "rpn": {"architecture": {"name": str}, "recipe": dict, "classes": [str]},
+            },
+        },
+        result=ERRORS,
+        test=LOCALIZED,
+    ),
 }
-"""What an entry of evaluations.json holds besides, by kind of recipe, or of a classifier."""
+"""By kind of recipe."""
 
 LAYERS = [(NUMBER, None)]
 CURVES = {"*": {"recall": [PERCENT], "precision": [PERCENT], "ap_pct": PERCENT}}
@@ -147,10 +169,14 @@ def seed_of(value: Any) -> int:
 
 
 def misfit_of_meta(meta: Any) -> str:
-    """Say where the content of a recipe.json is not what it should be; nothing: nowhere."""
+    """Say where the content of a recipe.json is not what it should be; nothing: nowhere.
+
+    What it holds because of its kind is only looked at if this version of deepres knows that.
+    """
     if wrong := misfit(meta, META):
         return wrong
-    return misfit(meta, META_OF.get(meta["recipe"]["kind"], {}))
+    contents = CONTENTS.get(meta["recipe"]["kind"])
+    return misfit(meta, contents.meta) if contents else ""
 
 
 def misfit_of_event(event: Any) -> str:
@@ -160,9 +186,9 @@ def misfit_of_event(event: Any) -> str:
 
 def misfit_of_result(result: Any, kind: str) -> str:
     """Say where the content of a result.json is not what it should be, by kind of recipe."""
-    return misfit(result, RESULT if kind == "detection" else RESULT | ERRORS)
+    return misfit(result, RESULT | CONTENTS[kind].result)
 
 
 def misfit_of_evaluations(tests: Any, kind: str) -> str:
     """Say where the content of an evaluations.json is not what it should be, by kind of recipe."""
-    return misfit(tests, [TEST | TEST_OF.get(kind, TEST_OF[""])])
+    return misfit(tests, [TEST | CONTENTS[kind].test])

@@ -30,6 +30,7 @@ from deepres.files import (
     write_json,
 )
 from deepres.json_shape import misfit
+from deepres.kinds import kind_of
 from deepres.renamed import KEYS, fields_of_today
 from deepres.run_contents import checked, misfit_of_meta, misfit_of_result
 
@@ -56,10 +57,11 @@ def read_meta_file(file: Path) -> dict[str, Any]:
     """Return the content of a recipe.json, wherever it is and whatever it is called.
 
     Raises:
-        UserError: it is missing, or not as it was written.
+        UserError: it is missing, not as it was written, or of another version of deepres.
     """
     content, digest = _read(file)
     meta: dict[str, Any] = checked(file, _in_todays_words(content), misfit_of_meta)
+    kind_of(meta["recipe"], file)
     if digest not in (None, json_digest(content)):
         raise UserError(
             f"{file} is not as it was written: it was edited, or is damaged. Get a whole copy; a "
@@ -191,7 +193,8 @@ class RunFolder(EventLog):
         """Return the content of recipe.json, edited or not.
 
         Raises:
-            UserError: there is no run here, or it cannot be read.
+            UserError: there is no run here, it cannot be read, or another version of deepres
+                wrote it.
         """
         if not self.path.exists():
             raise UserError(no_such("run folder", self.path))
@@ -204,6 +207,7 @@ class RunFolder(EventLog):
             raise UserError(
                 f"{error}. Without it a run cannot go on: start a new one in another folder"
             ) from error
+        kind_of(meta["recipe"], self.recipe)
         return meta
 
     def write_meta(self, meta: dict[str, Any]) -> None:

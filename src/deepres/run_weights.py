@@ -5,16 +5,10 @@ from pathlib import Path
 from shlex import quote
 
 from deepres.errors import UserError, no_such
+from deepres.kinds import kind_of
 from deepres.run_folder import RunFolder
 
 WEIGHTS = "model.safetensors"
-TRAINED = {
-    **dict.fromkeys(("cifar10", "imagenet"), ("a classifier", "deepres")),
-    "detection": ("a detector", "deepres detect"),
-    "localization": ("a localization network", "deepres localize"),
-    "localization-rcnn": ("a localization network's R-CNN", "deepres localize"),
-}
-"""What each kind of recipe trains, and whose commands train, evaluate and so on."""
 
 
 def weights_file(path: Path) -> Path:
@@ -31,10 +25,9 @@ def weights_file(path: Path) -> Path:
     if not file.exists():
         if not RunFolder(path).recipe.exists():
             raise UserError(f"{path} is no run: it has neither recipe.json nor {WEIGHTS}")
-        kind = RunFolder(path).read_meta().get("recipe", {}).get("kind", "")
-        command = TRAINED.get(kind, ("", "deepres"))[1]
+        train = kind_of(RunFolder(path).read_meta()["recipe"]).train
         raise UserError(
-            f"{path} has no {file.name} yet; finish it: {command} train --resume {quote(str(path))}"
+            f"{path} has no {file.name} yet; finish it: {train} --resume {quote(str(path))}"
         )
     return file
 

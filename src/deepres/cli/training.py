@@ -10,6 +10,7 @@ from deepres.cli.terminal import length, say, show
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.files import check_ours, check_writable
+from deepres.kinds import kind_of
 from deepres.models.create import build_empty
 from deepres.models.weights import read_weights
 from deepres.pretrained import weights_for
@@ -61,7 +62,7 @@ def tell_moving_averages(weights: Path) -> None:
         weights: a run's folder or a file of weights.
     """
     file, run = weights_file(weights), run_of(weights)
-    if run is None or (fields := run.read_meta()["recipe"])["kind"] not in ("cifar10", "imagenet"):
+    if run is None or not kind_of(fields := run.read_meta()["recipe"]).is_classifier:
         return
     recipe = recipe_from_dict(fields, ClassificationRecipe)
     network = build_empty(recipe.model)

@@ -3,11 +3,8 @@
 from pathlib import Path
 
 from deepres.errors import UserError
-from deepres.recipes import CifarRecipe, ImageNetRecipe
+from deepres.kinds import kind_of
 from deepres.run_folder import RunFolder, results_folder
-
-KINDS = (CifarRecipe.kind, ImageNetRecipe.kind)
-"""Recipes that train a network to classify: only such runs go by a network's name."""
 
 
 def bundled_runs() -> dict[str, Path]:
@@ -26,7 +23,8 @@ def best_bundled_run(network: str) -> Path | None:
     for name, folder in bundled_runs().items():
         meta = RunFolder(folder).read_meta()
         recipe = meta["recipe"]
-        if recipe["model"] == network and recipe["kind"] in KINDS:
+        # Only a classifier goes by its network's name.
+        if recipe["model"] == network and kind_of(recipe).is_classifier:
             of_the_paper = not recipe["scaled_from"] and not meta.get("deviations")
             ranked.append((not of_the_paper, -recipe["steps"], meta.get("seed", 0), name))
     return bundled_runs()[min(ranked)[-1]] if ranked else None

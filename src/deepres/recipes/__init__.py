@@ -4,6 +4,7 @@ import re
 from typing import Any, TypeVar
 
 from deepres.errors import UserError, did_you_mean, plain_spelling
+from deepres.kinds import kind_of
 from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import CifarRecipe, cifar_recipe
 from deepres.recipes.classification import ClassificationRecipe
@@ -13,7 +14,6 @@ from deepres.recipes.imagenet import ImageNetRecipe, imagenet_recipe
 from deepres.recipes.localization import BoxRecipe, LocalizationRecipe, localization_recipe
 from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe, localization_rcnn_recipe
 from deepres.recipes.schema import Recipe
-from deepres.run_weights import TRAINED
 
 __all__ = [
     "BoxRecipe",
@@ -38,8 +38,7 @@ CLASSES = (
     *(CifarRecipe, ImageNetRecipe, DetectionRecipe),
     *(LocalizationRecipe, LocalizationRCNNRecipe),
 )
-KINDS: dict[str, Any] = {each.kind: each for each in CLASSES}
-"""The classes of recipes, by the name that they have in recipe.json."""
+BY_KIND: dict[str, Any] = {each.kind: each for each in CLASSES}
 
 
 def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
@@ -85,13 +84,9 @@ def recipe_from_dict(fields: dict[str, Any], kind: type[R]) -> R:
     Raises:
         UserError: it is of another kind, or was written by another version.
     """
-    name = str(fields.get("kind", ""))
-    if name not in KINDS:
-        raise UserError(
-            f"the recipe was written by another version of deepres: it is of kind {name!r}"
-        )
-    if not issubclass(KINDS[name], kind):
-        what, command = TRAINED[name]
-        raise UserError(f"this run trains {what}; use {command} train, evaluate, …")
-    recipe: R = KINDS[name].from_dict(fields)
+    known = kind_of(fields)
+    written = BY_KIND[fields["kind"]]
+    if not issubclass(written, kind):
+        raise UserError(f"this run trains {known.trains}; use {known.train}, evaluate, …")
+    recipe: R = written.from_dict(fields)
     return recipe

@@ -10,6 +10,7 @@ from typing import Any
 from deepres.errors import UserError
 from deepres.files import read_json, strict
 from deepres.json_shape import misfit
+from deepres.kinds import KINDS
 from deepres.recipe_words import fields_in_words
 from deepres.report.published import CIFAR_STEPS, IMAGENET_STEPS
 from deepres.run_contents import SIDE_FILES, checked, misfit_of_evaluations
@@ -17,10 +18,9 @@ from deepres.run_folder import EVALUATIONS, Event, RunFolder
 from deepres.visible import visible, visible_json
 
 PAPERS_DATA = {
-    **{"cifar10": "CIFAR-10", "imagenet": "ImageNet"},
+    **{name: kind.data for name, kind in KINDS.items() if kind.data},
     **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
     **{"coco-trainval": "COCO 2014 trainval", "imagenet-det": "ImageNet DET train + val1"},
-    **dict.fromkeys(("localization", "localization-rcnn"), "ImageNet train"),
 }
 """What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
 (detection) or kind."""
@@ -36,17 +36,10 @@ published annotations demand, for COCO has boxes of zero size; the fourth the pr
 last is of tests on the way, which decide nothing."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
-PARTS = {
-    **{"detection": "detector", "localization": "localizer"},
-    "localization-rcnn": "R-CNN localizer",
-}
-"""What a network becomes part of, by kind of recipe."""
 BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
 """The residual networks whose shortcuts are of option B by default."""
 CLASSIFIERS_STEPS = {"cifar10": CIFAR_STEPS, "imagenet": IMAGENET_STEPS}
 """The length of the paper's runs, by kind of recipe."""
-KINDS = (*CLASSIFIERS_STEPS, *PARTS)
-"""Of recipes."""
 PRECISIONS = {
     **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
     **{"mask_map_50_pct": "masks' mAP@.5", "mask_map_pct": "masks' mAP@[.5, .95]"},
@@ -96,12 +89,12 @@ class Run:
     @property
     def kind(self) -> str:
         """What its recipe trains: "cifar10", "imagenet", "detection" and so on."""
-        return str(self.meta["recipe"].get("kind", ""))
+        return str(self.meta["recipe"]["kind"])
 
     @property
     def is_classifier(self) -> bool:
         """Whether it is trained to classify whole images."""
-        return self.kind not in PARTS
+        return KINDS[self.kind].is_classifier
 
     @property
     def label(self) -> str:
@@ -290,11 +283,9 @@ def read_run(path: Path) -> Run:
     meta, altered = visible_json(folder.read_meta_as_it_is()), tuple(folder.altered())
     if not NETWORK.fullmatch(meta["recipe"]["model"]):
         raise UserError(f"{folder.recipe} is of no network: {meta['recipe']['model']!r}")
-    if (kind := meta["recipe"]["kind"]) not in KINDS:
-        raise UserError(f"{folder.recipe} is of another version of deepres: its kind is {kind!r}")
     events, result = visible_json(folder.read_events()), visible_json(folder.read_result())
     shapes = {name: partial(misfit, shape=shape) for name, shape in SIDE_FILES.items()}
-    shapes[EVALUATIONS] = partial(misfit_of_evaluations, kind=kind)
+    shapes[EVALUATIONS] = partial(misfit_of_evaluations, kind=meta["recipe"]["kind"])
     side_files = {
         name: visible_json(checked(path / name, strict(read_json(path / name)), shape))
         for name, shape in shapes.items()
@@ -330,12 +321,12 @@ def find_runs(folders: Iterable[Path], left_out: Callable[[str], None] | None = 
 def on_data(run: Run) -> str:
     """Return what tells a detector's runs from others of its network: "vgg16 detector on VOC"."""
     context = " with global context" if run.meta["recipe"].get("global_context") else ""
-    return _on(run.model, PARTS[run.kind] + context, run.meta["data"]["source"])
+    return _on(run.model, KINDS[run.kind].part + context, run.meta["data"]["source"])
 
 
 def papers_detector(network: str, dataset: str) -> str:
     """Return the same of the paper's detector on a network, by its recipe's data set."""
-    return _on(network, PARTS["detection"], PAPERS_DATA[dataset])
+    return _on(network, KINDS["detection"].part, PAPERS_DATA[dataset])
 
 
 def _on(network: str, part: str, data: str) -> str:

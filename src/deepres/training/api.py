@@ -1,20 +1,15 @@
 """Training from Python: one call starts a run of any kind, one goes on with it."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from deepres.errors import UserError
 from deepres.execution import Execution, check_execution
+from deepres.kinds import KINDS
 from deepres.pretrained import weights_for
-from deepres.recipes import (
-    ClassificationRecipe,
-    DetectionRecipe,
-    LocalizationRCNNRecipe,
-    LocalizationRecipe,
-    Recipe,
-    recipe_from_dict,
-)
+from deepres.recipes import CLASSES, Recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.task import Task
@@ -97,21 +92,16 @@ def resume(
 
 
 def task_of(recipe: Recipe) -> type[Task[Any, Any]]:
-    """Return what a recipe trains."""
-    if isinstance(recipe, ClassificationRecipe):
-        from deepres.training.classification import Classification
+    """Return what a recipe trains.
 
-        return Classification
-    if isinstance(recipe, DetectionRecipe):
-        from deepres.training.detection import Detection  # not everyone has torchvision
-
-        return Detection
-    if isinstance(recipe, LocalizationRecipe):
-        from deepres.training.localization import Localization
-
-        return Localization
-    if isinstance(recipe, LocalizationRCNNRecipe):
-        from deepres.training.localization_rcnn import LocalizationRCNN
-
-        return LocalizationRCNN
-    raise UserError(f"expected a recipe, e.g. of deepres.get_recipe('resnet20'), got {recipe!r}")
+    Raises:
+        UserError: it is no recipe.
+    """
+    if not isinstance(recipe, CLASSES):
+        raise UserError(
+            f"expected a recipe, e.g. of deepres.get_recipe('resnet20'), got {recipe!r}"
+        )
+    module, name = KINDS[recipe.kind].task.split(".")
+    # Imported only now: not everyone has the torchvision that detection needs.
+    task: type[Task[Any, Any]] = getattr(import_module(f"deepres.training.{module}"), name)
+    return task

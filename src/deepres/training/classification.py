@@ -50,7 +50,6 @@ class Classification(Task[ClassificationRecipe, Data]):
 
     recipe_type = ClassificationRecipe
     data_types = (Cifar10, ImageFolder)
-    command = "deepres train"
     measures = ("loss", "error")
 
     def __init__(

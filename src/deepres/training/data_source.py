@@ -97,9 +97,9 @@ def make_data_source(
         return _cifar_source(data, recipe, seed, execution, preparation)
     if isinstance(data, ImageFolder) and isinstance(recipe, ImageNetRecipe):
         return _folder_source(data, recipe, seed, execution, preparation)
-    kinds = {"cifar10": "CIFAR-10", "imagenet": "folders of images, as ImageNet"}
+    its = "CIFAR-10" if isinstance(recipe, CifarRecipe) else "folders of images, as ImageNet"
     raise UserError(
-        f"the recipe of {recipe.model} is for {kinds[recipe.kind]}, but {data.location} is not; "
+        f"the recipe of {recipe.model} is for {its}, but {data.location} is not; "
         "give other --data, or another network"
     )
 

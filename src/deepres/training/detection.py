@@ -50,7 +50,6 @@ class Detection(Task[DetectionRecipe, DetectionData]):
 
     recipe_type = DetectionRecipe
     data_types = (DetectionData,)
-    command = "deepres detect train"
     measures = LOSSES
 
     phase: Phase

@@ -26,7 +26,6 @@ VIEWS = "single-scale"
 class LocalizingTask(Task[R, D]):
     """A network that learns where the object of a given class is."""
 
-    command = "deepres localize train"
     measures = ("loss", "error")
 
     data: LocalizationData

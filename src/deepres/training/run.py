@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 from deepres.errors import UserError
 from deepres.execution import Execution, ShowProgress, hidden
 from deepres.files import strict
+from deepres.kinds import kind_of
 from deepres.progress import Progress
 from deepres.provenance import differences
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
-from deepres.run_weights import TRAINED
 from deepres.training.checkpointer import check_space, latest_checkpoint
 from deepres.training.clock import Clock
 from deepres.training.finishing import Run, is_whole, to_the_end
@@ -238,8 +238,8 @@ def _check_alike(folders: Sequence[Path]) -> None:
     Raises:
         UserError: they do not, or there is no run.
     """
-    kinds = [RunFolder(folder).read_meta()["recipe"]["kind"] for folder in folders]
-    first, *others = [TRAINED.get(kind, (f"a {kind}",))[0] for kind in kinds]
+    recipes = [RunFolder(folder).read_meta()["recipe"] for folder in folders]
+    first, *others = [kind_of(recipe).trains for recipe in recipes]
     for folder, trained in zip(folders[1:], others, strict=True):
         if trained != first:
             raise UserError(

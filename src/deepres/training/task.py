@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.execution import Execution
+from deepres.kinds import KINDS
 from deepres.recipes import Recipe
 from deepres.run_folder import Event, RunFolder
 from deepres.run_weights import weights_file
@@ -30,8 +31,6 @@ class Task(ABC, Generic[R, D]):
     """The class of its recipes."""
     data_types: ClassVar[tuple[type, ...]]
     """The classes of its data."""
-    command: ClassVar[str]
-    """What goes on with a run of it, with ``--resume``."""
     measures: ClassVar[tuple[str, ...]]
     """What ``step`` returns, by name."""
 
@@ -113,6 +112,11 @@ class Task(ABC, Generic[R, D]):
 
         Each part has a ``source``, in words, and a ``fingerprint``; a part can be None.
         """
+
+    @property
+    def command(self) -> str:
+        """What goes on with a run of it, with ``--resume``."""
+        return KINDS[self.recipe.kind].train
 
     @property
     def label(self) -> str:
