@@ -28,7 +28,7 @@ from deepres.report.ranks import save_ranks
 from deepres.run_contents import SIDE_FILES as STUDIES
 from deepres.run_contents import tested_on
 from deepres.run_folder import EVALUATIONS, Event, RunFolder
-from deepres.training.task import without_folders
+from deepres.training.begun_from import without_folders
 
 RESULTS = Path(__file__).parent.parent / "results"
 LARGEST_WEIGHTS = 8_000_000

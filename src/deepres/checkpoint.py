@@ -7,6 +7,7 @@ values, and a SHA-256 of all of them.
 import hashlib
 import io
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,8 @@ def digest_of(state: State) -> str:
 
     feed(state)
     return digest.hexdigest()
+
+
+def total_bytes(tensors: Iterable[Tensor]) -> int:
+    """Return how many bytes tensors take."""
+    return sum(tensor.nbytes for tensor in tensors)

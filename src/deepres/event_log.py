@@ -92,3 +92,14 @@ def digest_of_lines(lines: Iterable[bytes]) -> str:
     for line in lines:
         digest.update(line + b"\n")
     return digest.hexdigest()
+
+
+def of_split(events: Iterable[Event], split: str) -> list[Event]:
+    """Return the events of a split."""
+    return [event for event in events if event["split"] == split]
+
+
+def last_whole_window(events: Iterable[Event], log_every: int) -> Event:
+    """Return the event of the last log window that is whole: one of a few steps says little."""
+    trained = of_split(events, "train")
+    return ([event for event in trained if event["step"] % log_every == 0] or trained)[-1]

@@ -96,7 +96,7 @@ def test_somebodys_rcnn_is_repeated_on_their_rpn(
     command = [*TRAIN, "--recipe", str(original.path), *HERE, "--out", str(tmp_path / "again")]
     assert main(command) == 2
     assert "not here: elsewhere/rpn" in (said := capsys.readouterr().err)
-    assert said.endswith("say where they are by --rpn\n")
+    assert said.endswith("give the same by --rpn\n")
     assert main([*command, "--rpn", str(rcnns[0])]) == 2
     assert capsys.readouterr().err.endswith("give the same by --rpn\n")
     assert main([*command, "--rpn", str(run)]) == 0
@@ -491,14 +491,16 @@ def test_the_network_that_predicts_classes_must_be_there_and_know_them(
         assert predict(run, "a.png") == 2
     finally:
         weights.with_name("away").rename(weights)
-    assert "is gone; name what predicts the classes" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"began from weights that are not here: {weights.resolve()}" in said
+    assert said.endswith(advice := "; name what predicts the classes by --classifier\n")
     as_it_was = weights.read_bytes()
     weights.write_bytes(Path(other).read_bytes())
     try:
         assert predict(run, "a.png") == 2
-        told = "another by now; name what predicts the classes by --classifier"
-        assert told in capsys.readouterr().err
+        assert (said := capsys.readouterr().err).endswith(advice)
+        assert f"but {weights.resolve()} has " in said
         assert main(["localize", "evaluate", str(run), "--classes", "predicted"]) == 2
-        assert told in capsys.readouterr().err
+        assert capsys.readouterr().err.endswith(advice)
     finally:
         weights.write_bytes(as_it_was)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from small_detection import narrow_networks, tiny_recipe, tiny_sets
 from torch import nn
 
-from deepres.checkpoint import load_checkpoint, save_checkpoint
+from deepres.checkpoint import load_checkpoint, save_checkpoint, total_bytes
 from deepres.data.detection.batches import DetectionBatches
 from deepres.data.detection.records import AnnotatedImage, DetectionData, DetectionSet
 from deepres.detection.beginning import initial_detector
@@ -30,7 +30,6 @@ from deepres.training.detection import Detection, detector_step
 from deepres.training.interrupt import Interrupted
 from deepres.training.optim import set_learning_rate
 from deepres.training.state import Diverged, RunState
-from deepres.training.task import total_bytes
 
 CPU = torch.device("cpu")
 RECIPE = tiny_recipe()

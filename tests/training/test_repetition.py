@@ -145,7 +145,7 @@ def test_other_data_and_weights_are_refused(
     with pytest.raises(UserError, match=r"began from weights with sha256 \w{64}, but .* has"):
         repeat(original, again, few, on_cpu(), weights=run)
     original.meta["initial_weights"]["file"] = "elsewhere/model.safetensors"
-    with pytest.raises(UserError, match=r"not here: elsewhere.*say where they are by --weights"):
+    with pytest.raises(UserError, match=r"not here: elsewhere.*give the same by --weights"):
         repeat(original, again, few, on_cpu())
     with pytest.raises(UserError, match="began from random weights; leave out"):
         repeat(read_original(begun_from), again, few, on_cpu(), weights=run)

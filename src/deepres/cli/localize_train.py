@@ -33,7 +33,7 @@ from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
-from deepres.training.repetition import Original, given_file
+from deepres.training.repetition import Original
 
 if TYPE_CHECKING:
     from deepres.execution import Execution
@@ -136,7 +136,7 @@ def _rpn(original: Original, given: Path | None) -> Path | None:
     noted = original.meta.get("rpn")
     if given and not noted:
         raise UserError(f"{original.file} is of an RPN itself, not of an R-CNN; leave out --rpn")
-    return given_file(noted, given, original, option="--rpn") if noted else None
+    return original.found_again(noted, given, "--rpn") if noted else None
 
 
 def _open(

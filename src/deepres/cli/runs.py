@@ -10,7 +10,7 @@ from deepres.errors import UserError
 from deepres.recipes import ClassificationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.run_weights import weights_file
-from deepres.training.task import same_file
+from deepres.training.begun_from import found_again
 from deepres.training.trained_run import TrainedRun, trained_run
 
 
@@ -42,7 +42,4 @@ def classifier_of(meta: dict[str, Any]) -> Path:
         UserError: it is gone, or another by now.
     """
     advice = "name what predicts the classes by --classifier"
-    begun_from = meta["initial_weights"]
-    if not Path(begun_from["file"]).exists():
-        raise UserError(f"{begun_from['file']}, with which the run began, is gone; {advice}")
-    return same_file(begun_from, advice)
+    return found_again(meta["initial_weights"], advice=advice)

@@ -7,10 +7,10 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from deepres.checkpoint import total_bytes
 from deepres.data.detection.batches import Target
 from deepres.detection.faster_rcnn import PARTS, Detector
 from deepres.recipes.detection import DetectionRecipe, Schedule
-from deepres.training.task import total_bytes
 
 RPN_LOSSES = ("loss_objectness", "loss_rpn_box_reg")
 REGION_LOSSES = ("loss_classifier", "loss_box_reg")

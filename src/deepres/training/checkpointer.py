@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deepres.checkpoint import DamagedCheckpoint, load_checkpoint, previous_of
+from deepres.checkpoint import DamagedCheckpoint, load_checkpoint, previous_of, total_bytes
 from deepres.errors import UserError
 from deepres.run_folder import RunFolder
 from deepres.training.interrupt import Interrupted, StopRequest
 from deepres.training.state import RunState
-from deepres.training.task import Task, total_bytes
+from deepres.training.task import Task
 
 
 class Checkpointer:

@@ -8,29 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
+from deepres.data.described import described
 from deepres.data.folder import ImageFolder
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
+from deepres.event_log import last_whole_window, of_split
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier, check_labels
 from deepres.models.weights import save_weights
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe
 from deepres.run_folder import Event, RunFolder
 from deepres.training.batch_parts import fewest_images_of_a_part, smallest_part
+from deepres.training.begun_from import without_folders
 from deepres.training.data_source import Preparation, make_data_source
 from deepres.training.given_weights import frozen_modules, given_weights, in_words
 from deepres.training.learning_rate import LearningRate
 from deepres.training.optim import classifier_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
-from deepres.training.step import computed_by, initial_network, make_step
-from deepres.training.task import (
-    Task,
-    described,
-    last_whole_window,
-    loss_and_error,
-    of_split,
-    without_folders,
-)
+from deepres.training.step import computed_by, initial_network, loss_and_error, make_step
+from deepres.training.task import Task
 from deepres.visible import visible
 
 Data = Cifar10 | ImageFolder

@@ -17,6 +17,7 @@ from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
+from deepres.event_log import of_split
 from deepres.execution import Execution
 from deepres.models import create_model
 from deepres.recipes import DetectionRecipe
@@ -32,8 +33,9 @@ from deepres.training.alternating import (
     frozen_proposer,
     most_bytes_aside,
 )
+from deepres.training.begun_from import origin, without_folders
 from deepres.training.optim import detector_optimizer, set_learning_rate
-from deepres.training.task import Task, of_split, origin, without_folders
+from deepres.training.task import Task
 
 
 class Detection(Task[DetectionRecipe, DetectionData]):

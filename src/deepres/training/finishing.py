@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from deepres.errors import UserError
+from deepres.event_log import of_split
 from deepres.execution import Execution
 from deepres.models.weights import read_weights
 from deepres.run_folder import RunFolder
@@ -14,7 +15,6 @@ from deepres.training.concurrent import run_concurrently
 from deepres.training.interrupt import Interrupted, StopRequest
 from deepres.training.loop import run_steps
 from deepres.training.state import RunState
-from deepres.training.task import of_split
 
 
 @dataclass

@@ -23,7 +23,7 @@ from deepres.recipes import (
     get_recipe,
 )
 from deepres.training.batch_norm_statistics import learning_batch_norm
-from deepres.training.task import origin
+from deepres.training.begun_from import origin
 
 HEAD = "fc"
 """The last stage, and its layer that has a number for each class."""

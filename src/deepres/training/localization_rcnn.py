@@ -23,11 +23,11 @@ from deepres.execution import Execution
 from deepres.models.weights import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
 from deepres.runtime import derive_seed, drawing_from, initial_weights_of
+from deepres.training.begun_from import found_again, origin
 from deepres.training.localization_start import load_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share, described_with_test
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
-from deepres.training.task import origin, same_file
 
 
 class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNData]):
@@ -93,7 +93,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
             )
         rpns = noted.get("initial_weights")
         classifier, given = load_classifier(
-            weights or (rpns and same_file(rpns)), recipe.model, images
+            weights or (rpns and found_again(rpns)), recipe.model, images
         )
         network = {"architecture": classifier.network.architecture, "rpn": noted[LOCALIZER]}
         meta = {"initial_weights": given, "rpn": origin(rpn), "network": network}
@@ -115,7 +115,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         execution: Execution,
     ) -> Self:
         """Set up a run at step 0, as it was begun before, with the same RPN."""
-        data = data._replace(rpn=same_file(meta["rpn"]))
+        data = data._replace(rpn=found_again(meta["rpn"]))
         return super().begin_again(recipe, data, meta, execution)
 
     @classmethod

@@ -6,7 +6,7 @@ from deepres.data.detection.localization import LocalizationData
 from deepres.errors import UserError
 from deepres.models import Classifier
 from deepres.models.weights import load_model
-from deepres.training.task import origin
+from deepres.training.begun_from import origin
 
 
 def check_given(weights: Path | None) -> Path:

@@ -5,16 +5,19 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
+from deepres.data.described import described
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import LocalizationData
 from deepres.data.images import modification_times
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.localization import localization_error_pct, right_guesses
+from deepres.event_log import last_whole_window, of_split
 from deepres.execution import Execution
 from deepres.recipes.localization import BoxRecipe
 from deepres.run_folder import Event, RunFolder
-from deepres.training.task import Task, described, last_whole_window, loss_and_error, of_split
+from deepres.training.step import loss_and_error
+from deepres.training.task import Task
 
 R = TypeVar("R", bound=BoxRecipe)
 D = TypeVar("D")

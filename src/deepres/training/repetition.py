@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.weights import read_weights
 from deepres.provenance import differences
 from deepres.recipes import ClassificationRecipe, Recipe, recipe_from_dict
 from deepres.run_folder import RunFolder, read_meta_file
-from deepres.run_weights import weights_file
 from deepres.training.api import task_of
+from deepres.training.begun_from import found_again
 from deepres.training.run import NewRun, train_together
 from deepres.training.same_data import check_same_data
 from deepres.training.step import computed_by
@@ -29,6 +28,20 @@ class Original(NamedTuple):
     """What that says."""
     recipe: Recipe
     """In the precision in which the run was computed, where it tells."""
+
+    def found_again(self, noted: dict[str, Any], given: Path | None, option: str) -> Path:
+        """Return the weights that it began from.
+
+        Args:
+            noted: what its recipe.json says of them.
+            given: where they are now; None: where they were.
+            option: what says where they are.
+
+        Raises:
+            UserError: they are not there, or are others.
+        """
+        advice = f"give the same by {option}"
+        return found_again(noted, given, whose=self.file, advice=advice)
 
 
 def read_original(path: Path, kind: type[Recipe] = Recipe) -> Original:
@@ -68,35 +81,6 @@ def as_it_was_computed(original: Original, execution: Execution) -> Execution:
     return execution
 
 
-def given_file(
-    noted: dict[str, Any], given: Path | None, original: Original, *, option: str = "--weights"
-) -> Path:
-    """Return the weights that a run began from.
-
-    Args:
-        noted: what its recipe.json says of them: where they were, and their digest.
-        given: where they are now; None: where they were.
-        original: the run.
-        option: what says where they are.
-
-    Raises:
-        UserError: they are not there, or are others.
-    """
-    place = given or Path(noted["file"])
-    if not place.exists():
-        raise UserError(
-            f"{original.file} began from weights that are not here: {place} (sha256 "
-            f"{noted['sha256']}); say where they are by {option}"
-        )
-    file = weights_file(place)
-    if (digest := file_digest(file, "sha256")) != noted["sha256"]:
-        raise UserError(
-            f"{original.file} began from weights with sha256 {noted['sha256']}, but {file} has "
-            f"{digest}; give the same by {option}"
-        )
-    return file
-
-
 def repeat(
     original: Original,
     run: Path,
@@ -127,7 +111,7 @@ def repeat(
     noted = meta.get("initial_weights")
     if weights and not noted:
         raise UserError(f"{original.file} began from random weights; leave out {weights}")
-    begun_from = given_file(noted, weights, original) if noted else None
+    begun_from = noted and original.found_again(noted, weights, "--weights")
     recipe, seed = original.recipe, meta["seed"]
     execution.say(
         f"repeating {original.file}: {recipe.model}, {recipe.steps:,} steps, seed {seed}, into "

@@ -18,6 +18,7 @@ from deepres.models.batch_norm import fuse_batch_norm, fused_by
 from deepres.models.create import build_empty, create_model
 from deepres.models.stages import StagedNetwork
 from deepres.recipes import ClassificationRecipe
+from deepres.run_folder import Event
 from deepres.runtime import initial_weights_of, resolve_precision
 from deepres.training.activation_checkpointing import checkpoint_blocks
 from deepres.training.cuda_graph import GraphedStep
@@ -52,6 +53,12 @@ def classifier_step(
         outcomes.append(torch.stack([loss.detach(), errors]))
     optimizer.step()
     return torch.stack(outcomes).sum(0) / len(labels)
+
+
+def loss_and_error(window: Tensor) -> Event:
+    """Return the means of a log window (steps, 2) of losses and shares of errors."""
+    loss, error = (float(column.mean()) for column in window.unbind(1))
+    return {"loss": loss, "error_pct": 100 * error}
 
 
 def gradients_stay_here(network: nn.Module, more_to_come: bool) -> AbstractContextManager[None]:

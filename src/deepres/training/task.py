@@ -1,20 +1,18 @@
 """What a run trains: all that the lifecycle, the loop and the checkpoint need to know of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.kinds import KINDS
 from deepres.recipes import Recipe
 from deepres.run_folder import Event, RunFolder
-from deepres.run_weights import weights_file
+from deepres.training.begun_from import found_again
 
 R = TypeVar("R", bound=Recipe)
 D = TypeVar("D")
@@ -67,7 +65,7 @@ class Task(ABC, Generic[R, D]):
             UserError: the weights that it began from are gone or others; or as in ``begin``.
         """
         given = meta.get("initial_weights")
-        weights = same_file(given) if given else None
+        weights = found_again(given) if given else None
         return cls.begin(recipe, data, meta["seed"], execution, weights)
 
     @classmethod
@@ -197,93 +195,3 @@ class Task(ABC, Generic[R, D]):
 
     def close(self) -> None:
         """End the processes that decode images, if there are any."""
-
-
-class NamedData(Protocol):
-    """Data that know what they are."""
-
-    @property
-    def source(self) -> str:
-        """In words, for people."""
-
-    @property
-    def location(self) -> str:
-        """For ``--data``."""
-
-    def fingerprint(self) -> str:
-        """Return a checksum of them."""
-
-
-def described(data: NamedData) -> dict[str, Any]:
-    """Return what recipe.json has on ``data``."""
-    return {"source": data.source, "location": data.location, "fingerprint": data.fingerprint()}
-
-
-def origin(weights: Path) -> dict[str, str]:
-    """Return what recipe.json says of weights that a run begins from: their file and its digest.
-
-    Args:
-        weights: the file, or the folder of the run that has it.
-
-    Raises:
-        UserError: there is none.
-    """
-    file = weights_file(weights)
-    return {"file": str(file.resolve()), "sha256": file_digest(file, "sha256")}
-
-
-def without_folders(noted: dict[str, Any]) -> dict[str, Any]:
-    """Return what is noted of a run, for files that are passed on: folders are its maker's.
-
-    Of the weights that it began from the last two names stay, a run's and its file's.
-    """
-    begun_from = {
-        name: {**noted[name], "file": str(Path(*Path(noted[name]["file"]).parts[-2:]))}
-        for name in ("initial_weights", "rpn")
-        if noted.get(name)
-    }
-    return {**noted, **begun_from}
-
-
-def same_file(
-    noted: dict[str, str],
-    advice: str = "put those back, or start a new run in another folder",
-) -> Path:
-    """Return the weights of which recipe.json says what ``origin`` returned.
-
-    Args:
-        noted: what it says.
-        advice: what to do if they are others by now.
-
-    Raises:
-        UserError: they are gone, or others.
-    """
-    file = Path(noted["file"])
-    if origin(file)["sha256"] != noted["sha256"]:
-        raise UserError(
-            f"the run began from weights with sha256 {noted['sha256']}, but {file} is another by "
-            f"now; {advice}"
-        )
-    return file
-
-
-def of_split(events: list[Event], split: str) -> list[Event]:
-    """Return the events of a split."""
-    return [event for event in events if event["split"] == split]
-
-
-def last_whole_window(events: list[Event], log_every: int) -> Event:
-    """Return the event of the last log window that is whole: one of a few steps says little."""
-    trained = of_split(events, "train")
-    return ([event for event in trained if event["step"] % log_every == 0] or trained)[-1]
-
-
-def total_bytes(tensors: Iterable[Tensor]) -> int:
-    """Return how many bytes tensors take."""
-    return sum(tensor.nbytes for tensor in tensors)
-
-
-def loss_and_error(window: Tensor) -> Event:
-    """Return the means of a log window (steps, 2) of losses and shares of errors."""
-    loss, error = (float(column.mean()) for column in window.unbind(1))
-    return {"loss": loss, "error_pct": 100 * error}
