@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Self, get_type_hints
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from deepres.errors import UserError, unknown_name, whole_number
 from deepres.recipes.detector import COCO, VOC, DetectorSettings
@@ -88,12 +88,11 @@ class DetectionRecipe(Recipe):
 
     @classmethod
     def _settable(cls) -> dict[str, Any]:
-        own = {name: kind for name, kind in cls._fields().items() if name != "detector"}
-        return own | _detector_fields()
+        own = {name: kind for name, kind in cls.field_types().items() if name != "detector"}
+        return own | DetectorSettings.field_types()
 
     def _with(self, changes: dict[str, Any]) -> Self:
-        inside = {name: changes[name] for name in changes.keys() & _detector_fields().keys()}
-        own = {name: value for name, value in changes.items() if name not in inside}
+        own, inside = _apart(changes)
         return dataclasses.replace(
             self, **own, detector=dataclasses.replace(self.detector, **inside)
         )
@@ -111,8 +110,7 @@ class DetectionRecipe(Recipe):
         Raises:
             UserError: a field is unknown or missing: it was written by another version.
         """
-        inside = {name: fields[name] for name in fields.keys() & _detector_fields().keys()}
-        own = {name: value for name, value in fields.items() if name not in inside}
+        own, inside = _apart(fields)
         return super().from_dict(own | {"detector": DetectorSettings.from_dict(inside)})
 
     def phase_of(self, step: int) -> int:
@@ -131,8 +129,11 @@ class DetectionRecipe(Recipe):
         return self.lr / self.lr_divisor**drops
 
 
-def _detector_fields() -> dict[str, Any]:
-    return get_type_hints(DetectorSettings)
+def _apart(fields: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a recipe's own fields, and those that its detector's settings have."""
+    known = DetectorSettings.field_types()
+    own = {name: value for name, value in fields.items() if name not in known}
+    return own, {name: value for name, value in fields.items() if name in known}
 
 
 class Length(NamedTuple):

@@ -1,17 +1,14 @@
 """The numbers of Faster R-CNN, as published (Ren et al. 2015, the paper's [32]; §4.3)."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
+from typing import ClassVar, Literal
 
-from deepres.errors import UserError
-from deepres.recipes.schema import foreign_fields
-from deepres.recipes.values import take_plain_values
+from deepres.recipes.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectorSettings:
+class DetectorSettings(Settings):
     """All that shapes a detector apart from its backbone, its classes and its weights.
 
     The defaults are those for VOC. Sizes are in pixels of the scaled image, overlaps are
@@ -20,6 +17,8 @@ class DetectorSettings:
     Raises:
         UserError: a value that cannot be meant.
     """
+
+    called: ClassVar[str] = "detector"
 
     short_side: int = 600
     """The shorter side of an image is scaled to this, …"""
@@ -81,17 +80,15 @@ class DetectorSettings:
     """Whether each detection's outline is predicted too."""
 
     def __post_init__(self) -> None:
-        take_plain_values(self, self._kinds(), "detector")
-        for name, kind in self._kinds().items():
-            value = getattr(self, name)
-            if get_origin(kind) is Literal:
-                self._check(name, f"one of {', '.join(get_args(kind))}", value in get_args(kind))
-        for name in (
+        super().__post_init__()
+        self._check_least(
+            1,
             *("short_side", "long_side", "rpn_channels", "rpn_sampled", "regions_sampled"),
             *("proposals_before_nms_train", "proposals_before_nms_test", "proposals_train"),
             *("proposals_test", "detections"),
-        ):
-            self._check(name, "at least 1", getattr(self, name) >= 1)
+        )
+        self._check_least(0, "proposal_min_size")
+        self._check_positive("box_loss_beta")
         for name in (
             *("rpn_foreground_iou", "rpn_background_iou", "rpn_foreground_fraction"),
             *("proposal_nms_iou", "region_foreground_iou", "region_background_iou"),
@@ -106,39 +103,13 @@ class DetectorSettings:
             values = getattr(self, name)
             self._check(name, "rising", list(values) == sorted({*values}))
         self._check("box_weights", "four numbers", len(self.box_weights) == 4)
-        self._check("box_loss_beta", "above 0", 0 < self.box_loss_beta < math.inf)
         self._check("long_side", "at least short_side", self.long_side >= self.short_side)
-        least = self.proposal_min_size
-        self._check("proposal_min_size", "0 or more", 0 <= least < math.inf)
         self._check("frozen_stages", "0 to 4", 0 <= self.frozen_stages <= 4)
         for part, low, high in (
             ("rpn", self.rpn_background_iou, self.rpn_foreground_iou),
             ("region", self.region_background_iou, self.region_foreground_iou),
         ):
             self._check(f"{part}_background_iou", f"at most {part}_foreground_iou", low <= high)
-
-    def _check(self, name: str, expected: str, holds: bool) -> None:
-        if not holds:
-            raise UserError(f"detector: {name} must be {expected}, got {getattr(self, name)}")
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """Return the settings of which ``dataclasses.asdict`` gave ``fields``, through JSON or not.
-
-        Raises:
-            UserError: a field is unknown or missing: another version of deepres wrote it.
-        """
-        if foreign := foreign_fields(cls, fields):
-            raise UserError(
-                f"the detector's settings were written by another version of deepres: {foreign}"
-            )
-        return cls(**fields)
-
-    @classmethod
-    def _kinds(cls) -> dict[str, Any]:
-        """Return the type of each setting."""
-        kinds = get_type_hints(cls)
-        return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
 
 
 VOC = DetectorSettings()

@@ -1,13 +1,12 @@
 """A recipe holds everything that a run needs to be repeated, apart from the data and the seed."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
 from deepres.errors import UserError, unknown_name, whole_number
-from deepres.recipes.values import take_plain_values
+from deepres.recipes.settings import Settings
 from deepres.renamed import FIELDS, fields_of_today, value_of_today
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -29,7 +28,7 @@ MOST_STEPS = 1 << 53
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Settings):
     """What the training of every network has: a length, a learning rate, SGD.
 
     Steps are optimizer steps. A step is numbered by how many came before it: the first is step 0,
@@ -39,6 +38,7 @@ class Recipe:
         UserError: a value that cannot be meant.
     """
 
+    called: ClassVar[str] = "recipe"
     kind: ClassVar[str]
     """Which of the paper's recipes this is, in recipe.json."""
     fixed: ClassVar[frozenset[str]] = frozenset({"model", "scaled_from"})
@@ -66,13 +66,7 @@ class Recipe:
     """The length in steps of the recipe that this one shortens; None: it is whole."""
 
     def __post_init__(self) -> None:
-        take_plain_values(self, self._fields(), "recipe")
-        for field, kind in self._fields().items():
-            value = getattr(self, field)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UserError(f"recipe: {field} must be finite, got {value}")
-            if get_origin(kind) is Literal:
-                self._check(field, "one of " + ", ".join(get_args(kind)), value in get_args(kind))
+        super().__post_init__()
         self._check_least(1, "batch_size", "steps", "log_every", "eval_every")
         self._check_least(0, "weight_decay")
         self._check("batch_size", f"at most {MOST_IMAGES:,}", self.batch_size <= MOST_IMAGES)
@@ -85,21 +79,6 @@ class Recipe:
         self._check(
             "lr_drops", f"rising steps between 0 and steps={self.steps}", ordered and inside
         )
-
-    def _check(self, field: str, expected: str, holds: bool) -> None:
-        if not holds:
-            raise UserError(f"recipe: {field} must be {expected}, got {getattr(self, field)}")
-
-    def _check_least(self, least: int, *fields: str) -> None:
-        words = f"at least {least}" if least else "0 or more"
-        for field in fields:
-            value = getattr(self, field)
-            self._check(field, words, value is None or value >= least)
-
-    def _check_positive(self, *fields: str) -> None:
-        for field in fields:
-            value = getattr(self, field)
-            self._check(field, "above 0", value is None or value > 0)
 
     def scaled_to(self, steps: int) -> Self:
         """Return the recipe for ``steps`` steps, every milestone scaled in proportion.
@@ -164,7 +143,7 @@ class Recipe:
     @classmethod
     def _settable(cls) -> dict[str, Any]:
         """Return the type of each field that can be written as ``field=value``."""
-        return cls._fields()
+        return cls.field_types()
 
     def _with(self, changes: dict[str, Any]) -> Self:
         return dataclasses.replace(self, **changes)
@@ -208,35 +187,13 @@ class Recipe:
             UserError: a field is unknown or missing: it was written by another version.
         """
         given = {name: value for name, value in fields_of_today(fields).items() if name != "kind"}
-        if foreign := foreign_fields(cls, given):
-            raise UserError(f"the recipe was written by another version of deepres: {foreign}")
-        return cls(**given)
-
-    @classmethod
-    def _fields(cls) -> dict[str, Any]:
-        """Return the type of each field."""
-        kinds = get_type_hints(cls)
-        return {field.name: kinds[field.name] for field in dataclasses.fields(cls)}
+        return super().from_dict(given)
 
 
 def naming(settings: Iterable[str]) -> list[str]:
     """Return which of some ``field=value`` a run's folder is called by: what tells runs apart."""
     named = [each for each in settings if each.partition("=")[0] not in ARITHMETIC]
     return [each.replace("/", "-") for each in named]  # as of a list in a folder of lists
-
-
-def foreign_fields(kind: Any, given: Mapping[str, Any]) -> str:
-    """Say which fields of a dataclass ``given`` has too many or lacks; nothing: none."""
-    fields = dataclasses.fields(kind)
-    if unknown := given.keys() - {field.name for field in fields}:
-        return f"this one does not know {', '.join(sorted(unknown))}"
-    needed = {
-        field.name
-        for field in fields
-        if field.default is field.default_factory is dataclasses.MISSING
-    }
-    missing = needed - given.keys()
-    return f"it lacks {', '.join(sorted(missing))}" if missing else ""
 
 
 def _parse(field: str, text: str, kind: Any) -> Any:
