@@ -205,7 +205,7 @@ def test_the_device_is_looked_for_before_weights_are_fetched(
     monkeypatch.chdir(tmp_path)
     make_fine_tuned_run(Path("run"))
     Path("data").mkdir()
-    for module in ("train", "training"):
+    for module in ("train", "train_command"):
         monkeypatch.setattr(
             f"deepres.cli.{module}.weights_for", lambda *_: pytest.fail("it fetches")
         )

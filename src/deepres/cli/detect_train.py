@@ -2,19 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deepres.cli.terminal import data_folder, say
+from deepres.cli.train_command import TrainCommand
 from deepres.cli.training import (
     as_asked,
     check_free_for_run,
-    execution_of,
-    goes_on,
-    repeat,
-    resume,
-    say_outcomes,
-    shorthands,
     tell_moving_averages,
+    training_execution,
 )
 from deepres.data.detection.records import DetectionData
 from deepres.data.detection.splits import open_detection_set
@@ -22,13 +18,9 @@ from deepres.errors import UserError, no_such
 from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
-from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
-
-if TYPE_CHECKING:  # not everyone has torchvision
-    from deepres.execution import Execution
 
 DATA_FOLDERS = {
     **dict.fromkeys(("voc07+12", "voc07++12"), "VOCdevkit"),
@@ -39,30 +31,17 @@ DATA_FOLDERS = {
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
-    named = naming(options.set)
-    shorthands(options, "bad_boxes")
-    if options.recipe:
-        folders, results = repeat(
-            options,
-            DetectionRecipe,
-            lambda recipe, original: _open(
-                recipe, data_folder(options.data, original.meta["data"])
-            ),
-            lambda: _execution(options),
-            for_new_runs=("on", "schedule", "bad_boxes"),
-        )
-    elif goes_on(options, "deepres detect train resnet101 --on voc07+12"):
-        folders = options.resume
-        results = resume(
-            options,
-            DetectionRecipe,
-            lambda recipe, meta: _open(recipe, data_folder(options.data, meta["data"])),
-            lambda: _execution(options),
-            for_new_runs=("on", "weights", "schedule", "bad_boxes"),
-        )
-    else:
-        folders, results = _start(options, named)
-    say_outcomes(folders, results, summary)
+    command = TrainCommand(
+        recipe_type=DetectionRecipe,
+        example="deepres detect train resnet101 --on voc07+12",
+        start=_start,
+        open_data=_open_again,
+        summary=summary,
+        shorthands=("bad_boxes",),
+        not_resumed=("on", "weights", "schedule", "bad_boxes"),
+        not_repeated=("on", "schedule", "bad_boxes"),
+    )
+    command.run(options)
     return 0
 
 
@@ -77,10 +56,6 @@ def summary(result: dict[str, Any]) -> str:
     return words
 
 
-def _execution(options: argparse.Namespace) -> "Execution":
-    return execution_of(options, save_every_s=options.save_every)
-
-
 def _start(
     options: argparse.Namespace, named: list[str]
 ) -> tuple[list[Path], list[dict[str, Any]]]:
@@ -90,7 +65,7 @@ def _start(
     seed = seed_of(options.seed or 0)
     recipe, place = _recipe(options)
     # What is quickly found wrong comes before a download and the annotations of a large data set.
-    here = _execution(options)
+    here = training_execution(options)
     name = place.resolve().name.lower() if recipe.dataset == FOLDER_NAME else recipe.dataset
     settings = [name, *(["joint"] if recipe.schedule == "joint" else []), *named]
     made = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, settings)
@@ -135,6 +110,13 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
         data = options.data or Path(DATA_FOLDERS.get(dataset, ""))
     recipe = detection_recipe(dataset, options.networks, options.schedule or "4-step")
     return as_asked(recipe, options), data
+
+
+def _open_again(
+    options: argparse.Namespace, recipe: DetectionRecipe, meta: dict[str, Any]
+) -> DetectionData:
+    """Return the data of a run that has begun already."""
+    return _open(recipe, data_folder(options.data, meta["data"]))
 
 
 def _open(recipe: DetectionRecipe, folder: Path) -> DetectionData:

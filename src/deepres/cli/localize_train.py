@@ -2,19 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deepres.cli.terminal import data_folder, imagenet_folder, say
+from deepres.cli.train_command import TrainCommand
 from deepres.cli.training import (
     as_asked,
     check_free_for_run,
-    execution_of,
-    goes_on,
-    repeat,
-    resume,
-    say_outcomes,
-    shorthands,
     tell_moving_averages,
+    training_execution,
 )
 from deepres.data.detection.localization import (
     LocalizationData,
@@ -29,50 +25,25 @@ from deepres.recipes import (
     localization_rcnn_recipe,
     localization_recipe,
 )
-from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.run_weights import weights_file
-from deepres.training.repetition import Original
-
-if TYPE_CHECKING:
-    from deepres.execution import Execution
+from deepres.training.begun_from import found_again
 
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the result."""
-    named = naming(options.set)
-    shorthands(options, "bad_boxes")
-    if options.recipe:
-        folders, results = repeat(
-            options,
-            BoxRecipe,
-            lambda recipe, original: _open(
-                data_folder(options.data, original.meta["data"]),
-                recipe,
-                _rpn(original, options.rpn),
-                original.meta["data"]["fingerprint"],
-            ),
-            lambda: _execution(options),
-            for_new_runs=("bad_boxes",),
-        )
-    elif goes_on(options, "deepres localize train resnet101 --weights RUN"):
-        folders = options.resume
-        results = resume(
-            options,
-            BoxRecipe,
-            lambda recipe, meta: _open(
-                data_folder(options.data, meta["data"]),
-                recipe,
-                None,
-                meta["data"]["fingerprint"],
-            ),
-            lambda: _execution(options),
-            for_new_runs=("weights", "rpn", "bad_boxes"),
-        )
-    else:
-        folders, results = _start(options, named)
-    say_outcomes(folders, results, _summary)
+    command = TrainCommand(
+        recipe_type=BoxRecipe,
+        example="deepres localize train resnet101 --weights RUN",
+        start=_start,
+        open_data=_open_again,
+        summary=_summary,
+        shorthands=("bad_boxes",),
+        not_resumed=("weights", "rpn", "bad_boxes"),
+        not_repeated=("bad_boxes",),
+    )
+    command.run(options)
     return 0
 
 
@@ -80,10 +51,6 @@ def _summary(result: dict[str, Any]) -> str:
     error = f"{result['test_error_pct']:.2f} %"
     half = "R-CNN's localization error" if "rpn" in result else "localization error"
     return f"{result['model']}: {half} {error} with the true classes"
-
-
-def _execution(options: argparse.Namespace) -> "Execution":
-    return execution_of(options, save_every_s=options.save_every)
 
 
 def _start(
@@ -100,7 +67,7 @@ def _start(
     papers = localization_rcnn_recipe if rpn else localization_recipe
     recipe: BoxRecipe = as_asked(papers(options.networks), options)
     # What is quickly found wrong comes before a download and before many annotations are read.
-    here = _execution(options)
+    here = training_execution(options)
     parts = ["localization", *(["rcnn"] if rpn else []), *named]
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or RUNS / name
@@ -123,20 +90,22 @@ def _start(
     return [folder], [result]
 
 
-def _rpn(original: Original, given: Path | None) -> Path | None:
-    """Return the RPN that a run's R-CNN began with, if it trained one.
-
-    Args:
-        original: the run.
-        given: where the RPN is now; None: where it was.
+def _open_again(
+    options: argparse.Namespace, recipe: BoxRecipe, meta: dict[str, Any]
+) -> LocalizationData | LocalizationRCNNData:
+    """Open the data of a run that has begun already.
 
     Raises:
-        UserError: it is not there, or is another; or one is given and the run trained no R-CNN.
+        UserError: a run is repeated, and its RPN is not there, or is another; or one is given and
+            the run trained no R-CNN.
     """
-    noted = original.meta.get("rpn")
-    if given and not noted:
-        raise UserError(f"{original.file} is of an RPN itself, not of an R-CNN; leave out --rpn")
-    return original.found_again(noted, given, "--rpn") if noted else None
+    noted = meta.get("rpn") if options.recipe else None
+    if options.rpn and not noted:
+        raise UserError(f"{options.recipe} is of an RPN itself, not of an R-CNN; leave out --rpn")
+    advice = "give the same by --rpn"
+    rpn = noted and found_again(noted, options.rpn, whose=options.recipe, advice=advice)
+    place = data_folder(options.data, meta["data"])
+    return _open(place, recipe, rpn, meta["data"]["fingerprint"])
 
 
 def _open(

@@ -6,16 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from deepres.cli.terminal import holds_classes, open_data, say
-from deepres.cli.training import (
-    as_asked,
-    check_free_for_run,
-    execution_of,
-    goes_on,
-    repeat,
-    resume,
-    say_outcomes,
-    shorthands,
-)
+from deepres.cli.train_command import TrainCommand
+from deepres.cli.training import as_asked, check_free_for_run, execution_of
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.create import build_empty
@@ -28,7 +20,6 @@ from deepres.recipes import (
     fine_tuned,
     get_recipe,
 )
-from deepres.recipes.schema import naming
 from deepres.run_contents import seed_of
 from deepres.run_folder import RUNS, run_name
 from deepres.torchrun import is_leader
@@ -44,32 +35,23 @@ FOR_NEW_RUNS = ("precision", "accumulate", "seeds", "freeze")
 
 def call(options: argparse.Namespace) -> int:
     """Train, draw the curves, and print the results."""
-    named = naming(options.set)
-    shorthands(options, "precision", "accumulate", "bad_images", "freeze")
-    if options.recipe:
-        folders, results = repeat(
-            options,
-            ClassificationRecipe,
-            lambda recipe, original: _open(options.data, recipe, original.meta),
-            lambda: _execution(options),
-            for_new_runs=(
-                *(*FOR_NEW_RUNS, "bad_images"),
-                *("no_fused_kernels", "no_fused_convolutions"),
-            ),
-        )
-    elif goes_on(options, "deepres train resnet20"):
-        folders = options.resume
-        results = resume(
-            options,
-            ClassificationRecipe,
-            lambda recipe, meta: _open(options.data, recipe, meta),
-            lambda: _execution(options),
-            for_new_runs=(*FOR_NEW_RUNS, "weights"),
-            changeable=("bad_images",),
-        )
-    else:
-        folders, results = _start(options, named)
-    say_outcomes(folders, results, _summary, _left_out)
+    command = TrainCommand(
+        recipe_type=ClassificationRecipe,
+        example="deepres train resnet20",
+        start=_start,
+        open_data=_open_again,
+        summary=_summary,
+        remarks=_left_out,
+        execution=_execution,
+        shorthands=("precision", "accumulate", "bad_images", "freeze"),
+        not_resumed=(*FOR_NEW_RUNS, "weights"),
+        not_repeated=(
+            *(*FOR_NEW_RUNS, "bad_images"),
+            *("no_fused_kernels", "no_fused_convolutions"),
+        ),
+        changeable=("bad_images",),
+    )
+    results = command.run(options)
     if is_leader():
         _print_spread(results)
     return 0
@@ -85,9 +67,9 @@ def _execution(options: argparse.Namespace) -> Execution:
     )
 
 
-def _open(name: str | None, recipe: Recipe, meta: dict[str, Any]) -> Any:
+def _open_again(options: argparse.Namespace, recipe: Recipe, meta: dict[str, Any]) -> Any:
     """Open the data of a run that has begun already."""
-    return open_data(name or meta["data"]["location"], recipe.kind)
+    return open_data(options.data or meta["data"]["location"], recipe.kind)
 
 
 def _start(

@@ -29,20 +29,6 @@ class Original(NamedTuple):
     recipe: Recipe
     """In the precision in which the run was computed, where it tells."""
 
-    def found_again(self, noted: dict[str, Any], given: Path | None, option: str) -> Path:
-        """Return the weights that it began from.
-
-        Args:
-            noted: what its recipe.json says of them.
-            given: where they are now; None: where they were.
-            option: what says where they are.
-
-        Raises:
-            UserError: they are not there, or are others.
-        """
-        advice = f"give the same by {option}"
-        return found_again(noted, given, whose=self.file, advice=advice)
-
 
 def read_original(path: Path, kind: type[Recipe] = Recipe) -> Original:
     """Read a run's recipe.json, or that of the run in a folder.
@@ -111,7 +97,8 @@ def repeat(
     noted = meta.get("initial_weights")
     if weights and not noted:
         raise UserError(f"{original.file} began from random weights; leave out {weights}")
-    begun_from = noted and original.found_again(noted, weights, "--weights")
+    advice = "give the same by --weights"
+    begun_from = noted and found_again(noted, weights, whose=original.file, advice=advice)
     recipe, seed = original.recipe, meta["seed"]
     execution.say(
         f"repeating {original.file}: {recipe.model}, {recipe.steps:,} steps, seed {seed}, into "
