@@ -14,8 +14,10 @@ from deepres.recipes import (
     localization_recipe,
 )
 from deepres.recipes.schema import Recipe
+from deepres.report.papers_runs import PAPERS_DATA, TRAINING_IMAGES
 from deepres.report.published_detection import TABLE_7, TABLE_8
-from deepres.report.runs import PAPERS_DATA, TRAINING_IMAGES, Run, read_run
+from deepres.report.read_runs import read_run
+from deepres.report.runs import Run
 from deepres.run_folder import RunFolder
 
 PROVENANCE = {

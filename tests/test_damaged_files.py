@@ -28,8 +28,9 @@ from deepres.report.claims import CLAIMS
 from deepres.report.comparison import recipe_differences, result_differences
 from deepres.report.page import render_page
 from deepres.report.pictures import svg_text
+from deepres.report.read_runs import read_run
 from deepres.report.render import Table, as_html, as_text
-from deepres.report.runs import Run, read_run
+from deepres.report.runs import Run
 from deepres.reproduction.draw import FROM_RUNS
 from deepres.run_folder import RunFolder
 

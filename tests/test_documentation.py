@@ -22,8 +22,9 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.report.grouping import network_of
 from deepres.report.measures import TEST, TOP1_10_CROP, TRAINING
+from deepres.report.names import title
 from deepres.report.published import TABLE_6
-from deepres.report.runs import find_runs, title
+from deepres.report.read_runs import find_runs
 
 ROOT = Path(__file__).parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]

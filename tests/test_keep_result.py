@@ -13,7 +13,7 @@ import deepres
 from deepres.cli.main import main
 from deepres.errors import UserError
 from deepres.report.predictions import answers
-from deepres.report.runs import read_run
+from deepres.report.read_runs import read_run
 from deepres.run_folder import RunFolder
 
 TOOL = Path(__file__).parent.parent / "tools/keep_result.py"

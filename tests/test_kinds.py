@@ -7,7 +7,8 @@ from made_up_runs import whole_meta
 from deepres.errors import UserError
 from deepres.kinds import KINDS
 from deepres.recipes import CLASSES, get_recipe
-from deepres.report.runs import CLASSIFIERS_STEPS, find_runs
+from deepres.report.papers_runs import CLASSIFIERS_STEPS
+from deepres.report.read_runs import find_runs
 from deepres.report.tested import IMAGES
 from deepres.run_contents import CONTENTS
 from deepres.run_folder import RunFolder, read_meta_file

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepres.report.best_curves import best_curves
 from deepres.report.pictures import svg_text
-from deepres.report.runs import find_runs
+from deepres.report.read_runs import find_runs
 
 ROOT = Path(__file__).parent.parent
 LENGTHS = {64_000: "", 8_000: "-in-one-eighth"}

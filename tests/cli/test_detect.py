@@ -23,7 +23,7 @@ from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.evaluation.detection.resampling import DRAWS
 from deepres.evaluation.detection.result_files import write_voc
 from deepres.files import read_json
-from deepres.report.runs import read_run
+from deepres.report.read_runs import read_run
 from deepres.run_folder import RunFolder
 
 SET = [part for setting in TINY for part in ("--set", setting)]

@@ -4,7 +4,7 @@ from made_up_runs import PROVENANCE, SAMPLE, make_run
 from svg import texts
 
 from deepres.report.comparison import comparison, labels, recipe_differences, result_differences
-from deepres.report.runs import find_runs, read_run
+from deepres.report.read_runs import find_runs, read_run
 from deepres.run_folder import RunFolder
 
 

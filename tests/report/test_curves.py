@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from svg import texts
 
 from deepres.report.curves import figure1, figure4, figure6, seeds_curve
-from deepres.report.runs import find_runs, read_run
+from deepres.report.read_runs import find_runs, read_run
 
 
 def legend(axes: Axes) -> list[str]:

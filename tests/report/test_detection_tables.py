@@ -15,8 +15,8 @@ from deepres.report.published_detection import (
     VOC_CLASSES,
     ClassPrecisions,
 )
+from deepres.report.read_runs import find_runs
 from deepres.report.render import Table
-from deepres.report.runs import find_runs
 
 
 def row(table: Table, *names: str) -> Mapping[str, str]:

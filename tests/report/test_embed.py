@@ -13,8 +13,8 @@ from deepres.report.diagrams import figure3
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
 from deepres.report.pictures import svg_text
+from deepres.report.read_runs import read_run
 from deepres.report.response_curves import figure7
-from deepres.report.runs import read_run
 from deepres.reproduction.draw import diagrams
 from deepres.run_folder import RunFolder
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from deepres.report.figures import confusion_matrix, curves_figure, learning_curves
-from deepres.report.runs import read_run
+from deepres.report.read_runs import read_run
 from deepres.run_folder import RunFolder
 from deepres.visible import visible
 

@@ -24,7 +24,8 @@ from deepres.errors import UserError
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.page import Section, render_page, write_page
-from deepres.report.runs import Run, read_run
+from deepres.report.read_runs import read_run
+from deepres.report.runs import Run
 from deepres.report.untrained import find_untrained
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

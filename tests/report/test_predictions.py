@@ -21,7 +21,8 @@ from deepres.report.claims import CLAIMS
 from deepres.report.measures import error_by
 from deepres.report.predictions import PairedErrors, answers, paired_errors_of
 from deepres.report.ranks import ranks_of, save_ranks
-from deepres.report.runs import Run, read_run
+from deepres.report.read_runs import read_run
+from deepres.report.runs import Run
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 

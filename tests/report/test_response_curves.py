@@ -6,8 +6,8 @@ from svg import texts
 
 from deepres.errors import UserError
 from deepres.report.measures import response
+from deepres.report.read_runs import find_runs
 from deepres.report.response_curves import figure7
-from deepres.report.runs import find_runs
 
 
 def responses(*std: float, **others: object) -> dict[str, object]:

@@ -11,8 +11,10 @@ from made_up_runs import (
     make_run,
 )
 
+from deepres.report.computed import computed, hardware_of
 from deepres.report.grouping import comparable, poolable
-from deepres.report.runs import computed, find_runs, hardware_of, read_run, title
+from deepres.report.names import title
+from deepres.report.read_runs import find_runs, read_run
 from deepres.run_folder import RunFolder
 
 

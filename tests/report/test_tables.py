@@ -5,9 +5,9 @@ from made_up_runs import PROVENANCE, SAMPLE, make_detection_run, make_run
 
 from deepres.report.class_errors import class_errors
 from deepres.report.measures import error_by
+from deepres.report.read_runs import find_runs
 from deepres.report.render import Table
 from deepres.report.rows import spread
-from deepres.report.runs import find_runs
 from deepres.report.tables import released, table2, table3, table4, table5, table6
 
 PAIR = {"processes": 2}

@@ -12,7 +12,7 @@ from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes import get_recipe
-from deepres.report.runs import read_run
+from deepres.report.read_runs import read_run
 from deepres.reproduction.artefacts import Artefact, Study
 from deepres.reproduction.cost import logged_speed, time_left
 from deepres.reproduction.execute_plan import execute_plan, together, work

@@ -8,8 +8,8 @@ from deepres.errors import UserError
 from deepres.files import check_ours
 from deepres.report.comparison import as_data, comparison, recipe_differences, result_differences
 from deepres.report.pictures import PICTURES, save_picture
+from deepres.report.read_runs import read_run
 from deepres.report.render import as_text
-from deepres.report.runs import read_run
 
 
 def call(options: argparse.Namespace) -> int:

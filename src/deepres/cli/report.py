@@ -12,8 +12,9 @@ from deepres.files import check_ours
 from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
 from deepres.report.pictures import svg_text
+from deepres.report.read_runs import find_runs
 from deepres.report.render import Table, as_html
-from deepres.report.runs import Run, find_runs
+from deepres.report.runs import Run
 from deepres.report.untrained import find_untrained
 from deepres.report.x_axis import XAxis
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact

@@ -12,8 +12,8 @@ from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.files import check_ours, check_writable
 from deepres.recipes import ImageNetRecipe
+from deepres.report.read_runs import find_runs, read_run
 from deepres.report.render import Table, as_text
-from deepres.report.runs import find_runs, read_run
 from deepres.reproduction.artefacts import Artefact, find_artefacts
 from deepres.reproduction.cost import in_words, time_left
 from deepres.reproduction.draw import draw, files_of, save

@@ -105,7 +105,7 @@ def show_times(
     measure: bool,
 ) -> None:
     """Print how long the rest of each artefact's runs would take."""
-    from deepres.report.runs import find_runs
+    from deepres.report.read_runs import find_runs
     from deepres.reproduction.cost import in_words, time_left
 
     how = "by some steps of each network" if measure else "by multiply-adds"

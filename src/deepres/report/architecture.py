@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from deepres.report.names import title
 from deepres.report.published import MULTIPLY_ADDS_G
 from deepres.report.render import Table
-from deepres.report.runs import title
 
 Stage = tuple[str, str, str, int]
 """A stage's name, output ("56×56"), composition ("[3×3, 64; 3×3, 64]×2") and multiply-adds."""

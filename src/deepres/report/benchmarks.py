@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from deepres.errors import UserError
 from deepres.files import read_json
+from deepres.report.computed import hardware_of
 from deepres.report.embed import figure_html
 from deepres.report.pictures import BLUE, VERMILLION, new_figure, svg_text
 from deepres.report.render import Table, as_html
-from deepres.report.runs import hardware_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

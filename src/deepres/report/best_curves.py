@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepres.report.cifar_claims import CIFAR_CLAIMS
+from deepres.report.computed import computed
 from deepres.report.curves import (
     BOLD,
     CIFAR_AXES,
@@ -20,7 +21,7 @@ from deepres.report.grouping import comparable
 from deepres.report.judging import combined, judge_all
 from deepres.report.legends import set_legend
 from deepres.report.pictures import DEPTHS, new_figure
-from deepres.report.runs import Run, computed
+from deepres.report.runs import Run
 from deepres.report.samples import Runs
 
 if TYPE_CHECKING:

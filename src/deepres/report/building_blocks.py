@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deepres.report.diagrams import BOX, FILLS, Diagram, arrow, shortcut_arrow
+from deepres.report.names import title
 from deepres.report.pictures import new_figure
-from deepres.report.runs import title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,10 +9,11 @@ from deepres.report.detection_tables import UNTESTED, detection_command
 from deepres.report.grouping import COMPARED, ONE_LAYER, comparable, network_of, splits_batches
 from deepres.report.judging import SEEDS
 from deepres.report.measures import FORWARD, RESPONSE, TOP1_10_CROP, TOP5_MULTI_SCALE
+from deepres.report.names import papers_detector
 from deepres.report.published import TABLE_2, TABLE_3
 from deepres.report.published_detection import TABLE_7, TABLE_8
 from deepres.report.rows import NO_RUN
-from deepres.report.runs import Run, papers_detector
+from deepres.report.runs import Run
 from deepres.report.samples import Runs
 
 IMAGENET = {row.network for row in (*TABLE_2, *TABLE_3) if row.network}

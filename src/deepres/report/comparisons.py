@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from deepres.report.names import title
 from deepres.report.predictions import paired_errors_of
-from deepres.report.runs import Run, title
+from deepres.report.runs import Run
 from deepres.report.samples import SMALLEST, Measure, Runs, Sample
 from deepres.report.significance import (
     Difference,

@@ -10,8 +10,9 @@ import numpy as np
 
 from deepres.report.grouping import network_of, poolable
 from deepres.report.legends import set_legend
+from deepres.report.names import title
 from deepres.report.pictures import COLORS, Look, look_of, new_figure
-from deepres.report.runs import Run, title
+from deepres.report.runs import Run
 from deepres.report.x_axis import XAxis, along, readable_axis, set_x_axis
 
 if TYPE_CHECKING:

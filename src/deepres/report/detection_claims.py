@@ -3,7 +3,7 @@
 from deepres.report.claim import Claim
 from deepres.report.comparisons import Above, Within
 from deepres.report.measures import MAP, MAP_50, MAP_RATIO
-from deepres.report.runs import papers_detector
+from deepres.report.names import papers_detector
 from deepres.report.samples import Measure
 
 BETTER = "Faster R-CNN on ResNet-101 is better than on VGG-16, everything else equal: "

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from deepres.report.names import title
 from deepres.report.published_detection import Benchmark
 from deepres.report.rows import Measurement, one_a_seed
-from deepres.report.runs import Run, title
+from deepres.report.runs import Run
 from deepres.report.samples import Draws
 from deepres.report.significance import Numbers
 from deepres.run_folder import EVALUATIONS

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from deepres.report.names import title
 from deepres.report.pictures import new_figure
-from deepres.report.runs import title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from deepres.report.runs import OUTCOMES, Run, on_data
+from deepres.report.runs import OUTCOMES, Run
 from deepres.report.samples import Runs
 from deepres.report.untrained import AT_INITIALISATION, Untrained
 from deepres.run_folder import comes_with_deepres
@@ -130,7 +130,7 @@ def nearest(group: Runs) -> Run:
 def network_of(run: Run) -> str:
     """Return the run's network, with what tells several apart: the option, or the data."""
     if not run.is_classifier:
-        return on_data(run)
+        return run.on_data
     several = run.model == "resnet34" and run.shortcut != "A"
     option = [run.shortcut or ""] if several else []
     if run.meta["recipe"].get("residual_layers") == 1:

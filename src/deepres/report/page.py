@@ -16,18 +16,20 @@ from deepres.report.best_curves import BestCurves, best_curves
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.class_errors import class_errors
+from deepres.report.computed import computed
 from deepres.report.detection_artifacts import evidence
 from deepres.report.embed import embed, figure_html
 from deepres.report.figures import curves_figure
 from deepres.report.grouping import comparable, distinct, network_of, what_it_is
 from deepres.report.judging import RULE, Verdict
 from deepres.report.latest import HELD_OUT, outcome
+from deepres.report.names import title
 from deepres.report.newest import Newest, by_age, newest_run
 from deepres.report.page_words import WORDS
 from deepres.report.pictures import svg_text
 from deepres.report.recipe_notes import Recipes, in_short, longest_first, numbered_recipes
 from deepres.report.render import as_html
-from deepres.report.runs import Run, computed, title
+from deepres.report.runs import Run
 from deepres.report.summary import STANDINGS, STRIP, JudgedClaim, described, summary_line
 from deepres.report.tables import table6_in_short
 from deepres.visible import visible

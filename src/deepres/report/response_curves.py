@@ -8,8 +8,9 @@ import numpy as np
 from deepres.errors import UserError
 from deepres.report.curves import choose, common_condition, curve_label
 from deepres.report.legends import legend_entries
+from deepres.report.names import title
 from deepres.report.pictures import new_figure
-from deepres.report.runs import RESPONSES, Run, title
+from deepres.report.runs import RESPONSES, Run
 from deepres.report.x_axis import whole_ticks
 
 if TYPE_CHECKING:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deepres.report.computed import hardware_of
 from deepres.report.grouping import poolable
 from deepres.report.recipe_notes import Recipes, in_short, numbered_recipes
 from deepres.report.render import Table
-from deepres.report.runs import Run, hardware_of
+from deepres.report.runs import Run
 
 NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
 COUNTS = ("layers", "parameters")

@@ -1,45 +1,22 @@
-"""Runs as reports see them: read from run folders, whole or still under way."""
+"""Runs as reports see them, finished or not."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deepres.errors import UserError
-from deepres.files import read_json, strict
-from deepres.json_shape import misfit
 from deepres.kinds import KINDS
-from deepres.recipe_words import fields_in_words
-from deepres.report.published import CIFAR_STEPS, IMAGENET_STEPS
-from deepres.run_contents import SIDE_FILES, checked, misfit_of_evaluations
-from deepres.run_folder import EVALUATIONS, Event, RunFolder
-from deepres.visible import visible, visible_json
+from deepres.report.names import on_data, title
+from deepres.report.papers_runs import (
+    differences,
+    has_foreign_data,
+    own_fields,
+    papers_steps,
+    usual_shortcut,
+)
+from deepres.run_folder import Event
+from deepres.visible import visible
 
-PAPERS_DATA = {
-    **{name: kind.data for name, kind in KINDS.items() if kind.data},
-    **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
-    **{"coco-trainval": "COCO 2014 trainval", "imagenet-det": "ImageNet DET train + val1"},
-}
-"""What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
-(detection) or kind."""
-IMAGENET_CLASSES = 1_000
-TRAINING_IMAGES = {
-    **{"VOC 07+12": 16_551, "VOC 07++12": 21_503},
-    **{"COCO 2014 train": 82_783, "COCO 2014 trainval": 82_783 + 40_504},
-}
-"""How many images detectors are trained on, whole."""
-NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images"})
-"""Fields that set no run apart: the first is told as steps, the second in words; the third the
-published annotations demand, for COCO has boxes of zero size; the fourth the provenance tells; the
-last is of tests on the way, which decide nothing."""
-ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
-"""Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
-BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
-"""The residual networks whose shortcuts are of option B by default."""
-CLASSIFIERS_STEPS = {"cifar10": CIFAR_STEPS, "imagenet": IMAGENET_STEPS}
-"""The length of the paper's runs, by kind of recipe."""
 PRECISIONS = {
     **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
     **{"mask_map_50_pct": "masks' mAP@.5", "mask_map_pct": "masks' mAP@[.5, .95]"},
@@ -53,8 +30,6 @@ OUTCOMES = {
 RESPONSES, SIGNALS = "responses.json", "signals.json"
 RESPONSE_IMAGES = 1_000
 """Over so many test images responses are measured (Figure 7)."""
-NETWORK = re.compile(r"[a-z]+\d{1,6}[\w-]{0,40}", re.ASCII)
-"""How networks are called."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +74,15 @@ class Run:
     @property
     def label(self) -> str:
         """What it trains, for people: "ResNet-20", "ResNet-101 detector on VOC 07+12"."""
-        return title(self.model if self.is_classifier else on_data(self))
+        return title(self.on_data)
+
+    @property
+    def on_data(self) -> str:
+        """Its network and, of a detector, what tells it apart: "vgg16 detector on VOC"."""
+        if self.is_classifier:
+            return self.model
+        context = " with global context" if self.meta["recipe"].get("global_context") else ""
+        return on_data(self.model, KINDS[self.kind].part + context, self.meta["data"]["source"])
 
     @property
     def steps(self) -> int:
@@ -109,10 +92,7 @@ class Run:
     @property
     def papers_steps(self) -> int:
         """The length of the paper's run."""
-        if scaled_from := self.meta["recipe"]["scaled_from"]:
-            return int(scaled_from)
-        extended = "steps" in self.meta["deviations"] and not self.is_fine_tuned
-        return CLASSIFIERS_STEPS.get(self.kind, self.steps) if extended else self.steps
+        return papers_steps(self.meta)
 
     @property
     def is_fine_tuned(self) -> bool:
@@ -122,14 +102,8 @@ class Run:
     @property
     def shortcut(self) -> str | None:
         """Its shortcut option, "A", "B" or "C"; None: it is no residual network."""
-        return self.usual_shortcut and (self.meta["recipe"].get("shortcut") or self.usual_shortcut)
-
-    @property
-    def usual_shortcut(self) -> str | None:
-        """The option that its network has in the paper, if nobody asks for another."""
-        if not self.model.startswith("resnet"):
-            return None
-        return "B" if self.model in BOTTLENECKS else "A"
+        usual = usual_shortcut(self.model)
+        return usual and (self.meta["recipe"].get("shortcut") or usual)
 
     @property
     def condition(self) -> str:
@@ -141,18 +115,7 @@ class Run:
 
     def condition_but(self, fields: frozenset[str]) -> str:
         """Return the condition without what some fields of the recipe add to it."""
-        recipe, source = self.meta["recipe"], self.meta["data"]["source"]
-        parts = []
-        if self.is_fine_tuned:
-            given = self.meta.get("initial_weights", {}).get("sha256", "unknown")[:8]
-            parts.append(f"fine-tuned from weights {given}…, by no recipe of the paper")
-        if recipe["scaled_from"]:
-            of = "of" if self.steps < self.papers_steps else "instead of"
-            parts.append(f"{self.steps:,} {of} {self.papers_steps:,} steps")
-        parts += [self._unlike_papers_recipe(fields), *self._unlike_papers_start()]
-        if self.has_foreign_data:
-            embedded = self.kind == "cifar10" and "sample" in source
-            parts.append("sample" if embedded else source)
+        parts = differences(self.meta, fields)
         if self.altered:
             parts.append(f"{' and '.join(self.altered)} edited or damaged after training")
         return ", ".join(filter(None, [*parts, self.apart]))
@@ -160,49 +123,12 @@ class Run:
     @property
     def own_recipe(self) -> str:
         """The part of the condition that says in which fields its recipe is not the paper's."""
-        return self._unlike_papers_recipe(frozenset())
-
-    def _unlike_papers_recipe(self, but: frozenset[str]) -> str:
-        """Say in which fields its recipe is not the paper's, but for some, and its length."""
-        recipe = self.meta["recipe"]
-        return fields_in_words(
-            {
-                field: value
-                for field, value in self.meta["deviations"].items()
-                if field not in NO_MATTER | but
-                and (field, self.model) not in ALSO_THE_PAPERS
-                and (field, value) != ("shortcut", self.usual_shortcut)
-                # How often it is tested or logged counts where that decides when the rate
-                # changes: a test tells a plateau, a logged error ends the warm-up (§4.2).
-                and (field != "eval_every" or recipe.get("lr_plateau"))
-                and (field != "log_every" or recipe.get("warm_up_lr"))
-                and (field != "steps" or not recipe["scaled_from"])  # that length is told
-            }
-        )
-
-    def _unlike_papers_start(self) -> list[str]:
-        """Say what a detector starts from and how many images it sees, if not the paper's."""
-        if self.kind != "detection":
-            return []
-        parts = []
-        given = self.meta["initial_weights"]
-        if given is None:
-            parts.append("random initial weights")
-        elif given.get("source") == "detector":
-            parts.append("begun from a detector")
-        elif (classes := self.meta["network"]["architecture"]["num_classes"]) != IMAGENET_CLASSES:
-            parts.append(f"pre-trained on {classes} classes")
-        data = self.meta["data"]
-        if data["images"] != TRAINING_IMAGES.get(data["source"], data["images"]):
-            parts.append(f"{data['images']:,} images of {data['source']}")
-        return parts
+        return own_fields(self.meta)
 
     @property
     def has_foreign_data(self) -> bool:
         """Whether it is trained on other data than the paper's."""
-        recipe = self.meta["recipe"]
-        papers = PAPERS_DATA.get(recipe.get("dataset", self.kind))
-        return bool(self.meta["data"]["source"] != papers)
+        return has_foreign_data(self.meta)
 
     @property
     def is_papers(self) -> bool:
@@ -271,83 +197,3 @@ class Run:
         found: Mapping[str, Any] = (self.side_file(name) if self.result else None) or {}
         few = name == RESPONSES and found.get("images", RESPONSE_IMAGES) < RESPONSE_IMAGES
         return {} if few or found.get("steps", self.steps) != self.steps else found
-
-
-def read_run(path: Path) -> Run:
-    """Read the run in the folder ``path``.
-
-    Raises:
-        UserError: there is none, or a file of it is damaged; it is named.
-    """
-    folder = RunFolder(path)
-    meta, altered = visible_json(folder.read_meta_as_it_is()), tuple(folder.altered())
-    if not NETWORK.fullmatch(meta["recipe"]["model"]):
-        raise UserError(f"{folder.recipe} is of no network: {meta['recipe']['model']!r}")
-    events, result = visible_json(folder.read_events()), visible_json(folder.read_result())
-    shapes = {name: partial(misfit, shape=shape) for name, shape in SIDE_FILES.items()}
-    shapes[EVALUATIONS] = partial(misfit_of_evaluations, kind=meta["recipe"]["kind"])
-    side_files = {
-        name: visible_json(checked(path / name, strict(read_json(path / name)), shape))
-        for name, shape in shapes.items()
-        if (path / name).exists()
-    }
-    changed_s = (folder.metrics if events else folder.recipe).stat().st_mtime
-    return Run(path, meta, events, result, altered, side_files, changed_s)
-
-
-def find_runs(folders: Iterable[Path], left_out: Callable[[str], None] | None = None) -> list[Run]:
-    """Read all runs that lie in ``folders``, sorted by name, then in the order of the folders.
-
-    Args:
-        folders: which hold run folders.
-        left_out: is told of each run that cannot be read, which is then left out; None: the first
-            such run ends the reading.
-
-    Raises:
-        UserError: as in ``read_run``, if nobody is to be told.
-    """
-    recipes = (path for folder in folders for path in folder.glob("*/recipe.json"))
-    runs = []
-    for path in dict.fromkeys(path.parent.resolve() for path in recipes):
-        try:
-            runs.append(read_run(path))
-        except UserError as error:
-            if left_out is None:
-                raise
-            left_out(str(error))
-    return sorted(runs, key=lambda run: run.name)
-
-
-def on_data(run: Run) -> str:
-    """Return what tells a detector's runs from others of its network: "vgg16 detector on VOC"."""
-    context = " with global context" if run.meta["recipe"].get("global_context") else ""
-    return _on(run.model, KINDS[run.kind].part + context, run.meta["data"]["source"])
-
-
-def papers_detector(network: str, dataset: str) -> str:
-    """Return the same of the paper's detector on a network, by its recipe's data set."""
-    return _on(network, KINDS["detection"].part, PAPERS_DATA[dataset])
-
-
-def _on(network: str, part: str, data: str) -> str:
-    return f"{network} {part} on {data}"
-
-
-def hardware_of(provenance: Mapping[str, Any]) -> str:
-    """Return on what hardware a number was measured, in today's words; nothing: it is unknown."""
-    # Earlier versions wrote "1 threads".
-    return re.sub(r"\b1 threads$", "1 thread", str(provenance.get("hardware", "")))
-
-
-def computed(provenances: Iterable[Mapping[str, Any]]) -> str:
-    """Say in which precision, and on what hardware: "bf16 on NVIDIA H100"."""
-    told = ((str(each.get("precision", "")), hardware_of(each)) for each in provenances)
-    ways = (" on ".join(filter(None, words)) for words in told)
-    return "; ".join(dict.fromkeys(ways))
-
-
-def title(model: str) -> str:
-    """Return a network's name as the paper prints it: "ResNet-20"."""
-    kinds = {"plain": "plain", "resnet": "ResNet", "vgg": "VGG", "highway": "Highway"}
-    match = re.fullmatch(r"([a-z]+)(\d+)(.*)", model)
-    return f"{kinds[match[1]]}-{match[2]}{match[3]}" if match and match[1] in kinds else model

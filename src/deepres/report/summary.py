@@ -17,6 +17,7 @@ from deepres.report.measures import (
     TOP5_MULTI_SCALE,
     TRAINING,
 )
+from deepres.report.names import papers_detector, title
 from deepres.report.published import (
     PLAIN_110_ERROR_ABOVE_PCT,
     RESNET_1202_TRAINING_ERROR_BELOW_PCT,
@@ -27,7 +28,7 @@ from deepres.report.published import (
     ImageNetResult,
 )
 from deepres.report.published_detection import TABLE_7, TABLE_8
-from deepres.report.runs import Run, papers_detector, title
+from deepres.report.runs import Run
 from deepres.report.samples import Measure, Sample
 
 Standing = Literal["holds", "does not hold", "undecided", "on others", "ours", "no run yet"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from deepres.report import published
+from deepres.report.computed import computed
 from deepres.report.published import CifarResult, ImageNetResult
 from deepres.report.render import Table
 from deepres.report.rows import (
@@ -20,7 +21,7 @@ from deepres.report.rows import (
     spread,
     state_of,
 )
-from deepres.report.runs import Run, computed
+from deepres.report.runs import Run
 from deepres.report.tested import ensembles, on_papers_images, tests
 
 NOTES = (

@@ -19,7 +19,8 @@ from deepres.models.create import build_empty, create_model
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe, get_recipe
-from deepres.report.runs import Run, hardware_of
+from deepres.report.computed import hardware_of
+from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
 from deepres.speed.work import as_they_are
 from deepres.training.optim import make_optimizer

@@ -23,10 +23,11 @@ from deepres.report.class_precision_tables import table10, table11
 from deepres.report.curves import figure1, figure4, figure6
 from deepres.report.detection_tables import table7, table8, table9, table12, table13, table14
 from deepres.report.diagrams import figure3
+from deepres.report.names import title
 from deepres.report.pictures import save_picture
 from deepres.report.render import FORMS, Table, save_table
 from deepres.report.response_curves import figure7
-from deepres.report.runs import Run, title
+from deepres.report.runs import Run
 from deepres.report.tables import released, table2, table3, table4, table5, table6
 from deepres.report.x_axis import XAxis
 from deepres.reproduction.artefacts import Artefact

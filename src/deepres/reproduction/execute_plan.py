@@ -10,7 +10,8 @@ from deepres.data.folder import ImageFolder
 from deepres.execution import Execution
 from deepres.progress import Part, Progress
 from deepres.recipes import CifarRecipe, ClassificationRecipe
-from deepres.report.runs import RESPONSES, read_run
+from deepres.report.read_runs import read_run
+from deepres.report.runs import RESPONSES
 from deepres.reproduction.cost import multiply_adds
 from deepres.reproduction.measure import measure_responses, note_responses, score_run
 from deepres.reproduction.plan import PlannedRun, State
