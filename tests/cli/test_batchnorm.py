@@ -1,7 +1,9 @@
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +12,16 @@ from runs import train
 from safetensors import safe_open
 
 from deepres import fine_tuning_recipe
+from deepres.cli import batchnorm
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.evaluation import evaluate
 from deepres.files import check_ours
-from deepres.models import load_model
+from deepres.models import load_model, save_weights
 from deepres.recipes import get_recipe
-from deepres.run_folder import RunFolder
+from deepres.run_folder import EXACT_BN, RunFolder
+from deepres.training.batch_norm_statistics import set_exact_statistics
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,27 @@ def test_frozen_stages_keep_their_statistics(
     assert stages == {"layer2", "layer3"}
     assert main(["batchnorm", str(tmp_path / "conv4_x"), *asked]) == 2
     assert "has no BN that learned (freeze=conv4_x)" in capsys.readouterr().err
+
+
+def test_statistics_of_weights_that_are_replaced_meanwhile_are_not_kept(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns(EXACT_BN))
+
+    def replaced_meanwhile(*work: Any) -> None:
+        set_exact_statistics(*work)
+        save_weights(copy / "model.safetensors", load_model(run), {"steps": 24})
+
+    monkeypatch.setattr(batchnorm, "set_exact_statistics", replaced_meanwhile)
+    command = ["batchnorm", str(copy), "--images", "16", "--device", "cpu"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert f"{copy}: its weights were replaced during the test" in err
+    assert "with BN averages over 16 images" in out
+    assert "weights:" not in out
+    assert not (copy / EXACT_BN).exists()
+    assert main([*command, "--out", str(tmp_path / "asked.safetensors")]) == 0
+    assert (tmp_path / "asked.safetensors").exists()
 
 
 def test_a_file_of_the_users_is_not_replaced(

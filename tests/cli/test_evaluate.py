@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from deepres.evaluation.scores import Scores, average, class_scores
 from deepres.models import Classifier, create_model, load_model, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
-from deepres.run_folder import EVALUATIONS
+from deepres.run_folder import CONFUSION, EVALUATIONS
 
 Evaluated = Callable[..., tuple[str, str]]
 
@@ -205,7 +206,7 @@ def test_folding_and_an_ensemble_and_the_cache(
     assert computed(err)
     assert errors_of(runs[0], out) == alone[0]
 
-    noted = (runs[0] / EVALUATIONS).read_text()
+    noted, drawn = (runs[0] / EVALUATIONS).read_text(), (runs[0] / CONFUSION).read_bytes()
     confusion = np.array(json.loads(noted)[-1]["confusion"])
     assert f"{100 * (1 - np.trace(confusion) / confusion.sum()):.2f}" == alone[0][0]
     out, err = evaluated(runs[0], "--precision", "bf16")
@@ -213,6 +214,9 @@ def test_folding_and_an_ensemble_and_the_cache(
     errors = [[float(error) for error in each] for each in (errors_of(runs[0], out), alone[0])]
     assert errors[0] == pytest.approx(errors[1], abs=2)
     assert (runs[0] / EVALUATIONS).read_text() == noted  # it is no result of the run's
+    assert (runs[0] / CONFUSION).read_bytes() == drawn
+    out, _ = evaluated(runs[0], "--precision", "bf16", "--out", tmp_path / "bf16.png")
+    assert f"confusion matrix: {tmp_path / 'bf16.png'}" in out
 
 
 @pytest.mark.parametrize("views", ["1-crop", "10-crop", "multi-scale"])
@@ -266,20 +270,22 @@ def test_new_weights_are_tested_anew(
     assert computed(evaluated(weights, "--data", data)[1])
 
 
-@pytest.mark.parametrize("when", ["load_model", "class_scores"])
+@pytest.mark.parametrize(
+    ("where", "when"), [(cli_evaluate, "load_model"), (protocol, "class_scores")]
+)
 def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
     folder_run: Path,
     evaluated: Evaluated,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    where: ModuleType,
     when: str,
 ) -> None:
-    run = shutil.copytree(folder_run, tmp_path / "run")
-    shutil.rmtree(run / "scores", ignore_errors=True)
-    (run / EVALUATIONS).unlink(missing_ok=True)
+    left = (EVALUATIONS, "scores", CONFUSION)
+    run = shutil.copytree(folder_run, tmp_path / "run", ignore=shutil.ignore_patterns(*left))
     weights = run / "model.safetensors"
     before = hashlib.sha256(weights.read_bytes()).hexdigest()
-    work = getattr(protocol, when)
+    work = getattr(where, when)
 
     def extended_meanwhile(*arguments: object, **settings: object) -> object:
         done = work(*arguments, **settings)
@@ -290,16 +296,16 @@ def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
         return done
 
     with monkeypatch.context() as patched:
-        patched.setattr(protocol, when, extended_meanwhile)
+        patched.setattr(where, when, extended_meanwhile)
         out, err = evaluated(run, "--save-scores", tmp_path / "s.npz")
     assert f"{run}: its weights were replaced during the test" in err
     assert errors_of(run, out) == errors_of(folder_run, evaluated(folder_run)[0])
     assert np.load(tmp_path / "s.npz")["weights"].tolist() == [before]
-    assert not (run / EVALUATIONS).exists()
-    assert not (run / "scores").exists()
+    assert "confusion matrix" not in out
+    assert not any((run / name).exists() for name in left)
     out, err = evaluated(run)
     assert computed(err)
-    assert (run / EVALUATIONS).exists()
+    assert all((run / name).exists() for name in left)
 
 
 def test_an_ensemble_is_not_noted_if_a_member_is_replaced_meanwhile(

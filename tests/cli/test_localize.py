@@ -18,7 +18,7 @@ from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_test
 from deepres.detection.drawing import COLORS
 from deepres.evaluation.detection import localization_protocol
-from deepres.evaluation.detection.localization_protocol import load_localizers, locate_by
+from deepres.evaluation.detection.localization_protocol import load_network, locate_by
 from deepres.models import Classifier, create_model, save_weights
 from deepres.recipes import fine_tuned, get_recipe
 from deepres.run_folder import RunFolder
@@ -377,10 +377,10 @@ def test_predict_draws_the_box_that_evaluate_would_find(
     test = open_localization_test(run.parent / "tiny")
     images = BoxedImages.of(test)
     for subject in (run, rcnns[0]):
-        members = [localizer for localizer, _ in load_localizers([subject], torch.device("cpu"))]
+        localizer, _ = load_network(subject, torch.device("cpu"))
         for name, number in (("n01", 0), ("n02", 1)):
             asked = torch.full((len(images), 1), number)
-            expected = locate_by(members, images, asked, "1-crop", on_cpu(workers=0))
+            expected = locate_by([localizer], images, asked, "1-crop", on_cpu(workers=0))
             given = [*images.paths, "--class", name, "--views", "1-crop", "--json"]
             capsys.readouterr()
             assert predict(subject, *given) == 0

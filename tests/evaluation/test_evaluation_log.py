@@ -13,8 +13,9 @@ from deepres.errors import UserError, cannot_write
 from deepres.evaluation.detection.evaluation_log import note_detection
 from deepres.evaluation.evaluation_log import (
     CLASSES_KEPT,
+    SAME_TEST,
     class_errors,
-    log_evaluation_entry,
+    evaluation_entry,
     note,
     noted_tests,
     noting_errors_last,
@@ -145,8 +146,8 @@ def scores_of(*taken: tuple[int, int], classes: int) -> Scores:
 
 def test_errors_by_class_are_kept_with_the_confusion_matrix(tmp_path: Path) -> None:
     scores = scores_of((0, 0), (0, 1), (0, 0), (0, 0), (1, 1), classes=3)
-    found = ("1-crop", "these", "f00d", scores, PROVENANCE, ["cat", "dog", "ox"])
-    log_evaluation_entry(tmp_path, *found)
+    entry = evaluation_entry("1-crop", "these", "f00d", scores, PROVENANCE)
+    note(tmp_path, entry | class_errors(scores, ["cat", "dog", "ox"]), SAME_TEST)
     (entry,) = read_json(tmp_path / EVALUATIONS)
     assert entry["class_errors_pct"] == {"cat": 25.0, "dog": 0.0, "ox": None}  # there is no ox
     assert entry["confusion"] == [[3, 1, 0], [0, 1, 0], [0, 0, 0]]
@@ -157,8 +158,8 @@ def test_images_are_told_by_their_fingerprint_whatever_they_are_called(tmp_path:
     scores = scores_of((0, 0), (0, 1), classes=2)
     tests = [("ImageNet", "f00"), ("2 images of /data", "f00"), ("2 images of /data", "f01")]
     for source, fingerprint in tests:
-        found = (source, fingerprint, scores, PROVENANCE, ["cat", "dog"])
-        log_evaluation_entry(tmp_path, "1-crop", *found)
+        entry = evaluation_entry("1-crop", source, fingerprint, scores, PROVENANCE)
+        note(tmp_path, entry, SAME_TEST)
     kept = [(each["data"], each["fingerprint"]) for each in read_json(tmp_path / EVALUATIONS)]
     assert kept == tests[1:]
 
@@ -169,8 +170,8 @@ def test_what_was_noted_without_a_fingerprint_is_replaced_if_its_images_are_call
     old = {"views": "1-crop", "data": "ImageNet", "images": 2}
     others = [{**old, "data": "2 images of /data"}, {**old, "images": 1}, {"data": "ImageNet"}]
     (tmp_path / EVALUATIONS).write_text(json.dumps([old, *others]))
-    found = ("ImageNet", "f00", scores_of((0, 0), (0, 1), classes=2), PROVENANCE, ["cat", "dog"])
-    log_evaluation_entry(tmp_path, "1-crop", *found)
+    scores = scores_of((0, 0), (0, 1), classes=2)
+    note(tmp_path, evaluation_entry("1-crop", "ImageNet", "f00", scores, PROVENANCE), SAME_TEST)
     *kept, new = noted_tests(tmp_path)
     assert kept == others
     assert new["fingerprint"] == "f00"

@@ -10,6 +10,7 @@ from deepres.cli.terminal import say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
+from deepres.evaluation.under_test import UnderTest, may_be_kept
 from deepres.files import check_ours
 from deepres.models import save_weights
 from deepres.pretrained import find_weights
@@ -31,7 +32,10 @@ def call(options: argparse.Namespace) -> int:
     if out.resolve() == folder.weights.resolve():
         raise UserError(f"{out} would replace the run's own weights; choose another by --out")
     execution = execution_of(options).alone()
-    run = open_run(path, options.data, execution.device)
+    tested = UnderTest.open(
+        path, lambda path, device: open_run(path, options.data, device), execution.device
+    )
+    run = tested.network
     classifier, recipe, data = run.classifier, run.recipe, run.data
     frozen = frozen_modules(classifier.network, recipe.freeze)
     if not learning_batch_norm(classifier.network, frozen):
@@ -67,12 +71,15 @@ def call(options: argparse.Namespace) -> int:
             "provenance": provenance(execution.device),
         },
     }
+    kept = bool(options.out) or may_be_kept([tested], say)
     try:
-        save_weights(out, classifier, result)
+        if kept:
+            save_weights(out, classifier, result)
     finally:
         show(
             f"test error {before:.2f} % before, {after.error_pct:.2f} % with BN averages over "
             f"{seen:,} images"
         )
-    show(f"weights: {out}")
+    if kept:
+        show(f"weights: {out}")
     return 0

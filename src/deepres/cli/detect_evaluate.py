@@ -18,7 +18,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
 from deepres.evaluation.evaluation_log import noting_errors_last
-from deepres.evaluation.replaced_weights import digest_of
+from deepres.evaluation.under_test import UnderTest
 from deepres.report.detection_runs import standard_error
 from deepres.run_weights import run_beside, run_of
 
@@ -53,27 +53,26 @@ def call(options: argparse.Namespace) -> int:
     leader = execution.world.leader
     beside = run_beside(options.runs[0])
     meta = beside.read_meta() if beside else None
-    digests = [digest_of(run) for run in options.runs]
-    detectors = [load_detector(run, execution.device) for run in options.runs]
+    detectors = [UnderTest.open(run, load_detector, execution.device) for run in options.runs]
     data, name = open_test_set(options.on, options.data, meta, options.bad_boxes, pictures=True)
-    for run, detector in zip(options.runs, detectors, strict=True):
-        if detector.classes != data.classes:
+    for detector in detectors:
+        if (own := detector.network.classes) != data.classes:
             raise UserError(
-                f"{run} finds {len(detector.classes)} classes ({', '.join(detector.classes[:3])}, "
-                f"…), but {data.name} has {len(data.classes)} ({', '.join(data.classes[:3])}, …)"
+                f"{detector.path} finds {len(own)} classes ({', '.join(own[:3])}, …), but "
+                f"{data.name} has {len(data.classes)} ({', '.join(data.classes[:3])}, …)"
             )
     if not data.annotated and not options.save_submission:
         raise UserError(
             f"what is on the images of {data.name} is not public; give --save-submission, and send "
             "the files to the benchmark's server"
         )
-    tests = DetectorTests(options.runs, digests, detectors, data, execution)
-    improvements, single = improvements_of(options, detectors[0]), None
+    tests = DetectorTests(detectors, data, execution)
+    improvements, single = improvements_of(options, detectors[0].network), None
     place = None if options.ablation or not data.annotated else _evidence_folder(options.runs[0])
     if options.ablation:
-        tested = tests.ablation(scales_for(detectors[0]))
+        tested = tests.ablation(scales_for(detectors[0].network))
     else:
-        single = tests.run(range(len(detectors)), improvements)
+        single = tests.run(detectors, improvements)
         tested = [single]
     rows = [(each.title, each.scores) for each in tested]
     if not leader:
@@ -84,7 +83,8 @@ def call(options: argparse.Namespace) -> int:
             split = official_split(name)
             written["submission"] = single.found.write(options.save_submission, split)
         if single and single.kept and place:
-            written["pictures"] = _leave_evidence(place, single, detectors, improvements)
+            networks = [each.network for each in detectors]
+            written["pictures"] = _leave_evidence(place, single, networks, improvements)
     finally:  # whether it can be written or not: the numbers are what took the time
         _tell(options.json, data, rows, written)
     return 0

@@ -3,25 +3,28 @@
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from deepres.cli.found_errors import print_found, show_found
+from deepres.cli.found_errors import Found, print_found, show_found
 from deepres.cli.terminal import IMAGENET_FOLDER, open_data, say
 from deepres.cli.training import execution_of
-from deepres.data.cifar10 import CLASSES, Cifar10, ImageSet
+from deepres.data.cifar10 import CLASSES, Cifar10
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
 from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import CLASSES_KEPT, noting_errors_last
-from deepres.evaluation.protocol import load_to_score, note_ensemble, score_weights
+from deepres.evaluation.protocol import TestedImages, note_ensemble, score_weights
 from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
 from deepres.evaluation.submission import submission_ids, write_submission
+from deepres.evaluation.under_test import UnderTest
+from deepres.execution import Execution
 from deepres.files import check_ours
-from deepres.models import Classifier
+from deepres.models import Classifier, load_model
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
@@ -29,6 +32,15 @@ from deepres.report.pictures import PICTURES
 from deepres.run_folder import CONFUSION, place_beside
 from deepres.run_weights import run_beside, run_of, weights_file
 from deepres.runtime import resolve_precision
+
+
+class Member(NamedTuple):
+    """A network that was tested, alone or in an ensemble."""
+
+    tested: UnderTest[Classifier]
+    images: TestedImages
+    scores: Scores
+    """By the first network's order of classes."""
 
 
 @noting_errors_last()
@@ -39,75 +51,69 @@ def call(options: argparse.Namespace) -> int:
     if options.save_scores and options.save_scores.suffix != ".npz":
         raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
     execution = execution_of(options)
-    leader = execution.world.leader
     precision = resolve_precision(options.precision, execution.device)
-    members: list[tuple[str, Scores]] = []
-    ids: list[int] = []
-    digests: list[str] = []
-    classes: tuple[str, ...] = ()  # the first network's; those of the others follow its order
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]
-    beside = options.out or _default_picture(paths)
-    if beside and not options.out:
-        check_ours(beside)
-    for weights, subject in zip(paths, options.subjects, strict=True):
-        classifier, digest = load_to_score(weights, execution.device)
-        digests.append(digest)
-        classes = classes or classifier.classes
-        others = places_among(
-            classifier.classes, str(subject), classes, str(options.subjects[0]), say
-        )
-        images, source = _test_images(options.data, weights, classifier)
-        if options.save_submission:  # before the work of scoring
-            if not isinstance(images, ImageFiles):
-                raise UserError(
-                    f"--save-submission is for ImageNet's test images, not for {source}"
-                )
-            ids = submission_ids(images.root, classes)
-        say(f"evaluating {subject}, {options.views}, on {source}")
+    picture = options.out or (_default_picture(paths) if precision == "fp32" else None)
+    if picture and not options.out:
+        check_ours(picture)
+    members = _test(options, paths, precision, execution)
+    if not execution.world.leader:
+        return 0
+    first, tested = members[0], [each.tested for each in members]
+    scores = average([each.scores for each in members])
+    if len(members) > 1 and precision == "fp32":
+        note_ensemble(tested, first.images, options.views, scores, execution)
+    found = Found(
+        options.views,
+        first.images.source,
+        first.tested.network.classes,
+        [(str(name), each.scores) for name, each in zip(options.subjects, members, strict=True)],
+        scores,
+    )
+    written: dict[str, Path] = {}
+    try:
+        for name, path in _write(options, members, found, picture, execution.device):
+            written[name] = path
+    finally:  # whether it can be written or not: the numbers are what took the time
+        tell = print_found if options.json else show_found
+        tell(found, written)
+    return 0
+
+
+def _test(
+    options: argparse.Namespace, paths: Sequence[Path], precision: str, execution: Execution
+) -> list[Member]:
+    """Test each network; the leader alone returns what comes of it."""
+    members = []
+    classes: tuple[str, ...] = ()  # the first network's; those of the others follow its order
+    for path, subject in zip(paths, options.subjects, strict=True):
+        tested = UnderTest.open(path, load_model, execution.device)
+        own = tested.network.classes
+        classes = classes or own
+        places = places_among(own, str(subject), classes, str(options.subjects[0]), say)
+        images = _test_images(options.data, tested)
+        if options.save_submission:
+            _submission_ids(images, classes)  # before the work of scoring
+        say(f"evaluating {subject}, {options.views}, on {images.source}")
         scores = score_weights(
-            weights,
-            classifier,
+            tested,
             images,
             options.views,
             execution,
-            digest=digest,
-            source=source,
             fold=options.fold,
             precision=precision,
             skip_bad=options.bad_images == "skip",
         )
-        if leader:
-            if options.save_submission and len(scores.names) < len(images):
+        if execution.world.leader:
+            if options.save_submission and len(scores.names) < len(images.images):
                 raise UserError("a submission needs a line for every image; mend those left out")
-            members.append((str(subject), scores.in_order(others)))
-    if not leader:
-        return 0
-    scores = average([each for _, each in members])
-    if len(members) > 1 and precision == "fp32":
-        note_ensemble(
-            paths,
-            images,
-            options.views,
-            scores,
-            digests=digests,
-            source=source,
-            execution=execution,
-        )
-    written: dict[str, Path] = {}
-    found = (classes, scores, source)
-    try:
-        for name, path in _write(options, paths, digests, *found, ids, execution.device):
-            written[name] = path
-    finally:  # whether it can be written or not: the numbers are what took the time
-        tell = print_found if options.json else show_found
-        tell(options.views, members, *found, written)
-    return 0
+            members.append(Member(tested, images, scores.in_order(places)))
+    return members
 
 
-def _test_images(
-    data: str | None, weights: Path, classifier: Classifier
-) -> tuple[ImageSet | ImageFiles, str]:
-    """Return what to test on, and its name in words."""
+def _test_images(data: str | None, tested: UnderTest[Classifier]) -> TestedImages:
+    """Return what to test a network on."""
+    weights, classifier = tested.path, tested.network
     if data is None and (run := run_beside(weights)):
         data = run.read_meta()["data"]["location"]
     of_cifar = data in (None, "sample") or Path(data or "", "test_batch.bin").exists()
@@ -115,7 +121,7 @@ def _test_images(
         places = places_among(classifier.classes, str(weights), CLASSES, "CIFAR-10", say)
         cifar = open_data(data)
         assert isinstance(cifar, Cifar10)
-        return relabelled(cifar.test, places), f"the test images of {cifar.source}"
+        return TestedImages(relabelled(cifar.test, places), f"the test images of {cifar.source}")
     if data is None and not IMAGENET_FOLDER.exists():
         raise UserError(
             f"{weights} does not say what to test on, and there is no {IMAGENET_FOLDER}; give "
@@ -125,43 +131,49 @@ def _test_images(
     images, shown = open_test_images(Path(data), say)
     name = f"{len(images):,} images of {data}"
     if not shown:
-        return images, name
+        return TestedImages(images, name)
     places = places_among(classifier.classes, str(weights), shown, data, say)
-    return relabelled(images, places), name
+    return TestedImages(relabelled(images, places), name)
+
+
+def _submission_ids(images: TestedImages, classes: tuple[str, ...]) -> list[int]:
+    """Return ILSVRC's numbers of the classes."""
+    if not isinstance(images.images, ImageFiles):
+        raise UserError(f"--save-submission is for ImageNet's test images, not for {images.source}")
+    return submission_ids(images.images.root, classes)
 
 
 def _write(
     options: argparse.Namespace,
-    paths: list[Path],
-    digests: list[str],
-    classes: tuple[str, ...],
-    scores: Scores,
-    source: str,
-    ids: list[int],
+    members: Sequence[Member],
+    found: Found,
+    picture: Path | None,
     device: torch.device,
 ) -> Iterator[tuple[str, Path]]:
     """Write what was asked for and draw the confusion matrix; yield what each is, and its place."""
-    path = options.out or _default_picture(paths)
-    if scores.known and path and len(classes) <= CLASSES_KEPT:
-        title = f"{source}: {scores.error_pct():.2f} % error"
-        counts = scores.confusion().tolist()
-        yield "confusion matrix", confusion_matrix(counts, classes, title, path)
+    scores, classes = found.scores, found.classes
+    if scores.known and picture and len(classes) <= CLASSES_KEPT:
+        if options.out or members[0].tested.unchanged():
+            title = f"{found.source}: {scores.error_pct():.2f} % error"
+            counts = scores.confusion().tolist()
+            yield "confusion matrix", confusion_matrix(counts, classes, title, picture)
     elif options.out:
         why = "without known classes there is no confusion matrix"
         if scores.known:
             why = f"of more than {CLASSES_KEPT} classes no matrix is drawn"
-        say(f"no {path}: {why}")
+        say(f"no {options.out}: {why}")
     if options.save_scores:
         save_scores(
             options.save_scores,
             scores,
             classes=list(classes),
-            views=options.views,
-            weights=digests,
+            views=found.views,
+            weights=[each.tested.digest for each in members],
             provenance=json.dumps(provenance(device)),
         )
         yield "scores", options.save_scores
     if options.save_submission:
+        ids = _submission_ids(members[0].images, classes)
         write_submission(options.save_submission, scores, ids)
         yield "submission", options.save_submission
 

@@ -2,17 +2,17 @@
 
 import argparse
 import json
+from functools import partial
 
 from deepres.cli.terminal import say, show
 from deepres.cli.training import execution_of
-from deepres.data.download import file_digest
 from deepres.data.folder import open_images
 from deepres.errors import UserError
 from deepres.evaluation.features import pooled_features
+from deepres.evaluation.under_test import UnderTest
 from deepres.models import load_model
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
-from deepres.run_weights import weights_file
 
 
 def call(options: argparse.Namespace) -> int:
@@ -21,7 +21,9 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out must end in .npz, got {options.out}")
     execution = execution_of(options).alone()
     weights = find_weights(options.subject, options.source, say)
-    classifier = load_model(weights, execution.device, for_inference=True)
+    load = partial(load_model, for_inference=True)
+    tested = UnderTest.open(weights, load, execution.device)
+    classifier = tested.network
     *_, last, _ = classifier.network.stages
     layer = options.layer or last
     images = open_images(options.folder, say)
@@ -33,7 +35,7 @@ def call(options: argparse.Namespace) -> int:
     features.save(
         options.out,
         layer=layer,
-        weights=file_digest(weights_file(weights), "sha256"),
+        weights=tested.digest,
         provenance=json.dumps(provenance(execution.device)),
     )
     count, channels = features.values.shape

@@ -29,11 +29,11 @@ def call(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise UserError(f"--top must be at least 1, got {options.top}")
     from deepres.detection.drawing import draw_detections  # not everyone has torchvision
-    from deepres.evaluation.detection.localization_protocol import load_localizers, locate_by
+    from deepres.evaluation.detection.localization_protocol import load_network, locate_by
 
     # An image at a time: starting processes to decode it would take longer.
     execution = execution_of(options, workers=0).alone().quietly()
-    [(localizer, meta)] = load_localizers([options.run], execution.device)
+    localizer, meta = load_network(options.run, execution.device)
     classes = localizer.classes
     classifier = None
     if options.target is None:

@@ -139,24 +139,3 @@ def class_errors(scores: Scores, classes: Sequence[str]) -> dict[str, Any]:
         return {"class_errors_pct": {classes[i]: float(errors[i]) for i in worst}}
     pcts = dict(zip(classes, errors.tolist(), strict=True))
     return {"class_errors_pct": pcts, "confusion": scores.confusion().tolist()}
-
-
-def log_evaluation_entry(
-    run: Path,
-    views: str,
-    source: str,
-    fingerprint: str,
-    scores: Scores,
-    provenance: dict[str, str],
-    classes: Sequence[str],
-) -> None:
-    """Note the errors that ``scores`` make, also by class, in the evaluations.json of a run.
-
-    What was noted of the same views and images, of as many, is replaced, whatever they were called.
-    A folder that cannot be written to is left as it is.
-
-    Raises:
-        UserError: as by ``note``.
-    """
-    entry = evaluation_entry(views, source, fingerprint, scores, provenance)
-    note(run, entry | class_errors(scores, classes), same=SAME_TEST)

@@ -1,9 +1,7 @@
 """The paper's test protocol, for a network in memory and for weights on disk."""
 
 from collections.abc import Sequence
-from pathlib import Path
-
-import torch
+from typing import NamedTuple
 
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.folder import ImageFiles, ImageFolder
@@ -11,21 +9,29 @@ from deepres.data.images import modification_times
 from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import (
     SAME_TEST,
+    class_errors,
     evaluation_entry,
-    log_evaluation_entry,
     note,
     noted_tests,
 )
-from deepres.evaluation.replaced_weights import digest_of, may_be_noted, unchanged
 from deepres.evaluation.score_files import cached_scores
 from deepres.evaluation.scores import Scores, class_scores
+from deepres.evaluation.under_test import UnderTest, may_be_kept
 from deepres.execution import Execution, check_execution
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier
 from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
 from deepres.run_folder import comes_with_deepres
-from deepres.run_weights import called_together, run_of, weights_file
+from deepres.run_weights import called_together, weights_file
+
+
+class TestedImages(NamedTuple):
+    """Test images, and what they are called."""
+
+    images: ImageSet | ImageFiles
+    source: str
+    """What they are, in words."""
 
 
 def evaluate(
@@ -64,29 +70,12 @@ def evaluate(
     return class_scores(model.eval(), images, views, here, skip_bad=skip_bad)
 
 
-def load_to_score(weights: Path, device: torch.device) -> tuple[Classifier, str]:
-    """Return a network, and the SHA-256 that its file had before: a run may replace it any time.
-
-    Args:
-        weights: a run's folder or a file of weights.
-        device: where to put it.
-
-    Raises:
-        UserError: as by ``load_model``.
-    """
-    digest = digest_of(weights)
-    return load_model(weights, device), digest
-
-
 def score_weights(
-    weights: Path,
-    classifier: Classifier,
-    images: ImageSet | ImageFiles,
+    tested: UnderTest[Classifier],
+    data: TestedImages,
     views: str,
     execution: Execution,
     *,
-    digest: str,
-    source: str,
     fold: bool | None = None,
     precision: str = "fp32",
     skip_bad: bool = False,
@@ -98,17 +87,13 @@ def score_weights(
     meanwhile, nothing is written.
 
     Args:
-        weights: a run's folder or a file of weights.
-        classifier: the network with these weights, on the execution's device.
-        images: the test images.
+        tested: the network, on the execution's device.
+        data: the test images.
         views: ``1-crop``, ``10-crop`` or ``multi-scale``.
         execution: which processes decode, and which share the images.
-        digest: of the weights' file, as ``load_to_score`` returns it.
-        source: what the images are, in words.
-        fold: fold BN, and on a CPU fuse sums and ReLU too, first; ``classifier`` is changed. None:
+        fold: fold BN, and on a CPU fuse sums and ReLU too, first; the network is changed. None:
             on a CPU, where it is known to be faster.
-        precision: ``fp32``, or ``bf16`` for convolutions and linear layers; ``classifier`` is
-            changed.
+        precision: ``fp32``, or ``bf16`` for convolutions and linear layers; the network is changed.
         skip_bad: leave images out that cannot be decoded, and say so.
 
     Returns:
@@ -118,11 +103,11 @@ def score_weights(
         BadImage: an image cannot be decoded, and such are not to be skipped.
         UserError: the run's evaluations.json is damaged, or cannot take the errors.
     """
-    file, fingerprint = weights_file(weights), images.fingerprint()
+    images, classifier, run = data.images, tested.network, tested.run
+    file, fingerprint = weights_file(tested.path), images.fingerprint()
     written = modification_times(images.paths()) if isinstance(images, ImageFiles) else ""
     device, leader = execution.device, execution.world.leader
     keep = not comes_with_deepres(file)
-    run = run_of(weights) if keep else None
     if run:
         noted_tests(run.path)
     if fold is None:
@@ -135,12 +120,9 @@ def score_weights(
     def compute() -> Scores:
         return class_scores(classifier, images, views, execution, skip_bad=skip_bad)
 
-    def still() -> bool:
-        return unchanged(weights, digest)
-
     now = provenance(device)
     key = {
-        "weights": digest,
+        "weights": tested.digest,
         "images": fingerprint,
         "image_files": written,
         "views": views,
@@ -150,7 +132,8 @@ def score_weights(
         "provenance": now,
     }
     path = file.parent / "scores" / f"{file.stem}-{views}-{fingerprint}.npz"
-    scores = cached_scores(path, key, compute, execution.world, still) if keep else compute()
+    world, unchanged = execution.world, tested.unchanged
+    scores = cached_scores(path, key, compute, world, unchanged) if keep else compute()
     scored = set(scores.names)
     if leader and (missing := [name for name in images.names if name not in scored]):
         for name in missing:
@@ -158,21 +141,18 @@ def score_weights(
         execution.say(
             f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
         )
-    kept = leader and keep and may_be_noted([weights], [digest], execution.say)
+    kept = leader and keep and may_be_kept([tested], execution.say)
     if kept and run and scores.known and precision == "fp32":
-        found = (source, fingerprint, scores, now, classifier.classes)
-        log_evaluation_entry(run.path, views, *found)
+        entry = evaluation_entry(views, data.source, fingerprint, scores, now)
+        note(run.path, entry | class_errors(scores, classifier.classes), same=SAME_TEST)
     return scores
 
 
 def note_ensemble(
-    weights: Sequence[Path],
-    images: ImageSet | ImageFiles,
+    tested: Sequence[UnderTest[Classifier]],
+    data: TestedImages,
     views: str,
     scores: Scores,
-    *,
-    digests: Sequence[str],
-    source: str,
     execution: Execution,
 ) -> None:
     """Note the errors of several networks together in the evaluations.json of the first one's run.
@@ -181,18 +161,15 @@ def note_ensemble(
     noted.
 
     Args:
-        weights: the runs' folders, or files of weights.
-        images: the test images.
+        tested: the networks.
+        data: the test images.
         views: what the networks saw of an image.
         scores: the mean of theirs.
-        digests: of the weights' files, before they were loaded.
-        source: what the images are, in words.
         execution: where they were tested.
     """
-    run = run_of(weights[0])
-    if not run or not scores.known or comes_with_deepres(run.path):
+    run = tested[0].run
+    if not run or not scores.known or not may_be_kept(tested, execution.say):
         return
-    if not may_be_noted(weights, digests, execution.say):
-        return
-    found = (views, source, images.fingerprint(), scores, provenance(execution.device))
-    note(run.path, evaluation_entry(*found, called_together(weights)), same=SAME_TEST)
+    members, now = called_together([each.path for each in tested]), provenance(execution.device)
+    entry = evaluation_entry(views, data.source, data.images.fingerprint(), scores, now, members)
+    note(run.path, entry, same=SAME_TEST)

@@ -13,13 +13,14 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
 from deepres.errors import UserError
-from deepres.evaluation.protocol import load_to_score, note_ensemble, score_weights
-from deepres.evaluation.replaced_weights import digest_of
+from deepres.evaluation.protocol import TestedImages, note_ensemble, score_weights
 from deepres.evaluation.responses import Responses, layer_responses
-from deepres.evaluation.scores import Scores, average
+from deepres.evaluation.scores import average
+from deepres.evaluation.under_test import UnderTest
 from deepres.execution import Execution, say_nothing
 from deepres.files import read_json, write_json
 from deepres.json_shape import COUNT, misfit
+from deepres.models import load_model
 from deepres.provenance import provenance
 from deepres.report.runs import RESPONSE_IMAGES
 from deepres.run_contents import checked
@@ -91,15 +92,10 @@ def write_measured(file: Path, content: dict[str, Any], say: Say) -> None:
         write_json(file, content)
 
 
-def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> Scores:
+def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> None:
     """Test the run in the folder ``run`` by ``views``, unless that has been done."""
-    classifier, digest = load_to_score(run, execution.device)
-    return score_weights(
-        *(run, classifier, data.test, views),
-        execution.quietly(),
-        digest=digest,
-        source=data.source,
-    )
+    tested = UnderTest.open(run, load_model, execution.device)
+    score_weights(tested, TestedImages(data.test, data.source), views, execution.quietly())
 
 
 def measure_ensemble(
@@ -109,15 +105,8 @@ def measure_ensemble(
 
     Their scores are those that were kept when each was tested.
     """
-    silent = dataclasses.replace(execution.alone(), say=say_nothing)
-    digests = [digest_of(run) for run in runs]
-    scores = average([score_run(run, data, views, silent) for run in runs])
-    note_ensemble(
-        runs,
-        data.test,
-        views,
-        scores,
-        digests=digests,
-        source=data.source,
-        execution=execution,
-    )
+    silent = dataclasses.replace(execution.alone().quietly(), say=say_nothing)
+    images = TestedImages(data.test, data.source)
+    tested = [UnderTest.open(run, load_model, execution.device) for run in runs]
+    scores = average([score_weights(each, images, views, silent) for each in tested])
+    note_ensemble(tested, images, views, scores, execution)

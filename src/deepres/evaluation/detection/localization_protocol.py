@@ -19,10 +19,11 @@ from deepres.evaluation.detection.localization import localization_error_pct, ri
 from deepres.evaluation.detection.localizer_inference import locate, same_box
 from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.evaluation.evaluation_log import note, noted_tests
-from deepres.evaluation.protocol import load_to_score, score_weights
-from deepres.evaluation.replaced_weights import digest_of, may_be_noted
+from deepres.evaluation.protocol import TestedImages, score_weights
 from deepres.evaluation.scores import average
+from deepres.evaluation.under_test import UnderTest, may_be_kept
 from deepres.execution import Execution
+from deepres.models import Classifier, load_model
 from deepres.provenance import provenance
 from deepres.recipes import BoxRecipe, LocalizationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -70,22 +71,28 @@ def evaluate_localizers(
         class_views: what the classifiers see of an image.
 
     Raises:
-        UserError: the images' classes are not those of a network, several RPNs are given, or the
-            first run's evaluations.json is damaged or cannot take the errors.
+        UserError: a run is not finished, or of no localizer; the images' classes are not those of a
+            network, several runs are given and one is of an RPN, or the first run's
+            evaluations.json is damaged or cannot take the errors.
         BadImage: an image cannot be decoded.
     """
     say = execution.say
     noted_tests(runs[0])
-    tested = [*runs, *classifiers]
-    digests = [digest_of(each) for each in tested]
-    members = load_localizers(runs, execution.device)
+    if len(runs) > 1 and any(_is_rpn(run) for run in runs):
+        raise UserError(
+            "an ensemble is of R-CNNs, each with its RPN: name runs of localize train --rpn, or a "
+            "single RPN's run"
+        )
+    tested = [UnderTest.open(run, load_network, execution.device) for run in runs]
+    predict = [UnderTest.open(each, load_model, execution.device) for each in classifiers]
+    members = [each.network for each in tested]
     for run, (member, _) in zip(runs, members, strict=True):
         check_classes(member.classes, test, run)
     images = BoxedImages.of(test)
     classes = images.classes[:, None]
     if classifiers:
         say(f"predicting classes by {' and '.join(map(str, classifiers))}, {class_views}")
-        classes = predicted_classes(classifiers, test, class_views, execution)
+        classes = predicted_classes(predict, test, class_views, execution)
     say(f"locating in {len(test):,} images of {test.name}, {views}")
     boxes = locate_by([member for member, _ in members], images, classes, views, execution)
     if not execution.world.leader:
@@ -104,7 +111,7 @@ def evaluate_localizers(
         right = right_guesses(classes + 1, each, truth)
         top1, top5 = (localization_error_pct(right, top) for top in (1, GUESSES))
         errors.append(Errors(name, top1, top5))
-    if not may_be_noted(tested, digests, say):
+    if not may_be_kept([*tested, *predict], say):
         return errors
     entry = {
         "kind": "localization",
@@ -123,24 +130,26 @@ def evaluate_localizers(
     return errors
 
 
-def load_localizers(
-    runs: Sequence[Path], device: torch.device
-) -> list[tuple[Localizer | RegionLocalizer, dict[str, Any]]]:
-    """Return the networks of runs, each an RPN or an R-CNN, and what was noted with each.
+def load_network(
+    run: Path, device: torch.device
+) -> tuple[Localizer | RegionLocalizer, dict[str, Any]]:
+    """Return a run's network, an RPN or an R-CNN, and what was noted with it.
 
     Raises:
-        UserError: one is no finished run of them, or several are given and one is an RPN.
+        UserError: it is no finished run of them.
     """
-    recipes = [recipe_from_dict(RunFolder(run).read_meta()["recipe"], BoxRecipe) for run in runs]
-    if len(runs) > 1 and any(isinstance(recipe, LocalizationRecipe) for recipe in recipes):
-        raise UserError(
-            "an ensemble is of R-CNNs, each with its RPN: name runs of localize train --rpn, or a "
-            "single RPN's run"
-        )
-    return [
-        (load_localizer if isinstance(recipe, LocalizationRecipe) else load_rcnn)(run, device)
-        for run, recipe in zip(runs, recipes, strict=True)
-    ]
+    load = load_localizer if _is_rpn(run) else load_rcnn
+    return load(run, device)
+
+
+def _is_rpn(run: Path) -> bool:
+    """Tell whether a run is of an RPN, not of an R-CNN.
+
+    Raises:
+        UserError: it is of neither.
+    """
+    recipe = recipe_from_dict(RunFolder(run).read_meta()["recipe"], BoxRecipe)
+    return isinstance(recipe, LocalizationRecipe)
 
 
 def locate_by(
@@ -164,7 +173,10 @@ def named(weights: Sequence[Path]) -> str:
 
 
 def predicted_classes(
-    weights: Sequence[Path], test: DetectionSet, views: str, execution: Execution
+    classifiers: Sequence[UnderTest[Classifier]],
+    test: DetectionSet,
+    views: str,
+    execution: Execution,
 ) -> Tensor:
     """Return the five likeliest classes of each image, the likeliest first, (N, 5) from 0.
 
@@ -173,21 +185,11 @@ def predicted_classes(
     Of several networks they are averaged.
     """
     files, _ = open_test_images(Path(test.location), say=lambda line: None)  # it has been said
+    data = TestedImages(files, f"{len(files):,} images of {test.location}")
     members = []
-    for each in weights:
-        classifier, digest = load_to_score(each, execution.device)
-        check_classes(classifier.classes, test, each)
-        source = f"{len(files):,} images of {test.location}"
-        scores = score_weights(
-            each,
-            classifier,
-            files,
-            views,
-            execution,
-            digest=digest,
-            source=source,
-        )
-        members.append(scores)
+    for each in classifiers:
+        check_classes(each.network.classes, test, each.path)
+        members.append(score_weights(each, data, views, execution))
     best = torch.empty(0)
     if execution.world.leader:
         scores = average(members)
