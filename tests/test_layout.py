@@ -96,6 +96,7 @@ def test_reports_are_drawn_from_files_alone() -> None:
         "event_log",
         "run_contents",
         "files",
+        "locks",
         "json_shape",
         "renamed",
         "recipe_words",

@@ -13,7 +13,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -31,6 +31,7 @@ from deepres.files import (
 )
 from deepres.json_shape import misfit
 from deepres.kinds import kind_of
+from deepres.locks import held
 from deepres.renamed import KEYS, fields_of_today
 from deepres.run_contents import checked, misfit_of_meta, misfit_of_result
 
@@ -49,6 +50,8 @@ EXACT_BN = "model.batchnorm.safetensors"
 """The final weights with exact BN statistics, where ``deepres batchnorm`` was asked."""
 OF_THE_WEIGHTS = (EVALUATIONS, CONFUSION, DETECTIONS, PR_CURVES, EXACT_BN)
 """What commands make of the final weights; what studies measure says itself of which it is."""
+LOCK = ".lock"
+"""What is held while one of these is written or set aside; it stays."""
 DIGEST = "sha256"
 """In a JSON file: the digest of the rest of it. Files of before have none."""
 
@@ -271,13 +274,26 @@ class RunFolder(EventLog):
         if not self.result.exists() or self.read_result() is not None:
             return
         old = _read(self.result)[0]["steps"]
-        if before_test and not (self.path / EVALUATIONS).exists():
-            write_json(self.path / EVALUATIONS, [])
-        for name in OF_THE_WEIGHTS:
-            path = self.path / name
-            aside = path.with_stem(f"{path.stem}-{old}steps")
-            if path.exists() and not aside.exists():  # else what is there is of the new weights
-                path.rename(aside)
+        with self.noting():
+            if before_test and not (self.path / EVALUATIONS).exists():
+                write_json(self.path / EVALUATIONS, [])
+            for name in OF_THE_WEIGHTS:
+                path = self.path / name
+                aside = path.with_stem(f"{path.stem}-{old}steps")
+                if path.exists() and not aside.exists():  # else it is of the new weights
+                    path.rename(aside)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Keep other processes from writing ``OF_THE_WEIGHTS`` or setting them aside.
+
+        They wait, but not for a training, whose lock is another. A folder that cannot be written to
+        has no lock.
+        """
+        with ExitStack() as lock:
+            with suppress(OSError):
+                lock.enter_context(held(self.path / LOCK, os.O_CREAT | os.O_RDWR))
+            yield
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Any]:

@@ -3,13 +3,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from made_up_runs import PROVENANCE
+from made_up_runs import PROVENANCE, make_run
 
 from deepres.errors import UserError, cannot_write
+from deepres.evaluation import evaluation_log
 from deepres.evaluation.detection.evaluation_log import note_detection
 from deepres.evaluation.evaluation_log import (
     CLASSES_KEPT,
@@ -23,7 +26,7 @@ from deepres.evaluation.evaluation_log import (
 from deepres.evaluation.scores import Scores
 from deepres.files import read_json
 from deepres.run_contents import misfit_of_evaluations
-from deepres.run_folder import EVALUATIONS
+from deepres.run_folder import EVALUATIONS, RunFolder
 
 SAME = ("kind", "views")
 
@@ -52,10 +55,11 @@ def test_detectors_tests_are_of_one_kind_on_the_same_images_alone(tmp_path: Path
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
 def test_processes_that_note_at_once_lose_no_entry(tmp_path: Path) -> None:
-    (tmp_path / "recipe.json").touch()
     program = """
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 from deepres.evaluation.evaluation_log import note
 print(flush=True)
 sys.stdin.readline()
@@ -78,6 +82,56 @@ for number in range(40):
     assert found == {(who, number) for who in "ab" for number in range(40)}
 
 
+def extended_run(path: Path) -> RunFolder:
+    """A run that has a result of 200 steps and goes on to 400."""
+    make_run(path, steps=200)
+    folder = RunFolder(path)
+    meta = folder.read_meta()
+    folder.write_meta(meta | {"recipe": meta["recipe"] | {"steps": 400}})
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_old_tests_do_not_become_tests_of_new_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is extended sets aside what is noted at that moment, whole, and no part of it."""
+    folder = extended_run(tmp_path / "run")
+    note(folder.path, {"kind": "a", "views": 1}, SAME)
+    folder.write_meta(folder.read_meta())  # its recipe.json is another file by now
+    finishing = threading.Thread(target=folder.set_tests_aside)
+
+    def read_while_the_run_is_finished(run: Path) -> list[dict[str, Any]]:
+        found = noted_tests(run)
+        finishing.start()
+        finishing.join(0.2)
+        return found
+
+    monkeypatch.setattr(evaluation_log, "noted_tests", read_while_the_run_is_finished)
+    with folder.locked():  # as a run in training has it
+        note(folder.path, {"kind": "a", "views": 2}, SAME)
+    finishing.join()
+    assert not (folder.path / EVALUATIONS).exists()
+    aside = read_json(folder.path / "evaluations-200steps.json")
+    assert [each["views"] for each in aside] == [1, 2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_a_test_that_waits_while_its_weights_are_replaced_is_not_noted(tmp_path: Path) -> None:
+    weights = ["old"]
+
+    def still() -> bool:
+        return weights == ["old"]
+
+    noting = threading.Thread(target=note, args=(tmp_path, {"kind": "a"}, SAME, still))
+    with RunFolder(tmp_path).noting():
+        noting.start()
+        noting.join(0.2)
+        weights[:] = ["new"]
+    noting.join()
+    assert noted_tests(tmp_path) == []
+
+
 def refuse_to_write(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Have the system refuse to write evaluations.json, for a reason by its number."""
 
@@ -94,7 +148,7 @@ def test_a_folder_that_cannot_be_written_to_is_left_alone(
 ) -> None:
     refuse_to_write(monkeypatch, number)
     note(tmp_path, {"kind": "a"}, SAME)
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / EVALUATIONS).exists()
 
 
 def test_what_a_full_disk_does_not_take_is_said_at_once_or_last(

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from torch import Tensor
 
@@ -10,7 +11,7 @@ from deepres.cli.terminal import say, show
 from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
-from deepres.evaluation.under_test import UnderTest, may_be_kept
+from deepres.evaluation.under_test import UnderTest, hold
 from deepres.files import check_ours
 from deepres.models import save_weights
 from deepres.pretrained import find_weights
@@ -71,10 +72,10 @@ def call(options: argparse.Namespace) -> int:
             "provenance": provenance(execution.device),
         },
     }
-    kept = bool(options.out) or may_be_kept([tested], say)
     try:
-        if kept:
-            save_weights(out, classifier, result)
+        with nullcontext(True) if options.out else hold([tested], say) as kept:
+            if kept:
+                save_weights(out, classifier, result)
     finally:
         show(
             f"test error {before:.2f} % before, {after.error_pct:.2f} % with BN averages over "

@@ -18,7 +18,7 @@ from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
 from deepres.errors import UserError
 from deepres.evaluation.evaluation_log import noting_errors_last
-from deepres.evaluation.under_test import UnderTest
+from deepres.evaluation.under_test import UnderTest, hold
 from deepres.report.detection_runs import standard_error
 from deepres.run_weights import run_beside, run_of
 
@@ -82,9 +82,11 @@ def call(options: argparse.Namespace) -> int:
         if single and options.save_submission:
             split = official_split(name)
             written["submission"] = single.found.write(options.save_submission, split)
-        if single and single.kept and place:
-            networks = [each.network for each in detectors]
-            written["pictures"] = _leave_evidence(place, single, networks, improvements)
+        if single and place:
+            with hold(detectors) as kept:
+                if kept:
+                    networks = [each.network for each in detectors]
+                    written["pictures"] = _leave_evidence(place, single, networks, improvements)
     finally:  # whether it can be written or not: the numbers are what took the time
         _tell(options.json, data, rows, written)
     return 0

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from deepres.evaluation.protocol import TestedImages, note_ensemble, score_weigh
 from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
 from deepres.evaluation.submission import submission_ids, write_submission
-from deepres.evaluation.under_test import UnderTest
+from deepres.evaluation.under_test import UnderTest, hold
 from deepres.execution import Execution
 from deepres.files import check_ours
 from deepres.models import Classifier, load_model
@@ -153,10 +154,12 @@ def _write(
     """Write what was asked for and draw the confusion matrix; yield what each is, and its place."""
     scores, classes = found.scores, found.classes
     if scores.known and picture and len(classes) <= CLASSES_KEPT:
-        if options.out or members[0].tested.unchanged():
-            title = f"{found.source}: {scores.error_pct():.2f} % error"
-            counts = scores.confusion().tolist()
-            yield "confusion matrix", confusion_matrix(counts, classes, title, picture)
+        with nullcontext(True) if options.out else hold([members[0].tested]) as kept:
+            if kept:
+                title = f"{found.source}: {scores.error_pct():.2f} % error"
+                confusion_matrix(scores.confusion().tolist(), classes, title, picture)
+        if kept:
+            yield "confusion matrix", picture
     elif options.out:
         why = "without known classes there is no confusion matrix"
         if scores.known:

@@ -1,8 +1,8 @@
 """The evaluations.json of a run's folder: what its tests have found after training."""
 
 import errno
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ from deepres.errors import UserError
 from deepres.evaluation.scores import Scores
 from deepres.files import read_json, write_json
 from deepres.json_shape import misfit
-from deepres.locks import held
 from deepres.run_contents import checked
 from deepres.run_folder import EVALUATIONS, RunFolder
 
@@ -55,7 +54,12 @@ def noted_tests(run: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
+def note(
+    run: Path,
+    entry: dict[str, Any],
+    same: Sequence[str],
+    still: Callable[[], bool] = lambda: True,
+) -> None:
     """Add ``entry`` to the evaluations.json of the run's folder.
 
     An entry of the same test is replaced. A folder that cannot be written to is left as it is.
@@ -65,17 +69,17 @@ def note(run: Path, entry: dict[str, Any], same: Sequence[str]) -> None:
         run: the folder.
         entry: what was found, and by which test.
         same: the fields that two entries of the same test have in common.
+        still: tells whether it is of the weights that the run has; else nothing is noted.
 
     Raises:
         UserError: the disk is full, the folder is gone, or what is noted there is damaged; within
             ``noting_errors_last`` at its end.
     """
     try:
-        with ExitStack() as lock:
-            with suppress(OSError):  # evaluations.json itself is another file after each entry
-                lock.enter_context(held(RunFolder(run).recipe))
-            kept = [each for each in noted_tests(run) if not _of_same_test(each, entry, same)]
-            write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
+        with RunFolder(run).noting():
+            if still():
+                kept = [each for each in noted_tests(run) if not _of_same_test(each, entry, same)]
+                write_json(run / EVALUATIONS, [*kept, entry], make_folder=False)
     except UserError as error:
         refused = error.__cause__
         if isinstance(refused, OSError) and refused.errno in READ_ONLY:

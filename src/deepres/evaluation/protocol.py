@@ -1,6 +1,7 @@
 """The paper's test protocol, for a network in memory and for weights on disk."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from deepres.data.cifar10 import Cifar10, ImageSet
@@ -141,10 +142,11 @@ def score_weights(
         execution.say(
             f"{len(missing):,} of {len(images):,} images cannot be decoded and are left out"
         )
-    kept = leader and keep and may_be_kept([tested], execution.say)
+    still = partial(may_be_kept, [tested], execution.say)
+    kept = leader and keep and still()
     if kept and run and scores.known and precision == "fp32":
         entry = evaluation_entry(views, data.source, fingerprint, scores, now)
-        note(run.path, entry | class_errors(scores, classifier.classes), same=SAME_TEST)
+        note(run.path, entry | class_errors(scores, classifier.classes), SAME_TEST, still)
     return scores
 
 
@@ -167,9 +169,9 @@ def note_ensemble(
         scores: the mean of theirs.
         execution: where they were tested.
     """
-    run = tested[0].run
-    if not run or not scores.known or not may_be_kept(tested, execution.say):
+    run, still = tested[0].run, partial(may_be_kept, tested, execution.say)
+    if not run or not scores.known or not still():
         return
     members, now = called_together([each.path for each in tested]), provenance(execution.device)
     entry = evaluation_entry(views, data.source, data.images.fingerprint(), scores, now, members)
-    note(run.path, entry, same=SAME_TEST)
+    note(run.path, entry, SAME_TEST, still)

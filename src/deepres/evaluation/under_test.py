@@ -1,7 +1,7 @@
 """Networks under test: a run that goes on may replace their weights at any time."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Self, TypeVar
@@ -10,6 +10,7 @@ import torch
 
 from deepres.data.download import file_digest
 from deepres.errors import UserError
+from deepres.execution import say_nothing
 from deepres.run_folder import RunFolder, comes_with_deepres
 from deepres.run_weights import run_of, weights_file
 
@@ -56,6 +57,23 @@ def may_be_kept(tested: Sequence[UnderTest[object]], say: Callable[[str], None])
             "and are not kept"
         )
     return not replaced
+
+
+@contextmanager
+def hold(
+    tested: Sequence[UnderTest[object]], say: Callable[[str], None] = say_nothing
+) -> Iterator[bool]:
+    """Hold the first one's run while what is found is written there; tell whether it may be kept.
+
+    So weights that replace those that were tested find it complete, and set it aside.
+
+    Args:
+        tested: the networks.
+        say: receives a line on each whose weights were replaced.
+    """
+    run = tested[0].run
+    with run.noting() if run else nullcontext():
+        yield may_be_kept(tested, say)
 
 
 def _digest(weights: Path) -> str:

@@ -1,6 +1,7 @@
 """Detectors put to the test, with appendix B's improvements; what is found is noted in the run."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from deepres.data.detection.records import DetectionSet
@@ -22,8 +23,6 @@ class Tested(NamedTuple):
     found: DetectionResults
     scores: dict[str, Any]
     """Only the leader has any, and only of images of which it is known what is on them."""
-    kept: bool = True
-    """Whether it may be kept beside the run: its weights are those that were tested."""
 
     @property
     def label(self) -> str:
@@ -83,9 +82,9 @@ class DetectorTests:
         if not self.execution.world.leader or not self.data.annotated:
             return Tested(title, found, {})
         scores = found.scores(resample=True)
-        kept = may_be_kept(members, self.execution.say)
-        if kept and (run := members[0].run):
+        still = partial(may_be_kept, members, self.execution.say)
+        if run := members[0].run:
             together = names if len(names) > 1 else []
-            now = self.execution.provenance()
-            note_detection(run.path, detection_entry(self.data, scores, now, used, together))
-        return Tested(title, found, scores, kept)
+            entry = detection_entry(self.data, scores, self.execution.provenance(), used, together)
+            note_detection(run.path, entry, still)
+        return Tested(title, found, scores)

@@ -1,6 +1,6 @@
 """What a detector's tests have found, as its run's evaluations.json keeps it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,13 @@ def detection_entry(
     }
 
 
-def note_detection(run: Path, entry: Entry) -> None:
+def note_detection(run: Path, entry: Entry, still: Callable[[], bool] = lambda: True) -> None:
     """Add ``entry`` to the evaluations.json of the run's folder, in place of one of the same test.
 
-    A folder that cannot be written to is left as it is.
+    A folder that cannot be written to is left as it is; so is any if the weights that were tested
+    are not ``still`` there.
 
     Raises:
         UserError: as by ``note``.
     """
-    note(run, entry, same=SAME_TEST)
+    note(run, entry, SAME_TEST, still)

@@ -1,6 +1,7 @@
 """The localization test of a run: of its own boxes and of trivial ones, noted beside it."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +112,8 @@ def evaluate_localizers(
         right = right_guesses(classes + 1, each, truth)
         top1, top5 = (localization_error_pct(right, top) for top in (1, GUESSES))
         errors.append(Errors(name, top1, top5))
-    if not may_be_kept([*tested, *predict], say):
+    still = partial(may_be_kept, [*tested, *predict], say)
+    if not still():
         return errors
     entry = {
         "kind": "localization",
@@ -126,7 +128,7 @@ def evaluate_localizers(
         "top5_error_pct": errors[0].top5_error_pct,
         "provenance": provenance(execution.device),
     }
-    note(runs[0], entry, same=SAME_TEST)
+    note(runs[0], entry, SAME_TEST, still)
     return errors
 
 
