@@ -557,17 +557,37 @@ def test_classes_that_share_no_name_are_matched_in_order_and_that_is_said(
     assert errors_of(file, out) == errors_of(folder_run, right)
 
 
+def turned(weights: Path, file: Path) -> Path:
+    """Save the same network with its classes in reverse order."""
+    classifier = load_model(weights)
+    state = dict(classifier.network.state_dict())
+    for name in ("fc.weight", "fc.bias"):
+        state[name] = state[name].flip(0)
+    classifier.network.load_state_dict(state)
+    classifier.classes = classifier.classes[::-1]
+    save_weights(file, classifier, {})
+    return file
+
+
+def test_the_order_of_a_networks_classes_makes_no_other_images(
+    folder_run: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    left = (EVALUATIONS, "scores")
+    run = shutil.copytree(folder_run, tmp_path / "run", ignore=shutil.ignore_patterns(*left))
+    other = shutil.copytree(run, tmp_path / "other")
+    turned(folder_run, other / "model.safetensors")
+    own = json.loads((run / "recipe.json").read_text())["data"]["test_fingerprint"]
+    evaluated(run, other)
+    assert not computed(evaluated(other)[1])
+    for each, count in ((run, 2), (other, 1)):
+        noted = json.loads((each / EVALUATIONS).read_text())
+        assert [test["fingerprint"] for test in noted] == [own] * count
+
+
 def test_an_ensembles_classes_go_by_name(
     folder_run: Path, data: Path, evaluated: Evaluated, tmp_path: Path
 ) -> None:
-    classifier = load_model(folder_run)
-    turned = dict(classifier.network.state_dict())
-    for name in ("fc.weight", "fc.bias"):
-        turned[name] = turned[name].flip(0)
-    classifier.network.load_state_dict(turned)
-    classifier.classes = classifier.classes[::-1]
-    file = tmp_path / "turned.safetensors"
-    save_weights(file, classifier, {})
+    file = turned(folder_run, tmp_path / "turned.safetensors")
     for images in (data, data / "val/class0"):  # of known and of unknown classes
         saved = ["--save-scores", tmp_path / "both.npz"]
         evaluated(folder_run, "--data", images, "--save-scores", tmp_path / "one.npz")
@@ -578,7 +598,8 @@ def test_an_ensembles_classes_go_by_name(
             np.testing.assert_allclose(both["scores"], one["scores"], atol=1e-6)
             for each in ("labels", "classes"):
                 assert both[each].tolist() == one[each].tolist()
-    other = renamed(folder_run, tmp_path / "other.safetensors", ["owl", *classifier.classes[1:]])
+    names = ["owl", *load_model(file).classes[1:]]
+    other = renamed(folder_run, tmp_path / "other.safetensors", names)
     _, err = evaluated(folder_run, other, "--data", data / "val/class0", status=2)
     assert f"{other} tells 6 classes apart (owl, " in err
 

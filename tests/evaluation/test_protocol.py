@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 import torch
 from pictures import image_folder
+from runs import on_cpu
 
 import deepres
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.errors import UserError
-from deepres.models import Classifier
+from deepres.evaluation.protocol import EvaluatedImages, score_weights
+from deepres.evaluation.under_test import UnderTest
+from deepres.models import Classifier, load_model, save_weights
 
 
 def always(place: int, classes: tuple[str, ...]) -> Classifier:
@@ -84,3 +87,17 @@ def test_what_is_given_by_mistake_is_one_clear_line(sample: Cifar10) -> None:
         deepres.evaluate(network, few)
     with pytest.raises(UserError, match=r"as Execution\.on\('cpu'\) makes it, got 'cpu'"):
         deepres.evaluate(model, few, execution=device)
+
+
+def test_kept_scores_are_told_apart_by_the_order_of_classes(
+    sample: Cifar10, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.safetensors"
+    save_weights(file, always(0, sample.classes), {})
+    tested = UnderTest.open(file, load_model, torch.device("cpu"))
+    images = EvaluatedImages(sample.test.subset(slice(20)), "these")
+    for each in (images, images._replace(places=range(9, -1, -1)), images):
+        labels = score_weights(tested, each, "1-crop", on_cpu(), fold=False).labels
+        order = each.places or range(10)
+        assert labels.tolist() == [order[label] for label in [*range(10)] * 2]
+    assert len([*(tmp_path / "scores").iterdir()]) == 1

@@ -16,9 +16,9 @@ from deepres.cli.training import execution_of
 from deepres.data.cifar10 import CLASSES, Cifar10
 from deepres.data.folder import ImageFiles, open_test_images
 from deepres.errors import UserError
-from deepres.evaluation.class_names import places_among, relabelled
+from deepres.evaluation.class_names import places_among
 from deepres.evaluation.evaluation_log import CLASSES_KEPT, noting_errors_last
-from deepres.evaluation.protocol import TestedImages, note_ensemble, score_weights
+from deepres.evaluation.protocol import EvaluatedImages, note_ensemble, score_weights
 from deepres.evaluation.score_files import save_scores
 from deepres.evaluation.scores import Scores, average
 from deepres.evaluation.submission import submission_ids, write_submission
@@ -39,7 +39,7 @@ class Member(NamedTuple):
     """A network that was tested, alone or in an ensemble."""
 
     tested: UnderTest[Classifier]
-    images: TestedImages
+    images: EvaluatedImages
     scores: Scores
     """By the first network's order of classes."""
 
@@ -112,7 +112,7 @@ def _test(
     return members
 
 
-def _test_images(data: str | None, tested: UnderTest[Classifier]) -> TestedImages:
+def _test_images(data: str | None, tested: UnderTest[Classifier]) -> EvaluatedImages:
     """Return what to test a network on."""
     weights, classifier = tested.path, tested.network
     if data is None and (run := run_beside(weights)):
@@ -122,7 +122,7 @@ def _test_images(data: str | None, tested: UnderTest[Classifier]) -> TestedImage
         places = places_among(classifier.classes, str(weights), CLASSES, "CIFAR-10", say)
         cifar = open_data(data)
         assert isinstance(cifar, Cifar10)
-        return TestedImages(relabelled(cifar.test, places), f"the test images of {cifar.source}")
+        return EvaluatedImages(cifar.test, f"the test images of {cifar.source}", places)
     if data is None and not IMAGENET_FOLDER.exists():
         raise UserError(
             f"{weights} does not say what to test on, and there is no {IMAGENET_FOLDER}; give "
@@ -132,12 +132,12 @@ def _test_images(data: str | None, tested: UnderTest[Classifier]) -> TestedImage
     images, shown = open_test_images(Path(data), say)
     name = f"{len(images):,} images of {data}"
     if not shown:
-        return TestedImages(images, name)
+        return EvaluatedImages(images, name)
     places = places_among(classifier.classes, str(weights), shown, data, say)
-    return TestedImages(relabelled(images, places), name)
+    return EvaluatedImages(images, name, places)
 
 
-def _submission_ids(images: TestedImages, classes: tuple[str, ...]) -> list[int]:
+def _submission_ids(images: EvaluatedImages, classes: tuple[str, ...]) -> list[int]:
     """Return ILSVRC's numbers of the classes."""
     if not isinstance(images.images, ImageFiles):
         raise UserError(f"--save-submission is for ImageNet's test images, not for {images.source}")

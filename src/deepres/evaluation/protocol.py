@@ -27,12 +27,15 @@ from deepres.run_folder import comes_with_deepres
 from deepres.run_weights import called_together, weights_file
 
 
-class TestedImages(NamedTuple):
-    """Test images, and what they are called."""
+class EvaluatedImages(NamedTuple):
+    """Test images, what they are called, and what a network calls their classes."""
 
     images: ImageSet | ImageFiles
+    """As they are."""
     source: str
     """What they are, in words."""
+    places: Sequence[int] = ()
+    """The place of each of their classes among the network's; none: they are the same."""
 
 
 def evaluate(
@@ -73,7 +76,7 @@ def evaluate(
 
 def score_weights(
     tested: UnderTest[Classifier],
-    data: TestedImages,
+    data: EvaluatedImages,
     views: str,
     execution: Execution,
     *,
@@ -104,8 +107,8 @@ def score_weights(
         BadImage: an image cannot be decoded, and such are not to be skipped.
         UserError: the run's evaluations.json is damaged, or cannot take the errors.
     """
-    images, classifier, run = data.images, tested.network, tested.run
-    file, fingerprint = weights_file(tested.path), images.fingerprint()
+    classifier, run, file = tested.network, tested.run, weights_file(tested.path)
+    images, fingerprint = relabelled(data.images, data.places), data.images.fingerprint()
     written = modification_times(images.paths()) if isinstance(images, ImageFiles) else ""
     device, leader = execution.device, execution.world.leader
     keep = not comes_with_deepres(file)
@@ -125,6 +128,7 @@ def score_weights(
     key = {
         "weights": tested.digest,
         "images": fingerprint,
+        **({} if images is data.images else {"labels": [*data.places]}),
         "image_files": written,
         "views": views,
         "fold": fold,
@@ -152,7 +156,7 @@ def score_weights(
 
 def note_ensemble(
     tested: Sequence[UnderTest[Classifier]],
-    data: TestedImages,
+    data: EvaluatedImages,
     views: str,
     scores: Scores,
     execution: Execution,

@@ -13,7 +13,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.distributed import ALONE
 from deepres.errors import UserError
-from deepres.evaluation.protocol import TestedImages, note_ensemble, score_weights
+from deepres.evaluation.protocol import EvaluatedImages, note_ensemble, score_weights
 from deepres.evaluation.responses import Responses, layer_responses
 from deepres.evaluation.scores import average
 from deepres.evaluation.under_test import UnderTest
@@ -95,7 +95,7 @@ def write_measured(file: Path, content: dict[str, Any], say: Say) -> None:
 def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> None:
     """Test the run in the folder ``run`` by ``views``, unless that has been done."""
     tested = UnderTest.open(run, load_model, execution.device)
-    score_weights(tested, TestedImages(data.test, data.source), views, execution.quietly())
+    score_weights(tested, EvaluatedImages(data.test, data.source), views, execution.quietly())
 
 
 def measure_ensemble(
@@ -106,7 +106,7 @@ def measure_ensemble(
     Their scores are those that were kept when each was tested.
     """
     silent = dataclasses.replace(execution.alone().quietly(), say=say_nothing)
-    images = TestedImages(data.test, data.source)
+    images = EvaluatedImages(data.test, data.source)
     tested = [UnderTest.open(run, load_model, execution.device) for run in runs]
     scores = average([score_weights(each, images, views, silent) for each in tested])
     note_ensemble(tested, images, views, scores, execution)

@@ -20,7 +20,7 @@ from deepres.evaluation.detection.localization import localization_error_pct, ri
 from deepres.evaluation.detection.localizer_inference import locate, same_box
 from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.evaluation.evaluation_log import note, noted_tests
-from deepres.evaluation.protocol import TestedImages, score_weights
+from deepres.evaluation.protocol import EvaluatedImages, score_weights
 from deepres.evaluation.scores import average
 from deepres.evaluation.under_test import UnderTest, may_be_kept
 from deepres.execution import Execution
@@ -187,7 +187,7 @@ def predicted_classes(
     Of several networks they are averaged.
     """
     files, _ = open_test_images(Path(test.location), say=lambda line: None)  # it has been said
-    data = TestedImages(files, f"{len(files):,} images of {test.location}")
+    data = EvaluatedImages(files, f"{len(files):,} images of {test.location}")
     members = []
     for each in classifiers:
         check_classes(each.network.classes, test, each.path)
