@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -156,16 +157,21 @@ def test_what_a_full_disk_does_not_take_is_said_at_once_or_last(
 ) -> None:
     refuse_to_write(monkeypatch, errno.ENOSPC)
     message = r"what the test found is not noted: cannot write .*evaluations\.json: No space left"
-    told = []
+    told: list[str] = []
 
-    @noting_errors_last()
-    def command() -> None:
+    @noting_errors_last(told.append)
+    def command(then: str) -> None:
         note(tmp_path, {"kind": "a"}, SAME)
+        if then:
+            raise KeyError(then)
         told.append("what was found")
 
     with pytest.raises(UserError, match=message):
-        command()
-    assert told
+        command("")
+    assert told == ["what was found"]
+    with pytest.raises(KeyError, match="another error"):
+        command("another error")
+    assert re.match(message, told[1])
     with pytest.raises(UserError, match=message):
         note(tmp_path, {"kind": "a"}, SAME)
 

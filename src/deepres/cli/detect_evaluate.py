@@ -12,7 +12,7 @@ from deepres.cli.detection import (
     print_precisions,
     scales_for,
 )
-from deepres.cli.terminal import print_json, show
+from deepres.cli.terminal import print_json, say, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # not everyone has torchvision
 Scores = dict[str, Any]
 
 
-@noting_errors_last()
+@noting_errors_last(say)
 def call(options: argparse.Namespace) -> int:
     """Test, print the precisions, and note them beside the run."""
     if bool(options.runs) == bool(options.results):

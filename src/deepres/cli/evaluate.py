@@ -44,7 +44,7 @@ class Member(NamedTuple):
     """By the first network's order of classes."""
 
 
-@noting_errors_last()
+@noting_errors_last(say)
 def call(options: argparse.Namespace) -> int:
     """Evaluate each network, print the errors, and draw the confusion matrix."""
     if options.out and options.out.suffix.lower() not in PICTURES:

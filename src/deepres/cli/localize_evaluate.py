@@ -13,7 +13,7 @@ from deepres.recipes import BoxRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 
 
-@noting_errors_last()
+@noting_errors_last(say)
 def call(options: argparse.Namespace) -> int:
     """Evaluate what is named beside boxes that need no network, print the errors and note them."""
     from deepres.evaluation.detection.localization_protocol import (  # not everyone has torchvision

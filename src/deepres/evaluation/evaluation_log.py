@@ -25,8 +25,11 @@ _put_off: ContextVar[list[UserError] | None] = ContextVar("errors of noting", de
 
 
 @contextmanager
-def noting_errors_last() -> Iterator[None]:
+def noting_errors_last(say: Callable[[str], None]) -> Iterator[None]:
     """Go on where something cannot be noted, so that what was found is told before the error.
+
+    Args:
+        say: receives the error where another one is raised.
 
     Raises:
         UserError: something could not be noted.
@@ -35,6 +38,10 @@ def noting_errors_last() -> Iterator[None]:
     before = _put_off.set(errors)
     try:
         yield
+    except BaseException:
+        for error in errors[:1]:
+            say(str(error))
+        raise
     finally:
         _put_off.reset(before)
     if errors:
