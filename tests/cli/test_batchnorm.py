@@ -2,6 +2,7 @@ import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,33 @@ def test_frozen_stages_keep_their_statistics(
     assert stages == {"layer2", "layer3"}
     assert main(["batchnorm", str(tmp_path / "conv4_x"), *asked]) == 2
     assert "has no BN that learned (freeze=conv4_x)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("processes", "changed", "parts"),
+    [(1, {"accumulate": 2}, 2), (4, {"accumulate": 2}, 8), (4, {"sync_batch_norm": True}, 1)],
+)
+def test_batch_norm_sees_as_many_images_at_once_as_at_the_end_of_training(
+    tmp_path: Path,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    processes: int,
+    changed: dict[str, Any],
+    parts: int,
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    meta = RunFolder(copy).read_meta()
+    resumed = {"step": 5, **meta["provenance"], "processes": processes}
+    changes = {"recipe": meta["recipe"] | changed, "resumed": [resumed]}
+    RunFolder(copy).write_meta(meta | changes)
+    sizes = []
+
+    def note_sizes(network: object, batches: Iterable[torch.Tensor], *_: object) -> None:
+        sizes.extend(len(images) for images in batches)
+
+    monkeypatch.setattr(batchnorm, "set_exact_statistics", note_sizes)
+    assert main(["batchnorm", str(copy), "--images", "32", "--device", "cpu"]) == 0
+    assert sizes == 2 * parts * [16 // parts]
 
 
 def test_statistics_of_weights_that_are_replaced_meanwhile_are_not_kept(

@@ -46,7 +46,7 @@ def call(options: argparse.Namespace) -> int:
         )
     steps = -(-options.images // recipe.batch_size)
     recipe = recipe.extended(max(steps, recipe.steps))  # a short run may have fewer batches
-    source = run.data_source(execution, recipe=recipe)
+    source, parts = run.data_source(execution, recipe=recipe), run.batch_norm_parts
 
     say(f"testing with the moving averages of training on {data.source}")
     before = validate(classifier, source.test).error_pct
@@ -57,9 +57,9 @@ def call(options: argparse.Namespace) -> int:
         for step in range(steps):
             images, labels = source.batches(step)
             seen += len(labels)
-            yield images
+            yield from images.chunk(parts)
 
-    with execution.progress("batches", steps) as bar:
+    with execution.progress("batches", steps * parts) as bar:
         set_exact_statistics(classifier.network, batches(), bar.update, frozen)
     after = validate(classifier, source.test)
     result = run.notes | {

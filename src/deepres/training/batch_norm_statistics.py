@@ -32,7 +32,7 @@ def set_exact_statistics(
 
     Args:
         network: it and its modules are left in the modes that they were in.
-        batches: prepared images (B, C, H, W).
+        batches: prepared images (B, C, H, W), as many at once as BN saw in training.
         on_batch: is told how many batches are done.
         frozen: modules of it that stay as they are.
     """

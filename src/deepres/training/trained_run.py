@@ -28,12 +28,20 @@ class TrainedRun:
     """What its training noted with the weights: its result, as a rule."""
     recipe: ClassificationRecipe
     seed: int
+    processes: int
+    """How many shared each batch at the end of its training."""
     data: Data
 
     @property
     def steps(self) -> int:
         """After how many steps the weights are, of a run that is being extended its old ones."""
         return int(self.notes.get("steps", self.recipe.steps))
+
+    @property
+    def batch_norm_parts(self) -> int:
+        """In how many parts of a batch, each by itself, BN took its statistics in training."""
+        shared = 1 if self.recipe.sync_batch_norm else self.processes
+        return shared * self.recipe.accumulate
 
     def data_source(
         self,
@@ -63,7 +71,9 @@ def trained_run(path: Path, data: Data, device: torch.device) -> TrainedRun:
     meta = RunFolder(path).read_meta()
     check_same_data(path, meta, Classification.describe(data))
     recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
-    return TrainedRun(path, classifier, notes, recipe, meta["seed"], data)
+    way = [meta["provenance"], *meta.get("resumed", [])][-1]
+    processes = way.get("processes", 1)  # older runs noted none
+    return TrainedRun(path, classifier, notes, recipe, meta["seed"], processes, data)
 
 
 def with_few_test_images(data: Data, count: int) -> Data:
