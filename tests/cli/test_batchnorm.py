@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import multiprocessing
 import re
 import shutil
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import open_image_folder
 from deepres.evaluation import evaluate
+from deepres.evaluation.metrics import Evaluation, validate
 from deepres.files import check_ours
 from deepres.models import load_model, save_weights
 from deepres.recipes import get_recipe
@@ -141,8 +143,15 @@ def test_a_file_of_the_users_is_not_replaced(
 
 
 def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    decoding = []
+
+    def test_while(*arguments: Any) -> Evaluation:
+        decoding.append(len(multiprocessing.active_children()))
+        return validate(*arguments)
+
+    monkeypatch.setattr(batchnorm, "validate", test_while)
     data = open_image_folder(image_folder(tmp_path / "data", train=4, val=2))
     recipe = dataclasses.replace(
         get_recipe("resnet18").scaled_to(2),
@@ -153,6 +162,7 @@ def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
     assert main(["batchnorm", str(tmp_path / "run"), *asked, str(tmp_path / "b.safetensors")]) == 0
     assert re.search("with BN averages over 20 images", capsys.readouterr().out)
     load_model(tmp_path / "b.safetensors")
+    assert decoding == [0, 0]  # before either test
 
     other = image_folder(tmp_path / "other", train=5, val=2)
     assert main(["batchnorm", str(tmp_path / "run"), *asked[2:4], "--data", str(other)]) == 2

@@ -1,12 +1,18 @@
 import dataclasses
 import json
+import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pictures import image_folder
 from runs import train
 
+from deepres.cli import signals
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.data.folder import open_image_folder
+from deepres.evaluation.signals import Signals, measure_signals
 from deepres.recipes import get_recipe
 
 ASKED = ["--data", "sample", "--device", "cpu", "--images", "16"]
@@ -43,6 +49,23 @@ def test_a_run(tmp_path: Path, sample: Cifar10, capsys: pytest.CaptureFixture[st
     initial = json.loads((tmp_path / "signals-resnet8-s3.json").read_text())
     assert (trained["steps"], trained["seed"]) == (1, 3)
     assert trained["gradient_norm"] == pytest.approx(initial["gradient_norm"], rel=1e-4)
+
+
+def test_no_process_goes_on_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = open_image_folder(image_folder(tmp_path / "data", train=4, val=2))
+    small = {"batch_size": 2, "crop": 32, "short_side": (36, 40), "mean_images": 4}
+    recipe = dataclasses.replace(get_recipe("resnet18").scaled_to(2), **small)
+    run = tmp_path / "run"
+    train(recipe, run, data, device="cpu", workers=0)
+    decoding = []
+
+    def measure_while(*arguments: Any) -> Signals:
+        decoding.append(len(multiprocessing.active_children()))
+        return measure_signals(*arguments)
+
+    monkeypatch.setattr(signals, "measure_signals", measure_while)
+    assert main(["signals", str(run), "--device", "cpu", "--workers", "1"]) == 0
+    assert decoding == [0]
 
 
 @pytest.mark.parametrize(

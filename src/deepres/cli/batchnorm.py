@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 
 from torch import Tensor
 
@@ -59,7 +59,7 @@ def call(options: argparse.Namespace) -> int:
             seen += len(labels)
             yield from images.chunk(parts)
 
-    with execution.progress("batches", steps * parts) as bar:
+    with execution.progress("batches", steps * parts) as bar, closing(source.batches):
         set_exact_statistics(classifier.network, batches(), bar.update, frozen)
     after = validate(classifier, source.test)
     result = run.notes | {

@@ -1,6 +1,7 @@
 """deepres signals: whether forward or backward signals vanish in a network (§4.1)."""
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def measure(
     else:
         network = initial_network(recipe, len(data.classes), seed).to(execution.device)
         source = make_data_source(data, recipe, seed, execution)
-    images, labels = source.batches(0)
+    with closing(source.batches):
+        images, labels = source.batches(0)
     signals = measure_signals(network, images, labels)
 
     name = f"signals-{path.name}.json" if of_run else f"signals-{subject}-s{options.seed}.json"
