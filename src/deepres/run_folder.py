@@ -287,12 +287,14 @@ class RunFolder(EventLog):
     def noting(self) -> Iterator[None]:
         """Keep other processes from writing ``OF_THE_WEIGHTS`` or setting them aside.
 
-        They wait, but not for a training, whose lock is another. A folder that cannot be written to
-        has no lock.
+        They wait, but not for a training, whose lock is another. What a killed one left of
+        evaluations.json is removed. A folder that cannot be written to has no lock.
         """
         with ExitStack() as lock:
             with suppress(OSError):
                 lock.enter_context(held(self.path / LOCK, os.O_CREAT | os.O_RDWR))
+                for leftover in leftovers(self.path / EVALUATIONS):  # who writes it now waits
+                    leftover.unlink()
             yield
 
 

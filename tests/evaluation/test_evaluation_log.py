@@ -83,6 +83,13 @@ for number in range(40):
     assert found == {(who, number) for who in "ab" for number in range(40)}
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / f".{EVALUATIONS}.{'0a' * 8}.tmp"
+    left.touch()
+    note(tmp_path, {"kind": "a"}, SAME)
+    assert not left.exists()
+
+
 def extended_run(path: Path) -> RunFolder:
     """A run that has a result of 200 steps and goes on to 400."""
     make_run(path, steps=200)

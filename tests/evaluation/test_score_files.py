@@ -44,6 +44,15 @@ def test_another_key_computes_anew(tmp_path: Path) -> None:
     assert same(cached_scores(path, KEY, lambda: SCORES), SCORES)
 
 
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    path, left = tmp_path / "scores.npz", f".{'0a' * 8}.tmp"
+    names = [f".scores.npz{left}", f".others.npz{left}", ".scores.npz.theirs.tmp"]
+    for name in names:
+        (tmp_path / name).touch()
+    cached_scores(path, KEY, lambda: SCORES)
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, *names[1:]}
+
+
 def test_without_a_place_for_the_cache_scores_are_computed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert same(cached_scores(tmp_path / "file/scores.npz", KEY, lambda: SCORES), SCORES)

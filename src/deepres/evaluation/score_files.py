@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError
 from deepres.evaluation.scores import Scores
-from deepres.files import atomic_write
+from deepres.files import atomic_write, leftovers
+from deepres.locks import held
 
 
 def cached_scores(
@@ -37,8 +39,12 @@ def cached_scores(
         return found or Scores((), torch.empty(0), torch.empty(0, 0))  # others need none
     scores = make()
     if world.leader and still():
-        with suppress(UserError):  # beside weights on a read-only disk there is no cache
-            save_scores(path, scores, key=json.dumps(key))
+        with suppress(UserError, OSError):  # beside weights on a read-only disk there is no cache
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with held(path.parent, os.O_RDONLY):
+                for leftover in leftovers(path):  # of a killed process: who writes now waits
+                    leftover.unlink()
+                save_scores(path, scores, key=json.dumps(key))
     return scores
 
 
