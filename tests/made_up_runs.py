@@ -126,6 +126,7 @@ def make_detection_run(
     images: int | None = None,
     pretrained_on: int | None = 1_000,
     begun_from: str = "classifier",
+    options: dict[str, str] | None = None,
     digest: str = "0a" * 32,
     settings: tuple[str, ...] = (),
     tests: tuple[dict[str, Any], ...] = ({},),
@@ -147,6 +148,7 @@ def make_detection_run(
         images: how many; None: as the paper.
         pretrained_on: how many classes; None: it starts from random weights.
         begun_from: what these weights are of.
+        options: of the network that they are for; None: an older version noted none.
         digest: of their file.
         settings: fields of the recipe, each ``field=value``.
         tests: entries of evaluations.json, each by what differs from the paper's test.
@@ -157,10 +159,11 @@ def make_detection_run(
     given = {"file": "weights.safetensors", "sha256": digest}
     recipe = (recipe.scaled_to(steps) if steps else recipe).changed(list(settings))
     source = source or PAPERS_DATA[dataset]
-    more = {
+    more: dict[str, Any] = {
         "initial_weights": {**given, "source": begun_from} if pretrained_on else None,
         "network": {"architecture": {"name": model, "num_classes": pretrained_on or 1_000}},
     }
+    more["network"]["architecture"] |= options or {}
     more |= {"test_data": test_data} if test_data else {}
     data = {"images": images or TRAINING_IMAGES.get(source, 300)}
     run = _begin(folder, recipe, recipe.deviations(), seed, source, data, more)
@@ -201,6 +204,8 @@ def make_localization_run(
     tested_on: tuple[int, str] = (48_238, "ImageNet val"),
     class_views: str = "multi-scale",
     rcnn: bool = False,
+    options: dict[str, str] | None = None,
+    rpn: dict[str, Any] | None = None,
     members: Sequence[str] = (),
 ) -> Run:
     """Make the folder of a localizer's run and read it.
@@ -213,15 +218,19 @@ def make_localization_run(
         tested_on: how many images of what.
         class_views: what the classifier sees of an image.
         rcnn: whether it is an R-CNN's.
+        options: of the network that it is built on; None: the usual ones.
+        rpn: what differs from the usual in what is noted of the R-CNN's RPN.
         members: of the ensemble that was tested, the runs' names.
     """
     recipe = (localization_rcnn_recipe if rcnn else localization_recipe)("resnet101")
-    network = {"architecture": {"name": "resnet101"}, "mean": [0.5] * 3, "std": [1.0] * 3}
+    known = {"name": "resnet101", "shortcut": "B", "stride_on": "1x1", "pool": "pad"}
+    network = {"architecture": known | (options or {}), "mean": [0.5] * 3, "std": [1.0] * 3}
     given = {"file": "weights.safetensors", "sha256": "0a" * 32}
     more = {"initial_weights": given, "network": network}
     if rcnn:
-        known = {"architecture": {"name": "resnet101"}, "recipe": {}, "classes": []}
-        more |= {"rpn": {**given, "file": "runs/rpn"}, "network": {**network, "rpn": known}}
+        proposes = localization_recipe("resnet101").to_dict()
+        noted = {"architecture": known, "recipe": proposes, "classes": []} | (rpn or {})
+        more |= {"rpn": {**given, "file": "runs/rpn"}, "network": {**network, "rpn": noted}}
     run = _begin(folder, recipe, {}, seed, source or PAPERS_DATA["localization"], {}, more)
     run.append_event({"step": recipe.steps, "split": "train", "error_pct": 11.0})
     _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})

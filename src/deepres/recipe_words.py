@@ -15,6 +15,7 @@ WORDS = {
     "eval_every": "tested every {} steps",
     "holdout": "{} training images held out",
     "shortcut": "shortcuts of option {}",
+    "stride_on": "strides in {} convolutions",
     "short_side": "shorter side {}",
     "crop": "crops of {}",
     "schedule": "{} training",

@@ -11,6 +11,7 @@ from made_up_runs import (
     make_run,
 )
 
+from deepres.recipes import localization_recipe
 from deepres.report.computed import computed, hardware_of
 from deepres.report.grouping import comparable, poolable
 from deepres.report.names import title
@@ -112,6 +113,13 @@ def test_names_are_the_papers() -> None:
         ({"images": 60}, "60 images of VOC 07+12"),
         ({"pretrained_on": None}, "random initial weights"),
         ({"begun_from": "detector"}, "begun from a detector"),
+        ({"options": {"shortcut": "B", "stride_on": "1x1", "pool": "ceil"}}, ""),
+        ({"options": {"stride_on": "3x3"}}, "strides in 3x3 convolutions"),  # torchvision's
+        (
+            {"options": {"shortcut": "A"}, "pretrained_on": 200},
+            "pre-trained on 200 classes, shortcuts of option A",
+        ),
+        ({"model": "resnet34", "options": {"shortcut": "B"}}, "shortcuts of option B"),
         ({"dataset": "coco-trainval"}, ""),
         (
             {"pretrained_on": 200, "steps": 3_200},
@@ -123,6 +131,34 @@ def test_names_are_the_papers() -> None:
 )
 def test_what_sets_a_detector_apart(tmp_path: Path, what: dict[str, Any], condition: str) -> None:
     run = make_detection_run(tmp_path / "run", **what)
+    assert run.condition == condition
+
+
+def rpn(model: str = "resnet101", steps: int = 60_000, *settings: str) -> dict[str, Any]:
+    """What an R-CNN's recipe.json has on its RPN."""
+    recipe = localization_recipe(model).scaled_to(steps).changed([*settings])
+    return {"architecture": {"name": model}, "recipe": recipe.to_dict()}
+
+
+@pytest.mark.parametrize(
+    ("what", "condition"),
+    [
+        ({"options": {"pool": "ceil"}}, ""),
+        ({"options": {"stride_on": "3x3"}}, "strides in 3x3 convolutions"),
+        ({"rcnn": True}, ""),
+        ({"rcnn": True, "options": {"shortcut": "C"}}, "shortcuts of option C"),
+        ({"rcnn": True, "rpn": rpn("resnet101", 60_000, "eval_images=100", "log_every=50")}, ""),
+        ({"rcnn": True, "rpn": rpn("resnet18", 600)}, "RPN (resnet18, 600 of 60,000 steps)"),
+        ({"rcnn": True, "rpn": rpn("resnet101", 60_000, "lr=0.1")}, "RPN (learning rate 0.1)"),
+        (
+            {"rcnn": True, "rpn": {"architecture": {"name": "resnet101", "stride_on": "3x3"}}},
+            "RPN (strides in 3x3 convolutions)",
+        ),
+        ({"rcnn": True, "rpn": {"recipe": {}}}, "RPN (recipe of another version of deepres)"),
+    ],
+)
+def test_what_sets_a_localizer_apart(tmp_path: Path, what: dict[str, Any], condition: str) -> None:
+    run = make_localization_run(tmp_path / "run", errors_pct={}, **what)
     assert run.condition == condition
 
 

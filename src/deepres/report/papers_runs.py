@@ -1,9 +1,12 @@
 """What sets a run apart from the paper's run of its network, by the content of its recipe.json."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from deepres.errors import UserError
 from deepres.kinds import KINDS
 from deepres.recipe_words import fields_in_words
+from deepres.recipes import LocalizationRecipe, recipe_from_dict
 from deepres.report.published import CIFAR_STEPS, IMAGENET_STEPS
 
 PAPERS_DATA = {
@@ -20,9 +23,10 @@ TRAINING_IMAGES = {
 }
 """How many images detectors are trained on, whole."""
 NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images"})
-"""Fields that set no run apart: the first is told as steps, the second in words; the third the
-published annotations demand, for COCO has boxes of zero size; the fourth the provenance tells; the
-last is of tests on the way, which decide nothing."""
+"""Fields that set no run apart. ``scaled_from`` is told as the number of steps, and ``pretrained``
+in words of its own; wrong boxes must be skipped on COCO, which has some of zero size; the
+precision is part of the provenance; and ``eval_images`` is about tests on the way, which decide
+nothing."""
 ALSO_THE_PAPERS = frozenset({("shortcut", "resnet34"), ("global_context", "resnet101")})
 """Fields of a recipe that the paper varies itself, each with the network: Tables 3 and 9."""
 BOTTLENECKS = ("resnet50", "resnet101", "resnet152")
@@ -54,7 +58,7 @@ def has_foreign_data(meta: dict[str, Any]) -> bool:
     return bool(meta["data"]["source"] != papers)
 
 
-def differences(meta: dict[str, Any], but: frozenset[str] = frozenset()) -> list[str]:
+def unlike_papers(meta: dict[str, Any], but: frozenset[str] = frozenset()) -> list[str]:
     """Say in what a run is not the paper's: in its start, length, recipe and data.
 
     Args:
@@ -66,26 +70,26 @@ def differences(meta: dict[str, Any], but: frozenset[str] = frozenset()) -> list
     if recipe.get("pretrained"):
         given = meta.get("initial_weights", {}).get("sha256", "unknown")[:8]
         parts.append(f"fine-tuned from weights {given}…, by no recipe of the paper")
-    if recipe["scaled_from"]:
-        steps, papers = recipe["steps"], papers_steps(meta)
-        parts.append(f"{steps:,} {'of' if steps < papers else 'instead of'} {papers:,} steps")
-    parts += [own_fields(meta, but), *_own_start(meta)]
+    own = own_fields(recipe, meta["deviations"], but)
+    parts += [_own_length(recipe), own, *_own_start(meta)]
     if has_foreign_data(meta):
         embedded = recipe["kind"] == "cifar10" and "sample" in source
         parts.append("sample" if embedded else source)
     return parts
 
 
-def own_fields(meta: dict[str, Any], but: frozenset[str] = frozenset()) -> str:
+def own_fields(
+    recipe: Mapping[str, Any], deviations: Mapping[str, Any], but: frozenset[str] = frozenset()
+) -> str:
     """Say in which fields a recipe is not the paper's, but for some, and its length."""
-    recipe = meta["recipe"]
+    network = recipe["model"]
     return fields_in_words(
         {
             field: value
-            for field, value in meta["deviations"].items()
+            for field, value in deviations.items()
             if field not in NO_MATTER | but
-            and (field, recipe["model"]) not in ALSO_THE_PAPERS
-            and (field, value) != ("shortcut", usual_shortcut(recipe["model"]))
+            and (field, network) not in ALSO_THE_PAPERS
+            and (field, value) != ("shortcut", usual_shortcut(network))
             # How often it is tested or logged counts where that decides when the rate
             # changes: a test tells a plateau, a logged error ends the warm-up (§4.2).
             and (field != "eval_every" or recipe.get("lr_plateau"))
@@ -95,19 +99,63 @@ def own_fields(meta: dict[str, Any], but: frozenset[str] = frozenset()) -> str:
     )
 
 
-def _own_start(meta: dict[str, Any]) -> list[str]:
-    """Say what a detector starts from and how many images it sees, if not the paper's."""
-    if meta["recipe"]["kind"] != "detection":
+def _own_length(recipe: Mapping[str, Any]) -> str:
+    """Say how long a recipe is, and the one that it was made of; nothing: it has that length."""
+    steps, whole = recipe["steps"], recipe["scaled_from"]
+    if not whole:
+        return ""
+    return f"{steps:,} {'of' if steps < whole else 'instead of'} {whole:,} steps"
+
+
+def _own_start(meta: Mapping[str, Any]) -> list[str]:
+    """Say what is not the paper's in what a detector or a localizer is built on and learns from."""
+    recipe = meta["recipe"]
+    if KINDS[recipe["kind"]].is_classifier:
         return []
-    parts = []
-    given = meta["initial_weights"]
-    if given is None:
-        parts.append("random initial weights")
-    elif given.get("source") == "detector":
-        parts.append("begun from a detector")
-    elif (classes := meta["network"]["architecture"]["num_classes"]) != IMAGENET_CLASSES:
-        parts.append(f"pre-trained on {classes} classes")
-    data = meta["data"]
-    if data["images"] != TRAINING_IMAGES.get(data["source"], data["images"]):
-        parts.append(f"{data['images']:,} images of {data['source']}")
+    network = meta["network"]["architecture"]
+    parts = [_own_options(recipe["model"], network)]
+    if recipe["kind"] == "detection":
+        return [_own_weights(meta["initial_weights"], network), *parts, _few_images(meta["data"])]
+    if recipe["kind"] == "localization-rcnn":
+        unlike = _own_rpn(recipe["model"], meta["network"]["rpn"])
+        parts.append(f"RPN ({unlike})" if unlike else "")
     return parts
+
+
+def _own_weights(given: Mapping[str, Any] | None, network: Mapping[str, Any]) -> str:
+    """Say which weights a detector began with."""
+    if given is None:
+        return "random initial weights"
+    if given.get("source") == "detector":
+        return "begun from a detector"
+    classes = network["num_classes"]
+    return "" if classes == IMAGENET_CLASSES else f"pre-trained on {classes} classes"
+
+
+def _own_options(name: str, network: Mapping[str, Any]) -> str:
+    """Say in which options a network is not the paper's; both borders of its max pool are."""
+    usual = {"shortcut": usual_shortcut(name), "stride_on": "1x1"}
+    found = {option: network.get(option, value) for option, value in usual.items()}
+    return fields_in_words({key: value for key, value in found.items() if value != usual[key]})
+
+
+def _few_images(data: Mapping[str, Any]) -> str:
+    """Say on how many images a detector is trained, if these are not all of the paper's."""
+    whole = data["images"] == TRAINING_IMAGES.get(data["source"], data["images"])
+    return "" if whole else f"{data['images']:,} images of {data['source']}"
+
+
+def _own_rpn(model: str, rpn: Mapping[str, Any]) -> str:
+    """Say in what the RPN that proposes an R-CNN's regions is not the paper's."""
+    try:
+        recipe = recipe_from_dict(rpn["recipe"], LocalizationRecipe)
+    except UserError:
+        return "recipe of another version of deepres"
+    network, fields = rpn["architecture"], recipe.to_dict()
+    parts = [
+        "" if network["name"] == model else str(network["name"]),
+        _own_length(fields),
+        own_fields(fields, recipe.deviations()),
+        _own_options(network["name"], network),
+    ]
+    return ", ".join(filter(None, parts))

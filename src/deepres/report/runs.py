@@ -8,10 +8,10 @@ from typing import Any
 from deepres.kinds import KINDS
 from deepres.report.names import on_data, title
 from deepres.report.papers_runs import (
-    differences,
     has_foreign_data,
     own_fields,
     papers_steps,
+    unlike_papers,
     usual_shortcut,
 )
 from deepres.run_folder import Event
@@ -115,7 +115,7 @@ class Run:
 
     def condition_but(self, fields: frozenset[str]) -> str:
         """Return the condition without what some fields of the recipe add to it."""
-        parts = differences(self.meta, fields)
+        parts = unlike_papers(self.meta, fields)
         if self.altered:
             parts.append(f"{' and '.join(self.altered)} edited or damaged after training")
         return ", ".join(filter(None, [*parts, self.apart]))
@@ -123,7 +123,7 @@ class Run:
     @property
     def own_recipe(self) -> str:
         """The part of the condition that says in which fields its recipe is not the paper's."""
-        return own_fields(self.meta)
+        return own_fields(self.meta["recipe"], self.meta["deviations"])
 
     @property
     def has_foreign_data(self) -> bool:
