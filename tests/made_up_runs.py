@@ -203,6 +203,8 @@ def make_localization_run(
     source: str | None = None,
     tested_on: tuple[int, str] = (48_238, "ImageNet val"),
     class_views: str = "multi-scale",
+    begun_from: str = "/runs/resnet101-s0/model.safetensors",
+    classifier: str = "resnet101-s0",
     rcnn: bool = False,
     options: dict[str, str] | None = None,
     rpn: dict[str, Any] | None = None,
@@ -217,6 +219,8 @@ def make_localization_run(
         source: the name of its data; None: the paper's.
         tested_on: how many images of what.
         class_views: what the classifier sees of an image.
+        begun_from: whose weights, which predict the classes in the paper's test.
+        classifier: what predicted the classes in this test, as it is noted.
         rcnn: whether it is an R-CNN's.
         options: of the network that it is built on; None: the usual ones.
         rpn: what differs from the usual in what is noted of the R-CNN's RPN.
@@ -225,7 +229,8 @@ def make_localization_run(
     recipe = (localization_rcnn_recipe if rcnn else localization_recipe)("resnet101")
     known = {"name": "resnet101", "shortcut": "B", "stride_on": "1x1", "pool": "pad"}
     network = {"architecture": known | (options or {}), "mean": [0.5] * 3, "std": [1.0] * 3}
-    given = {"file": "weights.safetensors", "sha256": "0a" * 32}
+    given = {"file": begun_from, "sha256": "0a" * 32}
+    by = {"classifier": classifier, "class_views": class_views}
     more = {"initial_weights": given, "network": network}
     if rcnn:
         proposes = localization_recipe("resnet101").to_dict()
@@ -236,7 +241,7 @@ def make_localization_run(
     _finish(run, recipe, seed, {"test_error_pct": 12.0, "train_error_pct": 11.0})
     entries = [
         {
-            **({"class_views": class_views} if classes == "predicted" else {}),
+            **(by if classes == "predicted" else {}),
             **({"members": [*members]} if members else {}),
             **{"kind": "localization", "views": views, "classes": classes},
             **{"images": tested_on[0], "set": tested_on[1], "provenance": PROVENANCE},

@@ -59,7 +59,7 @@ TEST = {
 TOP_5 = dict.fromkeys(("top1_error_pct", "top5_error_pct"), PERCENT)
 BY_CLASS = {"class_errors_pct?": {"*": (PERCENT, None)}, "confusion?": [[COUNT]]}
 """Errors by class, and rows of how many images were taken for each class."""
-LOCALIZED = {"set": str, "views": str, "classes": str, **TOP_5}
+LOCALIZED = {"set": str, "views": str, "classes": str, "classifier?": str, **TOP_5}
 
 
 class Contents(NamedTuple):

@@ -314,6 +314,61 @@ def test_the_predicted_classes_are_those_of_several_scales(tmp_path: Path) -> No
     }
 
 
+@pytest.mark.parametrize(
+    ("begun_from", "classifier", "row_of_others"),
+    [
+        ("/runs/a/model.safetensors", "a", ""),
+        ("a/model.safetensors", "a", ""),  # as a run that was passed on has it
+        ("/runs/a/model.batchnorm.safetensors", "a/model.batchnorm.safetensors", ""),
+        ("/runs/a/model.safetensors", "b", "RPN, ResNet-101, classes of b"),
+        ("/runs/a/model.safetensors", "a + b", "RPN, ResNet-101, classes of a + b"),
+    ],
+)
+def test_the_predicted_classes_are_those_of_the_network_that_the_localizer_began_from(
+    tmp_path: Path, begun_from: str, classifier: str, row_of_others: str
+) -> None:
+    errors = {("multi-scale", "predicted"): 14.0}
+    how = {"begun_from": begun_from, "classifier": classifier}
+    make_localization_run(tmp_path / "run", errors_pct=errors, **how)
+    expected = {row_of_others: "14.00"} if row_of_others else {}
+    assert others(table13(find_runs([tmp_path]))) == expected
+
+
+def test_an_ensembles_predicted_classes_are_those_of_all_that_its_members_began_from(
+    tmp_path: Path,
+) -> None:
+    last, members = ("multi-scale", "predicted"), ["m", "n"]
+    for seed, name, classifier in ((0, "m", "a + b"), (1, "n", "a")):
+        make_localization_run(
+            tmp_path / name,
+            seed,
+            errors_pct={last: 9.0 - seed},
+            rcnn=True,
+            begun_from=f"/runs/{'ab'[seed]}/model.safetensors",
+            classifier=classifier,
+            members=sorted(members, reverse=seed == 1),
+        )
+    table = table13(find_runs([tmp_path]))
+    assert row(table, "RPN + R-CNN, ensemble", *last)["ours"] == "9.00"
+    assert others(table) == {"RPN + R-CNN, ensemble, classes of a": "8.00"}
+
+
+def test_tests_by_other_classifiers_are_not_pooled(tmp_path: Path) -> None:
+    errors, tiny = {("1-crop", "predicted"): 35.0}, {"source": "Tiny-ImageNet train"}
+    for seed, classifier in enumerate("ab"):
+        make_localization_run(
+            tmp_path / str(seed),
+            seed,
+            errors_pct=errors,
+            **tiny,
+            begun_from="/runs/a/model.safetensors",
+            classifier=classifier,
+        )
+    own, other = others(table13(find_runs([tmp_path])))
+    assert "classes of" not in own
+    assert "predicted classes, classes of b, tested on" in other
+
+
 def test_classifiers_are_no_detectors(tmp_path: Path) -> None:
     make_run(tmp_path / "a", "resnet101")
     runs = find_runs([tmp_path])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from deepres.report.runs import Run
 from deepres.report.samples import Draws
 from deepres.report.significance import Numbers
 from deepres.run_folder import EVALUATIONS
+from deepres.run_weights import WEIGHTS
+
+CLASS_VIEWS = "multi-scale"
+"""What Table 13's classifier sees of an image."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,8 @@ class Test:
 
     run: Run
     found: Mapping[str, Any]
+    together: tuple[Run, ...] = ()
+    """The runs of an ensemble's members, those that are at hand."""
 
     @property
     def improvements(self) -> tuple[str, ...]:
@@ -74,6 +81,20 @@ class Test:
         """Which images, in words."""
         return f"{self.found['images']:,} images of {self.set}"
 
+    @property
+    def unlike_papers_classes(self) -> list[str]:
+        """Say who else predicted a localizer's classes, if not what it began from, and how."""
+        if self.found.get("classes") != "predicted":
+            return []
+        views = self.found.get("class_views", CLASS_VIEWS)
+        names = self.found.get("classifier", "an unknown network")
+        own = {_began_from(run) for run in self.together or (self.run,)}
+        ends = [tuple(name.split("/")) for name in names.split(" + ")]
+        known = [any(way[-len(end) :] == end for end in ends) for way in own]
+        is_own = all(known) and len(ends) == len(own)
+        by_others = [] if is_own else [f"classes of {names}"]
+        return by_others + [f"classes by {views}"] * (views != CLASS_VIEWS)
+
     def is_plainly_on(self, benchmark: Benchmark) -> bool:
         """Whether it is one network's on all of these images, without improvements."""
         how = self.found["set"], self.found["images"], self.improvements, self.members
@@ -85,6 +106,7 @@ class Test:
         trained_on = "" if self.run.has_foreign_data else self.run.meta["data"]["source"]
         of_class = "classes" in self.found  # a localizer's
         how = [self.found["views"], f"{self.found['classes']} classes"] if of_class else []
+        how += self.unlike_papers_classes
         if self.run.kind == "localization-rcnn":
             how = ["R-CNN", *how]
         parts = [detector, trained_on, self.run.condition, *self.improvements, *how]
@@ -109,6 +131,12 @@ class Test:
         return Draws(self.found["resampled"]["images"], self.found["images"], values)
 
 
+def _began_from(run: Run) -> tuple[str, ...]:
+    """Return the path of the weights that a run began from; of a run's final ones, its folder's."""
+    parts = Path(run.meta["initial_weights"]["file"]).parts
+    return parts[:-1] if parts[-1:] == (WEIGHTS,) else parts
+
+
 def standard_error(found: Mapping[str, Any], key: str) -> float | None:
     """Return how far a precision would differ on other test images; None: it is not known."""
     values = _drawn(found, key)
@@ -123,9 +151,12 @@ def _drawn(found: Mapping[str, Any], key: str) -> Numbers | None:
 
 def tests_of(runs: Iterable[Run]) -> list[Test]:
     """Return the tests of finished runs, the latest of each kind; of each seed one run counts."""
+    finished = [run for run in runs if run.result]
+    by_path = {run.path: run for run in finished}
     latest: dict[tuple[Any, ...], Test] = {}
-    for run in one_a_seed(run for run in runs if run.result):
+    for run in one_a_seed(finished):
         for found in run.side_file(EVALUATIONS) or []:
-            test = Test(run, found)
+            together = (by_path[path] for path in run.members(found) if path in by_path)
+            test = Test(run, found, tuple(together))
             latest[run.path, *test.what] = test
     return list(latest.values())

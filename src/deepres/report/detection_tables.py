@@ -34,8 +34,6 @@ from deepres.report.runs import Run
 
 OPTIONS = {REFINEMENT: "--refine", MULTI_SCALE: "--multi-scale"}
 """Of ``deepres detect evaluate``, for the improvements of testing."""
-CLASS_VIEWS = "multi-scale"
-"""How Table 13's predicted classes are found."""
 UNTESTED = "trained, test missing"
 VOC_RULES = ("11-point", "area")
 NOTES = (
@@ -76,9 +74,7 @@ class Row:
         papers = test.found["images"] == self.images and not test.is_altered
         parts = [test.run.condition, "" if papers else test.images]
         parts.append("" if test.found.get("rule") == self.rule else f"rule {test.found['rule']}")
-        class_views = test.found.get("class_views", CLASS_VIEWS)
-        parts.append("" if class_views == CLASS_VIEWS else f"classes by {class_views}")
-        return ", ".join(filter(None, parts))
+        return ", ".join(filter(None, [*parts, *test.unlike_papers_classes]))
 
 
 def table7(runs: Iterable[Run]) -> Table:
