@@ -67,6 +67,16 @@ def test_what_we_check_ourselves_is_not_against_the_paper(tmp_path: Path) -> Non
     assert line("signals-do-not-vanish", []).judged.standing == "no run yet"
 
 
+def test_highway_nets_are_not_judged_as_the_papers(tmp_path: Path) -> None:
+    """The paper quotes them, and Table 6 has none of ours beside them."""
+    runs = made(tmp_path, "highway32", 8.8, 8.9, 9.0) + made(tmp_path, "resnet32", 7.4, 7.5, 7.6)
+    gates = line("identity-beats-gates", runs)
+    assert (gates.judged.standing, gates.judgement.verdict) == ("ours", "holds")
+    for claim in CLAIMS:
+        if any(network.startswith("highway") for network in claim.networks):
+            assert claim.ours, claim.id
+
+
 def test_in_small_a_claim_stands_where_it_is_decided(tmp_path: Path) -> None:
     runs = []
     for steps, deep in ((8_000, (30.0,)), (2_000, (60.0, 61.0, 62.0)), (1_000, (5.0, 5.1, 5.2))):

@@ -23,7 +23,7 @@ class Claim:
     untrained: bool = False
     """Whether it is about networks at initialisation."""
     ours: bool = False
-    """Whether its networks are of our choice: the paper says it of others."""
+    """Whether its networks, or the recipe of some, are our choice: the paper says it of others."""
 
     @property
     def networks(self) -> list[str]:

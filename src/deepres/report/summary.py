@@ -37,7 +37,7 @@ STANDINGS: dict[Standing, str] = {
     "does not hold": "Come out against the paper",
     "undecided": "Undecided at the paper's length",
     "on others": "Judged on runs in small or by another recipe: they say nothing of the paper's",
-    "ours": "Checks of ours: the paper says it of other networks",
+    "ours": "Checks of ours: the paper says it of other networks, or of ones trained otherwise",
 }
 """Each that rests on runs, as a heading."""
 STRIP: dict[str, tuple[Standing, ...]] = {
