@@ -35,32 +35,34 @@ def table11(runs: Iterable[Run]) -> Table:
 def _table(name: str, entries: Sequence[ClassPrecisions], runs: Iterable[Run]) -> Table:
     detectors = one_a_seed(run for run in runs if run.kind == "detection")
     papers = [run for run in detectors if run.is_papers]
-    columns, missing = ["class"], []
-    rows = [["n"], ["mAP"], *([each] for each in VOC_CLASSES)]
+    columns, cells = ["class"], [["n", "mAP", *VOC_CLASSES]]
+    states, missing = set(), []
     for entry in entries:
-        columns += [f"{entry.label} published", f"{entry.label} ours"]
         published = ["", *(f"{each:.1f}" for each in (entry.map_pct, *entry.of_classes_pct))]
-        found = [pcts for run in papers if (pcts := _of_classes(run, entry))]
-        means = list(map(statistics.fmean, zip(*found, strict=True)))
-        if means:
-            ours = [str(len(found)), *(f"{each:.1f}" for each in (statistics.fmean(means), *means))]
-        else:
-            state = NO_RUN if entry.network else PUBLISHED_ONLY
+        ours = _ours(entry, papers)
+        columns += [f"{entry.label} published", f"{entry.label} ours"]
+        cells += [published, ours]
+        states.add(ours[0])
+        if ours[0] == NO_RUN:
             missing += [(entry.label, command) for command in _commands(entry)]
-            ours = [state, *[NOTHING] * (len(rows) - 1)]
-        for row, *numbers in zip(rows, published, ours, strict=True):
-            row += numbers
     return Table(
-        *(
-            name,
-            columns,
-            rows,
-            [*NOTES, *([PLACEHOLDERS] if missing else [])],
-            frozenset(range(1, len(columns))),
-        ),
+        name,
+        columns,
+        rows=list(map(list, zip(*cells, strict=True))),
+        notes=[*NOTES, *([PLACEHOLDERS] if missing else [])],
+        numbers=frozenset(range(1, len(columns))),
         missing=missing,
-        is_empty=awaits_runs(set(rows[0][2::2])),
+        is_empty=awaits_runs(states),
     )
+
+
+def _ours(entry: ClassPrecisions, papers: Sequence[Run]) -> list[str]:
+    """Return how many of the paper's runs were tested, or why none, and their mean precisions."""
+    found = [pcts for run in papers if (pcts := _of_classes(run, entry))]
+    if not found:
+        return [NO_RUN if entry.network else PUBLISHED_ONLY, *[NOTHING] * (1 + len(VOC_CLASSES))]
+    means = list(map(statistics.fmean, zip(*found, strict=True)))
+    return [str(len(found)), *(f"{each:.1f}" for each in (statistics.fmean(means), *means))]
 
 
 def _commands(entry: ClassPrecisions) -> list[str]:

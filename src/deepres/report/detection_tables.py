@@ -24,6 +24,7 @@ from deepres.report.rows import (
     PUBLISHED_ONLY,
     Best,
     Measurement,
+    ResultRow,
     digits,
     other_row,
     result_rows,
@@ -248,7 +249,7 @@ def _filled(
         belongs: which tests are shown if they are like no published row.
         best: which of several numbers is the best.
     """
-    shown: list[list[str]] = []
+    shown: list[ResultRow] = []
     missing = []
     left = list(tests)
     for row in rows:
@@ -262,9 +263,9 @@ def _filled(
     others: dict[str, list[Measurement]] = {}
     for test in filter(belongs, left):
         others.setdefault(test.label(), []).append(test.measurement(test.label(), keys))
-    shown += [other_row(name, len(shown[0]), each, best) for name, each in others.items()]
+    shown += [other_row(name, each, best) for name, each in others.items()]
     what = "Errors" if best is min else "Mean average precision"
     notes = [note.format(what=what) for note in NOTES] + [OF_ONE_RUN] * (best is max)
     if missing:
         notes.append(PLACEHOLDERS)
-    return result_table(title, [*names], measures, shown, notes, runs, missing)
+    return result_table(title, names, measures, shown, notes, runs, missing)

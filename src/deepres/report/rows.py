@@ -9,7 +9,7 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepres.report.computed import hardware_of
 from deepres.report.grouping import poolable
@@ -39,6 +39,36 @@ class Measurement:
     """The standard error of each value, from the draws of test images; none: it is not known."""
 
 
+class Compared(NamedTuple):
+    """What stands of one measure in a row, as text."""
+
+    published: str
+    ours: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """A row of a table of published and measured numbers, as text."""
+
+    names: Sequence[str]
+    """Its first cells; nothing stands in the others of these columns."""
+    compared: Sequence[Compared]
+    """One for each measure; none: it is of other runs alone."""
+    count: str
+    """How many runs."""
+    others: str
+    """What other runs than the paper's have found."""
+    provenance: str
+
+    def cells(self, names: int, measures: int) -> list[str]:
+        """Return its cells in a table with so many columns for names, and so many measures."""
+        unnamed = [NOTHING] * (names - len(self.names))
+        compared = self.compared or [Compared(NOTHING, NOTHING, NOTHING)] * measures
+        numbers = itertools.chain.from_iterable(compared)
+        return [*self.names, *unnamed, *numbers, self.count, self.others, self.provenance]
+
+
 def one_a_seed(runs: Iterable[Run]) -> list[Run]:
     """Leave out repetitions of a run: they are no evidence of their own."""
     return list(itertools.chain.from_iterable(poolable(runs)))
@@ -57,14 +87,14 @@ def state_of(runs: Sequence[Run], finished: str = NO_RUN) -> str:
 
 def result_table(
     title: str,
-    names: list[str],
+    names: Sequence[str],
     measures: Sequence[str],
-    rows: list[list[str]],
+    rows: Sequence[ResultRow],
     notes: Sequence[str],
     runs: Iterable[Run],
     missing: Sequence[tuple[str, str]] = (),
 ) -> Table:
-    """Return a table of rows that ``result_rows`` made.
+    """Return a table of published and measured numbers.
 
     Args:
         title: of the table.
@@ -79,11 +109,19 @@ def result_table(
     columns = [*names, *values, "n", "other runs", "provenance"]
     of_network = {i for i, name in enumerate(names) if name in COUNTS}
     numbers = frozenset(of_network | {*range(len(names), len(columns) - 1)})
-    ours = {cell for row in rows for cell in row[len(names) + 1 : -3 : 3]}
-    tested = {row[-3] for row in rows} != {NOTHING}
-    empty = not tested and awaits_runs(ours)
-    rows, recipes = _recipes_in_notes(rows, numbered_recipes(runs))
-    return Table(title, columns, rows, [*notes, *recipes], numbers, missing, empty)
+    ours = {each.ours for row in rows for each in row.compared}
+    tested = any(row.count != NOTHING for row in rows)
+    cells = [row.cells(len(names), len(measures)) for row in rows]
+    shown, recipes = _recipes_in_notes(cells, numbered_recipes(runs))
+    return Table(
+        title,
+        columns,
+        shown,
+        notes=[*notes, *recipes],
+        numbers=numbers,
+        missing=missing,
+        is_empty=not tested and awaits_runs(ours),
+    )
 
 
 def _recipes_in_notes(
@@ -102,13 +140,13 @@ def awaits_runs(ours: set[str]) -> bool:
 
 
 def result_rows(
-    names: list[str],
+    names: Sequence[str],
     printed: Sequence[str],
     references: Sequence[float | None],
     measurements: Sequence[Measurement],
     state: str,
     best: Best = min,
-) -> list[list[str]]:
+) -> list[ResultRow]:
     """Return a published row with ours in it, and below it a row for each kind of other runs.
 
     Args:
@@ -123,25 +161,26 @@ def result_rows(
     for measurement in measurements:
         groups.setdefault(measurement.condition, []).append(measurement)
     ours = groups.pop("")
-    cells = []
+    compared = []
     for i, (text, reference) in enumerate(zip(printed, references, strict=True)):
         values = [measurement.values_pct[i] for measurement in ours]
         difference = NOTHING
         if values and reference is not None:
             difference = f"{statistics.mean(values) - reference:+.2f}".replace("-", "−")
-        cells += [text, _spread_of(ours, i, best) if values else state, difference]
+        own = _spread_of(ours, i, best) if values else state
+        compared.append(Compared(text, own, difference))
     count = str(len(ours)) if ours else NOTHING
-    rows = [[*names, *cells, count, NOTHING, describe_provenance(ours)]]
-    for condition, group in groups.items():
-        rows.append(other_row(f"{names[0]}, {condition}", len(rows[0]), group, best))
-    return rows
+    first = ResultRow(names, compared, count, NOTHING, describe_provenance(ours))
+    others = [
+        other_row(f"{names[0]}, {condition}", group, best) for condition, group in groups.items()
+    ]
+    return [first, *others]
 
 
-def other_row(label: str, width: int, group: Sequence[Measurement], best: Best) -> list[str]:
-    """Return a row of ``width`` cells for measurements that do not count as ours."""
+def other_row(label: str, group: Sequence[Measurement], best: Best) -> ResultRow:
+    """Return the row of measurements that do not count as ours."""
     found = " / ".join(_spread_of(group, i, best) for i in range(len(group[0].values_pct)))
-    nothing = [NOTHING] * (width - 4)
-    return [label, *nothing, str(len(group)), found, describe_provenance(group)]
+    return ResultRow([label], [], str(len(group)), found, describe_provenance(group))
 
 
 def _spread_of(group: Sequence[Measurement], i: int, best: Best) -> str:
