@@ -48,6 +48,8 @@ RESULT = {
 }
 ERRORS = dict.fromkeys(("test_error_pct", "train_error_pct"), PERCENT)
 
+REFINEMENT, CONTEXT, MULTI_SCALE = "box refinement", "global context", "multi-scale"
+"""What evaluations.json calls appendix B's improvements of detectors."""
 DRAWN = [(PERCENT, None)]
 TEST = {
     **{"images": COUNT, "fingerprint?": str},

@@ -15,7 +15,7 @@ from small_detection import TINY, narrow_networks, tiny_recipe, tiny_sets, tiny_
 
 from deepres.cli.main import main
 from deepres.data.detection.records import Detections
-from deepres.data.detection.voc import VOC_CLASSES
+from deepres.data.detection.voc_classes import VOC_CLASSES
 from deepres.detection.faster_rcnn import create_detector
 from deepres.detection.weights import save_detector
 from deepres.evaluation.detection import detector_protocol

@@ -4,8 +4,10 @@ from typing import Any
 import pytest
 from made_up_runs import PROVENANCE, SAMPLE, make_detection_run, make_run
 
+from deepres.evaluation import signals
 from deepres.models import list_models
 from deepres.recipes import get_recipe
+from deepres.report import signal_claims
 from deepres.report.claim import Claim, Judgement, judge
 from deepres.report.claims import CLAIMS
 from deepres.report.grouping import comparable, network_of, what_it_is
@@ -43,6 +45,10 @@ def test_claims_are_told_apart_and_their_networks_exist() -> None:
     assert len(BY_ID) == len(CLAIMS)
     assert len({claim.sentence for claim in CLAIMS}) == len(CLAIMS)
     assert {name.split()[0] for claim in CLAIMS for name in claim.networks} <= {*list_models()}
+
+
+def test_signals_vanish_by_the_rule_that_the_command_has() -> None:
+    assert signal_claims.FACTOR == signals.FACTOR
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)

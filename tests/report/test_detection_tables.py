@@ -6,15 +6,11 @@ from typing import Any
 import pytest
 from made_up_runs import make_detection_run, make_localization_run, make_run
 
+from deepres.data.detection.voc_classes import VOC_CLASSES
 from deepres.report.class_precision_tables import table10, table11
 from deepres.report.detection_tables import table7, table8, table9, table12, table13, table14
 from deepres.report.measures import MAP_50
-from deepres.report.published_detection import (
-    TABLE_10,
-    TABLE_11,
-    VOC_CLASSES,
-    ClassPrecisions,
-)
+from deepres.report.published_detection import TABLE_10, TABLE_11, ClassPrecisions
 from deepres.report.read_runs import find_runs
 from deepres.report.render import Table
 

@@ -15,7 +15,7 @@ from small_detection import TINY, narrow_networks, tiny_recipe, tiny_voc
 from deepres.cli.main import main
 from deepres.data.detection.records import AnnotatedImage, DetectionData
 from deepres.data.detection.splits import open_detection_set
-from deepres.data.detection.voc import VOC_CLASSES
+from deepres.data.detection.voc_classes import VOC_CLASSES
 from deepres.detection.weights import load_detector
 from deepres.recipes import detection_recipe
 from deepres.run_folder import RunFolder

@@ -18,6 +18,7 @@ from deepres.detection.scored import Scored
 from deepres.errors import UserError
 from deepres.models.classifier import check_outputs
 from deepres.recipes.detector import DetectorSettings
+from deepres.run_contents import CONTEXT, MULTI_SCALE, REFINEMENT
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ PLAIN = Improvements()
 def improvements_in_use(detectors: Sequence[Detector], improvements: Improvements) -> list[str]:
     """Return the names of the improvements that a test has, in the order of Table 9."""
     in_use = {
-        "box refinement": improvements.box_refinement,
-        "global context": any(detector.settings.global_context for detector in detectors),
-        "multi-scale": bool(improvements.scales),
+        REFINEMENT: improvements.box_refinement,
+        CONTEXT: any(detector.settings.global_context for detector in detectors),
+        MULTI_SCALE: bool(improvements.scales),
     }
     return [name for name, used in in_use.items() if used]
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from deepres.report.detection_runs import Test, tests_of
 from deepres.report.published import LOCALIZATION_IMAGES
 from deepres.report.published_detection import (
-    CONTEXT,
-    MULTI_SCALE,
-    REFINEMENT,
     TABLE_7,
     TABLE_8,
     TABLE_9,
@@ -32,6 +29,7 @@ from deepres.report.rows import (
     state_of,
 )
 from deepres.report.runs import Run
+from deepres.run_contents import CONTEXT, MULTI_SCALE, REFINEMENT
 
 OPTIONS = {REFINEMENT: "--refine", MULTI_SCALE: "--multi-scale"}
 """Of ``deepres detect evaluate``, for the improvements of testing."""

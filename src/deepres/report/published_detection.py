@@ -6,6 +6,8 @@ is published only.
 
 from dataclasses import dataclass
 
+from deepres.run_contents import CONTEXT, MULTI_SCALE, REFINEMENT
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -48,8 +50,6 @@ class DetectionResult:
     """Appendix B's, as evaluations.json names them."""
 
 
-REFINEMENT, CONTEXT, MULTI_SCALE = "box refinement", "global context", "multi-scale"
-
 TABLE_7 = (
     DetectionResult("VGG-16", VOC07_TEST, 73.2, None, "vgg16"),
     DetectionResult("ResNet-101", VOC07_TEST, 76.4, None, "resnet101"),
@@ -57,13 +57,6 @@ TABLE_7 = (
     DetectionResult("ResNet-101", VOC12_TEST, 73.8, None, "resnet101"),
 )
 """§4.3: PASCAL VOC, trained on 07+12 and on 07++12."""
-
-VOC_CLASSES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
-    *("train", "tvmonitor"),
-)
-"""PASCAL VOC's, in the order of Tables 10 and 11."""
 
 
 @dataclass(frozen=True)
@@ -74,30 +67,36 @@ class ClassPrecisions:
     test: Benchmark
     map_pct: float
     of_classes_pct: tuple[float, ...]
-    """In the order of ``VOC_CLASSES``."""
+    """In the order of ``voc_classes.VOC_CLASSES``."""
     network: str | None = None
 
 
 TABLE_10 = (
     ClassPrecisions(
-        *("VGG-16", VOC07_TEST, 73.2),
-        (
+        "VGG-16",
+        VOC07_TEST,
+        map_pct=73.2,
+        of_classes_pct=(
             *(76.5, 79.0, 70.9, 65.5, 52.1, 83.1, 84.7, 86.4, 52.0, 81.9),
             *(65.7, 84.8, 84.6, 77.5, 76.7, 38.8, 73.6, 73.9, 83.0, 72.6),
         ),
-        "vgg16",
+        network="vgg16",
     ),
     ClassPrecisions(
-        *("ResNet-101", VOC07_TEST, 76.4),
-        (
+        "ResNet-101",
+        VOC07_TEST,
+        map_pct=76.4,
+        of_classes_pct=(
             *(79.8, 80.7, 76.2, 68.3, 55.9, 85.1, 85.3, 89.8, 56.7, 87.8),
             *(69.4, 88.3, 88.9, 80.9, 78.4, 41.7, 78.6, 79.8, 85.3, 72.0),
         ),
-        "resnet101",
+        network="resnet101",
     ),
     ClassPrecisions(
-        *("ResNet-101, all improvements, COCO too", VOC07_TEST, 85.6),
-        (
+        "ResNet-101, all improvements, COCO too",
+        VOC07_TEST,
+        map_pct=85.6,
+        of_classes_pct=(
             *(90.0, 89.6, 87.8, 80.8, 76.1, 89.9, 89.9, 89.6, 75.5, 90.0),
             *(80.7, 89.6, 90.3, 89.1, 88.7, 65.4, 88.1, 85.6, 89.0, 86.8),
         ),
@@ -108,24 +107,30 @@ the detector starts from COCO's."""
 
 TABLE_11 = (
     ClassPrecisions(
-        *("VGG-16", VOC12_TEST, 70.4),
-        (
+        "VGG-16",
+        VOC12_TEST,
+        map_pct=70.4,
+        of_classes_pct=(
             *(84.9, 79.8, 74.3, 53.9, 49.8, 77.5, 75.9, 88.5, 45.6, 77.1),
             *(55.3, 86.9, 81.7, 80.9, 79.6, 40.1, 72.6, 60.9, 81.2, 61.5),
         ),
-        "vgg16",
+        network="vgg16",
     ),
     ClassPrecisions(
-        *("ResNet-101", VOC12_TEST, 73.8),
-        (
+        "ResNet-101",
+        VOC12_TEST,
+        map_pct=73.8,
+        of_classes_pct=(
             *(86.5, 81.6, 77.2, 58.0, 51.0, 78.6, 76.6, 93.2, 48.6, 80.4),
             *(59.0, 92.1, 85.3, 84.8, 80.7, 48.1, 77.3, 66.5, 84.7, 65.6),
         ),
-        "resnet101",
+        network="resnet101",
     ),
     ClassPrecisions(
-        *("ResNet-101, all improvements, COCO too", VOC12_TEST, 83.8),
-        (
+        "ResNet-101, all improvements, COCO too",
+        VOC12_TEST,
+        map_pct=83.8,
+        of_classes_pct=(
             *(92.1, 88.4, 84.8, 75.9, 71.4, 86.3, 87.8, 94.2, 66.8, 89.4),
             *(69.2, 93.9, 91.9, 90.9, 89.6, 67.9, 88.2, 76.8, 90.3, 80.0),
         ),
@@ -140,13 +145,16 @@ TABLE_8 = (
 """§4.3: COCO, trained on the 80k images of train."""
 
 TABLE_9 = (
-    DetectionResult("VGG-16", COCO_VAL, 41.5, 21.2, "vgg16"),
-    DetectionResult("ResNet-101", COCO_VAL, 48.4, 27.2, "resnet101"),
+    *TABLE_8,
     DetectionResult("+ box refinement", COCO_VAL, 49.9, 29.9, "resnet101", (REFINEMENT,)),
     DetectionResult("+ global context", COCO_VAL, 51.1, 30.0, "resnet101", (REFINEMENT, CONTEXT)),
     DetectionResult(
-        *("+ multi-scale testing", COCO_VAL, 53.8, 32.5, "resnet101"),
-        (REFINEMENT, CONTEXT, MULTI_SCALE),
+        "+ multi-scale testing",
+        COCO_VAL,
+        map_50_pct=53.8,
+        map_pct=32.5,
+        network="resnet101",
+        improvements=(REFINEMENT, CONTEXT, MULTI_SCALE),
     ),
     DetectionResult("with context, trained on train and val", COCO_TEST_DEV, 53.3, 32.2),
     DetectionResult("all of these, trained on train and val", COCO_TEST_DEV, 55.7, 34.9),
@@ -188,10 +196,20 @@ TABLE_13 = (
     LocalizationResult("RPN, ResNet-101", "multi-scale", "ground truth", 11.7, "resnet101"),
     LocalizationResult("RPN, ResNet-101", "multi-scale", "predicted", 14.4, "resnet101"),
     LocalizationResult(
-        *("RPN + R-CNN, ResNet-101", "multi-scale", "predicted", 10.6, "resnet101", RCNN)
+        "RPN + R-CNN, ResNet-101",
+        views="multi-scale",
+        classes="predicted",
+        error_pct=10.6,
+        network="resnet101",
+        kind=RCNN,
     ),
     LocalizationResult(
-        *("RPN + R-CNN, ensemble", "multi-scale", "predicted", 8.9, "resnet101", RCNN),
+        "RPN + R-CNN, ensemble",
+        views="multi-scale",
+        classes="predicted",
+        error_pct=8.9,
+        network="resnet101",
+        kind=RCNN,
         ensemble=True,
     ),
 )

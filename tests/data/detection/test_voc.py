@@ -6,7 +6,7 @@ import torch
 from annotated_pictures import Drawn, voc_folder, voc_xml
 
 from deepres.data.detection.splits import open_detection_set
-from deepres.data.detection.voc import VOC_CLASSES
+from deepres.data.detection.voc_classes import VOC_CLASSES
 from deepres.errors import UserError
 
 DOG: Drawn = ("dog", (1, 1, 60, 40))

@@ -9,7 +9,8 @@ from deepres.data.detection.imagenet_det import read_imagenet_det
 from deepres.data.detection.imagenet_det_classes import DET_CLASSES
 from deepres.data.detection.picture_sizes import checked_sizes
 from deepres.data.detection.records import AnnotatedImage, DetectionSet
-from deepres.data.detection.voc import VOC_CLASSES, own_classes, read_voc, voc_splits
+from deepres.data.detection.voc import own_classes, read_voc, voc_splits
+from deepres.data.detection.voc_classes import VOC_CLASSES
 from deepres.data.text_lists import check_unique
 from deepres.errors import UserError, no_such, unknown_name
 from deepres.files import not_hidden

@@ -14,11 +14,6 @@ from deepres.data.text_lists import check_unique, check_unique_lines, read_lines
 from deepres.errors import UserError
 from deepres.files import not_hidden
 
-VOC_CLASSES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
-    *("train", "tvmonitor"),
-)
 CLASSES_FILE = "classes.txt"
 """Names of a folder's own classes, one a line; without it they are those that its objects have."""
 ONE_PIXEL = 1.0
