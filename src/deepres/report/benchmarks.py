@@ -11,7 +11,7 @@ from deepres.files import read_json
 from deepres.report.computed import hardware_of
 from deepres.report.embed import figure_html
 from deepres.report.pictures import BLUE, VERMILLION, new_figure, svg_text
-from deepres.report.render import Table, as_html
+from deepres.report.render import NOTHING, Table, as_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,6 @@ HEADINGS = {
 }
 """What each benchmark is about, by its name."""
 SUMMARY, SCALING, SHARE = "summary", "scaling", "share of "
-NOTHING = "–"
 
 
 def benchmarks_html(folder: Path) -> str:

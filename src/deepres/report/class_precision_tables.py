@@ -7,8 +7,8 @@ from deepres.data.detection.voc_classes import VOC_CLASSES
 from deepres.report.detection_runs import tests_of
 from deepres.report.detection_tables import PLACEHOLDERS, detection_command
 from deepres.report.published_detection import TABLE_7, TABLE_10, TABLE_11, ClassPrecisions
-from deepres.report.render import Table
-from deepres.report.rows import NO_RUN, NOTHING, PUBLISHED_ONLY, awaits_runs, one_a_seed
+from deepres.report.render import NOTHING, Table
+from deepres.report.rows import NO_RUN, PUBLISHED_ONLY, awaits_runs, one_a_seed
 from deepres.report.runs import Run
 
 NOTES = (

@@ -23,7 +23,7 @@ from deepres.report.curves import (
 from deepres.report.latest import latest
 from deepres.report.legends import set_legend
 from deepres.report.pictures import as_label, new_figure, nth_look
-from deepres.report.render import Table
+from deepres.report.render import NOTHING, Table
 from deepres.report.runs import OUTCOMES, Run
 from deepres.report.x_axis import XAxis, along, readable_axis, set_x_axis
 from deepres.visible import visible
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-NOTHING = "–"
 TITLE_WIDTH = 90
 """Characters of a line of a picture's title."""
 STYLES: Styles = {

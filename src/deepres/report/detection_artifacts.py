@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from PIL import Image
 
-from deepres.report.detection_figures import Curve, precision_recall
+from deepres.report.detection_figures import PrecisionCurve, precision_recall
 from deepres.report.detection_runs import Test
 from deepres.report.embed import figure_html
 from deepres.report.pictures import svg_text
@@ -70,7 +70,7 @@ def _words(test: dict[str, object], key: str) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)]
 
 
-def _curves(run: Run) -> tuple[Mapping[str, Curve], str]:
+def _curves(run: Run) -> tuple[Mapping[str, PrecisionCurve], str]:
     """Return a run's curves by class, and a sentence on which test they are of."""
     content = run.side_file(PR_CURVES) or {}
     if isinstance(test := content.get("test"), str):

@@ -37,7 +37,7 @@ COLUMNS = 5
 POINTS = 150
 """As many of a curve's points as are drawn: more cannot be seen in a small panel."""
 
-Curve = Mapping[str, Any]
+PrecisionCurve = Mapping[str, Any]
 """``recall`` and ``precision``, each a list of equal length, and ``ap_pct``."""
 
 
@@ -71,7 +71,7 @@ def detection_curves(run: Run) -> "Figure":
     return figure
 
 
-def precision_recall(curves: Mapping[str, Curve]) -> "Figure":
+def precision_recall(curves: Mapping[str, PrecisionCurve]) -> "Figure":
     """Draw precision against recall, a small panel for each class, all on the same axes."""
     rows = math.ceil(len(curves) / COLUMNS)
     across = min(COLUMNS, len(curves))

@@ -53,7 +53,7 @@ OF_ONE_RUN = (
 
 
 @dataclass(frozen=True)
-class Row:
+class PublishedRow:
     """A published row, and which tests belong to it."""
 
     names: list[str]
@@ -152,7 +152,7 @@ def _detection(
     )
 
 
-def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
+def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> PublishedRow:
     def trained(run: Run) -> bool:
         recipe = run.meta["recipe"]
         what = run.model, recipe["dataset"], recipe["global_context"]
@@ -163,7 +163,7 @@ def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
         return trained(test.run) and how == (entry.test.set, {*entry.improvements}, ())
 
     state = state_of([run for run in detectors if trained(run)], UNTESTED)
-    return Row(
+    return PublishedRow(
         [entry.label, entry.test.label],
         (entry.map_50_pct, *([] if entry.map_pct is None else [entry.map_pct])),
         takes,
@@ -174,7 +174,7 @@ def _detection_row(entry: DetectionResult, detectors: Sequence[Run]) -> Row:
     )
 
 
-def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> Row:
+def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> PublishedRow:
     alike = [run for run in localizers if (run.kind, run.model) == (entry.kind, entry.network)]
     papers = {run.path for run in alike if run.is_papers}
 
@@ -187,7 +187,7 @@ def _localization_row(entry: LocalizationResult, localizers: Sequence[Run]) -> R
         return how == wanted and together
 
     state = state_of(alike, UNTESTED)
-    return Row(
+    return PublishedRow(
         [entry.label, entry.views, entry.classes],
         (entry.error_pct,),
         takes,
@@ -227,7 +227,7 @@ def _filled(
     title: str,
     names: Sequence[str],
     measures: Sequence[str],
-    rows: Iterable[Row],
+    rows: Iterable[PublishedRow],
     tests: Iterable[Test],
     runs: Iterable[Run],
     keys: Sequence[str],

@@ -8,6 +8,9 @@ from pathlib import Path
 from deepres.errors import UserError
 from deepres.files import MARK, atomic_write
 
+NOTHING = "–"
+"""In a cell: there is no number."""
+
 
 @dataclass(frozen=True)
 class Table:

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from deepres.report.computed import hardware_of
 from deepres.report.grouping import poolable
 from deepres.report.recipe_notes import Recipes, in_short, numbered_recipes
-from deepres.report.render import Table
+from deepres.report.render import NOTHING, Table
 from deepres.report.runs import Run
 
-NO_RUN, PUBLISHED_ONLY, NOTHING = "no run yet", "published only", "–"
+NO_RUN, PUBLISHED_ONLY = "no run yet", "published only"
 COUNTS = ("layers", "parameters")
 """What is counted of a network: the columns of numbers before the measured ones."""
 Best = Callable[[Iterable[float]], float]

@@ -48,7 +48,7 @@ STRIP: dict[str, tuple[Standing, ...]] = {
 }
 """Which stand together where all claims are seen at a glance."""
 
-Cell = dict[str, list[str]]
+ByMeasure = dict[str, list[str]]
 """Numbers with their networks, by what is measured."""
 
 
@@ -93,8 +93,8 @@ class Line:
     judged: JudgedClaim
     judgement: Judgement
     """The one that is shown."""
-    published: Cell
-    ours: Cell
+    published: ByMeasure
+    ours: ByMeasure
     contrary: list[str]
     """What comes out against the paper, in sentences."""
     commands: list[str]
@@ -104,8 +104,8 @@ class Line:
 def summary_line(judged: JudgedClaim, runs: Sequence[Run]) -> Line:
     """Return the line for a claim; ``runs`` are all that there are."""
     judgement = judged.shown
-    published: Cell = {}
-    ours: Cell = {}
+    published: ByMeasure = {}
+    ours: ByMeasure = {}
     for measure, network, sample in _sides(judgement):
         if number := _printed(measure, network):
             published.setdefault(measure.name, []).append(f"{title(network)} {number}")

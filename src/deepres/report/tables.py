@@ -8,10 +8,9 @@ from typing import Any
 from deepres.report import published
 from deepres.report.computed import computed
 from deepres.report.published import CifarResult, ImageNetResult
-from deepres.report.render import Table
+from deepres.report.render import NOTHING, Table
 from deepres.report.rows import (
     NO_RUN,
-    NOTHING,
     PUBLISHED_ONLY,
     Measurement,
     digits,
