@@ -41,6 +41,7 @@ FOUNDATIONS = [
         "event_log",
         "run_folder",
         "run_weights",
+        "network_diagram",
     ),
 ]
 # Training evaluates as it goes, by a function that never sees the trainer.
@@ -107,6 +108,7 @@ def test_reports_are_drawn_from_files_alone() -> None:
         waiting |= modules(file) - reached
     parts = {file.relative_to(PACKAGE).parts[0] for file in reached}
     torchless = {
+        "network_diagram",
         "run_weights",
         "run_folder",
         "event_log",

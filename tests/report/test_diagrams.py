@@ -1,24 +1,31 @@
+from dataclasses import replace
+
 import pytest
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from svg import texts
 
+from deepres.network_diagram import Diagram, Row, Shortcut, ShortcutKind
 from deepres.report.building_blocks import figure5
-from deepres.report.diagrams import Diagram, figure3
+from deepres.report.diagrams import figure3
 
 CONVS = [(64, 56), (64, 56), (64, 56), (128, 28), (128, 28)]
-NETWORK: Diagram = {
-    "rows": [
+NETWORK = Diagram(
+    "resnet8",
+    input_size=56,
+    rows=(
         *(
-            {"label": f"3×3 conv, {c} #{i}", "stage": f"conv{c}", "channels": c, "size": size}
+            Row(f"3×3 conv, {c} #{i}", f"conv{c}", f"conv{i}", channels=c, size=size)
             for i, (c, size) in enumerate(CONVS)
         ),
-        {"label": "fc 10", "stage": "fc", "channels": 10, "size": 1},
-    ],
-    "shortcuts": [
-        {"start": 0, "end": 2, "kind": "identity"},
-        {"start": 2, "end": 4, "kind": "zero-padded"},
-    ],
-}
+        Row("fc 10", "fc", "fc", channels=10, size=1),
+    ),
+    shortcuts=(Shortcut(0, 2, "identity"), Shortcut(2, 4, "zero-padded")),
+)
+
+
+def with_shortcuts(kind: ShortcutKind) -> Diagram:
+    """The network with all of its shortcuts of one kind."""
+    return replace(NETWORK, shortcuts=tuple(replace(s, kind=kind) for s in NETWORK.shortcuts))
 
 
 def bows(figure: object) -> list[FancyArrowPatch]:
@@ -31,11 +38,11 @@ def bows(figure: object) -> list[FancyArrowPatch]:
 
 
 def test_networks_stand_side_by_side() -> None:
-    figure = figure3({"plain20": NETWORK | {"shortcuts": []}, "resnet20": NETWORK})
+    figure = figure3({"plain20": replace(NETWORK, shortcuts=()), "resnet20": NETWORK})
     said = texts(figure)
     assert {"plain-20", "ResNet-20"} <= set(said)
-    for row in NETWORK["rows"]:
-        assert said.count(row["label"]) == 2
+    for row in NETWORK.rows:
+        assert said.count(row.label) == 2
     assert said.count("56×56") == said.count("28×28") == 2  # once where the size changes
     boxes = [patch for patch in figure.axes[0].patches if isinstance(patch, FancyBboxPatch)]
     assert len(boxes) == 12
@@ -43,11 +50,9 @@ def test_networks_stand_side_by_side() -> None:
 
 def test_shortcuts_that_change_the_dimensions_are_dotted() -> None:
     assert [bow.get_linestyle() for bow in bows(figure3({"resnet20": NETWORK}))] == ["-", ":"]
-    projections = [{**each, "kind": "projection"} for each in NETWORK["shortcuts"]]
-    option_c = bows(figure3({"resnet20": NETWORK | {"shortcuts": projections}}))
+    option_c = bows(figure3({"resnet20": with_shortcuts("projection")}))
     assert [bow.get_linestyle() for bow in option_c] == ["-", ":"]
-    gated = [{**each, "kind": "gated"} for each in NETWORK["shortcuts"]]
-    highway = bows(figure3({"highway19": NETWORK | {"shortcuts": gated}}))
+    highway = bows(figure3({"highway19": with_shortcuts("gated")}))
     assert {bow.get_linestyle() for bow in highway} == {"-."}
 
 

@@ -1,8 +1,6 @@
-"""What Figures 3 and 5 show of a network, as plain data: its layers in order, and its shortcuts."""
+"""What Figures 3 and 5 show of a network, read off its modules."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,53 +8,7 @@ from torch import Tensor, nn
 from deepres.models.blocks import ZeroPad
 from deepres.models.highway import HighwayLayer
 from deepres.models.stages import StagedNetwork, on_shortcut
-
-Kind = Literal["identity", "zero-padded", "projection", "gated"]
-"""What is on a shortcut. Figure 3 draws those dotted that increase dimensions: zero-padded ones,
-and projections whose ends differ in channels or size."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One box of Figure 3."""
-
-    label: str
-    """As in the paper: "3×3 conv, 128, /2", "pool, /2", "avg pool", "fc 1000"."""
-    stage: str
-    """The paper's name: conv1, conv2_x, …, fc."""
-    module: str
-    """Its name in the state dict, by which responses go too."""
-    channels: int
-    """Of its output: filters, or units of a fully connected layer."""
-    size: int
-    """Side of its output in pixels; 1 for fully connected layers."""
-
-
-@dataclass(frozen=True)
-class Shortcut:
-    """One curved arrow of Figure 3."""
-
-    start: int
-    """The place in ``rows`` of the layer whose output it carries; after that layer's addition, if
-    there is one."""
-    end: int
-    """The place of the layer to whose output it is added, or with which it is mixed by a gate."""
-    kind: Kind
-
-
-@dataclass(frozen=True)
-class Diagram:
-    """A network as it is drawn."""
-
-    name: str
-    input_size: int
-    """Side of the image in pixels."""
-    rows: tuple[Row, ...]
-    shortcuts: tuple[Shortcut, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return asdict(self)
+from deepres.network_diagram import Diagram, Row, Shortcut, ShortcutKind
 
 
 def diagram(network: StagedNetwork) -> Diagram:
@@ -110,11 +62,11 @@ def _label(module: nn.Module, x: Tensor, output: Tensor) -> str:
     return f"fc {module.out_features}" if isinstance(module, nn.Linear) else ""
 
 
-def _shortcut_kind(block: nn.Module) -> Kind | None:
+def _shortcut_kind(block: nn.Module) -> ShortcutKind | None:
     """Return what is on a block's shortcut; None without one."""
     if isinstance(block, HighwayLayer):
         return "gated"
-    kinds: dict[type[nn.Module], Kind] = {
+    kinds: dict[type[nn.Module], ShortcutKind] = {
         nn.Identity: "identity",
         ZeroPad: "zero-padded",
         nn.Sequential: "projection",

@@ -1,9 +1,11 @@
 """Figure 5: a residual building block and a bottleneck, with their sum, ReLU and identity."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deepres.report.diagrams import BOX, FILLS, Diagram, arrow, shortcut_arrow
+from deepres.network_diagram import Diagram, Shortcut
+from deepres.report.diagrams import BOX, FILLS, arrow, shortcut_arrow
 from deepres.report.names import title
 from deepres.report.pictures import new_figure
 
@@ -29,7 +31,7 @@ def figure5(networks: Mapping[str, Diagram]) -> "Figure":
     layer but the last, whose ReLU follows the sum (§3.2).
     """
     blocks = {name: first_block(diagram) for name, diagram in networks.items()}
-    longest = max(len(block["rows"]) for block in blocks.values())
+    longest = max(len(block.rows) for block in blocks.values())
     width, height = COLUMN * len(blocks), HEAD + INPUT + longest * (HEIGHT + GAP) + 1.4
     figure = new_figure(width * UNIT_INCHES, height * UNIT_INCHES, layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -44,9 +46,10 @@ def figure5(networks: Mapping[str, Diagram]) -> "Figure":
 
 def first_block(diagram: Diagram) -> Diagram:
     """Return the layers of the first block with an identity shortcut, and that shortcut."""
-    shortcut = next(each for each in diagram["shortcuts"] if each["kind"] == "identity")
-    rows = diagram["rows"][shortcut["start"] + 1 : shortcut["end"] + 1]
-    return {"rows": rows, "shortcuts": [{"start": -1, "end": len(rows) - 1, "kind": "identity"}]}
+    shortcut = next(each for each in diagram.shortcuts if each.kind == "identity")
+    rows = diagram.rows[shortcut.start + 1 : shortcut.end + 1]
+    beside = Shortcut(start=-1, end=len(rows) - 1, kind="identity")
+    return replace(diagram, rows=rows, shortcuts=(beside,))
 
 
 def _draw(axes: "Axes", x: float, name: str, block: Diagram) -> None:
@@ -54,17 +57,16 @@ def _draw(axes: "Axes", x: float, name: str, block: Diagram) -> None:
     from matplotlib.patches import Circle, FancyBboxPatch
 
     axes.text(x, 0.75, name, ha="center", va="center", fontsize=11, weight="bold")
-    axes.text(x - 0.2, -0.1, f"{block['rows'][-1]['channels']}-d", ha="right", **NOTE)
+    axes.text(x - 0.2, -0.1, f"{block.rows[-1].channels}-d", ha="right", **NOTE)
     top = -INPUT
     arrow(axes, x, 0.3, top)
-    for row in block["rows"]:
+    for row in block.rows:
         corner = (x - WIDTH / 2, top - HEIGHT)
         axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, facecolor=FILLS[1], **BOX))
-        label = row["label"]
-        axes.text(x, top - HEIGHT / 2, label, ha="center", va="center", fontsize=9.5, zorder=3)
+        axes.text(x, top - HEIGHT / 2, row.label, ha="center", va="center", fontsize=9.5, zorder=3)
         bottom, top = top - HEIGHT, top - HEIGHT - GAP
         arrow(axes, x, bottom, top)
-        if row is not block["rows"][-1]:
+        if row is not block.rows[-1]:
             axes.text(x + 0.2, (bottom + top) / 2 + 0.05, "relu", ha="left", **NOTE)
     middle = top - RADIUS
     axes.add_patch(Circle((x, middle), RADIUS, facecolor="white", edgecolor="0.1", zorder=2))

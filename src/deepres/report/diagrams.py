@@ -1,45 +1,15 @@
 """Figure 3: networks drawn layer by layer, from plain rows that describe them."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from deepres.network_diagram import Diagram, Shortcut
 from deepres.report.names import title
 from deepres.report.pictures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-
-class Layer(TypedDict):
-    """A box."""
-
-    label: str
-    """Its text: "3×3 conv, 128, /2"."""
-    stage: str
-    """Where it belongs: "conv3_x"."""
-    channels: int
-    """Of its output."""
-    size: int
-    """Side of its output in pixels; 1: it is no map any more."""
-
-
-class Shortcut(TypedDict):
-    """A curved arrow past some boxes."""
-
-    start: int
-    """The place of the layer whose output it takes, after the addition there."""
-    end: int
-    """The place of the layer to whose output it is added."""
-    kind: Literal["identity", "zero-padded", "projection", "gated"]
-
-
-class Diagram(TypedDict):
-    """A network's layers from the input on, and its shortcuts."""
-
-    rows: Sequence[Layer]
-    shortcuts: Sequence[Shortcut]
-
 
 FILLS = ("#ffffff", "#f6e3b4", "#cfe6f5", "#bfe3d6", "#f3d0b8", "#eddbe6")
 """Light tints, one for each stage in turn; what a stage puts out also stands beside it."""
@@ -64,7 +34,7 @@ def figure3(networks: Mapping[str, Diagram]) -> "Figure":
 
 
 def _draw(heading: str, networks: Mapping[str, Diagram]) -> "Figure":
-    deepest = max((len(diagram["rows"]) for diagram in networks.values()), default=1)
+    deepest = max((len(diagram.rows) for diagram in networks.values()), default=1)
     width, height = COLUMN * max(1, len(networks)), HEAD + (deepest + 0.5) * (HEIGHT + GAP)
     inches = height * UNIT_INCHES + HEADING_INCHES
     figure = new_figure(width * UNIT_INCHES, inches, layout=None)
@@ -83,34 +53,34 @@ def _draw_network(axes: "Axes", x: float, name: str, diagram: Diagram) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     axes.text(x, 0.85, name, ha="center", va="center", fontsize=10, weight="bold")
-    stages = list(dict.fromkeys(row["stage"] for row in diagram["rows"]))
+    stages = list(dict.fromkeys(row.stage for row in diagram.rows))
     before = 1
-    for i, row in enumerate(diagram["rows"]):
+    for i, row in enumerate(diagram.rows):
         y = (_below(i - 1) + _below(i)) / 2
-        fill = FILLS[stages.index(row["stage"]) % len(FILLS)]
+        fill = FILLS[stages.index(row.stage) % len(FILLS)]
         corner = (x - WIDTH / 2, y - HEIGHT / 2)
         axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, facecolor=fill, **BOX))
-        axes.text(x, y, row["label"], ha="center", va="center", fontsize=7.5, zorder=3)
+        axes.text(x, y, row.label, ha="center", va="center", fontsize=7.5, zorder=3)
         arrow(axes, x, y + HEIGHT / 2 + GAP, y + HEIGHT / 2)
-        if row["size"] not in (1, before):
-            axes.text(x - WIDTH / 2 - 0.15, y, f"output\n{row['size']}×{row['size']}", **NOTE)
-        before = row["size"]
-    for shortcut in diagram["shortcuts"]:
-        start, end = shortcut["start"], shortcut["end"]
+        if row.size not in (1, before):
+            axes.text(x - WIDTH / 2 - 0.15, y, f"output\n{row.size}×{row.size}", **NOTE)
+        before = row.size
+    for shortcut in diagram.shortcuts:
+        start, end = shortcut.start, shortcut.end
         style = ":" if _changes(diagram, shortcut) else "-"
-        style = "-." if shortcut["kind"] == "gated" else style
+        style = "-." if shortcut.kind == "gated" else style
         ends = _below(start) - GAP / 5, _below(end) + GAP / 5  # apart from the next one's
         shortcut_arrow(axes, x, ends, WIDTH / 2, style)
-        if end == len(diagram["rows"]) - 1:  # its sum leaves the drawing
+        if end == len(diagram.rows) - 1:  # its sum leaves the drawing
             arrow(axes, x, _below(end) + GAP / 2, _below(end) - GAP / 2)
 
 
 def _changes(diagram: Diagram, shortcut: Shortcut) -> bool:
     """Whether the dimensions differ between the two ends of a shortcut."""
-    if shortcut["start"] < 0:
-        return shortcut["kind"] == "zero-padded"
-    first, last = (diagram["rows"][shortcut[end]] for end in ("start", "end"))
-    return (first["channels"], first["size"]) != (last["channels"], last["size"])
+    if shortcut.start < 0:
+        return shortcut.kind == "zero-padded"
+    first, last = diagram.rows[shortcut.start], diagram.rows[shortcut.end]
+    return (first.channels, first.size) != (last.channels, last.size)
 
 
 def _below(layer: int) -> float:

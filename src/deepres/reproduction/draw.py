@@ -3,12 +3,13 @@
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepres.models.complexity import block_cost, stage_costs
 from deepres.models.composition import describe
 from deepres.models.create import build_empty
 from deepres.models.diagram import diagram
+from deepres.network_diagram import Diagram
 from deepres.recipes import ImageNetRecipe, get_recipe
 from deepres.report.architecture import (
     BlockCost,
@@ -107,9 +108,9 @@ def save(drawn: "Table | Figure", name: str, folder: Path) -> list[Path]:
     return [save_picture(drawn, file) for file in files]
 
 
-def diagrams(names: Sequence[str]) -> dict[str, Any]:
-    """Return the networks' diagrams as plain data."""
-    return {name: diagram(build_empty(name)).to_dict() for name in names}
+def diagrams(names: Sequence[str]) -> dict[str, Diagram]:
+    """Return the networks' diagrams."""
+    return {name: diagram(build_empty(name)) for name in names}
 
 
 def stages(name: str) -> list[Stage]:
