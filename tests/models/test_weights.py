@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,18 @@ def test_a_classifier_comes_back_as_it_was(weights: Path, classifier: Classifier
         assert loaded.classes == CLASSES
         assert not loaded.training
         torch.testing.assert_close(loaded(images), classifier(images))
+
+
+def test_loading_does_not_wait_for_pytorchs_compiler(weights: Path) -> None:
+    """Its meta device imports it to draw weights, for longer than a small network is loaded."""
+    program = f"""
+import sys
+from deepres.models import load_model
+load_model({str(weights)!r})
+sys.exit(", ".join(sys.modules.keys() & {{"torch._dynamo", "sympy"}}) or None)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deepres.detection.faster_rcnn import Detector
 from deepres.errors import UserError
-from deepres.models import create_model
+from deepres.models.create import build_empty
 from deepres.models.weight_checks import (
     ARCHITECTURE,
     INPUT_MEAN,
@@ -80,8 +80,7 @@ def restored(tensors: dict[str, Tensor], meta: dict[str, Any], file: Path) -> De
     mean, std = take_preparation(tensors, file)
     with building_from(file):
         settings = DetectorSettings.from_dict(described["settings"])
-        with torch.device("meta"):
-            network = create_model(**described["architecture"])
+        network = build_empty(**described["architecture"])
         colour = mean.mean((1, 2))
         detector = Detector(network, colour, std.flatten(), described["classes"], settings)
     check_fit(detector.state_dict(), tensors, file)

@@ -185,7 +185,7 @@ def he_initialise(model: nn.Module) -> None:
 
 
 def build_empty(name: str, **options: Any) -> StagedNetwork:
-    """Build a network without memory for its weights, to count or to draw it."""
+    """Build a network without memory for its weights: to count, to draw, or to be given some."""
     with torch.device("meta"), _NoValues():
         return create_model(name, **options)
 

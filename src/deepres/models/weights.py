@@ -13,7 +13,7 @@ from deepres.checkpoint import digest_of
 from deepres.errors import UserError
 from deepres.files import atomic_write
 from deepres.models.classifier import Classifier
-from deepres.models.create import create_model
+from deepres.models.create import build_empty
 from deepres.models.fuse import fuse_for_inference
 from deepres.models.weight_checks import (
     CLASSIFIER,
@@ -98,8 +98,8 @@ def load_with_notes(
         raise UserError(f"{file} was not written by deepres: it does not say its network")
     check_notes(meta, CLASSIFIER, file)
     mean, std = take_preparation(tensors, file)
-    with building_from(file), torch.device("meta"):
-        network = create_model(**meta["architecture"])
+    with building_from(file):
+        network = build_empty(**meta["architecture"])
     if (count := network.architecture["num_classes"]) != len(meta["classes"]):
         raise UserError(f"{file} names {len(meta['classes'])} classes for {count} of its network")
     if meta["crop"] > meta["short_side"]:

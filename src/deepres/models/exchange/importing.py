@@ -9,7 +9,7 @@ from torch import Tensor
 
 from deepres.errors import UserError, unknown_name
 from deepres.models.classifier import Classifier
-from deepres.models.create import create_model
+from deepres.models.create import build_empty
 from deepres.models.exchange.checkpoint_file import read_state_dict
 from deepres.models.exchange.preparation import (
     CROP,
@@ -159,8 +159,7 @@ def _from_torch(
         state = _torchvision_vgg(state)
     head = state.get(_head(name))
     num_classes = head.shape[0] if head is not None and head.ndim == 2 else 1000
-    with torch.device("meta"):
-        network = create_model(name, num_classes=num_classes, **options)
+    network = build_empty(name, num_classes=num_classes, **options)
     expected = network.state_dict()
     state = with_counters(state, expected)
     for each, tensor in expected.items():

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from deepres.models.create import create_model
+from deepres.models.create import build_empty
 from deepres.models.exchange.caffe import read_caffemodel
 from deepres.models.exchange.caffe_layers import RELEASED, check_released, state_from_layers
 from deepres.models.exchange.checkpoint_file import read_state_dict
@@ -69,8 +68,7 @@ def read_released(
     check_released(name)
     state = PROGRAMS[source].read(file, name)
     options = {**RELEASED, "pool": pool or PROGRAMS[source].pool}
-    with torch.device("meta"):
-        return create_model(name, num_classes=len(state["fc.bias"]), **options), state
+    return build_empty(name, num_classes=len(state["fc.bias"]), **options), state
 
 
 def pooling_in_words(pool: Pool, source: str) -> str:

@@ -3,12 +3,11 @@
 import re
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from deepres.errors import UserError
 from deepres.models.blocks import BasicBlock, Bottleneck
-from deepres.models.create import create_model
+from deepres.models.create import build_empty
 from deepres.models.resnet import IMAGENET
 from deepres.models.stages import StagedNetwork
 
@@ -50,8 +49,7 @@ def network_of(config: dict[str, Any], num_classes: int) -> StagedNetwork:
             if kind == "bottleneck":
                 in_1x1 = config.get("downsample_in_bottleneck", False)
                 options["stride_on"] = "1x1" if in_1x1 else "3x3"
-            with torch.device("meta"):
-                return create_model(f"resnet{depth}", num_classes=num_classes, **options)
+            return build_empty(f"resnet{depth}", num_classes=num_classes, **options)
     raise UserError(f"none of the paper's networks has stages of {depths} {kind} blocks")
 
 
