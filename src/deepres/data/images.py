@@ -36,6 +36,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What turns an image upright, by EXIF's number for how the camera was held; 1 is upright."""
+SIDEWAYS = tuple(TURNS[orientation] for orientation in (5, 6, 7, 8))
+"""Those that exchange width and height."""
 
 
 class BadImage(UserError):
@@ -83,9 +85,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return the width and height that an opened image has when it is turned upright."""
     if image.format == "TIFF":  # Pillow turns these itself as it decodes them
         image.load()
-    turn = turn_of(image)
-    sideways = turn in [TURNS[orientation] for orientation in (5, 6, 7, 8)]
-    return (image.height, image.width) if sideways else image.size
+    return (image.height, image.width) if turn_of(image) in SIDEWAYS else image.size
 
 
 @contextmanager

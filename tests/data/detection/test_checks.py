@@ -135,3 +135,17 @@ def test_pictures_of_another_size_stop_or_are_left_out(tmp_path: Path) -> None:
     (folder / "JPEGImages/x.jpg").write_bytes(b"no picture")
     with pytest.raises(BadImage, match=r"x.jpg: not an image"):
         checked_sizes(data, "skip", said.append)
+
+
+def test_turns_that_no_size_tells_of_are_said(tmp_path: Path) -> None:
+    images = {name: voc_xml(60, 40, [GOOD]) for name in "xyz"}
+    folder = voc_folder(tmp_path / "cells", {"train": images})
+    for name, orientation, size in (("y", 3, (60, 40)), ("z", 6, (40, 60))):
+        turned = Image.Exif()
+        turned[0x0112] = orientation
+        Image.new("RGB", size).save(folder / f"JPEGImages/{name}.jpg", exif=turned)
+    said: list[str] = []
+    assert len(open_detection_set("train", folder, say=said.append)) == 3
+    (line,) = said
+    assert line.startswith("cells train: 1 of 3 images are turned by EXIF, and no size tells ")
+    assert line.endswith("y.jpg")

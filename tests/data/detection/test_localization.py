@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from small_localization import imagenet, tiny_imagenet, two_classes
 
 from deepres.data.detection.boxed_images import BoxedImages
@@ -115,6 +116,31 @@ def test_imagenets_boxes_come_from_xml_and_several_may_be_on_an_image(tmp_path: 
         ("1", 2),
     ]
     assert data.train.images[0].path == folder / "train/n01/n01_1.JPEG"
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_boxes_of_a_picture_before_exif_turns_it_stop_or_are_left_out(
+    tmp_path: Path, copies: int
+) -> None:
+    drawn = [("n01", (10.0, 20.0, 209.0, 119.0))]
+    sizes = {"n01_1": (400, 300), "n01_2": (300, 400), "n01_3": (400, 300), "n01_4": (300, 400)}
+    annotated = {f"train/n01/{name}": (size, drawn) for name, size in sizes.items()}
+    folder = imagenet(tmp_path, {**annotated, "val/n01/x": ((8, 8), [("n01", (0, 0, 1, 1))])})
+    for name, orientation in (("n01_1", 6), ("n01_2", 6), ("n01_3", 3)):  # a scaled copy will do
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture = Image.new("RGB", (400 // copies, 300 // copies))
+        picture.save(folder / f"train/n01/{name}.JPEG", exif=exif)
+    wrong = r"n01_1\.JPEG is \d+×\d+ pixels \(upright, .* annotation says 400×300"
+    with pytest.raises(UserError, match=f"1 of 4 images cannot be what was annotated: .*{wrong}"):
+        open_localization_data(folder)
+    said: list[str] = []
+    data = open_localization_data(folder, "skip", say=said.append)
+    assert [image.id for image in data.train.images] == ["n01_2", "n01_3", "n01_4"]
+    unclear, left_out = said
+    assert "1 of 4 images are turned by EXIF" in unclear
+    assert unclear.endswith("n01_3.JPEG")
+    assert "1 of 4 images left out, of other sizes than annotated" in left_out
 
 
 IMAGE = ((20, 30), [("n01", (4.0, 5.0, 9.0, 9.0))])

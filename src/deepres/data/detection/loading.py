@@ -12,19 +12,26 @@ from torch import Tensor
 from deepres.data.detection.outlines import Segmentation
 from deepres.data.detection.packages import detection_package
 from deepres.data.detection.records import AnnotatedImage
-from deepres.data.images import naming_bad_files, open_image, upright_size
+from deepres.data.images import naming_bad_files, open_image, turn_of, upright_size
 from deepres.errors import UserError
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return an image's width and height, upright; of a JPEG the header alone is read.
+    """Return an image's width and height, upright; as ``size_and_turn`` does."""
+    return size_and_turn(path)[0]
+
+
+def size_and_turn(path: Path) -> tuple[tuple[int, int], Image.Transpose | None]:
+    """Return an image's width and height, upright, and what turns it so, if anything does.
+
+    Of a JPEG the header alone is read.
 
     Raises:
         BadImage: it is missing, damaged or no image.
         OSError: the system refused to read it.
     """
     with naming_bad_files(path), Image.open(path) as image:
-        return upright_size(image)
+        return upright_size(image), turn_of(image)
 
 
 def image_tensor(image: AnnotatedImage) -> Tensor:

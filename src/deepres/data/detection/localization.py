@@ -10,6 +10,7 @@ import torch
 
 from deepres.data.detection.checks import BadBoxes, Faults, Say, fault_of, missing_files
 from deepres.data.detection.localization_left_out import without_left_out
+from deepres.data.detection.picture_sizes import checked_sizes
 from deepres.data.detection.records import AnnotatedImage, DetectionSet, Objects
 from deepres.data.detection.voc import ONE_PIXEL, annotated_image
 from deepres.data.detection.voc_xml import XML_FILES
@@ -18,6 +19,7 @@ from deepres.data.listing import TINY_BOXES
 from deepres.data.text_lists import check_unique, check_unique_lines, read_lines
 from deepres.errors import UserError
 from deepres.files import not_hidden
+from deepres.torchrun import is_leader
 
 Part = Literal["train", "val"]
 
@@ -79,14 +81,15 @@ def open_localization_data(
 
     Args:
         folder: of ImageNet or Tiny-ImageNet.
-        bad_boxes: what to do with objects that cannot be right. Images that are left without any
-            are left out with them.
+        bad_boxes: what to do with objects that cannot be right, and with pictures that EXIF turns
+            and their annotations do not. Images that are left without any are left out with them.
         began_with: the fingerprint, in recipe.json, of the data of a run that is to go on. If it
             began before that list was there, no validation image is left out.
         say: receives lines on what is left out.
 
     Raises:
         UserError: there are no boxes, or bad ones that are not to be dropped.
+        BadImage: a picture cannot be read.
     """
     folder = folder.resolve()
     images = open_image_folder(folder, say)
@@ -124,7 +127,7 @@ def _read(
 ) -> DetectionSet:
     files = images.train if part == "train" else images.test
     faults = Faults()
-    if (folder / XML_FOLDERS[part]).is_dir():
+    if has_xml := (folder / XML_FOLDERS[part]).is_dir():
         whole = "ImageNet" if images.is_imagenet else folder.name
         name = f"{whole} {part}"
         if part == "val" and leave_out:
@@ -144,7 +147,10 @@ def _read(
     if len(kept) < len(found):
         left_out = len(found) - len(kept)
         say(f"{name}: {left_out:,} of {len(found):,} images have no box and are left out")
-    return DetectionSet(name, images.classes, kept, str(folder), dropped=dropped)
+    data = DetectionSet(name, images.classes, kept, str(folder), dropped=dropped)
+    if not has_xml:  # all of Tiny-ImageNet's are of one size, and upright
+        return data
+    return checked_sizes(data, bad_boxes, say, scaled=True, shown=is_leader())
 
 
 def image_class(image: AnnotatedImage) -> int:
