@@ -67,9 +67,13 @@ def building_from(file: Path) -> Iterator[None]:
 
 
 def with_counters(state: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict with a network's counters of BN, which other files need not have."""
-    counters = [name for name in expected if name.endswith(COUNTER)]
-    return {name: torch.zeros((), dtype=torch.int64) for name in counters} | state
+    """Return a state dict with a network's counters of BN, which other files need not have.
+
+    Files that were rounded as a whole, as to float16, have them as other numbers.
+    """
+    new = {name: torch.zeros((), dtype=torch.int64) for name in expected if name.endswith(COUNTER)}
+    rounded = {name for name in new.keys() & state.keys() if state[name].dtype != torch.int64}
+    return new | {name: tensor for name, tensor in state.items() if name not in rounded}
 
 
 def check_fit(expected: dict[str, Tensor], found: dict[str, Tensor], file: Path) -> None:
