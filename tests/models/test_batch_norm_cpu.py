@@ -126,6 +126,19 @@ def test_a_single_pixel_is_refused_as_in_pytorch() -> None:
             batch_norm_relu(batch_norm, x)
 
 
+@pytest.mark.parametrize("name", ["resnet8", "plain8"])
+def test_a_fused_network_hands_out_what_pytorchs_does(name: str) -> None:
+    """Responses are taken between BN and ReLU, which the kernels compute as one."""
+    torch.manual_seed(0)
+    network, images = create_model(name), torch.randn(4, 3, 32, 32)
+    expected = network.intermediates(images)
+    fuse_batch_norm(network)
+    found = network.intermediates(images)
+    torch.testing.assert_close(found.logits, expected.logits)
+    torch.testing.assert_close(found.responses, expected.responses)
+    torch.testing.assert_close(found.stages, expected.stages)
+
+
 def test_a_fused_network_learns_as_pytorchs_does() -> None:
     def gradients(fused: bool) -> dict[str, Tensor]:
         torch.manual_seed(0)

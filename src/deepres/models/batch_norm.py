@@ -17,13 +17,18 @@ from deepres.torch_errors import is_of_memory
 class FusedBatchNorm(nn.BatchNorm2d):
     """BN that ``batch_norm_relu`` computes by fused kernels while it is trained."""
 
+    @property
+    def is_fused(self) -> bool:
+        """Whether it is now: a hook wants BN's own output, which the kernels do not give."""
+        return self.training and not self._forward_hooks
+
 
 class FusedBatchNormRelu(FusedBatchNorm):
     """BN as a layer of its own, with the ReLU that follows while it is trained."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
-        return batch_norm_relu(self, x) if self.training else super().forward(x)
+        return batch_norm_relu(self, x) if self.is_fused else super().forward(x)
 
 
 class DoneRelu(nn.ReLU):
@@ -33,12 +38,12 @@ class DoneRelu(nn.ReLU):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, C, H, W)."""
-        return x if self.before[0].training else super().forward(x)
+        return x if self.before[0].is_fused else super().forward(x)
 
 
 def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
     """Return relu(batch_norm(x) + shortcut), each of them (N, C, H, W)."""
-    if isinstance(batch_norm, FusedBatchNorm) and batch_norm.training:
+    if isinstance(batch_norm, FusedBatchNorm) and batch_norm.is_fused:
         if x.numel() == x.shape[1]:
             raise ValueError(f"training takes more than 1 value per channel, got {tuple(x.shape)}")
         if x.device.type == "cpu":
