@@ -107,16 +107,21 @@ def test_transformers_bottlenecks_halve_where_the_config_says(
 def test_other_ways_to_say_the_size(tmp_path: Path) -> None:
     state = to_transformers(torchvision.models.resnet18(num_classes=4).state_dict())
     config = transformers_config("basic", (2, 2, 2, 2))
+    cropped = {"size": {"shortest_edge": 384}, "crop_size": {"height": 384, "width": 384}}
     cases: list[tuple[dict[str, Any], tuple[int, int]]] = [
         ({"size": 224}, (224, 256)),
+        (cropped, (384, 384)),
         ({"size": {"shortest_edge": 384}}, (384, 384)),
         ({"size": {"height": 64, "width": 64}, "crop_pct": None}, (64, 73)),
         ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}, (224, 256)),
     ]
     for described, expected in cases:
         folder = write(tmp_path / "a", config, state, preprocessor_config=described)
-        found = import_huggingface(folder)
+        said: list[str] = []
+        found = import_huggingface(folder, said.append)
         assert (found.crop, found.short_side) == expected
+        squeezed = any(line.startswith("transformers squeezes whole images") for line in said)
+        assert squeezed == (described == {"size": {"shortest_edge": 384}})
 
 
 def test_timm(tmp_path: Path, images: Tensor) -> None:

@@ -32,7 +32,12 @@ SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 LIBRARY = "deepres"
 CROP_SHARE = 224 / 256
 WARPED_FROM = 384
-"""From this size on transformers scales the whole image to the square, and crops nothing."""
+"""From this size on transformers scales the whole image to the square, and crops nothing. Here its
+centre is cut out, as with all other weights."""
+WARPED = (
+    "transformers squeezes whole images into a square of {side}; here the shorter side is scaled "
+    "to {side} and the centre is cut out, so errors may differ"
+)
 
 
 def import_huggingface(folder: Path, say: Callable[[str], None] = lambda line: None) -> Classifier:
@@ -86,6 +91,8 @@ def _from_transformers(
     names = tuple(labels[str(i)] for i in range(count)) if len(labels) == count else None
     crop, short_side = _sizes(described)
     say(BILINEAR)
+    if crop == short_side >= WARPED_FROM and "crop_size" not in described:
+        say(WARPED.format(side=crop))
     return Classifier(
         network,
         mean,
