@@ -17,7 +17,8 @@ from deepres.models.exchange.caffe import Blob, read_binaryproto
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The means that go with models made in Caffe: R, G, B of pixels from 0 to 255.
 CAFFE_MEAN = (123.68, 116.779, 103.939)
-DETECTRON_MEAN = (123.675, 116.28, 103.53)
+# detectron2's, and OpenMMLab's; Detectron's own, (122.7717, 115.9465, 102.9801), is hardly another.
+DETECTRON2_MEAN = (123.675, 116.28, 103.53)
 CROP, SHORT_SIDE = 224, 256
 
 

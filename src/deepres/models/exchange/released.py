@@ -12,7 +12,7 @@ from deepres.models.exchange.caffe_layers import RELEASED, check_released, state
 from deepres.models.exchange.checkpoint_file import read_state_dict
 from deepres.models.exchange.detectron import read_detectron
 from deepres.models.exchange.keras_h5 import read_keras
-from deepres.models.exchange.preparation import CAFFE_MEAN, DETECTRON_MEAN
+from deepres.models.exchange.preparation import CAFFE_MEAN, DETECTRON2_MEAN
 from deepres.models.exchange.released_state import to_rgb_without_biases
 from deepres.models.resnet import Pool
 from deepres.models.stages import StagedNetwork
@@ -30,7 +30,7 @@ class Program(NamedTuple):
     read: Callable[[Path, str], dict[str, Tensor]]
     """Maps a file and the network's name to a state dict of ours."""
     mean: tuple[float, float, float]
-    """What it subtracts from R, G and B of 0 to 255."""
+    """What is subtracted from R, G and B of 0 to 255, if no mean image is given."""
     pool: Pool
     """How its networks pool; the file does not say."""
 
@@ -45,8 +45,8 @@ def _read_openmmlab(file: Path, name: str) -> dict[str, Tensor]:
 
 PROGRAMS = {
     "caffe": Program(_read_caffe, CAFFE_MEAN, "ceil"),
-    "openmmlab": Program(_read_openmmlab, DETECTRON_MEAN, "pad"),
-    "detectron": Program(read_detectron, DETECTRON_MEAN, "pad"),
+    "openmmlab": Program(_read_openmmlab, DETECTRON2_MEAN, "pad"),
+    "detectron": Program(read_detectron, DETECTRON2_MEAN, "pad"),
     "keras": Program(read_keras, CAFFE_MEAN, "pad"),
 }
 
