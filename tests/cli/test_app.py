@@ -12,7 +12,8 @@ import torch
 from made_up_runs import make_run
 
 from deepres.cli.main import main
-from deepres.models.weights import LOCALIZER, write_weights
+from deepres.models.weight_kinds import LOCALIZER
+from deepres.models.weights import write_weights
 
 CPU = ("--device", "cpu")
 
@@ -32,7 +33,7 @@ def test_a_missing_package_is_named_with_what_installs_it(
     [
         ("nowhere", "nowhere: no such file or folder"),
         ("empty.safetensors", "empty.safetensors is damaged or no safetensors file"),
-        ("box.safetensors", "box.safetensors holds a localizer, and a classifier is asked for"),
+        ("box.safetensors", "holds a localization network, and a classifier is asked for: give"),
         ("run", "run has no model.safetensors yet; finish it: deepres train --resume run"),
         ("--port 70000", "--port must be from 0 to 65535, got 70000"),
         ("--host 256.1.1.1 --port 0", "cannot listen on 256.1.1.1, port 0"),

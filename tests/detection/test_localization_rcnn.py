@@ -8,9 +8,11 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from deepres.detection.localization_rcnn import PerClassRCNN, RegionLocalizer
+from deepres.detection.localizer_file import load_localizer, save_localizer
 from deepres.detection.rcnn_file import build_rcnn, load_rcnn, save_rcnn
 from deepres.errors import UserError
 from deepres.models import create_model, load_model
+from deepres.models.weights import read_weights, write_weights
 
 ARCHITECTURE = {"name": "resnet8", "num_classes": 2}
 DESCRIBED = {
@@ -141,10 +143,26 @@ def test_a_file_holds_all_that_is_needed(tmp_path: Path) -> None:
         assert (loaded.proposals, loaded.nms_iou) == (20, 0.7)
         for name, tensor in ours.state_dict().items():
             assert torch.equal(tensor, loaded.state_dict()[name]), name
-    with pytest.raises(UserError, match="holds a localizer, and a classifier is asked for"):
+    with pytest.raises(UserError, match="localization network's R-CNN, and a classifier is asked"):
         load_model(file)
+    asked = f"{file} holds .* R-CNN, and a localization network is asked for: give a run of deepres"
+    with pytest.raises(UserError, match=asked):
+        load_localizer(file)
+
+
+def test_files_that_do_not_note_what_they_are_load_too(tmp_path: Path) -> None:
+    """Those of before."""
+    rcnn, rpn = tmp_path / "rcnn.safetensors", tmp_path / "rpn.safetensors"
+    ours = localizer()
+    save_rcnn(rcnn, ours, DESCRIBED, {})
+    save_localizer(rpn, ours.proposer, ARCHITECTURE, tiny_recipe(5), {})
+    for file, load in ((rcnn, load_rcnn), (rpn, load_localizer)):
+        tensors, notes = read_weights(file)
+        del notes["kind"]
+        write_weights(file, tensors, notes)
+        load(file)
 
 
 def test_a_classifier_is_no_rcnn(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no R-CNN for localization; train one"):
+    with pytest.raises(UserError, match=r"holds a classifier, and .* R-CNN is asked for: .* --rpn"):
         load_rcnn(tiny_weights(tmp_path / "weights.safetensors"))

@@ -55,9 +55,9 @@ def test_a_classifier_is_no_localizer_and_a_localizer_no_classifier(
     tmp_path: Path, saved: Path
 ) -> None:
     file = tiny_weights(tmp_path / "weights.safetensors")
-    with pytest.raises(UserError, match="is no localization network; train one"):
+    with pytest.raises(UserError, match="holds a classifier, and a localization network is asked"):
         load_localizer(file)
-    with pytest.raises(UserError, match="holds a localizer, and a classifier is asked for"):
+    with pytest.raises(UserError, match="holds a localization network, and a classifier is"):
         load_model(saved)
 
 

@@ -81,9 +81,12 @@ def test_a_classifier_is_no_detector_and_a_detector_no_classifier(
     weights: Path, tmp_path: Path
 ) -> None:
     save_weights(tmp_path / "classifier.safetensors", small_classifier("resnet18"), {})
-    with pytest.raises(UserError, match="holds no detector"):
+    asked = "holds a classifier, and a detector is asked for: give a run of deepres detect train"
+    with pytest.raises(UserError, match=asked):
         load_detector(tmp_path / "classifier.safetensors")
-    with pytest.raises(UserError, match="holds a detector"):
+    with pytest.raises(
+        UserError, match=r"holds a detector, .* or use the commands of deepres detect"
+    ):
         load_model(weights)
 
 

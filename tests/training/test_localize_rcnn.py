@@ -189,7 +189,7 @@ def test_what_does_not_fit_is_named(
     with pytest.raises(UserError, match="give that one's run by --rpn"):
         train(tiny_rcnn_recipe(2), run, LocalizationRCNNData(images))
     no_rpn = LocalizationRCNNData(images, given / "weights.safetensors")
-    with pytest.raises(UserError, match="is no localization network; train one"):
+    with pytest.raises(UserError, match="and a localization network is asked for"):
         train(tiny_rcnn_recipe(2), run, no_rpn)
     others = tiny_weights(tmp_path / "others.safetensors", ("n01", "n03"))
     with pytest.raises(UserError, match="tells other classes apart"):
@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_named(
         train(tiny_rcnn_recipe(2, "foreground_iou=1"), run, data, workers=0)
     assert not run.exists()
     train(tiny_rcnn_recipe(1), run, data, workers=0)
-    with pytest.raises(UserError, match="trains a localization network's R-CNN"):
+    with pytest.raises(UserError, match="holds a localization network's R-CNN"):
         train(tiny_rcnn_recipe(1), tmp_path / "next", LocalizationRCNNData(images, run))
 
 

@@ -8,7 +8,7 @@ from deepres.detection.weights import restored
 from deepres.errors import UserError
 from deepres.models import create_model, load_model
 from deepres.models.weight_checks import COUNTER
-from deepres.models.weights import DETECTOR, read_weights
+from deepres.models.weights import open_weights
 from deepres.recipes import DetectionRecipe
 from deepres.runtime import initial_weights_of
 
@@ -47,9 +47,9 @@ def initial_detector(
     if weights is None:
         with initial_weights_of(seed):
             return Beginning(create_detector(recipe.model, classes, recipe.detector), None, ())
-    tensors, meta = read_weights(weights)
-    if DETECTOR in meta:
-        return _from_detector(restored(tensors, meta, weights), recipe, classes, weights, seed)
+    opened = open_weights(weights, "classifier", "detector")
+    if opened.kind == "detector":
+        return _from_detector(restored(opened), recipe, classes, weights, seed)
     classifier = load_model(weights)
     _check_network(classifier.network.architecture["name"], recipe, weights)
     with initial_weights_of(seed):

@@ -6,23 +6,10 @@ from typing import Any
 import torch
 
 from deepres.detection.localization import Localizer, PerClassRPN
-from deepres.errors import UserError
 from deepres.models.create import create_model
-from deepres.models.weight_checks import (
-    ARCHITECTURE,
-    INPUT_MEAN,
-    INPUT_STD,
-    building_from,
-    check_fit,
-    check_notes,
-    take_preparation,
-)
-from deepres.models.weights import LOCALIZER, read_weights, write_weights
+from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, building_from, take_preparation
+from deepres.models.weights import open_weights, save_network
 from deepres.recipes import LocalizationRecipe, recipe_from_dict
-from deepres.run_weights import weights_file
-
-NOTED = {"architecture": ARCHITECTURE, "recipe": dict, "classes": [str]}
-"""Of a localizer's tensors."""
 
 
 def build_localizer(
@@ -72,13 +59,12 @@ def save_localizer(
         meta: what else to note, anything that JSON can hold.
     """
     own = {INPUT_MEAN: localizer.mean, INPUT_STD: localizer.std}
-    tensors = {**localizer.network.state_dict(), **own}
     described = {
         "architecture": architecture,
         "recipe": recipe.to_dict(),
         "classes": localizer.classes,
     }
-    write_weights(path, tensors, {**meta, LOCALIZER: described})
+    save_network(path, "localizer", {**localizer.network.state_dict(), **own}, described, meta)
 
 
 def load_localizer(
@@ -93,19 +79,14 @@ def load_localizer(
     Raises:
         UserError: there are no weights, or they are no localizer's.
     """
-    file = weights_file(path)
-    tensors, meta = read_weights(file)
-    if LOCALIZER not in meta:
-        raise UserError(f"{file} is no localization network; train one: deepres localize train")
-    described = meta[LOCALIZER]
-    check_notes(described, NOTED, file)
-    recipe = recipe_from_dict(described["recipe"], LocalizationRecipe)
-    mean, std = take_preparation(tensors, file)
+    opened = open_weights(path, "localizer")
+    described = opened.network
+    mean, std = take_preparation(opened.tensors, opened.file)
     colour = mean.mean((1, 2), keepdim=True)
-    with building_from(file):
+    with building_from(opened.file):
+        recipe = recipe_from_dict(described["recipe"], LocalizationRecipe)
         localizer = build_localizer(
             described["architecture"], recipe, tuple(described["classes"]), colour, std
         )
-    check_fit(localizer.network.state_dict(), tensors, file)
-    localizer.network.load_state_dict(tensors)
-    return localizer.eval().to(device).to(memory_format=torch.channels_last), meta
+    opened.fill(localizer.network)
+    return localizer.eval().to(device).to(memory_format=torch.channels_last), opened.notes

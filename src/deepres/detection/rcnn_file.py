@@ -6,13 +6,11 @@ from typing import Any
 import torch
 
 from deepres.detection.localization_rcnn import PerClassRCNN, RegionLocalizer
-from deepres.detection.localizer_file import NOTED, build_localizer
-from deepres.errors import UserError
+from deepres.detection.localizer_file import build_localizer
 from deepres.models.create import create_model
-from deepres.models.weight_checks import building_from, check_fit, check_notes
-from deepres.models.weights import LOCALIZER, read_weights, write_weights
+from deepres.models.weight_checks import building_from
+from deepres.models.weights import open_weights, save_network
 from deepres.recipes import LocalizationRCNNRecipe, LocalizationRecipe, recipe_from_dict
-from deepres.run_weights import weights_file
 
 
 def build_rcnn(described: dict[str, Any]) -> RegionLocalizer:
@@ -59,7 +57,7 @@ def save_rcnn(
         described: what ``build_rcnn`` takes.
         meta: what else to note, anything that JSON can hold.
     """
-    write_weights(path, localizer.state_dict(), {**meta, LOCALIZER: described})
+    save_network(path, "rcnn", localizer.state_dict(), described, meta)
 
 
 def load_rcnn(
@@ -74,15 +72,8 @@ def load_rcnn(
     Raises:
         UserError: there are no weights, or they are no R-CNN's for localization.
     """
-    file = weights_file(path)
-    tensors, meta = read_weights(file)
-    if "rpn" not in meta.get(LOCALIZER, {}):
-        raise UserError(
-            f"{file} is no R-CNN for localization; train one: deepres localize train --rpn RUN"
-        )
-    check_notes(meta[LOCALIZER], {**NOTED, "rpn": NOTED}, file)
-    with building_from(file):
-        localizer = build_rcnn(meta[LOCALIZER])
-    check_fit(localizer.state_dict(), tensors, file)
-    localizer.load_state_dict(tensors)
-    return localizer.eval().to(device).to(memory_format=torch.channels_last), meta
+    opened = open_weights(path, "rcnn")
+    with building_from(opened.file):
+        localizer = build_rcnn(opened.network)
+    opened.fill(localizer)
+    return localizer.eval().to(device).to(memory_format=torch.channels_last), opened.notes

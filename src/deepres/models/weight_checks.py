@@ -9,20 +9,13 @@ import torch
 from torch import Tensor
 
 from deepres.errors import UserError
-from deepres.json_shape import Number, Shape, misfit
+from deepres.json_shape import Shape, misfit
 
 INPUT_MEAN, INPUT_STD = "input_mean", "input_std"  # stored beside the network's own tensors
 RESTORE = (
     "restore it from a copy (a run's is written again by --resume; one in PyTorch's cache, once it "
     "is removed)"
 )
-SIDE = Number(1, 1 << 14, whole=True)
-ARCHITECTURE = {"name": str, "num_classes?": (Number(1, 1e6, whole=True), None)}
-CLASSIFIER = {
-    **{"architecture": ARCHITECTURE, "classes": [str]},
-    **{"crop": SIDE, "short_side": SIDE},
-}
-"""What is noted of a classifier's tensors."""
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64)
 """What tensors may hold: numbers, and the counters of BN."""
 COUNTER = "num_batches_tracked"

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepres.checkpoint import digest_of
 from deepres.errors import UserError
@@ -16,7 +16,6 @@ from deepres.models.classifier import Classifier
 from deepres.models.create import build_empty
 from deepres.models.fuse import fuse_for_inference
 from deepres.models.weight_checks import (
-    CLASSIFIER,
     INPUT_MEAN,
     INPUT_STD,
     RESTORE,
@@ -27,12 +26,12 @@ from deepres.models.weight_checks import (
     check_numbers,
     take_preparation,
 )
+from deepres.models.weight_kinds import KIND, KINDS, Kind, kind_of
 from deepres.run_weights import WEIGHTS, weights_file
 from deepres.torch_errors import memory_was_full
 
 METADATA, DIGEST = "deepres", "sha256"
 """In a file's header: what is noted of the tensors, and the digest of both."""
-DETECTOR, LOCALIZER = "detector", "localizer"  # notes that such a file has, a classifier's has not
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -44,15 +43,13 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
         meta: what else to note about them, anything that JSON can hold.
     """
     own = {INPUT_MEAN: classifier.mean, INPUT_STD: classifier.std}
-    tensors = {**classifier.network.state_dict(), **own}
     described = {
         "architecture": classifier.network.architecture,
         "classes": classifier.classes,
         "crop": classifier.crop,
         "short_side": classifier.short_side,
-        **meta,
     }
-    write_weights(path, tensors, described)
+    save_network(path, "classifier", {**classifier.network.state_dict(), **own}, described, meta)
 
 
 def load_model(
@@ -86,18 +83,9 @@ def load_with_notes(
     Raises:
         UserError: as by ``load_model``.
     """
-    file = weights_file(Path(path))
-    tensors, meta = read_weights(file)
-    for kind in (DETECTOR, LOCALIZER):
-        if kind in meta:
-            raise UserError(
-                f"{file} holds a {kind}, and a classifier is asked for; its commands are those of "
-                f"deepres {'detect' if kind == DETECTOR else 'localize'}"
-            )
-    if not meta.keys() >= CLASSIFIER.keys():
-        raise UserError(f"{file} was not written by deepres: it does not say its network")
-    check_notes(meta, CLASSIFIER, file)
-    mean, std = take_preparation(tensors, file)
+    opened = open_weights(path, "classifier")
+    file, meta = opened.file, opened.notes
+    mean, std = take_preparation(opened.tensors, file)
     with building_from(file):
         network = build_empty(**meta["architecture"])
     if (count := network.architecture["num_classes"]) != len(meta["classes"]):
@@ -106,8 +94,7 @@ def load_with_notes(
         raise UserError(
             f"{file} cuts {meta['crop']} pixels out of images of {meta['short_side']}; {RESTORE}"
         )
-    check_fit(network.state_dict(), tensors, file)
-    network.load_state_dict(tensors, assign=True)
+    opened.fill(network)
     classifier = Classifier(
         network,
         mean,
@@ -118,6 +105,77 @@ def load_with_notes(
     )
     classifier.eval().to(device).to(memory_format=torch.channels_last)
     return classifier, meta
+
+
+class OpenedWeights(NamedTuple):
+    """A file of a network's weights, read and checked."""
+
+    file: Path
+    kind: Kind
+    tensors: dict[str, Tensor]
+    notes: dict[str, Any]
+    """All that is noted of them."""
+    network: dict[str, Any]
+    """What of that the network is built from."""
+
+    def fill(self, network: nn.Module) -> None:
+        """Put the tensors in place of a network's own.
+
+        Raises:
+            UserError: they do not fit it.
+        """
+        check_fit(network.state_dict(), self.tensors, self.file)
+        network.load_state_dict(self.tensors, assign=True)
+
+
+def open_weights(path: str | Path, *kinds: Kind) -> OpenedWeights:
+    """Read the weights of a network of one of the ``kinds``, and what it is built from.
+
+    Args:
+        path: a run's folder or a .safetensors file.
+        kinds: what is expected.
+
+    Raises:
+        UserError: there are no weights, they are damaged, or they are of something else.
+    """
+    file = weights_file(Path(path))
+    tensors, notes = read_weights(file)
+    kind = kind_of(notes)
+    if kind is None:
+        raise UserError(f"{file} was not written by deepres: it does not say its network")
+    held, asked = KINDS[kind], [KINDS[each] for each in kinds]
+    if kind not in kinds:
+        makers = " or ".join(f"{each.commands} {each.training}" for each in asked)
+        theirs = {each.commands for each in asked}
+        hint = "" if held.commands in theirs else f", or use the commands of {held.commands}"
+        raise UserError(
+            f"{file} holds {held.words}, and {' or '.join(each.words for each in asked)} is asked "
+            f"for: give a run of {makers}{hint}"
+        )
+    network = notes[held.under] if held.under else notes
+    check_notes(network, held.notes, file)
+    return OpenedWeights(file, kind, tensors, notes, network)
+
+
+def save_network(
+    path: Path,
+    kind: Kind,
+    tensors: dict[str, Tensor],
+    described: dict[str, Any],
+    meta: dict[str, Any],
+) -> None:
+    """Write a network's tensors so that ``open_weights`` can read them.
+
+    Args:
+        path: a .safetensors file, written atomically.
+        kind: what it is.
+        tensors: all of it.
+        described: what it is built from.
+        meta: what else to note, anything that JSON can hold.
+    """
+    under = KINDS[kind].under
+    noted = {under: described} if under else described
+    write_weights(path, tensors, {**meta, **noted, KIND: kind})
 
 
 def read_weights(file: Path, *, as_kept: bool = False) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -20,7 +20,7 @@ from deepres.errors import UserError
 from deepres.evaluation.detection.localizer_inference import propose
 from deepres.evaluation.detection.region_inference import locate_by_regions
 from deepres.execution import Execution
-from deepres.models.weights import LOCALIZER
+from deepres.models.weight_kinds import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
 from deepres.runtime import derive_seed, drawing_from, initial_weights_of
 from deepres.training.begun_from import found_again, origin

@@ -1,0 +1,62 @@
+"""What a file of weights may be of, and how its notes tell."""
+
+from typing import Any, Literal, NamedTuple
+
+from deepres.json_shape import Number, Shape
+
+Kind = Literal["classifier", "detector", "localizer", "rcnn"]
+
+KIND = "kind"
+"""What a file notes of its own; earlier ones do not."""
+DETECTOR, LOCALIZER = "detector", "localizer"
+"""Under what a network is noted; a classifier's notes are not set apart."""
+SIDE = Number(1, 1 << 14, whole=True)
+ARCHITECTURE = {"name": str, "num_classes?": (Number(1, 1e6, whole=True), None)}
+CLASSIFIER_NOTES: dict[str, Shape] = {
+    **{"architecture": ARCHITECTURE, "classes": [str]},
+    **{"crop": SIDE, "short_side": SIDE},
+}
+LOCALIZER_NOTES: dict[str, Shape] = {"architecture": ARCHITECTURE, "recipe": dict, "classes": [str]}
+
+
+class Held(NamedTuple):
+    """A kind of network that a file may hold."""
+
+    words: str
+    commands: str
+    """Whose it is."""
+    training: str
+    """Which of them makes one."""
+    under: str | None
+    """Where it is noted."""
+    notes: Shape
+    """What is noted of it there."""
+
+
+KINDS: dict[Kind, Held] = {
+    "classifier": Held("a classifier", "deepres", "train", None, CLASSIFIER_NOTES),
+    "detector": Held(
+        *("a detector", "deepres detect", "train", DETECTOR),
+        {"architecture": ARCHITECTURE, "settings": dict, "classes": [str]},
+    ),
+    "localizer": Held(
+        *("a localization network", "deepres localize", "train", LOCALIZER), LOCALIZER_NOTES
+    ),
+    "rcnn": Held(
+        *("a localization network's R-CNN", "deepres localize", "train --rpn RUN", LOCALIZER),
+        {**LOCALIZER_NOTES, "rpn": LOCALIZER_NOTES},
+    ),
+}
+
+
+def kind_of(notes: dict[str, Any]) -> Kind | None:
+    """Return what a file's notes are of; None: of nothing of deepres."""
+    for kind in KINDS:
+        if notes.get(KIND) == kind:
+            return kind
+    if DETECTOR in notes:
+        return "detector"
+    if LOCALIZER in notes:
+        is_rcnn = isinstance(notes[LOCALIZER], dict) and "rpn" in notes[LOCALIZER]
+        return "rcnn" if is_rcnn else "localizer"
+    return "classifier" if notes.keys() >= CLASSIFIER_NOTES.keys() else None
