@@ -10,12 +10,13 @@ import torch
 from pictures import image_folder
 from PIL import Image
 from runs import on_cpu
+from torch.utils.data import Dataset
 from torchvision import transforms as reference
 
 from deepres.data.cifar10 import ImageSet
 from deepres.data.folder import ImageFiles, open_image_folder
 from deepres.data.images import BadImage
-from deepres.data.loading import CentreCrops, ViewedImages, in_parts
+from deepres.data.loading import CentreCrops, StepStream, ViewedImages, in_parts
 from deepres.data.views import multi_scale, one_crop
 from deepres.distributed import World
 from deepres.errors import UserError
@@ -118,6 +119,24 @@ def test_a_strip_is_named_where_it_cannot_be_seen_whole(files: ImageFiles) -> No
     _, views, bad = ViewedImages(files, [range(3, 4)], multi_scale, 224, 256)[0]
     assert (views, len(bad)) == ([], 1)
     assert bad[0].startswith(f"{files.names[3]}: too long to be seen whole: 1×20000 pixels")
+
+
+class OneIsBad(Dataset[int]):
+    def __getitem__(self, i: int) -> int:
+        if i == 1:
+            raise BadImage("1: not an image")
+        return i
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_worker_is_one_line_in_its_turn(workers: int) -> None:
+    stream = StepStream(OneIsBad(), 4, on_cpu(workers=workers))
+    assert stream(0) == 0
+    for _ in range(2):  # it is no other the second time
+        with pytest.raises(BadImage, match=r"^1: not an image$"):
+            stream(1)
+    assert [stream(2), stream(3)] == [2, 3]
+    stream.close()
 
 
 def test_parts_cover_all_places_in_order() -> None:

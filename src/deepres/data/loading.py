@@ -16,6 +16,7 @@ from deepres.data.images import BadImage
 from deepres.data.views import MakeViews, one_crop
 from deepres.data.workers import start_worker, worker_context
 from deepres.distributed import ALONE, World
+from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.visible import visible
 
@@ -51,10 +52,13 @@ def load(dataset: Dataset[Any], order: Sequence[int], execution: Execution) -> G
     A script that asks for workers must have its main part under ``if __name__ == "__main__":``.
     If one of them is killed, most likely for want of memory, PyTorch raises a RuntimeError that
     says so, at whatever the program is doing at the time.
+
+    Raises:
+        UserError: the item whose turn it is cannot be made.
     """
     workers = execution.decoders
-    yield from DataLoader(
-        dataset,
+    items = DataLoader(
+        _ItemsOrErrors(dataset),
         batch_size=None,  # an item is a whole batch already
         sampler=order,
         num_workers=workers,
@@ -63,6 +67,23 @@ def load(dataset: Dataset[Any], order: Sequence[int], execution: Execution) -> G
         generator=torch.Generator(),  # else each stream would draw from the caller's
         pin_memory=execution.device.type == "cuda",
     )
+    for item in items:
+        if isinstance(item, UserError):
+            raise item
+        yield item
+
+
+class _ItemsOrErrors(Dataset[Any]):
+    """Gives errors for users as items; what a worker raises comes with all of its traceback."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, i: int) -> Any:
+        try:
+            return self._dataset[i]
+        except UserError as error:
+            return error
 
 
 class StepStream(Generic[T]):
@@ -82,11 +103,16 @@ class StepStream(Generic[T]):
         self._items: Generator[T] | None = None
 
     def __call__(self, step: int) -> T:
-        """Return the item of ``step``."""
+        """Return the item of ``step``.
+
+        Raises:
+            UserError: it cannot be made.
+        """
         if self._items is None or step != self._next_step or step >= self._steps:
             self.close()
             steps = range(step, max(step + 1, self._steps))
             self._items = load(self._dataset, steps, self._execution)
+        self._next_step = -1  # where it fails, the next call begins anew
         item = next(self._items)
         self._next_step = step + 1
         return item

@@ -12,6 +12,7 @@ from deepres.data.detection.localization_views import (
     batches_of_one_size,
     views_called,
 )
+from deepres.data.images import BadImage
 from deepres.errors import UserError
 
 
@@ -63,15 +64,18 @@ def test_pixels_are_those_of_the_window(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
-    seen = SeenImages(boxed([tmp_path / "a.png"], [(8, 8)]), [[0]], [View(8, None)])[0]
-    assert seen.bad == f"{tmp_path}/a.png: no such file"
+    seen = SeenImages(boxed([tmp_path / "a.png"], [(8, 8)]), [[0]], [View(8, None)])
+    with pytest.raises(BadImage, match=rf"^{tmp_path}/a.png: no such file$"):
+        seen[0]
 
 
 def test_a_strip_that_scaled_would_take_all_memory_is_named(tmp_path: Path) -> None:
     Image.new("RGB", (20_000, 1)).save(tmp_path / "strip.png")
     images = boxed([tmp_path / "strip.png"], [(20_000, 1)])
-    seen = SeenImages(images, [[0]], [View(64, 56), View(64, None)])[0]
-    assert seen.bad.startswith(f"{tmp_path}/strip.png: too long to be seen whole: 20000×1 pixels")
+    seen = SeenImages(images, [[0]], [View(64, 56), View(64, None)])
+    named = rf"^{tmp_path}/strip.png: too long to be seen whole: 20000×1 pixels"
+    with pytest.raises(BadImage, match=named):
+        seen[0]
     assert SeenImages(images, [[0]], [View(64, 56)])[0].views[0].shape == (1, 56, 56, 3)
 
 

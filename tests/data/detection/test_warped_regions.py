@@ -11,6 +11,7 @@ from small_localization import rectangle, tiny_imagenet
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_test
 from deepres.data.detection.warped_regions import Proposals, ProposedRegions, Warp, warped
+from deepres.data.images import BadImage
 
 GREY = (9, 9, 9)
 
@@ -79,5 +80,6 @@ def test_a_file_that_cannot_be_decoded_is_named(images: BoxedImages) -> None:
     images.paths[1].unlink()
     none = Proposals(torch.zeros(2, 1, 1, 4), torch.ones(2, 1, dtype=torch.int64))
     regions = ProposedRegions(images, [none], [Warp(28, 2, GREY)], [(0, 0), (1, 0)])
-    assert not regions[0].bad
-    assert "val_1.JPEG: no such file" in regions[1].bad
+    assert len(regions[0].boxes) == 1
+    with pytest.raises(BadImage, match=r"val_1.JPEG: no such file"):
+        regions[1]

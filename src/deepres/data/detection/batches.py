@@ -57,15 +57,6 @@ class ImageSampler(Sampler):
         )
 
 
-class Decoded(NamedTuple):
-    """Images as they come from a worker."""
-
-    images: list[Tensor]
-    """Each (3, H, W) float32 in [0, 1]."""
-    mistake: str
-    """Why one cannot be had; nothing: all is well."""
-
-
 class Pictures:
     """The images of a data set without their objects, to be decoded in worker processes.
 
@@ -76,34 +67,35 @@ class Pictures:
         none = Objects(torch.empty(0, 4), torch.empty(0, dtype=torch.int64), torch.empty(0).bool())
         self._images = [dataclasses.replace(image, objects=none) for image in images]
 
-    def decode(self, indices: Sequence[int], flips: Sequence[bool]) -> Decoded:
-        """Decode the images at ``indices``, each mirrored or not."""
-        try:
-            images = [image_tensor(self._images[i]) for i in indices]
-        except UserError as error:
-            return Decoded([], str(error))
+    def decode(self, indices: Sequence[int], flips: Sequence[bool]) -> list[Tensor]:
+        """Decode the images at ``indices``, each mirrored or not; (3, H, W) float32 in [0, 1].
+
+        Raises:
+            UserError: one cannot be decoded, or is not as its annotation says.
+        """
+        images = [image_tensor(self._images[i]) for i in indices]
         pairs = zip(images, flips, strict=True)
-        return Decoded([image.flip(-1) if flip else image for image, flip in pairs], "")
+        return [image.flip(-1) if flip else image for image, flip in pairs]
 
 
-class PictureStream(Dataset[Decoded]):
+class PictureStream(Dataset[list[Tensor]]):
     """Maps a step's number to this process's share of its images."""
 
     def __init__(self, pictures: Pictures, sampler: ImageSampler, shard: slice) -> None:
         self._pictures, self._sampler, self._shard = pictures, sampler, shard
 
-    def __getitem__(self, step: int) -> Decoded:
+    def __getitem__(self, step: int) -> list[Tensor]:
         indices, flips = (column[self._shard].tolist() for column in self._sampler.batch(step))
         return self._pictures.decode(indices, flips)
 
 
-class SinglePictures(Dataset[Decoded]):
+class SinglePictures(Dataset[list[Tensor]]):
     """Maps a place in a data set to its image alone."""
 
     def __init__(self, images: Sequence[AnnotatedImage]) -> None:
         self._pictures = Pictures(images)
 
-    def __getitem__(self, place: int) -> Decoded:
+    def __getitem__(self, place: int) -> list[Tensor]:
         return self._pictures.decode([place], [False])
 
 
@@ -150,12 +142,10 @@ class DetectionBatches:
             UserError: an image cannot be decoded, or is not as its annotation says.
         """
         decoded = self._stream(step)
-        if decoded.mistake:
-            raise UserError(decoded.mistake)
         draws = self._sampler.batch(step)
         indices, flips = (column[self._shard].tolist() for column in draws)
         targets = [self._target(i, flip) for i, flip in zip(indices, flips, strict=True)]
-        images = [image.to(self._device, non_blocking=True) for image in decoded.images]
+        images = [image.to(self._device, non_blocking=True) for image in decoded]
         on_device = [{key: t.to(self._device) for key, t in each.items()} for each in targets]
         return images, on_device
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from deepres.data.crops import colour_shifts, crop_corner, crop_of_scaled, scaled_size
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.square_batches import SquareBatches
-from deepres.data.images import BadImage, open_image
+from deepres.data.images import open_image
 from deepres.data.sampling import CropSampler
 from deepres.execution import Execution
 from deepres.recipes.localization import LocalizationRecipe
@@ -63,8 +63,6 @@ class BoxedCrops(NamedTuple):
     """(M, 4) float32, of all crops in turn."""
     counts: Tensor
     """(B,) int64: how many boxes each has; none where the crop misses the object."""
-    bad: str = ""
-    """A line on a file that cannot be decoded."""
 
 
 class BoxedCropStream(Dataset[BoxedCrops]):
@@ -84,11 +82,7 @@ class BoxedCropStream(Dataset[BoxedCrops]):
         crop = self._recipe.crop
         pixels, boxes = [], []
         for i, side, top, left, flip in zip(*(c.tolist() for c in draws[:-1]), strict=True):
-            try:
-                image = open_image(self._images.paths[i])
-            except BadImage as error:
-                nothing = torch.empty(0)
-                return BoxedCrops(nothing, nothing, nothing, nothing, nothing, str(error))
+            image = open_image(self._images.paths[i])
             pixels.append(crop_of_scaled(image, side, top, left, crop, flip))
             size = scaled_size(image.size, side)
             corner = crop_corner(size, top, left, crop)

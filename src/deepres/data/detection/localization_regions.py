@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.square_batches import SquareBatches
 from deepres.data.detection.warped_regions import Proposals, Warp, warped
-from deepres.data.images import BadImage, open_image
+from deepres.data.images import open_image
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe
@@ -74,8 +74,6 @@ class Regions(NamedTuple):
     """(B, 4) float32: the regions, as shares of their images, mirrored with them."""
     matched: Tensor
     """(B, 4) float32: the object that each overlaps most."""
-    bad: str = ""
-    """A line on a file that cannot be decoded."""
 
 
 class RegionStream(Dataset[Regions]):
@@ -107,11 +105,7 @@ class RegionStream(Dataset[Regions]):
         squares, boxes, matched = [], [], []
         for r, mirror in zip(regions.tolist(), mirrored.tolist(), strict=True):
             i, own = int(self._pool.image[r]), self._pool.boxes[r]
-            try:
-                image = open_image(images.paths[i])
-            except BadImage as error:
-                nothing = torch.empty(0)
-                return Regions(nothing, nothing, nothing, nothing, nothing, str(error))
+            image = open_image(images.paths[i])
             squares.append(warped(image, own.tolist(), self._warp, mirror))
             overlapped = images.boxes_of(i)
             matched.append(overlapped[box_iou(own[None], overlapped).argmax()])

@@ -82,8 +82,6 @@ class Seen(NamedTuple):
     """(B,) int64: which images these are."""
     views: list[Tensor]
     """(B, H, W, 3) uint8 for each view."""
-    bad: str = ""
-    """A line on a file that cannot be decoded."""
 
 
 class SeenImages(Dataset[Seen]):
@@ -102,13 +100,10 @@ class SeenImages(Dataset[Seen]):
         pixels: list[list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]] = []
         for i in indices:
             width, height = self._images.sizes[i].tolist()
-            try:
-                image = open_image(self._images.paths[i])
-                for view in self._views:
-                    if view.crop is None:
-                        check_length((width, height), view.short_side)
-            except BadImage as error:
-                return Seen(torch.empty(0), [], with_path(self._images.paths[i], error))
+            image = open_image(self._images.paths[i])
+            for view in self._views:
+                if view.crop is None:
+                    _check_length(self._images.paths[i], (width, height), view.short_side)
             across, down = image.width / width, image.height / height
             row = []
             for view in self._views:
@@ -121,9 +116,12 @@ class SeenImages(Dataset[Seen]):
         return Seen(torch.tensor(indices), of_views)
 
 
-def with_path(path: Path, error: BadImage) -> str:
-    """Return what is wrong with an image, with its path."""
-    return str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
+def _check_length(path: Path, size: tuple[int, int], short_side: int) -> None:
+    """Check as ``check_length`` does, and name the file."""
+    try:
+        check_length(size, short_side)
+    except BadImage as error:
+        raise BadImage(f"{path}: {error}") from error
 
 
 def batches_of_one_size(

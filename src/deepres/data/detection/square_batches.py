@@ -5,13 +5,12 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepres.data.images import BadImage
 from deepres.data.loading import StepStream
 from deepres.data.transforms import prepare
 from deepres.execution import Execution
 
 B = TypeVar("B")
-"""A named tuple of tensors, among them ``images``, and of the line ``bad``."""
+"""A named tuple of tensors, among them ``images``."""
 
 
 class SquareBatches(Generic[B]):
@@ -39,12 +38,9 @@ class SquareBatches(Generic[B]):
             BadImage: a file cannot be decoded.
         """
         batch: Any = self._stream(step)
-        if batch.bad:
-            raise BadImage(batch.bad)
         here = {
             name: column.to(self._device, non_blocking=True)
             for name, column in batch._asdict().items()
-            if name != "bad"
         }
         here["images"] = prepare(here["images"].permute(0, 3, 1, 2), self._mean, self._std)
         prepared: B = batch._replace(**here)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from deepres.data.detection.boxed_images import BoxedImages
-from deepres.data.images import BadImage, open_image
+from deepres.data.images import open_image
 
 Colour = tuple[int, int, int]
 
@@ -80,8 +80,6 @@ class SeenRegions(NamedTuple):
     """(P, 4) float32, in pixels of the image as annotated."""
     squares: list[Tensor]
     """(P, crop, crop, 3) uint8 for each warp."""
-    bad: str = ""
-    """A line on a file that cannot be decoded."""
 
 
 class ProposedRegions(Dataset[SeenRegions]):
@@ -106,10 +104,7 @@ class ProposedRegions(Dataset[SeenRegions]):
 
     def __getitem__(self, number: int) -> SeenRegions:
         i, k = self._places[number]
-        try:
-            image = open_image(self._images.paths[i])
-        except BadImage as error:
-            return SeenRegions((i, k), torch.empty(0), [], str(error))
+        image = open_image(self._images.paths[i])
         boxes = torch.cat([proposed.of(i, k) for proposed in self._proposals])
         shares = (boxes / self._images.sizes[i].repeat(2)).tolist()
         squares = [

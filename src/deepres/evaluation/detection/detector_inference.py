@@ -12,7 +12,6 @@ from deepres.data.detection.records import Detections, DetectionSet
 from deepres.data.loading import load
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.inference import PLAIN, Improvements, detect
-from deepres.errors import UserError
 from deepres.evaluation.detection.average_precision import AveragePrecision
 from deepres.evaluation.detection.coco import (
     CocoDetection,
@@ -149,10 +148,8 @@ def detect_all(
         execution.progress("images", len(data)) as bar,
         closing(load(SinglePictures(data.images), mine, execution)) as stream,
     ):
-        for done, decoded in enumerate(stream, 1):
-            if decoded.mistake:
-                raise UserError(decoded.mistake)
-            (found,) = detect(detectors, decoded.images, improvements)
+        for done, images in enumerate(stream, 1):
+            (found,) = detect(detectors, images, improvements)
             image = data.images[mine[done - 1]].id
             if ids:  # at once: masks as they are take a thousand times the memory
                 entries += as_coco(image, found, ids)

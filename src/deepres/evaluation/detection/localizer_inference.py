@@ -14,7 +14,6 @@ from deepres.data.detection.localization_views import (
     views_called,
 )
 from deepres.data.detection.warped_regions import Proposals
-from deepres.data.images import BadImage
 from deepres.data.loading import load
 from deepres.detection.localization import Localizer
 from deepres.execution import Execution
@@ -115,9 +114,7 @@ def _candidates(
         execution.progress(label, len(images)) as bar,
         closing(load(seen, range(len(batches)), execution)) as stream,
     ):
-        for indices, of_views, bad in stream:
-            if bad:
-                raise BadImage(bad)
+        for indices, of_views in stream:
             width, height = images.sizes[indices[0]].tolist()
             boxes, logits = [], []
             for view, pixels in zip(looks, of_views, strict=True):

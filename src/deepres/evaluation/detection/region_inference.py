@@ -9,7 +9,6 @@ from torchvision.ops import clip_boxes_to_image
 
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.warped_regions import ProposedRegions
-from deepres.data.images import BadImage
 from deepres.data.loading import load
 from deepres.detection.localization_rcnn import RegionLocalizer
 from deepres.evaluation.detection.localizer_inference import propose
@@ -63,9 +62,7 @@ def locate_by_regions(
         execution.progress("regions", len(places)) as bar,
         closing(load(regions, range(len(places)), execution)) as stream,
     ):
-        for done, ((i, k), given, of_warps, bad) in enumerate(stream, 1):
-            if bad:
-                raise BadImage(bad)
+        for done, ((i, k), given, of_warps) in enumerate(stream, 1):
             squares = {
                 warp: pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
                 for warp, pixels in zip(warps, of_warps, strict=True)
