@@ -96,12 +96,13 @@ def draw_masks(outlines: Sequence[Segmentation], width: int, height: int) -> Ten
     for mask, outline in zip(drawn, outlines, strict=True):
         coco = detection_package("pycocotools.mask")
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-            pixels = coco.decode(run_lengths(outline, width, height))  # uses NumPy as before 2.0
+            # It uses NumPy as before 2.0.
+            pixels = coco.decode(compressed_runs(outline, width, height))
         mask.copy_(torch.from_numpy(pixels))
     return drawn
 
 
-def run_lengths(outline: Segmentation, width: int, height: int) -> dict[str, object]:
+def compressed_runs(outline: Segmentation, width: int, height: int) -> dict[str, object]:
     """Return an outline, of any of COCO's three forms, as compressed run lengths."""
     coco = detection_package("pycocotools.mask")
     if isinstance(outline, list):

@@ -42,7 +42,7 @@ class RegionPool:
         """Gather the regions that were proposed for each image's own class, K = 1.
 
         Raises:
-            UserError: none is an object, or all are.
+            UserError: no region overlaps an object enough, or every one does.
         """
         count = proposals.boxes.shape[2]
         there = torch.arange(count) < proposals.counts  # (N, P)

@@ -12,7 +12,7 @@ from deepres.data.detection.coco_file import (
     joined,
     read_coco_file,
 )
-from deepres.data.detection.loading import run_lengths
+from deepres.data.detection.loading import compressed_runs
 from deepres.data.detection.packages import detection_package
 from deepres.data.detection.records import DetectionSet
 from deepres.errors import UserError
@@ -74,5 +74,5 @@ def _area(annotated: CocoObject, image: CocoImage) -> float:
         return annotated.area
     if annotated.outline is None:
         return annotated.bbox[2] * annotated.bbox[3]
-    runs = run_lengths(annotated.outline, image.width, image.height)
+    runs = compressed_runs(annotated.outline, image.width, image.height)
     return float(detection_package("pycocotools.mask").area(runs))
