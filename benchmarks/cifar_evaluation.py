@@ -28,7 +28,7 @@ from deepres.data.cifar10 import ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean
 from deepres.evaluation.scores import class_scores
 from deepres.execution import Execution, hidden
-from deepres.models import Classifier, create_model
+from deepres.models import Classifier, build_network
 from deepres.models.fuse import fuse_for_inference
 from deepres.models.stages import StagedNetwork
 from deepres.provenance import provenance
@@ -61,7 +61,7 @@ class PilImages(Dataset[tuple[Tensor, int]]):
 def make_network(name: str) -> StagedNetwork:
     """Build the network with BN statistics that fit no image in particular."""
     torch.manual_seed(0)
-    network = create_model(name)
+    network = build_network(name)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None

@@ -52,7 +52,7 @@ from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10, ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean
 from deepres.execution import Execution
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.complexity import total_cost
 from deepres.provenance import provenance
 from deepres.recipes.cifar10 import section_4_2
@@ -114,7 +114,7 @@ def our_batches(train: ImageSet, device: torch.device) -> Batches:
 def customary_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], object]:
     """The customary script's training step."""
     torch.backends.cudnn.benchmark = True
-    network = create_model(model).to(device)
+    network = build_network(model).to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
     batches = customary_batches(train, workers=4 if device.type == "cuda" else 2)
 
@@ -131,7 +131,7 @@ def customary_step(model: str, train: ImageSet, device: torch.device) -> Callabl
 def compiled_step(model: str, train: ImageSet, device: torch.device) -> Callable[[int], object]:
     """The training step of a script that does all that PyTorch offers."""
     torch.backends.cudnn.benchmark = True
-    network = create_model(model).to(device).to(memory_format=torch.channels_last)
+    network = build_network(model).to(device).to(memory_format=torch.channels_last)
     network.compile(mode="reduce-overhead")
     optimizer = torch.optim.SGD(
         network.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4, fused=True
@@ -156,7 +156,7 @@ def our_step(
     plain = side == PLAIN
     keep_freed_memory()
     make_repeatable(device)
-    network = create_model(model).to(device).to(memory_format=torch.channels_last)
+    network = build_network(model).to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_4_2(model), precision="fp32" if plain else "auto")
     optimizer, batches = make_optimizer(network, recipe), our_batches(train, device)
     here = Execution(device, fused_kernels=not plain, fused_convolutions=side != CUDNN)
@@ -198,7 +198,7 @@ def shares_by_model(found: dict[str, list[Turn]], device: torch.device) -> dict[
     shares = {}
     for model, turns in found.items():
         with torch.device("meta"):
-            cost = 6 * total_cost(create_model(model), 32).multiply_adds  # as in imagenet_step.py
+            cost = 6 * total_cost(build_network(model), 32).multiply_adds  # as in imagenet_step.py
         timed = {side: each for side, each in precisions(device).items() if side in turns[0]}
         for side, each in shares_of_limit(turns, timed, cost).items():
             shares[f"{model}, {side}"] = each

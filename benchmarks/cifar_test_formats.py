@@ -20,7 +20,7 @@ from turns import spread, write_results
 from deepres.data.cifar10 import ImageSet, load_cifar10, load_sample
 from deepres.data.transforms import per_pixel_mean, prepare
 from deepres.evaluation.metrics import validate
-from deepres.models.create import create_model
+from deepres.models.create import build_network
 from deepres.models.fold import fold_batch_norm
 from deepres.models.stages import StagedNetwork
 from deepres.provenance import provenance
@@ -59,7 +59,7 @@ class Test:
 
 def make_tests(model: str, images: ImageSet, mean: Tensor) -> dict[str, Test]:
     """Return a test of each layout, with BN as a layer and folded into the convolutions."""
-    network = create_model(model).eval().to(mean.device)
+    network = build_network(model).eval().to(mean.device)
     return {
         f"{model}, {layout}{', folded' if folded else ''}": Test(
             network, images, mean, layout, folded

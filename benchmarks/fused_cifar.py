@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepres.models import create_model, fused_cifar
+from deepres.models import build_network, fused_cifar
 from deepres.models.batch_norm import fuse_batch_norm
 from deepres.models.fused_cifar import FusedCifarNet
 from deepres.recipes.cifar10 import section_4_2
@@ -118,7 +118,7 @@ def main() -> None:
         if time.monotonic() - began > UNTIL_S:
             print(f"{name:10} left out: it is late")
             continue
-        network = create_model(name).to(device).to(memory_format=torch.channels_last)
+        network = build_network(name).to(device).to(memory_format=torch.channels_last)
         steps = {side: graphed_step(how, network) for side, how in SIDES.items()}
         taken: dict[str, list[float]] = {side: [] for side in SIDES}
         for turn in range(options.turns + 1):

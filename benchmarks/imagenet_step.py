@@ -36,7 +36,7 @@ from turns import (
 )
 
 from deepres.execution import Execution
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.complexity import total_cost
 from deepres.provenance import provenance
 from deepres.recipes.imagenet import section_3_4
@@ -82,7 +82,7 @@ def peer_step(
 def our_step(device: torch.device, images: Tensor, labels: Tensor) -> Callable[[], object]:
     """The step of ``deepres train``, of a network that down-samples where the peers' do."""
     make_repeatable(device)
-    network = create_model("resnet50", stride_on="3x3")
+    network = build_network("resnet50", stride_on="3x3")
     network.train().to(device).to(memory_format=torch.channels_last)
     recipe = dataclasses.replace(section_3_4("resnet50"), precision="bf16")
     optimizer = make_optimizer(network, recipe)
@@ -134,7 +134,7 @@ def main() -> None:
     arguments += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     turns = take_turns(__file__, SIDES, options.turns, arguments)
     with torch.device("meta"):
-        network = create_model("resnet50", stride_on="3x3")
+        network = build_network("resnet50", stride_on="3x3")
     # The backward pass computes two products for each of the forward pass.
     cost = 6 * total_cost(network, options.size).multiply_adds
     share = shares_of_limit(turns, dict.fromkeys(TRAINED, "bf16"), cost)

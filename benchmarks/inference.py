@@ -40,7 +40,7 @@ from turns import (
     write_results,
 )
 
-from deepres.models import Classifier, create_model
+from deepres.models import Classifier, build_network
 from deepres.models.complexity import total_cost
 from deepres.models.exchange.onnx_file import INPUT, OUTPUT, encode_onnx
 from deepres.models.fold import fold_batch_norm
@@ -79,7 +79,7 @@ def from_timm(weights: Weights) -> nn.Module:
 
 def ours(weights: Weights) -> StagedNetwork:
     """Build our network, as its constructor leaves it."""
-    network = create_model("resnet50", stride_on="3x3")
+    network = build_network("resnet50", stride_on="3x3")
     network.load_state_dict(weights)
     return network.eval()
 
@@ -219,7 +219,7 @@ def main() -> None:
     arguments += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     turns = take_turns(__file__, [LIMIT, *SIDES], options.turns, arguments)
     with torch.device("meta"):
-        network = create_model("resnet50", stride_on="3x3")
+        network = build_network("resnet50", stride_on="3x3")
     cost = 2 * total_cost(network, options.size).multiply_adds
     share = shares_of_limit(turns, dict.fromkeys(SIDES, options.precision), cost)
     results = {

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.provenance import provenance
 from deepres.runtime import make_repeatable, resolve_device
 from deepres.speed.machine import seconds
@@ -25,7 +25,7 @@ CHANNELS = (3, 4, 8)
 
 def stem_step(model: str, channels: int, batch: int, device: torch.device) -> Callable[[], object]:
     """The stem's part of a training step: its output, and the gradient of its weights."""
-    convolution = create_model(model).get_submodule("conv1").to(device)
+    convolution = build_network(model).get_submodule("conv1").to(device)
     weight, stride, padding = (
         getattr(convolution, name) for name in ("weight", "stride", "padding")
     )

@@ -46,7 +46,7 @@ def tiny_sets(folder: Path, images: int = 4) -> tuple[DetectionSet, DetectionSet
 
 @contextmanager
 def narrow_networks() -> Iterator[None]:
-    """Make ``create_model`` build ImageNet's networks with few channels."""
+    """Make ``build_network`` build ImageNet's networks with few channels."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(create, "imagenet_resnet", narrow_resnet)
         patch.setattr(vgg, "WIDTHS", (8, 8, 16, 16, 16))

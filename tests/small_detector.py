@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from deepres.detection.faster_rcnn import Detector, create_detector
-from deepres.models import Classifier, create_model
+from deepres.models import Classifier, build_network
 from deepres.models.blocks import BasicBlock
 from deepres.models.resnet import ResNet
 from deepres.recipes.detector import DetectorSettings
@@ -54,7 +54,7 @@ def narrow_resnet() -> ResNet:
 def small_classifier(name: str | None = None, **options: Any) -> Classifier:
     """A network by name, or ``narrow_resnet``, that wants its input prepared."""
     torch.manual_seed(0)
-    network = create_model(name, num_classes=5, **options) if name else narrow_resnet()
+    network = build_network(name, num_classes=5, **options) if name else narrow_resnet()
     lively(network)
     std = torch.tensor([0.2, 0.3, 0.25])[:, None, None]
     mean = torch.rand(3, 64, 64)

@@ -9,7 +9,7 @@ from annotated_pictures import Corners, voc_xml
 from PIL import Image
 
 from deepres.models.classifier import Classifier
-from deepres.models.create import create_model
+from deepres.models.create import build_network
 from deepres.models.weights import save_weights
 from deepres.recipes.localization import LocalizationRecipe, localization_recipe
 from deepres.recipes.localization_rcnn import LocalizationRCNNRecipe, localization_rcnn_recipe
@@ -87,7 +87,7 @@ def tiny_weights(
 ) -> Path:
     """Weights of a small classifier, as they are drawn."""
     torch.manual_seed(0)
-    network = create_model(model, num_classes=len(classes))
+    network = build_network(model, num_classes=len(classes))
     mean = torch.full((3, 28, 28), 0.25)
     save_weights(path, Classifier(network, mean, classes, crop=28, short_side=32), {})
     return path

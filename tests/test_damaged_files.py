@@ -21,7 +21,7 @@ from deepres.cli.main import main
 from deepres.data.detection.splits import open_detection_set
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import read_results
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
@@ -166,7 +166,7 @@ def test_coco_annotations_and_results(tmp_path: Path) -> None:
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    network = create_model("resnet8", num_classes=2).eval()
+    network = build_network("resnet8", num_classes=2).eval()
     classifier = Classifier(network, torch.rand(3, 32, 32), ("a", "b"))
     save_weights(tmp_path / "a.safetensors", classifier, {})
     return tmp_path / "a.safetensors"
@@ -177,7 +177,7 @@ def test_weights(weights: Path) -> None:
 
     def use() -> None:
         images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-        assert load_model(weights)(images).isfinite().all()
+        assert load_classifier(weights)(images).isfinite().all()
 
     failures = failures_of(weights, damaged_bytes(content, EACH, seed=0), use)
     assert not failures, f"{len(failures)} of {EACH}: {failures[:3]}"
@@ -219,10 +219,10 @@ def test_weights_of_any_type(weights: Path, name: str, dtype: torch.dtype) -> No
     save_file(changed, weights, {"deepres": notes})
     if dtype in (torch.float16, torch.bfloat16, torch.float64):
         images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-        assert load_model(weights)(images).dtype == torch.float32
+        assert load_classifier(weights)(images).dtype == torch.float32
     else:
         with pytest.raises(UserError, match=rf"a\.safetensors.* {name} .*{str(dtype)[6:]}"):
-            load_model(weights)
+            load_classifier(weights)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ def test_notes_that_fit_no_network(weights: Path, change: dict[str, Any], messag
     notes = json.loads(notes_of(weights)) | change
     save_file(load_file(weights), weights, {"deepres": json.dumps(notes)})
     with pytest.raises(UserError, match=rf"a\.safetensors.*{message}"):
-        load_model(weights)
+        load_classifier(weights)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_preparations_of_other_channels(weights: Path, name: str, shape: tuple[i
     tensors, notes = load_file(weights), notes_of(weights)
     save_file(tensors | {name: torch.ones(shape)}, weights, {"deepres": notes})
     with pytest.raises(UserError, match=rf"a\.safetensors .* {name} has shape .* of 3 channels"):
-        load_model(weights)
+        load_classifier(weights)
 
 
 def notes_of(weights: Path) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepres.models import StagedNetwork, create_model
+from deepres.models import StagedNetwork, build_network
 
 STAGES = (3, 4, 6, 3)
 
@@ -19,7 +19,7 @@ STAGES = (3, 4, 6, 3)
 def trained_like(name: str, **options: Any) -> StagedNetwork:
     """A network whose BN has statistics and weights that a trained one could have."""
     torch.manual_seed(0)
-    network = create_model(name, num_classes=4, **options).eval()
+    network = build_network(name, num_classes=4, **options).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (module.weight.data, module.running_var):

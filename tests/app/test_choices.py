@@ -5,14 +5,14 @@ import torch
 from made_up_runs import make_run
 
 from deepres.app.choices import choices
-from deepres.models import Classifier, create_model, save_weights
+from deepres.models import Classifier, build_network, save_weights
 from deepres.pretrained.bundled import bundled_runs
 
 
 def classifier(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     classes = tuple("abcdefghij")
-    save_weights(path, Classifier(create_model("resnet8"), torch.zeros(3, 1, 1), classes), {})
+    save_weights(path, Classifier(build_network("resnet8"), torch.zeros(3, 1, 1), classes), {})
     return path
 
 

@@ -21,7 +21,7 @@ from deepres.data.folder import open_image_folder
 from deepres.evaluation import evaluate
 from deepres.evaluation.metrics import Evaluation, validate
 from deepres.files import check_ours
-from deepres.models import load_model, save_weights
+from deepres.models import load_classifier, save_weights
 from deepres.recipes import get_recipe
 from deepres.run_folder import EXACT_BN, RunFolder
 from deepres.training.batch_norm_statistics import set_exact_statistics
@@ -40,12 +40,12 @@ def run(tmp_path_factory: pytest.TempPathFactory, sample: Cifar10) -> Path:
 def test_the_error_before_and_after_and_weights_that_load(
     run: Path, sample: Cifar10, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = evaluate(load_model(run), sample.test).error_pct()
+    before = evaluate(load_classifier(run), sample.test).error_pct()
     assert main(["batchnorm", str(run), "--images", "250", "--device", "cpu"]) == 0
     out = capsys.readouterr().out
     weights = run / "model.batchnorm.safetensors"
     assert f"weights: {weights}" in out
-    after = evaluate(load_model(weights), sample.test).error_pct()
+    after = evaluate(load_classifier(weights), sample.test).error_pct()
     # 16 batches of 16: as many as it takes
     expected = f"{before:.2f} % before, {after:.2f} % with BN averages over 256 images"
     assert f"test error {expected}" in out
@@ -60,7 +60,7 @@ def test_the_error_before_and_after_and_weights_that_load(
     assert kept["batch_norm"]["images"] == 256
     assert kept["batch_norm"]["test_error_pct_before"] == before
 
-    old, new = (load_model(path).network.state_dict() for path in (run, weights))
+    old, new = (load_classifier(path).network.state_dict() for path in (run, weights))
     assert old.keys() == new.keys()
     for name in old:
         same = "running" not in name and "num_batches" not in name
@@ -75,8 +75,8 @@ def test_frozen_stages_keep_their_statistics(
         train(recipe.changed([f"freeze={last}"]), tmp_path / last, sample, weights=run)
     asked = ["--images", "8", "--device", "cpu"]
     assert main(["batchnorm", str(tmp_path / "conv2_x"), *asked]) == 0
-    new = load_model(tmp_path / "conv2_x/model.batchnorm.safetensors").network.state_dict()
-    old = load_model(tmp_path / "conv2_x").network.state_dict()
+    new = load_classifier(tmp_path / "conv2_x/model.batchnorm.safetensors").network.state_dict()
+    old = load_classifier(tmp_path / "conv2_x").network.state_dict()
     stages = {name.partition(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert stages == {"layer2", "layer3"}
     assert main(["batchnorm", str(tmp_path / "conv4_x"), *asked]) == 2
@@ -117,7 +117,7 @@ def test_statistics_of_weights_that_are_replaced_meanwhile_are_not_kept(
 
     def replaced_meanwhile(*work: Any) -> None:
         set_exact_statistics(*work)
-        save_weights(copy / "model.safetensors", load_model(run), {"steps": 24})
+        save_weights(copy / "model.safetensors", load_classifier(run), {"steps": 24})
 
     monkeypatch.setattr(batchnorm, "set_exact_statistics", replaced_meanwhile)
     command = ["batchnorm", str(copy), "--images", "16", "--device", "cpu"]
@@ -161,7 +161,7 @@ def test_a_short_run_on_a_folder_can_be_averaged_over_more_images_than_it_saw(
     asked = ["--images", "20", "--device", "cpu", "--workers", "1", "--out"]
     assert main(["batchnorm", str(tmp_path / "run"), *asked, str(tmp_path / "b.safetensors")]) == 0
     assert re.search("with BN averages over 20 images", capsys.readouterr().out)
-    load_model(tmp_path / "b.safetensors")
+    load_classifier(tmp_path / "b.safetensors")
     assert decoding == [0, 0]  # before either test
 
     other = image_folder(tmp_path / "other", train=5, val=2)

@@ -25,7 +25,7 @@ from deepres.errors import cannot_write
 from deepres.evaluation import protocol
 from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import Scores, average, class_scores
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.run_folder import CONFUSION, EVALUATIONS
@@ -88,7 +88,7 @@ def computed(err: str) -> bool:
 def test_a_run_is_tested_on_its_own_data(
     runs: list[Path], evaluated: Evaluated, sample: Cifar10
 ) -> None:
-    found = validate(load_model(runs[0]).eval(), sample.test)
+    found = validate(load_classifier(runs[0]).eval(), sample.test)
     out, _ = evaluated(runs[0])
     assert errors_of(runs[0], out) == (f"{found.error_pct:.2f}", f"{found.top5_error_pct:.2f}")
     by_class = 100 * (1 - found.confusion.diag() / found.confusion.sum(1))
@@ -253,7 +253,7 @@ def test_cifar_gets_all_views_too(
     for views in ("10-crop", "multi-scale"):
         out, err = evaluated(runs[1], "--views", views)
         assert computed(err)
-        scores = class_scores(load_model(runs[1]), short.test, views, on_cpu())
+        scores = class_scores(load_classifier(runs[1]), short.test, views, on_cpu())
         assert errors_of(runs[1], out)[0] == f"{scores.error_pct():.2f}"
 
 
@@ -263,7 +263,7 @@ def test_new_weights_are_tested_anew(
     weights = tmp_path / "copy.safetensors"
     weights.write_bytes((folder_run / "model.safetensors").read_bytes())
     assert computed(evaluated(weights, "--data", data)[1])
-    classifier = load_model(weights)
+    classifier = load_classifier(weights)
     with torch.no_grad():
         next(classifier.parameters()).mul_(1.001)
     save_weights(weights, classifier, {})
@@ -271,7 +271,7 @@ def test_new_weights_are_tested_anew(
 
 
 @pytest.mark.parametrize(
-    ("where", "when"), [(cli_evaluate, "load_model"), (protocol, "class_scores")]
+    ("where", "when"), [(cli_evaluate, "load_classifier"), (protocol, "class_scores")]
 )
 def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
     folder_run: Path,
@@ -289,7 +289,7 @@ def test_weights_that_are_replaced_meanwhile_leave_nothing_behind(
 
     def extended_meanwhile(*arguments: object, **settings: object) -> object:
         done = work(*arguments, **settings)
-        new = load_model(folder_run)
+        new = load_classifier(folder_run)
         with torch.no_grad():
             next(new.parameters()).mul_(1.5)
         save_weights(weights, new, {})
@@ -355,7 +355,7 @@ def test_imported_weights_are_tested_on_imagenet_where_it_usually_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    save_weights(tmp_path / "imported.safetensors", load_model(folder_run), {})
+    save_weights(tmp_path / "imported.safetensors", load_classifier(folder_run), {})
     _, err = evaluated("imported.safetensors", status=2)
     assert "does not say what to test on, and there is no data/imagenet; give --data, or" in err
     (tmp_path / "data").mkdir()
@@ -427,7 +427,7 @@ def test_what_a_submission_needs_is_looked_up_where_the_images_are_and_before_th
 ) -> None:
     monkeypatch.chdir(tmp_path)
     copy = shutil.copytree(data, tmp_path / "data/imagenet")
-    save_weights(tmp_path / "imported.safetensors", load_model(folder_run), {})
+    save_weights(tmp_path / "imported.safetensors", load_classifier(folder_run), {})
     asked = ("imported.safetensors", "--save-submission", tmp_path / "s.txt")
     _, err = evaluated(*asked, status=2)
     assert "data/imagenet/ilsvrc2012.json is missing" in err
@@ -483,7 +483,7 @@ def test_data_with_another_number_of_classes_are_refused(
 
 def renamed(source: Path, file: Path, classes: Sequence[str]) -> Path:
     """Save the same network with other names for its classes."""
-    classifier = load_model(source)
+    classifier = load_classifier(source)
     classifier.classes = tuple(classes)
     save_weights(file, classifier, {})
     return file
@@ -495,7 +495,7 @@ def test_a_network_of_other_classes_is_not_tested_on_cifar(
     monkeypatch.setattr("deepres.cli.evaluate.open_data", None)  # nor is it fetched for that
     for count in (3, 12):
         classes = ("cat", "dog", "owl", "fox", *"abcdefgh")[:count]
-        network = create_model("resnet8", num_classes=count)
+        network = build_network("resnet8", num_classes=count)
         file = tmp_path / f"{count}.safetensors"
         save_weights(file, Classifier(network, torch.zeros(3, 1, 1), classes), {})
         for arguments in ([], ["--data", "sample"]):
@@ -507,7 +507,7 @@ def test_a_network_of_other_classes_is_not_tested_on_cifar(
 def test_cifars_classes_go_by_name(
     runs: list[Path], evaluated: Evaluated, sample: Cifar10, tmp_path: Path
 ) -> None:
-    network = Classifier(create_model("resnet8"), torch.zeros(3, 1, 1), sample.classes[::-1])
+    network = Classifier(build_network("resnet8"), torch.zeros(3, 1, 1), sample.classes[::-1])
     with torch.no_grad():
         network.network.get_parameter("fc.bias")[0] += 1e4  # all are trucks to it
     save_weights(tmp_path / "truck.safetensors", network, {})
@@ -559,7 +559,7 @@ def test_classes_that_share_no_name_are_matched_in_order_and_that_is_said(
 
 def turned(weights: Path, file: Path) -> Path:
     """Save the same network with its classes in reverse order."""
-    classifier = load_model(weights)
+    classifier = load_classifier(weights)
     state = dict(classifier.network.state_dict())
     for name in ("fc.weight", "fc.bias"):
         state[name] = state[name].flip(0)
@@ -598,7 +598,7 @@ def test_an_ensembles_classes_go_by_name(
             np.testing.assert_allclose(both["scores"], one["scores"], atol=1e-6)
             for each in ("labels", "classes"):
                 assert both[each].tolist() == one[each].tolist()
-    names = ["owl", *load_model(file).classes[1:]]
+    names = ["owl", *load_classifier(file).classes[1:]]
     other = renamed(folder_run, tmp_path / "other.safetensors", names)
     _, err = evaluated(folder_run, other, "--data", data / "val/class0", status=2)
     assert f"{other} tells 6 classes apart (owl, " in err

@@ -10,7 +10,7 @@ from PIL import Image
 from deepres.cli.main import main
 from deepres.evaluation.explain import explain as explanation
 from deepres.evaluation.predict import predict
-from deepres.models import Classifier, create_model, save_weights
+from deepres.models import Classifier, build_network, save_weights
 
 CLASSES = (*(f"class {i}" for i in range(9)), "$\\frac$ and more than there is room for")
 
@@ -22,7 +22,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(50, 40).save("photo.png")
     for name in ("resnet8", "plain8"):
         torch.manual_seed(0)
-        classifier = Classifier(create_model(name), torch.zeros(3, 1, 1), CLASSES)
+        classifier = Classifier(build_network(name), torch.zeros(3, 1, 1), CLASSES)
         save_weights(Path(f"{name}.safetensors"), classifier, {})
 
 
@@ -69,7 +69,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_of_classes_of_one_name_the_likeliest_is_explained() -> None:
     torch.manual_seed(0)
-    network, image = create_model("resnet8"), picture(50, 40)
+    network, image = build_network("resnet8"), picture(50, 40)
     named = Classifier(network, torch.zeros(3, 1, 1), CLASSES)
     (best, *_, worst) = predict(named, image, 10)[0]
     same = Classifier(

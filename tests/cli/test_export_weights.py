@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from deepres.cli.main import main
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run's folder, as far as its weights go."""
-    classifier = Classifier(create_model("resnet8"), torch.rand(3, 32, 32), tuple("abcdefghij"))
+    classifier = Classifier(build_network("resnet8"), torch.rand(3, 32, 32), tuple("abcdefghij"))
     (tmp_path / "run").mkdir()
     save_weights(tmp_path / "run/model.safetensors", classifier, {})
     return tmp_path / "run"
@@ -23,7 +23,7 @@ def test_files_are_named_and_how_they_were_checked(
     shown = capsys.readouterr()
     assert shown.out == f"{run}/resnet8.safetensors\n"
     assert shown.err == "checked: read back, all tensors are the same\n"
-    assert load_model(run / "resnet8.safetensors").crop == 32
+    assert load_classifier(run / "resnet8.safetensors").crop == 32
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_file_that_nobody_named_is_not_replaced(
     assert main([*command, "--out", str(theirs)]) == 0  # it is named
     theirs.write_text("theirs")
     assert main([*command, "--force"]) == 0
-    assert load_model(theirs).crop == 32
+    assert load_classifier(theirs).crop == 32
 
 
 def test_nor_is_one_that_is_called_by_the_weights_name(
@@ -76,13 +76,13 @@ def test_nor_is_one_that_is_called_by_the_weights_name(
     assert f"{theirs} is there already and would be replaced" in capsys.readouterr().err
     assert theirs.read_text() == "theirs"
     assert main([*command, "--force"]) == 0
-    assert load_model(theirs).crop == 32
+    assert load_classifier(theirs).crop == 32
 
 
 def test_nor_is_a_file_beside_the_one_that_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = create_model("resnet18", shortcut="B", num_classes=2)
+    network = build_network("resnet18", shortcut="B", num_classes=2)
     classifier = Classifier(network, torch.rand(3, 1, 1), ("a", "b"), crop=32)
     save_weights(tmp_path / "w.safetensors", classifier, {})
     theirs = tmp_path / "a.json"

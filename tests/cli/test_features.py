@@ -9,7 +9,7 @@ from pictures import picture, save_pictures
 from deepres.cli.main import main
 from deepres.data.images import open_image
 from deepres.data.views import one_crop
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images at two depths, and an untrained network."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    network = create_model("resnet14").eval()
+    network = build_network("resnet14").eval()
     for module in network.modules():  # so that folding it is not for nothing
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-1, 1)
@@ -38,7 +38,7 @@ def test_features_are_the_means_of_what_the_network_computes(layer: str) -> None
     found = np.load("f.npz")
     names = [*(f"deep/er/00{i}.jpg" for i in range(3)), "root.png"]
     assert found["names"].tolist() == names
-    classifier = load_model("net.safetensors")
+    classifier = load_classifier("net.safetensors")
     for name, values in zip(names, found["features"], strict=True):
         (crop,) = one_crop(open_image(Path("images", name)), 32, 36)
         x = classifier.prepare(torch.tensor(crop).permute(0, 3, 1, 2))

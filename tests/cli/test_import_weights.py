@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from deepres.cli.main import main
-from deepres.models import load_model
+from deepres.models import load_classifier
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_another_view_is_kept(checkpoint: Path, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().err
     assert "input: short side 303, crop 288" in said
     assert re.search(r"^images are resized bilinearly, whatever .* differ slightly$", said, re.M)
-    loaded = load_model(out)
+    loaded = load_classifier(out)
     assert (loaded.crop, loaded.short_side) == (288, 303)
 
 
@@ -111,7 +111,7 @@ def test_a_file_that_nobody_named_is_not_replaced(
     assert theirs.read_text() == "theirs"
     (checkpoint.parent / "names.txt").write_text("ant\nbee\ncat\n")
     assert main([*command, "--class-names", str(checkpoint.parent / "names.txt"), "--force"]) == 0
-    assert load_model(theirs).classes == ("ant", "bee", "cat")
+    assert load_classifier(theirs).classes == ("ant", "bee", "cat")
 
 
 def test_of_several_networks_in_a_file_one_is_chosen(
@@ -127,6 +127,6 @@ def test_of_several_networks_in_a_file_one_is_chosen(
     assert (
         "taking state_dict_ema, a moving average of weights; another one by --key: state_" in said
     )
-    assert torch.equal(load_model(out).network.conv1.weight, mean["conv1.weight"])
+    assert torch.equal(load_classifier(out).network.conv1.weight, mean["conv1.weight"])
     assert main([*command, "--key", "state_dict", "--force"]) == 0
-    assert torch.equal(load_model(out).network.conv1.weight, state["conv1.weight"])
+    assert torch.equal(load_classifier(out).network.conv1.weight, state["conv1.weight"])

@@ -19,7 +19,7 @@ from deepres.data.detection.localization import open_localization_test
 from deepres.detection.drawing import COLORS
 from deepres.evaluation.detection import localization_protocol
 from deepres.evaluation.detection.localization_protocol import load_network, locate_by
-from deepres.models import Classifier, create_model, save_weights
+from deepres.models import Classifier, build_network, save_weights
 from deepres.recipes import fine_tuned, get_recipe
 from deepres.run_folder import RunFolder
 
@@ -214,7 +214,7 @@ def test_moving_averages_that_are_frozen_are_told(
 ) -> None:
     run, exact = tmp_path / "run", tmp_path / "run/model.batchnorm.safetensors"
     RunFolder(run).write_meta(whole_meta(get_recipe("resnet20")))
-    network = create_model("resnet8", num_classes=2)
+    network = build_network("resnet8", num_classes=2)
     classifier = Classifier(network, torch.zeros(3, 28, 28), ("a", "b"), crop=28)
     save_weights(run / "model.safetensors", classifier, {})
     tell_moving_averages(run)

@@ -21,7 +21,7 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.data.images import open_image
 from deepres.data.named_images import named_images
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.pretrained import find_weights
 from deepres.run_folder import results_folder
 
@@ -67,7 +67,7 @@ def test_a_networks_name_is_enough(pictures: list[str], capsys: pytest.CaptureFi
 def test_a_folder_as_csv_and_as_json(
     pictures: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    classifier = load_model(find_weights("resnet20"))
+    classifier = load_classifier(find_weights("resnet20"))
     images = [np.asarray(open_image(Path(name))) for name in pictures]
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
     best = classifier(batch).softmax(1).max(1)

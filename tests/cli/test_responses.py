@@ -9,7 +9,7 @@ from runs import train
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.evaluation.responses import layer_responses
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.models.weights import read_weights
 from deepres.recipes import get_recipe
 from deepres.run_folder import RunFolder
@@ -31,7 +31,7 @@ def test_a_file_beside_each_run_and_a_table(
     shown = capsys.readouterr().out
     for run in runs:
         written = json.loads((run / "responses.json").read_text())
-        expected = layer_responses(load_model(run), [sample.test.images[:120]])
+        expected = layer_responses(load_classifier(run), [sample.test.images[:120]])
         assert written["layers"] == list(expected.layers)
         assert written["std"] == pytest.approx(expected.std, rel=1e-4)
         assert written["images"] == 120

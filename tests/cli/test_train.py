@@ -10,7 +10,7 @@ from deepres.cli import train
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.run_folder import RunFolder, results_folder
 
 OPTIONS = ["--steps", "2", "--set", "batch_size=8", "--device", "cpu"]
@@ -181,7 +181,7 @@ def test_sizes_that_suit_the_weights_crop_are_not_judged_by_the_usual_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     image_folder(Path("data"), train=4, val=2)
-    network = create_model("resnet18", num_classes=2)
+    network = build_network("resnet18", num_classes=2)
     for name, buffer in network.named_buffers():
         if name.endswith("running_var"):
             buffer += 0.1  # as if it had learned
@@ -227,7 +227,7 @@ def test_a_folder_is_fine_tuned_on_and_used(
     assert "fine-tuning, which is no recipe of the paper: begun from " in shown.err
     assert "not the paper's: batches of 4, 2 steps, learning rate 0.01" in shown.out
     assert "pretrained=true, freeze=conv3_x" in shown.out
-    assert load_model(run).classes == ("class0", "class1")
+    assert load_classifier(run).classes == ("class0", "class1")
 
     assert main(["predict", str(run), "flowers/val/class1/000.jpg", "--device", "cpu"]) == 0
     assert "class1" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from deepres.detection.backbones import first_stages, freeze_batch_norm, split
 from deepres.errors import UserError
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.create import build_empty
 
 
@@ -46,7 +46,7 @@ def test_vgg_16s_halves() -> None:
 
 
 def test_the_halves_weights_are_copies() -> None:
-    network = create_model("resnet18", num_classes=5)
+    network = build_network("resnet18", num_classes=5)
     nn.init.zeros_(split(network).shared.conv1.weight)
     assert network.conv1.weight.any()
 
@@ -71,7 +71,7 @@ def test_frozen_bn_is_bn_in_evaluation() -> None:
 
 
 def test_bn_is_frozen_in_the_first_stages_alone() -> None:
-    network = create_model("resnet18", num_classes=len(CLASSES))
+    network = build_network("resnet18", num_classes=len(CLASSES))
     freeze_batch_norm(network, first_stages(network, 2))
     frozen = {n for n, layer in network.named_modules() if isinstance(layer, FrozenBatchNorm2d)}
     assert frozen == {"bn1", *(f"layer1.{i}.bn{j}" for i in (0, 1) for j in (1, 2))}

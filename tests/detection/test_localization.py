@@ -7,14 +7,14 @@ from torchvision.ops import box_iou
 
 from deepres.detection.localization import Localizer, PerClassRPN, keep_stages_to
 from deepres.errors import UserError
-from deepres.models import create_model
+from deepres.models import build_network
 
 SIDES = (8, 16, 32)
 
 
 def network(classes: int = 3, name: str = "resnet8", stage: str = "conv4_x") -> PerClassRPN:
     torch.manual_seed(0)
-    built = PerClassRPN(create_model(name), stage, classes, SIDES)
+    built = PerClassRPN(build_network(name), stage, classes, SIDES)
     for layer in (built.rpn.head.cls_logits, built.rpn.head.bbox_pred):
         torch.nn.init.normal_(layer.weight, std=0.1)
         torch.nn.init.normal_(layer.bias, std=0.1)
@@ -82,7 +82,7 @@ def test_a_class_learns_from_its_own_images_alone() -> None:
 
 
 def test_classes_start_alike() -> None:
-    ours = PerClassRPN(create_model("resnet8"), "conv4_x", 3, SIDES)
+    ours = PerClassRPN(build_network("resnet8"), "conv4_x", 3, SIDES)
     found = ours.candidates(torch.randn(1, 3, 32, 32), torch.tensor([[0, 1, 2]]))
     for outputs in (found.logits, found.deltas):
         assert outputs.std() > 0
@@ -129,7 +129,7 @@ def test_draws_depend_on_the_seeds_and_leave_the_callers_random_state() -> None:
 )
 def test_anchors_lie_a_stride_apart(name: str, stage: str, stride: int) -> None:
     with torch.device("meta"):
-        trunk = create_model(name)
+        trunk = build_network(name)
     keep_stages_to(trunk, stage)
     assert "fc" not in trunk.stages
     assert list(trunk.stages)[-1] == stage

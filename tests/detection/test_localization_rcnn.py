@@ -11,7 +11,7 @@ from deepres.detection.localization_rcnn import PerClassRCNN, RegionLocalizer
 from deepres.detection.localizer_file import load_localizer, save_localizer
 from deepres.detection.rcnn_file import build_rcnn, load_rcnn, save_rcnn
 from deepres.errors import UserError
-from deepres.models import create_model, load_model
+from deepres.models import build_network, load_classifier
 from deepres.models.weights import read_weights, write_weights
 
 ARCHITECTURE = {"name": "resnet8", "num_classes": 2}
@@ -29,7 +29,7 @@ DESCRIBED = {
 
 def rcnn(classes: int = 3, name: str = "resnet8") -> PerClassRCNN:
     torch.manual_seed(0)
-    return PerClassRCNN(create_model(name), classes, (10, 10, 5, 5))
+    return PerClassRCNN(build_network(name), classes, (10, 10, 5, 5))
 
 
 def localizer() -> RegionLocalizer:
@@ -44,7 +44,7 @@ def localizer() -> RegionLocalizer:
 @pytest.mark.parametrize(("name", "features"), [("resnet8", 64), ("vgg16", 4096)])
 def test_two_layers_take_the_place_of_the_last_one(name: str, features: int) -> None:
     with torch.device("meta"):
-        ours = PerClassRCNN(create_model(name), 7, (1, 1, 1, 1))
+        ours = PerClassRCNN(build_network(name), 7, (1, 1, 1, 1))
         logits, deltas = ours(torch.zeros(2, 3, 224, 224), torch.tensor([1, 6]))
     assert ours.siblings.cls_score.weight.shape == (7, features)
     assert (logits.shape, deltas.shape) == ((2,), (2, 4))
@@ -144,7 +144,7 @@ def test_a_file_holds_all_that_is_needed(tmp_path: Path) -> None:
         for name, tensor in ours.state_dict().items():
             assert torch.equal(tensor, loaded.state_dict()[name]), name
     with pytest.raises(UserError, match="localization network's R-CNN, and a classifier is asked"):
-        load_model(file)
+        load_classifier(file)
     asked = f"{file} holds .* R-CNN, and a localization network is asked for: give a run of deepres"
     with pytest.raises(UserError, match=asked):
         load_localizer(file)

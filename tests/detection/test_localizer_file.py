@@ -10,7 +10,7 @@ from small_localization import tiny_recipe, tiny_weights
 
 from deepres.detection.localizer_file import build_localizer, load_localizer, save_localizer
 from deepres.errors import UserError
-from deepres.models import load_model
+from deepres.models import load_classifier
 
 ARCHITECTURE = {"name": "resnet8", "num_classes": 2}
 
@@ -58,7 +58,7 @@ def test_a_classifier_is_no_localizer_and_a_localizer_no_classifier(
     with pytest.raises(UserError, match="holds a classifier, and a localization network is asked"):
         load_localizer(file)
     with pytest.raises(UserError, match="holds a localization network, and a classifier is"):
-        load_model(saved)
+        load_classifier(saved)
 
 
 def test_a_run_without_weights_yet_is_to_be_finished(tmp_path: Path) -> None:

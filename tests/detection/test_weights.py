@@ -9,7 +9,7 @@ from small_detector import CLASSES, detector_on, images, small_classifier
 from deepres.detection.faster_rcnn import Detector
 from deepres.detection.weights import load_detector, save_detector
 from deepres.errors import UserError
-from deepres.models import load_model, save_weights
+from deepres.models import load_classifier, save_weights
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_a_classifier_is_no_detector_and_a_detector_no_classifier(
     with pytest.raises(
         UserError, match=r"holds a detector, .* or use the commands of deepres detect"
     ):
-        load_model(weights)
+        load_classifier(weights)
 
 
 def test_a_flipped_bit_is_found(weights: Path) -> None:

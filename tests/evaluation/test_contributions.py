@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from deepres.evaluation.contributions import block_contributions
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.stages import record_outputs
 
 ADDED = 1000.0
@@ -23,7 +23,7 @@ ADDED = 1000.0
 def test_both_terms_of_each_sum(name: str, options: dict[str, Any], blocks: dict[str, int]) -> None:
     """Where F(x) is 1000 everywhere, ReLU cuts nothing off, and a block's output less 1000 is x."""
     torch.manual_seed(0)
-    network = create_model(name, **options).eval().double().requires_grad_(False)
+    network = build_network(name, **options).eval().double().requires_grad_(False)
     x = torch.rand(2, 3, 32, 32).double()
     found = block_contributions(network, x)
     stages = [each.stage for each in found]
@@ -43,11 +43,11 @@ def test_both_terms_of_each_sum(name: str, options: dict[str, Any], blocks: dict
 
 def test_without_blocks_there_is_nothing_to_add() -> None:
     for name in ("plain8", "highway19"):
-        assert block_contributions(create_model(name).eval(), torch.rand(1, 3, 32, 32)) == []
+        assert block_contributions(build_network(name).eval(), torch.rand(1, 3, 32, 32)) == []
 
 
 def test_there_is_no_ratio_to_nothing() -> None:
-    network = create_model("resnet8").eval()
+    network = build_network("resnet8").eval()
     nn.init.zeros_(network.get_submodule("bn1").weight)
     first = block_contributions(network, torch.rand(1, 3, 32, 32))[0]
     assert (first.passed, first.ratio) == (0, None)

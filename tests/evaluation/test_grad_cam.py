@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from deepres.evaluation.grad_cam import grad_cam
-from deepres.models import Classifier, create_model
+from deepres.models import Classifier, build_network
 from deepres.models.stages import StagedNetwork
 
 
@@ -35,7 +35,7 @@ def test_a_case_computed_by_hand() -> None:
 def test_with_average_pooling_it_is_the_last_layers_weighted_sum(name: str) -> None:
     """The class activation map of Zhou et al. (2016), of which Grad-CAM is the generalisation."""
     torch.manual_seed(0)
-    classifier = Classifier(create_model(name), torch.zeros(3, 1, 1), tuple("abcdefghij")).eval()
+    classifier = Classifier(build_network(name), torch.zeros(3, 1, 1), tuple("abcdefghij")).eval()
     images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     found = grad_cam(classifier, images, torch.tensor([7, 2]))
     with torch.no_grad():

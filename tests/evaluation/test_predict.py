@@ -13,11 +13,11 @@ from deepres.data.views import one_crop
 from deepres.errors import UserError
 from deepres.evaluation.grad_cam import grad_cam
 from deepres.evaluation.predict import predict
-from deepres.models import Classifier, create_model
+from deepres.models import Classifier, build_network
 
 
 def test_the_likeliest_classes_in_order() -> None:
-    classifier = Classifier(create_model("resnet8"), torch.zeros(3, 32, 32), tuple("abcdefghij"))
+    classifier = Classifier(build_network("resnet8"), torch.zeros(3, 32, 32), tuple("abcdefghij"))
     images = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8)
     logits = classifier.eval()(images)
     for guesses, scores in zip(predict(classifier, images, 99), logits, strict=True):
@@ -29,7 +29,7 @@ def test_the_likeliest_classes_in_order() -> None:
 
 
 def test_nan_is_no_prediction() -> None:
-    network = create_model("resnet8")
+    network = build_network("resnet8")
     network.state_dict()["fc.weight"].fill_(3e38)  # finite, but no sum of it is
     classifier = Classifier(network, torch.zeros(3, 32, 32), tuple("abcdefghij")).eval()
     with pytest.raises(UserError, match="the network's answer is no finite number"):
@@ -40,7 +40,7 @@ def test_nan_is_no_prediction() -> None:
 def classifier() -> Classifier:
     torch.manual_seed(0)
     classes = tuple("abcdefghij")
-    return Classifier(create_model("resnet8"), torch.zeros(3, 1, 1), classes, short_side=40).eval()
+    return Classifier(build_network("resnet8"), torch.zeros(3, 1, 1), classes, short_side=40).eval()
 
 
 def test_images_of_every_kind_are_prepared_alike(classifier: Classifier, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_is_no_classifier_is_named(tmp_path: Path) -> None:
 
 
 def test_a_network_without_classes_is_named_in_one_line() -> None:
-    network: Any = create_model("resnet8")
+    network: Any = build_network("resnet8")
     with pytest.raises(UserError, match=r"^expected a classifier, .*, got ResNet$"):
         predict(network, picture(32, 32))
 

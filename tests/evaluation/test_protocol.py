@@ -13,7 +13,7 @@ from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.errors import UserError
 from deepres.evaluation.protocol import EvaluatedImages, score_weights
 from deepres.evaluation.under_test import UnderTest
-from deepres.models import Classifier, load_model, save_weights
+from deepres.models import Classifier, load_classifier, save_weights
 
 
 def always(place: int, classes: tuple[str, ...]) -> Classifier:
@@ -94,7 +94,7 @@ def test_kept_scores_are_told_apart_by_the_order_of_classes(
 ) -> None:
     file = tmp_path / "a.safetensors"
     save_weights(file, always(0, sample.classes), {})
-    tested = UnderTest.open(file, load_model, torch.device("cpu"))
+    tested = UnderTest.open(file, load_classifier, torch.device("cpu"))
     images = EvaluatedImages(sample.test.subset(slice(20)), "these")
     for each in (images, images._replace(places=range(9, -1, -1)), images):
         labels = score_weights(tested, each, "1-crop", on_cpu(), fold=False).labels

@@ -4,13 +4,13 @@ import torch
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
 from deepres.evaluation.responses import layer_responses
-from deepres.models import Classifier, create_model
+from deepres.models import Classifier, build_network
 
 
 @pytest.fixture
 def classifier() -> Classifier:
     torch.manual_seed(0)
-    network = create_model("resnet8")
+    network = build_network("resnet8")
     network(torch.randn(64, 3, 32, 32))  # BN's averages move
     return Classifier(network, torch.rand(3, 32, 32), tuple("abcdefghij"))
 

@@ -23,7 +23,7 @@ from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
 from deepres.evaluation.scores import Scores, average, class_scores, view_scores, window_side
-from deepres.models import Classifier, create_model
+from deepres.models import Classifier, build_network
 from deepres.models.stages import StagedNetwork
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def with_statistics(network: StagedNetwork) -> StagedNetwork:
 def classifier() -> Classifier:
     """For crops of 64 pixels, whose last feature map has 2×2."""
     torch.manual_seed(0)
-    network = with_statistics(create_model("resnet18", num_classes=6))
+    network = with_statistics(build_network("resnet18", num_classes=6))
     made = Classifier(network, torch.rand(3, 64, 64), tuple("abcdef"), crop=64, short_side=74)
     return made.eval()
 
@@ -52,7 +52,7 @@ def classifier() -> Classifier:
 @pytest.fixture(scope="module")
 def small() -> Classifier:
     torch.manual_seed(0)
-    network = with_statistics(create_model("resnet8", num_classes=6))
+    network = with_statistics(build_network("resnet8", num_classes=6))
     return Classifier(network, torch.rand(3, 32, 32), tuple("abcdef"), short_side=37).eval()
 
 
@@ -118,7 +118,7 @@ def spoiled(files: ImageFiles, folder: Path, *places: int) -> ImageFiles:
 # The network's view
 
 
-@pytest.mark.parametrize("make", [lambda: create_model("resnet8"), TinyVgg])
+@pytest.mark.parametrize("make", [lambda: build_network("resnet8"), TinyVgg])
 @torch.inference_mode()
 def test_a_crop_gets_the_networks_own_softmax(make: Callable[[], StagedNetwork]) -> None:
     tested = Classifier(with_statistics(make()), torch.rand(3, 32, 32), tuple("ab")).eval()
@@ -168,7 +168,7 @@ def test_a_larger_view_of_a_vgg_runs_its_first_layer_as_a_convolution() -> None:
 @torch.inference_mode()
 def test_vgg16_is_tested_fully_convolutionally() -> None:
     with torch.device("meta"):
-        network = create_model("vgg16", num_classes=3)
+        network = build_network("vgg16", num_classes=3)
     network.to_empty(device="cpu")
     for parameter in network.parameters():
         fan_in = parameter[0].numel() if parameter.dim() > 1 else 100
@@ -259,7 +259,7 @@ def test_many_scales_are_the_mean_over_sizes_and_mirror_images(
 
 
 def test_cifars_images_get_what_evaluate_finds(sample: Cifar10) -> None:
-    classifier = Classifier(create_model("resnet8"), torch.rand(3, 32, 32), sample.classes).eval()
+    classifier = Classifier(build_network("resnet8"), torch.rand(3, 32, 32), sample.classes).eval()
     data = sample.test.subset(slice(0, 300))
     scores = class_scores(classifier, data, "1-crop", on_cpu())
     found = validate(classifier, data)

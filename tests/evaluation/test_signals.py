@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 
 from deepres.evaluation.signals import NEITHER, Signals, measure_signals
-from deepres.models import create_model
+from deepres.models import build_network
 
 
 def test_both_ways_through_every_3x3_layer() -> None:
     torch.manual_seed(0)
-    network = create_model("plain8").eval()
+    network = build_network("plain8").eval()
     images, labels = torch.randn(16, 3, 32, 32), torch.arange(16) % 10
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     signals = measure_signals(network, images, labels)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from triton_interpreter import run_in_interpreter
 
-from deepres.models import batch_norm_cpu, create_model
+from deepres.models import batch_norm_cpu, build_network
 from deepres.models.batch_norm import FusedBatchNorm, batch_norm_relu, fuse_batch_norm
 
 triton = pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
@@ -57,7 +57,7 @@ def test_a_fused_network_has_the_same_tensors_and_evaluates_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(batch_norm_cpu, "library", object)  # with and without a compiler
-    network = create_model("resnet50", shortcut="B", num_classes=4).eval()
+    network = build_network("resnet50", shortcut="B", num_classes=4).eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     x = torch.randn(1, 3, 64, 64)
     logits = network(x)
@@ -69,7 +69,7 @@ def test_a_fused_network_has_the_same_tensors_and_evaluates_alike(
 
 def test_a_layer_that_is_evaluated_alone_keeps_its_relu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_norm_cpu, "library", object)  # with and without a compiler
-    network = create_model("resnet8", num_classes=4)
+    network = build_network("resnet8", num_classes=4)
     fuse_batch_norm(network)
     network = copy.deepcopy(network)
     bn1, x = network.get_submodule("bn1").eval(), torch.randn(2, 16, 8, 8)
@@ -98,7 +98,7 @@ def test_blocks_hand_their_shortcut_over(monkeypatch: pytest.MonkeyPatch) -> Non
         ("highway19", [False] * 18),
     ]:
         shortcuts.clear()
-        network = create_model(name, num_classes=3)
+        network = build_network(name, num_classes=3)
         fuse_batch_norm(network)
         network(torch.randn(2, 3, 32, 32))
         assert shortcuts == expected

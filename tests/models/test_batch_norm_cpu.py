@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from deepres.models import batch_norm_cpu
 from deepres.models.batch_norm import FusedBatchNorm, batch_norm_relu, fuse_batch_norm, fused_by
-from deepres.models.create import create_model
+from deepres.models.create import build_network
 
 LIBRARY = batch_norm_cpu.library()
 if isinstance(LIBRARY, str):
@@ -130,7 +130,7 @@ def test_a_single_pixel_is_refused_as_in_pytorch() -> None:
 def test_a_fused_network_hands_out_what_pytorchs_does(name: str) -> None:
     """Responses are taken between BN and ReLU, which the kernels compute as one."""
     torch.manual_seed(0)
-    network, images = create_model(name), torch.randn(4, 3, 32, 32)
+    network, images = build_network(name), torch.randn(4, 3, 32, 32)
     expected = network.intermediates(images)
     fuse_batch_norm(network)
     found = network.intermediates(images)
@@ -142,7 +142,7 @@ def test_a_fused_network_hands_out_what_pytorchs_does(name: str) -> None:
 def test_a_fused_network_learns_as_pytorchs_does() -> None:
     def gradients(fused: bool) -> dict[str, Tensor]:
         torch.manual_seed(0)
-        network = create_model("resnet8").double().float().to(memory_format=torch.channels_last)
+        network = build_network("resnet8").double().float().to(memory_format=torch.channels_last)
         if fused:
             fuse_batch_norm(network)
             assert any(isinstance(module, FusedBatchNorm) for module in network.modules())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepres.errors import UserError
-from deepres.models import create_model, list_models
+from deepres.models import build_network, list_models
 from deepres.models.complexity import (
     Traffic,
     block_cost,
@@ -18,7 +18,7 @@ from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
 
 def cost_of(name: str, **options: str):
     with torch.device("meta"):
-        model = create_model(name, **options)
+        model = build_network(name, **options)
     return total_cost(model, model.input_size)
 
 

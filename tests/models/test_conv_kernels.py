@@ -19,7 +19,7 @@ pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
 if not os.environ.get("TRITON_INTERPRET"):
     pytest.skip("test_fused_cifar.py runs this in Triton's interpreter", allow_module_level=True)
 
-from deepres.models import create_model, fused_cifar
+from deepres.models import build_network, fused_cifar
 from deepres.models.fused_cifar import FusedCifarNet
 from deepres.training.mixed_precision import InBf16
 
@@ -65,7 +65,7 @@ def bfloat16_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make_network(name: str) -> nn.Module:
     """A network whose BN is not the identity, nor at its first step."""
-    network = create_model(name)
+    network = build_network(name)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

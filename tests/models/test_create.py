@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from deepres.errors import UserError
-from deepres.models import create_model, list_models
+from deepres.models import build_network, list_models
 from deepres.models.complexity import total_cost
 from deepres.models.create import build_empty
 
@@ -23,21 +23,21 @@ def test_every_network_classifies(name: str) -> None:
 
 
 def test_any_number_of_classes_and_any_n() -> None:
-    assert create_model("resnet18", num_classes=7)(torch.randn(2, 3, 64, 64)).shape == (2, 7)
-    assert create_model("plain8", num_classes=3)(torch.randn(2, 3, 32, 32)).shape == (2, 3)
-    assert len(create_model("resnet50-cifar").stages) == 5
+    assert build_network("resnet18", num_classes=7)(torch.randn(2, 3, 64, 64)).shape == (2, 7)
+    assert build_network("plain8", num_classes=3)(torch.randn(2, 3, 32, 32)).shape == (2, 3)
+    assert len(build_network("resnet50-cifar").stages) == 5
 
 
 def test_defaults_are_the_papers_options() -> None:
     def projections(name: str, **options: str) -> int:
-        return sum("downsample.0" in key for key in create_model(name, **options).state_dict())
+        return sum("downsample.0" in key for key in build_network(name, **options).state_dict())
 
     assert projections("resnet34") == 0
     assert projections("resnet34", shortcut="B") == 3
     assert projections("resnet34", shortcut="C") == 16
     assert projections("resnet50") == 4
     assert projections("resnet50", shortcut="A") == 0
-    assert create_model("resnet50").get_submodule("layer2.0.conv1").stride == (2, 2)
+    assert build_network("resnet50").get_submodule("layer2.0.conv1").stride == (2, 2)
 
 
 @pytest.mark.parametrize("depth", [50, 101, 152])
@@ -53,13 +53,13 @@ def test_plain_bottlenecks_are_their_residual_twins_without_shortcuts(depth: int
 
 
 def test_residual_functions_of_one_layer_at_the_same_depth_and_cost() -> None:
-    one, two = (create_model("resnet20", residual_layers=layers) for layers in (1, 2))
+    one, two = (build_network("resnet20", residual_layers=layers) for layers in (1, 2))
     assert [len(one.get_submodule(f"layer{i}")) for i in (1, 2, 3)] == [6, 6, 6]
     assert [len(two.get_submodule(f"layer{i}")) for i in (1, 2, 3)] == [3, 3, 3]
     assert total_cost(one, 32) == total_cost(two, 32)
     assert total_cost(one, 32).layers == 20
     assert len(one.intermediates(torch.randn(2, 3, 32, 32)).responses) == 19
-    assert create_model(**one.architecture).state_dict().keys() == one.state_dict().keys()
+    assert build_network(**one.architecture).state_dict().keys() == one.state_dict().keys()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_its_architecture_is_all_that_builds_it_again(name, given, resolved) -> 
 
 def test_he_initialisation() -> None:
     torch.manual_seed(0)
-    model = create_model("resnet18")
+    model = build_network("resnet18")
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             fan_in = module.weight[0].numel()
@@ -129,4 +129,4 @@ def test_he_initialisation() -> None:
 )
 def test_impossible_requests_are_one_clear_line(name, options, message) -> None:
     with pytest.raises(UserError, match=message):
-        create_model(name, **options)
+        build_network(name, **options)

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.create import build_empty
 from deepres.models.diagram import diagram
 from deepres.network_diagram import Row, Shortcut
@@ -64,7 +64,7 @@ def test_figure_5s_bottleneck() -> None:
 
 
 def test_options_show() -> None:
-    one = diagram(create_model("resnet8", residual_layers=1))
+    one = diagram(build_network("resnet8", residual_layers=1))
     assert [(s.start, s.end) for s in one.shortcuts] == [(i, i + 1) for i in range(6)]
     gated = diagram(build_empty("highway19"))
     assert {shortcut.kind for shortcut in gated.shortcuts} == {"gated"}
@@ -73,7 +73,7 @@ def test_options_show() -> None:
 
 
 def test_the_network_stays_as_it_is() -> None:
-    network = create_model("resnet8")
+    network = build_network("resnet8")
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     diagram(network)
     assert network.training

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.fold import fold_batch_norm
 
 
@@ -22,7 +22,7 @@ from deepres.models.fold import fold_batch_norm
 @torch.inference_mode()
 def test_folding_leaves_the_outputs_and_no_bn(name: str, options: dict[str, str]) -> None:
     torch.manual_seed(0)
-    network = create_model(name, num_classes=7, **options).double().eval()
+    network = build_network(name, num_classes=7, **options).double().eval()
     layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for layer in layers:
         layer.weight.uniform_(0.5, 1.5)
@@ -46,7 +46,7 @@ def test_folding_leaves_the_outputs_and_no_bn(name: str, options: dict[str, str]
 
 @torch.inference_mode()
 def test_without_bn_nothing_happens() -> None:
-    network = create_model("resnet8").eval()
+    network = build_network("resnet8").eval()
     fold_batch_norm(network)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     fold_batch_norm(network)
@@ -56,7 +56,7 @@ def test_without_bn_nothing_happens() -> None:
 
 
 def test_float32_is_the_same_to_rounding() -> None:
-    network = create_model("resnet20").eval()
+    network = build_network("resnet20").eval()
     images = torch.randn(4, 3, 32, 32)
     expected = network(images)
     fold_batch_norm(network)

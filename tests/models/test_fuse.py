@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.fuse import FusedBlock, FusedConvolution, fuse_for_inference
 from deepres.models.stages import StagedNetwork
 
@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 def trained_network(name: str, options: dict[str, object]) -> StagedNetwork:
     """A network whose BN does something."""
     torch.manual_seed(0)
-    network = create_model(name, num_classes=7, **options).eval()
+    network = build_network(name, num_classes=7, **options).eval()
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.weight.data.uniform_(0.5, 1.5)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from triton_interpreter import run_in_interpreter
 
-from deepres.models import create_model
+from deepres.models import build_network
 
 pytest.importorskip("triton", reason="PyTorch brings Triton on Linux only")
 
@@ -43,7 +43,7 @@ def launches(name: str, batch: int) -> list[tuple[Any, tuple[Any, ...], dict[str
     with pytest.MonkeyPatch.context() as patch, torch.device("meta"):
         for kernel in KERNELS:
             patch.setattr(conv_kernels, kernel, Recorded(getattr(conv_kernels, kernel), recorded))
-        network = create_model(name).to(memory_format=torch.channels_last)
+        network = build_network(name).to(memory_format=torch.channels_last)
         FusedCifarNet(network)(torch.empty(batch, 3, 32, 32)).sum().backward()
     return recorded
 
@@ -109,7 +109,7 @@ def kind_of(value: Any) -> str:
 
 
 def test_evaluation_is_the_networks_own() -> None:
-    network = create_model("resnet8").eval()
+    network = build_network("resnet8").eval()
     x = torch.randn(2, 3, 32, 32)
     assert torch.equal(FusedCifarNet(network)(x), network(x))
 
@@ -117,24 +117,24 @@ def test_evaluation_is_the_networks_own() -> None:
 @pytest.mark.parametrize("name", ["plain8", "resnet8", "plain20", "resnet110"])
 def test_the_papers_networks_are_supported(name: str) -> None:
     with torch.device("meta"):
-        assert supports(create_model(name))
+        assert supports(build_network(name))
 
 
 def test_other_networks_are_not_supported() -> None:
     with torch.device("meta"):
         others = ["resnet18", "resnet50", "vgg16", "highway19"]
-        networks = [create_model(name) for name in others]
-        networks.append(create_model("resnet20", residual_layers=1))
-        networks.append(create_model("resnet8"))
+        networks = [build_network(name) for name in others]
+        networks.append(build_network("resnet20", residual_layers=1))
+        networks.append(build_network("resnet8"))
         checkpoint_blocks(networks[-1])
-        networks.append(torch.nn.SyncBatchNorm.convert_sync_batchnorm(create_model("resnet8")))
+        networks.append(torch.nn.SyncBatchNorm.convert_sync_batchnorm(build_network("resnet8")))
     assert not any(supports(network) for network in networks)
 
 
 def test_images_of_another_size_are_not_supported() -> None:
     """As in fine-tuning, which takes the crops that the weights were made for."""
     with torch.device("meta"):
-        assert not supports(create_model("resnet20"), 64)
+        assert not supports(build_network("resnet20"), 64)
 
 
 def test_tiles_are_whole_fractions_of_maps() -> None:

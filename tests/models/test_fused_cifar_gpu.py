@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.batch_norm import fuse_batch_norm
 from deepres.models.fused_cifar import FusedCifarNet, supports
 from deepres.recipes.cifar10 import section_4_2
@@ -31,7 +31,7 @@ def repeatable() -> None:
 def make_network(name: str) -> nn.Module:
     """A network whose BN is not the identity."""
     torch.manual_seed(0)
-    network = create_model(name)
+    network = build_network(name)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.highway import HighwayLayer
 
 
@@ -24,7 +24,7 @@ def test_the_gate_mixes_the_layer_and_its_input() -> None:
     ("name", "gates", "layers"), [("highway19", 14, 17), ("highway32", 27, 30)]
 )
 def test_gates_stand_everywhere_but_where_dimensions_change(name, gates, layers) -> None:
-    model = create_model(name).eval()
+    model = build_network(name).eval()
     gated = [module for module in model.modules() if isinstance(module, HighwayLayer)]
     assert len(gated) == gates
     assert all(module.gate.bias.eq(-2).all() for module in gated)
@@ -36,7 +36,7 @@ def test_gates_stand_everywhere_but_where_dimensions_change(name, gates, layers)
 
 def test_it_starts_near_the_identity() -> None:
     torch.manual_seed(0)
-    model = create_model("highway32").eval()
+    model = build_network("highway32").eval()
     layer = model.get_submodule("layer2.1")
     x = torch.randn(4, 48, 16, 16).relu()
     assert 0.05 < layer.gate(x).sigmoid().mean() < 0.3
@@ -45,7 +45,7 @@ def test_it_starts_near_the_identity() -> None:
 
 def test_it_learns_a_batch_by_heart() -> None:
     torch.manual_seed(0)
-    model = create_model("highway19", num_classes=4)
+    model = build_network("highway19", num_classes=4)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 4
     losses = []

@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
-from deepres.models import create_model
+from deepres.models import build_network
 
 SAME = [
     ("resnet18", {"shortcut": "B"}),
@@ -40,19 +40,19 @@ def assert_same_outputs(ours: nn.Module, theirs: nn.Module) -> None:
 
 @pytest.mark.parametrize(("name", "options"), SAME)
 def test_torchvision(name: str, options: dict[str, str]) -> None:
-    ours = create_model(name, **options)
+    ours = build_network(name, **options)
     settle(ours)
     theirs = getattr(torchvision.models, name)()
     theirs.load_state_dict(ours.state_dict(), strict=True)
     assert_same_outputs(ours, theirs)
-    other = create_model(name, **options)
+    other = build_network(name, **options)
     other.load_state_dict(theirs.state_dict(), strict=True)
     assert_same_outputs(other, theirs)
 
 
 @pytest.mark.parametrize(("name", "options"), SAME[:3])
 def test_timm(name: str, options: dict[str, str]) -> None:
-    ours = create_model(name, **options)
+    ours = build_network(name, **options)
     settle(ours)
     timm = pytest.importorskip("timm", reason="deepres[test] brings it")
     theirs = timm.create_model(name, pretrained=False)
@@ -61,7 +61,7 @@ def test_timm(name: str, options: dict[str, str]) -> None:
 
 
 def test_the_papers_bottleneck_is_another_network() -> None:
-    ours = create_model("resnet50")
+    ours = build_network("resnet50")
     settle(ours)
     theirs = torchvision.models.resnet50()
     theirs.load_state_dict(ours.state_dict(), strict=True)
@@ -72,7 +72,7 @@ def test_the_papers_bottleneck_is_another_network() -> None:
 @torch.inference_mode()
 def test_option_a_is_option_b_with_fixed_projections() -> None:
     # A projection whose filters copy the first channels, followed by a neutral BN, is option A.
-    a, b = create_model("resnet18", shortcut="A"), create_model("resnet18", shortcut="B")
+    a, b = build_network("resnet18", shortcut="A"), build_network("resnet18", shortcut="B")
     settle(a)
     b.load_state_dict(a.state_dict(), strict=False)
     for name, module in b.named_modules():
@@ -87,7 +87,7 @@ def test_option_a_is_option_b_with_fixed_projections() -> None:
 def test_cifar_networks_by_hand() -> None:
     # §4.2 written out once more, with functions only.
     functional = nn.functional
-    ours = create_model("resnet14").eval()
+    ours = build_network("resnet14").eval()
     settle(ours)
     w = ours.state_dict()
 

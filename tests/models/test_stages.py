@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from deepres.models import create_model
+from deepres.models import build_network
 
 
 def test_stages_and_responses_are_handed_out() -> None:
-    model = create_model("resnet20").eval()
+    model = build_network("resnet20").eval()
     images = torch.randn(2, 3, 32, 32)
     logits, stages, responses = model.intermediates(images)
     assert torch.equal(logits, model(images))
@@ -27,7 +27,7 @@ def test_stages_and_responses_are_handed_out() -> None:
 def test_the_head_of_the_features_is_the_network(
     name: str, pixels: int, shape: tuple[int, ...]
 ) -> None:
-    model = create_model(name).eval()
+    model = build_network(name).eval()
     images = torch.randn(2, 3, pixels, pixels)
     features = model.feature_map(images)
     assert features.shape[1:] == shape
@@ -38,7 +38,7 @@ def test_the_head_of_the_features_is_the_network(
 
 
 def test_a_response_is_taken_after_bn_and_before_the_nonlinearity() -> None:
-    model = create_model("resnet8")  # in training mode: BN normalises each channel of the batch
+    model = build_network("resnet8")  # in training mode: BN normalises each channel of the batch
     *_, responses = model.intermediates(torch.randn(16, 3, 32, 32))
     for response in responses.values():
         torch.testing.assert_close(response.mean((0, 2, 3)), torch.zeros(response.shape[1]))
@@ -46,13 +46,13 @@ def test_a_response_is_taken_after_bn_and_before_the_nonlinearity() -> None:
 
 
 def test_only_3x3_layers_respond_in_a_bottleneck() -> None:
-    model = create_model("resnet50", num_classes=2).eval()
+    model = build_network("resnet50", num_classes=2).eval()
     *_, responses = model.intermediates(torch.randn(1, 3, 64, 64))
     assert len(responses) == 16
     assert all(name.endswith("conv2") for name in responses)
 
 
 def test_no_hook_is_left_behind() -> None:
-    model = create_model("plain8")
+    model = build_network("plain8")
     model.intermediates(torch.randn(2, 3, 32, 32))
     assert not any(module._forward_hooks for module in model.modules())

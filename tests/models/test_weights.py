@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from deepres.errors import UserError
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.pretrained.introduction import introduction
 from deepres.recipes import get_recipe
 from deepres.run_folder import results_folder
@@ -21,7 +21,7 @@ CLASSES = tuple("abcdefghij")
 
 @pytest.fixture
 def classifier() -> Classifier:
-    return Classifier(create_model("resnet8"), torch.rand(3, 32, 32), CLASSES).eval()
+    return Classifier(build_network("resnet8"), torch.rand(3, 32, 32), CLASSES).eval()
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def weights(tmp_path: Path, classifier: Classifier) -> Path:
 def test_a_classifier_comes_back_as_it_was(weights: Path, classifier: Classifier) -> None:
     images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
     for path in (weights, weights.parent):
-        loaded = load_model(path)
+        loaded = load_classifier(path)
         assert loaded.classes == CLASSES
         assert not loaded.training
         torch.testing.assert_close(loaded(images), classifier(images))
@@ -44,8 +44,8 @@ def test_loading_does_not_wait_for_pytorchs_compiler(weights: Path) -> None:
     """Its meta device imports it to draw weights, for longer than a small network is loaded."""
     program = f"""
 import sys
-from deepres.models import load_model
-load_model({str(weights)!r})
+from deepres.models import load_classifier
+load_classifier({str(weights)!r})
 sys.exit(", ".join(sys.modules.keys() & {{"torch._dynamo", "sympy"}}) or None)
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
@@ -57,7 +57,7 @@ def test_a_classifier_for_inference_is_fused_and_computes_the_same(
     weights: Path, classifier: Classifier
 ) -> None:
     images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
-    loaded = load_model(weights, for_inference=True)
+    loaded = load_classifier(weights, for_inference=True)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in loaded.modules())
     torch.testing.assert_close(loaded(images), classifier(images), rtol=1e-4, atol=1e-5)
 
@@ -88,24 +88,24 @@ def test_loading_is_strict(weights: Path, change, message: str) -> None:
     meta = {"architecture": {"name": "resnet8"}, "classes": CLASSES, **view}
     save_file(tensors, weights, metadata={"deepres": json.dumps(meta)})
     with pytest.raises(UserError, match=message):
-        load_model(weights)
+        load_classifier(weights)
 
 
 def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such file or folder"):
-        load_model(tmp_path / "nowhere")
+        load_classifier(tmp_path / "nowhere")
     (tmp_path / "run").mkdir()
     with pytest.raises(UserError, match=r"run is no run: it has neither recipe.json nor model\."):
-        load_model(tmp_path / "run")
+        load_classifier(tmp_path / "run")
     (tmp_path / "run/recipe.json").write_text(json.dumps(whole_meta(get_recipe("resnet20"))))
     with pytest.raises(UserError, match="finish it: deepres train --resume"):
-        load_model(tmp_path / "run")
+        load_classifier(tmp_path / "run")
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match="is damaged or no safetensors file"):
-        load_model(weights)
+        load_classifier(weights)
     save_file({"a": torch.ones(1)}, weights)
     with pytest.raises(UserError, match="was not written by deepres"):
-        load_model(weights)
+        load_classifier(weights)
 
 
 @pytest.mark.parametrize("kind", ["of the future", "of the past"])
@@ -117,20 +117,20 @@ def test_weights_of_another_version(weights: Path, kind: str) -> None:
     save_file(load_file(weights), weights, metadata={"deepres": json.dumps(meta)})
     if kind == "of the past":  # what was not given was kept as None
         expected = {"name": "resnet8", "num_classes": 10, "residual_layers": 2}
-        assert load_model(weights).network.architecture == expected
+        assert load_classifier(weights).network.architecture == expected
     else:
         with pytest.raises(UserError, match=r"was written by another version .*'gates'"):
-            load_model(weights)
+            load_classifier(weights)
 
 
 @torch.inference_mode()
 def test_options_that_leave_no_trace_in_shapes_are_kept(tmp_path: Path) -> None:
-    network = create_model("resnet50", stride_on="3x3", pool="ceil", num_classes=4)
+    network = build_network("resnet50", stride_on="3x3", pool="ceil", num_classes=4)
     mean, std = torch.rand(3, 64, 64), torch.rand(3, 1, 1) + 0.1
     classifier = Classifier(network, mean, tuple("abcd"), std=std, crop=64, short_side=73).eval()
     save_weights(tmp_path / "a.safetensors", classifier, {})
     images = torch.randint(256, (1, 3, 64, 64), dtype=torch.uint8)
-    loaded = load_model(tmp_path / "a.safetensors")
+    loaded = load_classifier(tmp_path / "a.safetensors")
     assert (loaded.crop, loaded.short_side) == (64, 73)
     torch.testing.assert_close(loaded(images), classifier(images))
 
@@ -148,7 +148,7 @@ def test_a_mean_of_channels_may_be_a_plain_vector(tmp_path: Path, classifier: Cl
     colour, std = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.1, 0.2, 0.3])
     plain = Classifier(classifier.network, colour, CLASSES, std=std)
     save_weights(tmp_path / "a.safetensors", plain, {})
-    loaded = load_model(tmp_path / "a.safetensors")
+    loaded = load_classifier(tmp_path / "a.safetensors")
     images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     expected = (images / 255 - colour.view(3, 1, 1)) / std.view(3, 1, 1)
     torch.testing.assert_close(loaded.prepare(images), expected)
@@ -163,7 +163,7 @@ def test_any_flipped_bit_is_found(weights: Path, place: int) -> None:
     content[8 + length + place * (len(content) - 8 - length) // 100] ^= 1 << place % 8
     weights.write_bytes(content)
     with pytest.raises(UserError, match="is damaged: its content does not match its checksum"):
-        load_model(weights)
+        load_classifier(weights)
 
 
 def test_what_is_noted_of_the_weights_belongs_to_what_is_checked(weights: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_is_noted_of_the_weights_belongs_to_what_is_checked(weights: Path) 
     assert content.count(b'\\"a\\", \\"b\\"') == 1  # two classes
     weights.write_bytes(content.replace(b'\\"a\\", \\"b\\"', b'\\"b\\", \\"a\\"'))
     with pytest.raises(UserError, match="does not match its checksum"):
-        load_model(weights)
+        load_classifier(weights)
 
 
 @pytest.mark.parametrize(
@@ -192,15 +192,15 @@ def test_files_without_a_digest_hold_numbers_that_a_network_can_have(
     with safe_open(weights, "pt") as archive:
         notes = archive.metadata()["deepres"]
     save_file(tensors, weights, metadata={"deepres": notes})
-    assert load_model(weights).classes == CLASSES
+    assert load_classifier(weights).classes == CLASSES
     tensors[name].view(-1)[-1] = value
     save_file(tensors, weights, metadata={"deepres": notes})
     with pytest.raises(UserError, match=message):
-        load_model(weights)
+        load_classifier(weights)
 
 
 @pytest.mark.parametrize(
     "run", sorted(results_folder().glob("*/model.safetensors")), ids=lambda run: run.parent.name
 )
 def test_weights_that_come_with_deepres_load(run: Path) -> None:
-    assert load_model(run).classes[0] == "airplane"
+    assert load_classifier(run).classes[0] == "airplane"

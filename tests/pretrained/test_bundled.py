@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from deepres import load_model
 from deepres.errors import UserError
 from deepres.files import write_json
-from deepres.models import create_model, save_weights
+from deepres.models import build_network, save_weights
 from deepres.models.classifier import Classifier
 from deepres.pretrained import find_weights
 from deepres.pretrained.bundled import bundled_run
@@ -29,7 +29,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         recipe = get_recipe(name.partition("-")[0])
         recipe = recipe.scaled_to(steps) if steps else recipe
-        network = create_model(recipe.model)
+        network = build_network(recipe.model)
         classifier = Classifier(network, torch.rand(3, 32, 32), tuple("abcdefghij"))
         save_weights(tmp_path / name / "model.safetensors", classifier, {})
         meta = whole_meta(recipe, seed=int(name[-1]))

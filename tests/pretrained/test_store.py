@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from deepres.errors import UserError
-from deepres.models import Classifier, create_model, load_model
+from deepres.models import Classifier, build_network, load_classifier
 from deepres.pretrained.store import kept_as_ours
 
 
@@ -17,7 +17,7 @@ def test_what_two_want_at_once_is_made_once(hub_folder: Path) -> None:
         made.append(threading.current_thread().name)
         began.set()
         assert goes_on.wait(30)
-        network = create_model("resnet8")
+        network = build_network("resnet8")
         return Classifier(network, torch.rand(3, 1, 1), tuple("abcdefghij")), {"source": "test"}
 
     threads = [
@@ -32,7 +32,7 @@ def test_what_two_want_at_once_is_made_once(hub_folder: Path) -> None:
         thread.join()
     assert len(made) == 1
     assert found[0] == found[1]
-    assert load_model(found[0]).classes == tuple("abcdefghij")
+    assert load_classifier(found[0]).classes == tuple("abcdefghij")
 
 
 def test_a_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.stages import StagedNetwork
 from deepres.recipes import get_recipe
 from deepres.speed.work import Work
@@ -35,7 +35,7 @@ def test_inference_is_the_networks(precision: str, tolerance: float) -> None:
     torch.manual_seed(0)
     probabilities = Work("inference", "resnet8", None, 6, precision).ready(CPU)()
     torch.manual_seed(0)
-    network = create_model("resnet8").eval()
+    network = build_network("resnet8").eval()
     images = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8) / 255
     expected = network(images - images.mean(0)).softmax(1)
     torch.testing.assert_close(probabilities, expected.detach(), rtol=0, atol=tolerance)

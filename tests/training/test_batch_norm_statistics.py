@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.stages import StagedNetwork
 from deepres.training.batch_norm_statistics import set_exact_statistics
 
@@ -19,7 +19,7 @@ def batches(*sizes: int) -> list[Tensor]:
 @pytest.fixture
 def network() -> StagedNetwork:
     torch.manual_seed(0)
-    return create_model("resnet8")
+    return build_network("resnet8")
 
 
 def first_responses(network: StagedNetwork, images: list[Tensor]) -> Tensor:
@@ -53,7 +53,7 @@ def test_the_variance_is_unbiased(network: StagedNetwork) -> None:
 def test_one_batch_gives_the_statistics_of_training_on_it(network: StagedNetwork) -> None:
     """In all layers: PyTorch's own with a momentum of one."""
     (images,) = batches(16)
-    twin = create_model("resnet8")
+    twin = build_network("resnet8")
     twin.load_state_dict(network.state_dict())
     for module in twin.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -21,7 +21,7 @@ from deepres.detection.weights import load_detector
 from deepres.distributed import World
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import detect_all
-from deepres.models import Classifier, create_model, save_weights
+from deepres.models import Classifier, build_network, save_weights
 from deepres.recipes import DetectionRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space
@@ -256,7 +256,7 @@ def test_biases_learn_at_twice_the_rate_through_every_drop(sets: Sets) -> None:
 
 def classifier_file(path: Path, name: str = "resnet18") -> Path:
     torch.manual_seed(1)
-    network = create_model(name, num_classes=3)
+    network = build_network(name, num_classes=3)
     mean, std = torch.rand(3, 8, 8), torch.tensor([0.2, 0.3, 0.25])[:, None, None]
     save_weights(path, Classifier(network, mean, ("a", "b", "c"), std=std, crop=8), {})
     return path

@@ -16,7 +16,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder, open_image_folder
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
-from deepres.models import Classifier, create_model, save_weights
+from deepres.models import Classifier, build_network, save_weights
 from deepres.models.weights import read_weights
 from deepres.recipes import ClassificationRecipe, fine_tuned, get_recipe
 from deepres.run_folder import RunFolder, results_folder
@@ -35,7 +35,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def some_weights(file: Path, classes: Any, name: str = "resnet8", **options: Any) -> Path:
     torch.manual_seed(3)
-    network = create_model(name, num_classes=len(classes), **options)
+    network = build_network(name, num_classes=len(classes), **options)
     for layer in network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.running_mean.uniform_(-0.1, 0.1)
@@ -223,7 +223,7 @@ def test_mistakes(tmp_path: Path, given: Path, few: Cifar10) -> None:
 
 
 def test_merged_statistics_are_not_trained_on(tmp_path: Path, few: Cifar10) -> None:
-    network = create_model("resnet8")  # mean 0 and variance 1, as what Detectron's files leave
+    network = build_network("resnet8")  # mean 0 and variance 1, as what Detectron's files leave
     file = tmp_path / "merged.safetensors"
     save_weights(file, Classifier(network, torch.zeros(3, 1, 1), few.classes), {})
     recipe = recipe_for(file, few)

@@ -11,7 +11,7 @@ from runs import train
 from deepres.data.folder import open_image_folder
 from deepres.evaluation.scores import class_scores
 from deepres.execution import Execution
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.recipes import ImageNetRecipe, get_recipe
 from deepres.run_folder import RunFolder
 from deepres.runtime import make_repeatable
@@ -69,6 +69,6 @@ def test_scores_are_those_of_the_cpu(folder: Path, views: str) -> None:
     make_repeatable(torch.device("cuda"))  # no TF32
     scores = []
     for device in (torch.device("cuda"), torch.device("cpu")):
-        classifier = load_model(folder / "run", device)
+        classifier = load_classifier(folder / "run", device)
         scores.append(class_scores(classifier, data.test, views, Execution(device)).probabilities)
     torch.testing.assert_close(scores[0], scores[1], atol=2e-3, rtol=0)

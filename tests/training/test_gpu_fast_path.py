@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
 from deepres.execution import Execution
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.models.batch_norm import batch_norm_relu, fuse_batch_norm
 from deepres.recipes import CifarRecipe, ImageNetRecipe, get_recipe
 from deepres.run_folder import RunFolder
@@ -134,7 +134,7 @@ def test_recomputing_saves_memory_and_changes_no_bit(tmp_path: Path, sample: Cif
 def memory_of_a_step(recipe: CifarRecipe, data: Cifar10, recompute: bool) -> int:
     """The most bytes that a step without a graph has beyond what stays from step to step."""
     device = torch.device("cuda")
-    network = create_model(recipe.model).to(device).to(memory_format=torch.channels_last)
+    network = build_network(recipe.model).to(device).to(memory_format=torch.channels_last)
     here = Execution(device, fused_kernels=False, recompute=recompute)
     batches = make_data_source(data, recipe, 0, here).batches
     optimizer = make_optimizer(network, recipe)
@@ -162,7 +162,7 @@ def test_gradients_reach_every_weight(sample: Cifar10) -> None:
     """In bf16, through the kernels, they err as autocast's do, of each kind of weight."""
     torch.manual_seed(0)
     make_repeatable(torch.device("cuda"))
-    plain = create_model("resnet20").cuda().to(memory_format=torch.channels_last)
+    plain = build_network("resnet20").cuda().to(memory_format=torch.channels_last)
     fast = copy.deepcopy(plain)
     fuse_batch_norm(fast)
     images = sample.train.images[:128].cuda().float() / 255
@@ -215,7 +215,7 @@ def test_every_kind_of_network_takes_graphed_steps(name: str, options: dict[str,
     found = []
     for _ in range(2):
         torch.manual_seed(0)
-        network = create_model(name, num_classes=10, **options).train()
+        network = build_network(name, num_classes=10, **options).train()
         network = network.to(device).to(memory_format=torch.channels_last)
         optimizer = make_optimizer(network, recipe)
         here = Execution(device, recompute=name == "resnet1202")

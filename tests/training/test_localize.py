@@ -12,7 +12,7 @@ from deepres.checkpoint import load_checkpoint
 from deepres.data.detection.localization import LocalizationData, open_localization_data
 from deepres.detection.localizer_file import load_localizer
 from deepres.errors import UserError
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.run_folder import RunFolder
 from deepres.training import localization
 from deepres.training.interrupt import Interrupted
@@ -60,7 +60,7 @@ def test_it_starts_from_the_weights(tmp_path: Path, data: LocalizationData, weig
     """With a rate of nearly zero they stay what they were."""
     run = tmp_path / "run"
     train(tiny_recipe(1, "lr=1e-30"), run, data, weights=weights, workers=0)
-    expected = load_model(weights).network.state_dict()
+    expected = load_classifier(weights).network.state_dict()
     kept = {
         name.removeprefix("network."): tensor
         for name, tensor in weights_of(run).items()

@@ -17,7 +17,7 @@ from deepres.detection.localizer_file import load_localizer
 from deepres.detection.rcnn_file import load_rcnn
 from deepres.errors import UserError
 from deepres.evaluation.detection.region_inference import locate_by_regions
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.run_folder import RunFolder
 from deepres.training import localization_rcnn
 from deepres.training.interrupt import Interrupted
@@ -67,7 +67,7 @@ def test_it_starts_from_the_weights_and_leaves_the_rpn(
     """With a rate of nearly zero all stays what it was, but for the two new layers."""
     train(tiny_rcnn_recipe(1, "lr=1e-30"), tmp_path / "run", data, workers=0)
     localizer, _ = load_rcnn(tmp_path / "run")
-    classifier = load_model(given / "weights.safetensors").network.state_dict()
+    classifier = load_classifier(given / "weights.safetensors").network.state_dict()
     kept = localizer.rcnn.network.state_dict()
     assert classifier.keys() - kept.keys() == {
         *("fc.weight", "fc.bias"),

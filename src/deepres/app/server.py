@@ -25,7 +25,7 @@ from deepres.app.hosts import is_foreign, may_ask
 from deepres.data.images import open_image
 from deepres.errors import UserError
 from deepres.evaluation.explain import Explanation, explain
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier, load_classifier
 from deepres.report.embed import embed
 from deepres.report.explanation import Bar, contributions_figure, grad_cam_figure
 from deepres.report.pictures import png_bytes, svg_text
@@ -66,7 +66,7 @@ def create_app(choices: Callable[[], dict[str, Choice]], device: torch.device, h
 
     @lru_cache(LOADED)
     def loaded(weights: Path, written: int) -> Classifier:
-        return load_model(weights, device)
+        return load_classifier(weights, device)
 
     def page(status: int = 200, chosen: str = "", **answer: Any) -> Response:
         nonce = secrets.token_urlsafe()

@@ -9,7 +9,7 @@ from functools import partial
 from deepres.app.hosts import is_anywhere, is_local
 from deepres.cli.terminal import say, show
 from deepres.errors import UserError
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.pretrained import find_weights
 from deepres.run_folder import RUNS
 from deepres.runtime import make_repeatable, resolve_device
@@ -32,7 +32,7 @@ def call(options: argparse.Namespace) -> int:
     given = [(name, find_weights(name, options.source, say)) for name in options.subjects]
     found = partial(choices, given, RUNS)
     for _, weights in given:
-        load_model(weights)  # else what cannot be loaded would be left out in silence
+        load_classifier(weights)  # else what cannot be loaded would be left out in silence
     if not found():
         raise UserError("there are no weights of a classifier; name some, e.g. deepres app RUN")
     with _listening(options.host, options.port) as listener:

@@ -25,7 +25,7 @@ from deepres.evaluation.submission import submission_ids, write_submission
 from deepres.evaluation.under_test import UnderTest, hold
 from deepres.execution import Execution
 from deepres.files import check_ours
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier, load_classifier
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
@@ -88,7 +88,7 @@ def _test(
     members = []
     classes: tuple[str, ...] = ()  # the first network's; those of the others follow its order
     for path, subject in zip(paths, options.subjects, strict=True):
-        tested = UnderTest.open(path, load_model, execution.device)
+        tested = UnderTest.open(path, load_classifier, execution.device)
         own = tested.network.classes
         classes = classes or own
         places = places_among(own, str(subject), classes, str(options.subjects[0]), say)

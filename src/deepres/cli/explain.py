@@ -10,7 +10,7 @@ from deepres.errors import UserError
 from deepres.evaluation.contributions import Contribution
 from deepres.evaluation.explain import explain
 from deepres.files import check_ours
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.pretrained import find_weights
 from deepres.report.explanation import Bar, explanation
 from deepres.report.pictures import PICTURES, save_picture
@@ -30,7 +30,7 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"{out} would replace the image that is read; choose another --out")
     device = resolve_device(options.device)
     make_repeatable(device)
-    classifier = load_model(find_weights(options.subject, options.source, say), device)
+    classifier = load_classifier(find_weights(options.subject, options.source, say), device)
     found = explain(classifier, options.image, options.top, options.target)
     guesses, target, blocks = found.guesses, found.target, found.blocks
     network, subject = classifier.network.architecture["name"], str(options.subject)

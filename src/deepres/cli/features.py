@@ -10,7 +10,7 @@ from deepres.data.folder import open_images
 from deepres.errors import UserError
 from deepres.evaluation.features import pooled_features
 from deepres.evaluation.under_test import UnderTest
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 
@@ -21,7 +21,7 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out must end in .npz, got {options.out}")
     execution = execution_of(options).alone()
     weights = find_weights(options.subject, options.source, say)
-    load = partial(load_model, for_inference=True)
+    load = partial(load_classifier, for_inference=True)
     tested = UnderTest.open(weights, load, execution.device)
     classifier = tested.network
     *_, last, _ = classifier.network.stages

@@ -8,7 +8,7 @@ from deepres.cli.terminal import say, show
 from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.files import check_free
-from deepres.models import load_model, save_weights
+from deepres.models import load_classifier, save_weights
 from deepres.models.exchange import import_weights
 
 
@@ -37,6 +37,6 @@ def call(options: argparse.Namespace) -> int:
     checksum = file_digest(file, "sha256")
     origin = {"source": options.source, "file": file.name, "sha256": checksum}
     save_weights(out, classifier, {"imported": origin})
-    load_model(out)
+    load_classifier(out)
     show(f"{options.network} in {out}; classify by: deepres predict {quote(str(out))} IMAGE")
     return 0

@@ -14,7 +14,7 @@ from deepres.cli.training import execution_of
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.errors import UserError, unknown_name
 from deepres.evaluation.predict import predict
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.pretrained import find_weights
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def _classifier(
 ) -> "Classifier":
     """Return what predicts the classes."""
     if options.classifier:
-        return load_model(find_weights(options.classifier, say=say), device)
-    return load_model(classifier_of(meta), device)
+        return load_classifier(find_weights(options.classifier, say=say), device)
+    return load_classifier(classifier_of(meta), device)
 
 
 def _asked(

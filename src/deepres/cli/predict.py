@@ -11,7 +11,7 @@ from deepres.cli.terminal import print_json, print_table, say
 from deepres.data.named_images import named_images
 from deepres.errors import UserError
 from deepres.evaluation.predict import AT_ONCE, Guess, predict
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier, load_classifier
 from deepres.pretrained import find_weights
 from deepres.runtime import make_repeatable, resolve_device
 
@@ -25,7 +25,7 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--top must be at least 1, got {options.top}")
     device = resolve_device(options.device)
     make_repeatable(device)
-    classifier = load_model(find_weights(options.subject, options.source, say), device)
+    classifier = load_classifier(find_weights(options.subject, options.source, say), device)
     names = list(named_images(options.images, say))
     predictions = _predictions(classifier, names, options.top)
     if options.json:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from deepres.detection.faster_rcnn import Detector, create_detector
 from deepres.detection.weights import restored
 from deepres.errors import UserError
-from deepres.models import create_model, load_model
+from deepres.models import build_network, load_classifier
 from deepres.models.weight_checks import COUNTER
 from deepres.models.weights import open_weights
 from deepres.recipes import DetectionRecipe
@@ -50,7 +50,7 @@ def initial_detector(
     opened = open_weights(weights, "classifier", "detector")
     if opened.kind == "detector":
         return _from_detector(restored(opened), recipe, classes, weights, seed)
-    classifier = load_model(weights)
+    classifier = load_classifier(weights)
     _check_network(classifier.network.architecture["name"], recipe, weights)
     with initial_weights_of(seed):
         detector = create_detector(classifier, classes, recipe.detector)
@@ -73,7 +73,7 @@ def _from_detector(
             f"to start from it, add {' '.join(mends)}"
         )
     with initial_weights_of(seed):
-        network = create_model(**source.architecture)
+        network = build_network(**source.architecture)
         detector = Detector(network, source.mean, source.std, classes, recipe.detector)
     own = detector.state_dict()
     kept = {

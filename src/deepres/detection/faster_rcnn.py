@@ -13,7 +13,7 @@ from deepres.detection.backbones import STRIDE, first_stages, freeze_batch_norm,
 from deepres.detection.region_heads import RegionHeads
 from deepres.detection.rpn import ProposalNetwork, Target
 from deepres.errors import UserError
-from deepres.models import Classifier, StagedNetwork, create_model
+from deepres.models import Classifier, StagedNetwork, build_network
 from deepres.recipes.detector import VOC, DetectorSettings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -167,7 +167,7 @@ def create_detector(
     if not classes:
         raise UserError("a detector needs the names of at least one class")
     if isinstance(backbone, str):
-        network, mean, std = create_model(backbone), torch.tensor(IMAGENET_MEAN), torch.ones(3)
+        network, mean, std = build_network(backbone), torch.tensor(IMAGENET_MEAN), torch.ones(3)
     else:
         network = backbone.network
         mean, std = backbone.mean.mean((1, 2)).cpu(), backbone.std.flatten().cpu()

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from deepres.detection.localization import Localizer, PerClassRPN
-from deepres.models.create import create_model
+from deepres.models.create import build_network
 from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, building_from, take_preparation
 from deepres.models.weights import open_weights, save_network
 from deepres.recipes import LocalizationRecipe, recipe_from_dict
@@ -32,7 +32,7 @@ def build_localizer(
         UserError: the network has no such stage as the recipe wants.
     """
     network = PerClassRPN(
-        create_model(**architecture),
+        build_network(**architecture),
         recipe.stage,
         len(classes),
         recipe.anchor_sizes,

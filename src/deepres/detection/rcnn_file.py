@@ -7,7 +7,7 @@ import torch
 
 from deepres.detection.localization_rcnn import PerClassRCNN, RegionLocalizer
 from deepres.detection.localizer_file import build_localizer
-from deepres.models.create import create_model
+from deepres.models.create import build_network
 from deepres.models.weight_checks import building_from
 from deepres.models.weights import open_weights, save_network
 from deepres.recipes import LocalizationRCNNRecipe, LocalizationRecipe, recipe_from_dict
@@ -33,7 +33,7 @@ def build_rcnn(described: dict[str, Any]) -> RegionLocalizer:
         none.clone(),
         whole.clone(),
     )
-    network = create_model(**described["architecture"])
+    network = build_network(**described["architecture"])
     return RegionLocalizer(
         proposer,
         PerClassRCNN(network, len(classes), recipe.box_weights),

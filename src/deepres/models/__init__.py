@@ -1,16 +1,16 @@
 """The paper's networks."""
 
 from deepres.models.classifier import Classifier
-from deepres.models.create import create_model, list_models
+from deepres.models.create import build_network, list_models
 from deepres.models.stages import Intermediates, StagedNetwork
-from deepres.models.weights import load_model, save_weights
+from deepres.models.weights import load_classifier, save_weights
 
 __all__ = [
     "Classifier",
     "Intermediates",
     "StagedNetwork",
-    "create_model",
+    "build_network",
     "list_models",
-    "load_model",
+    "load_classifier",
     "save_weights",
 ]

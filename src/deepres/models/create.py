@@ -35,7 +35,7 @@ def list_models(pattern: str = "*") -> list[str]:
     return fnmatch.filter(NAMES, pattern)
 
 
-def create_model(
+def build_network(
     name: str,
     *,
     num_classes: int | None = None,
@@ -44,22 +44,9 @@ def create_model(
     pool: Pool | None = None,
     residual_layers: int | None = None,
 ) -> StagedNetwork:
-    """Build a network of the paper, He-initialised.
+    """Build a network of the paper, He-initialised: ``deepres.create_model`` without weights.
 
-    Args:
-        name: one of ``list_models()``, or ``plainD`` / ``resnetD`` with any depth D = 6n+2 for
-            CIFAR-10. ``resnet50`` and ``resnet152`` are the ImageNet networks; the CIFAR-10
-            networks of these depths are ``resnet50-cifar`` and ``resnet152-cifar``. The plain twin
-            of ``resnet50`` is ``plain50-bottleneck``, as ``plain50`` has 6n+2 layers.
-        num_classes: classes to tell apart; by default 1000 for ImageNet networks, else 10.
-        shortcut: "A", "B" or "C" (§4.1) for ImageNet's residual networks; by default A for 18 and
-            34 layers, as in Table 2, and B for 50 and more. Those for CIFAR-10 always have A.
-        stride_on: where a bottleneck down-samples: "1x1", as in the paper and by default, or
-            "3x3", as in torchvision.
-        pool: the border of an ImageNet network's max pool: "pad", by default and as in torchvision,
-            or "ceil", as in the authors' released Caffe models.
-        residual_layers: how many layers a residual function of a CIFAR-10 network has: 2, as in the
-            paper and by default, or 1, of which it saw no advantage (§3.2). The depth is the same.
+    Its arguments are told there.
 
     Raises:
         UserError: there is no such network, or it has no such option.
@@ -187,7 +174,7 @@ def he_initialise(model: nn.Module) -> None:
 def build_empty(name: str, **options: Any) -> StagedNetwork:
     """Build a network without memory for its weights: to count, to draw, or to be given some."""
     with torch.device("meta"), _NoValues():
-        return create_model(name, **options)
+        return build_network(name, **options)
 
 
 class _NoValues(TorchFunctionMode):

@@ -52,19 +52,13 @@ def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> No
     save_network(path, "classifier", {**classifier.network.state_dict(), **own}, described, meta)
 
 
-def load_model(
+def load_classifier(
     path: str | Path,
     device: str | torch.device = "cpu",
     *,
     for_inference: bool = False,
 ) -> Classifier:
-    """Load a trained classifier, ready for evaluation.
-
-    Args:
-        path: a run folder, or a .safetensors file that ``deepres train`` or ``import`` wrote.
-        device: where to put it.
-        for_inference: make it faster: BN folded and, on a CPU, layers fused, as in a test there.
-            The logits are the same to rounding, but it can be trained and saved no more.
+    """Load the classifier of a run's folder or a .safetensors file, as ``deepres.load_model`` does.
 
     Raises:
         UserError: there are no weights, they are not deepres's, or they do not fit the network.
@@ -78,10 +72,10 @@ def load_model(
 def load_with_notes(
     path: str | Path, device: str | torch.device = "cpu"
 ) -> tuple[Classifier, dict[str, Any]]:
-    """Load a trained classifier as ``load_model`` does; return also what was noted with it.
+    """Load a trained classifier as ``load_classifier`` does; return also what was noted with it.
 
     Raises:
-        UserError: as by ``load_model``.
+        UserError: as by ``load_classifier``.
     """
     opened = open_weights(path, "classifier")
     file, meta = opened.file, opened.notes

@@ -32,7 +32,8 @@ def create_model(
     Args:
         name: one of ``list_models()``, or ``plainD`` / ``resnetD`` with any depth D = 6n+2 for
             CIFAR-10. ``resnet50`` and ``resnet152`` are the ImageNet networks; the CIFAR-10
-            networks of these depths are ``resnet50-cifar`` and ``resnet152-cifar``.
+            networks of these depths are ``resnet50-cifar`` and ``resnet152-cifar``. The plain twin
+            of ``resnet50`` is ``plain50-bottleneck``, as ``plain50`` has 6n+2 layers.
         weights: whose: "deepres", "msra" (the authors'), "torchvision", ``hf:owner/name``, or a
             path. They decide the options below that are not given. The network takes prepared
             images; with the preparation that belongs to the weights it is ``load_model``'s.
@@ -57,10 +58,10 @@ def create_model(
         "residual_layers": residual_layers,
     }
     if weights is None:
-        return models.create_model(name, num_classes=num_classes, **options)
+        return models.build_network(name, num_classes=num_classes, **options)
     if num_classes is not None:
         num_classes = check_number_of_classes(num_classes)
-    network = models.load_model(weights_for(name, weights)).network
+    network = models.load_classifier(weights_for(name, weights)).network
     architecture = network.architecture
     for option, value in {"name": usual_name(name), **options}.items():
         if value is not None and architecture.get(option) != value:
@@ -102,7 +103,7 @@ def load_model(
     if isinstance(device, str):
         device = resolve_device(device)
     path = find_weights(subject) if weights is None else weights_for(str(subject), weights)
-    classifier = models.load_model(path, device, for_inference=for_inference)
+    classifier = models.load_classifier(path, device, for_inference=for_inference)
     if weights is not None and str(weights) not in SOURCES:
         check_network(classifier, str(subject), weights)
     return classifier

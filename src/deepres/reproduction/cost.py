@@ -15,7 +15,7 @@ from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.files import read_json, write_json
 from deepres.models.complexity import total_cost
-from deepres.models.create import build_empty, create_model
+from deepres.models.create import build_empty, build_network
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe, get_recipe
@@ -135,7 +135,7 @@ def multiply_adds(recipe: ClassificationRecipe) -> int:
 
 def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
     """Return the images per second of a training step of ``recipe`` on random images."""
-    network = create_model(recipe.model, **recipe.model_options())
+    network = build_network(recipe.model, **recipe.model_options())
     network.to(device).to(memory_format=torch.channels_last)
     count = IMAGES_ON_CPU[recipe.kind] if device.type == "cpu" else recipe.batch_size
     images = torch.randn(count, 3, recipe.side, recipe.side, device=device)

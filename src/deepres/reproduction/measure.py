@@ -20,7 +20,7 @@ from deepres.evaluation.under_test import UnderTest
 from deepres.execution import Execution, say_nothing
 from deepres.files import read_json, write_json
 from deepres.json_shape import COUNT, misfit
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.provenance import provenance
 from deepres.report.runs import RESPONSE_IMAGES
 from deepres.run_contents import checked
@@ -94,7 +94,7 @@ def write_measured(file: Path, content: dict[str, Any], say: Say) -> None:
 
 def score_run(run: Path, data: Cifar10 | ImageFolder, views: str, execution: Execution) -> None:
     """Test the run in the folder ``run`` by ``views``, unless that has been done."""
-    tested = UnderTest.open(run, load_model, execution.device)
+    tested = UnderTest.open(run, load_classifier, execution.device)
     score_weights(tested, EvaluatedImages(data.test, data.source), views, execution.quietly())
 
 
@@ -107,6 +107,6 @@ def measure_ensemble(
     """
     silent = dataclasses.replace(execution.alone().quietly(), say=say_nothing)
     images = EvaluatedImages(data.test, data.source)
-    tested = [UnderTest.open(run, load_model, execution.device) for run in runs]
+    tested = [UnderTest.open(run, load_classifier, execution.device) for run in runs]
     scores = average([score_weights(each, images, views, silent) for each in tested])
     note_ensemble(tested, images, views, scores, execution)

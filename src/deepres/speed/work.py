@@ -13,7 +13,7 @@ from deepres.data.cifar10 import load_sample
 from deepres.data.transforms import per_pixel_mean
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier
-from deepres.models.create import build_empty, create_model
+from deepres.models.create import build_empty, build_network
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.models.stages import StagedNetwork
 from deepres.recipes import CifarRecipe, ImageNetRecipe
@@ -87,7 +87,7 @@ def as_they_are(taken: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
 
 
 def _inference(work: Work, device: torch.device) -> Call:
-    network = create_model(work.network, **work.options)
+    network = build_network(work.network, **work.options)
     images = torch.randint(256, (work.batch, 3, work.size, work.size), dtype=torch.uint8)
     classifier = Classifier(network, per_pixel_mean(images), ()).eval().to(device)
     classifier.to(memory_format=torch.channels_last)

@@ -19,7 +19,7 @@ from deepres.evaluation.detection.detector_inference import detect_all
 from deepres.evaluation.detection.evaluation_log import detection_entry, note_detection
 from deepres.event_log import of_split
 from deepres.execution import Execution
-from deepres.models import create_model
+from deepres.models import build_network
 from deepres.recipes import DetectionRecipe
 from deepres.run_folder import Event, RunFolder
 from deepres.run_weights import weights_file
@@ -120,7 +120,7 @@ class Detection(Task[DetectionRecipe, DetectionData]):
         _check_shares(recipe, execution.world)
         made = meta["network"]
         mean, std = torch.tensor(made["mean"]), torch.tensor(made["std"])
-        network = create_model(**made["architecture"])
+        network = build_network(**made["architecture"])
         detector = Detector(network, mean, std, tuple(made["classes"]), recipe.detector)
         return cls(recipe, data, detector, meta["seed"], execution, meta["initial_weights"])
 

@@ -10,7 +10,7 @@ from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier, load_classifier
 from deepres.models.create import build_empty
 from deepres.models.exchange.released_state import has_merged_statistics
 from deepres.models.stages import StagedNetwork
@@ -132,7 +132,7 @@ def frozen_modules(network: StagedNetwork, last: str | None) -> list[nn.Module]:
 
 
 def _load(weights: Path, model: str) -> Classifier:
-    classifier = load_model(weights)
+    classifier = load_classifier(weights)
     check_network(classifier, model, weights)
     return classifier
 

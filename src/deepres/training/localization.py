@@ -16,7 +16,7 @@ from deepres.evaluation.detection.localizer_inference import locate
 from deepres.execution import Execution
 from deepres.recipes import LocalizationRecipe
 from deepres.runtime import derive_seed, initial_weights_of
-from deepres.training.localization_start import load_classifier
+from deepres.training.localization_start import initial_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share, described_with_test
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
@@ -69,7 +69,7 @@ class Localization(LocalizingTask[LocalizationRecipe, LocalizationData]):
         weights: Path | None,
     ) -> Self:
         """Set up a run at step 0, on the ``weights`` of the recipe's network for classification."""
-        classifier, given = load_classifier(weights, recipe.model, data)
+        classifier, given = initial_classifier(weights, recipe.model, data)
         architecture = classifier.network.architecture
         network = {
             "architecture": architecture,

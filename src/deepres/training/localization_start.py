@@ -5,7 +5,7 @@ from pathlib import Path
 from deepres.data.detection.localization import LocalizationData
 from deepres.errors import UserError
 from deepres.models import Classifier
-from deepres.models.weights import load_model
+from deepres.models.weights import load_classifier
 from deepres.training.begun_from import origin
 
 
@@ -23,7 +23,7 @@ def check_given(weights: Path | None) -> Path:
     return weights
 
 
-def load_classifier(
+def initial_classifier(
     weights: Path | None, model: str, data: LocalizationData
 ) -> tuple[Classifier, dict[str, str]]:
     """Load the classification network that a run begins from.
@@ -40,7 +40,7 @@ def load_classifier(
         UserError: there is none, or it is another.
     """
     weights = check_given(weights)
-    classifier = load_model(weights)
+    classifier = load_classifier(weights)
     if (name := classifier.network.architecture["name"]) != model:
         raise UserError(f"{weights} is of {name}, not of {model}")
     if classifier.classes != data.classes:

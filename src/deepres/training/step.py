@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from deepres.execution import Execution, say_nothing
 from deepres.models.batch_norm import fuse_batch_norm, fused_by
-from deepres.models.create import build_empty, create_model
+from deepres.models.create import build_empty, build_network
 from deepres.models.stages import StagedNetwork
 from deepres.recipes import ClassificationRecipe
 from deepres.run_folder import Event
@@ -72,7 +72,7 @@ def gradients_stay_here(network: nn.Module, more_to_come: bool) -> AbstractConte
 def initial_network(recipe: ClassificationRecipe, num_classes: int, seed: int) -> StagedNetwork:
     """Build the recipe's network with the initial weights of ``seed``, the same on any device."""
     with initial_weights_of(seed):
-        return create_model(recipe.model, num_classes=num_classes, **recipe.model_options())
+        return build_network(recipe.model, num_classes=num_classes, **recipe.model_options())
 
 
 def make_step(

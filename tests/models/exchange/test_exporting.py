@@ -13,7 +13,7 @@ import torchvision
 from torch import Tensor, nn
 
 from deepres.errors import UserError
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.models.create import he_initialise
 from deepres.models.exchange import export_weights, exporting
 from deepres.models.exchange.caffe_deploy import deploy_text
@@ -28,7 +28,7 @@ WEIGHTED = {"Convolution", "BatchNorm", "Scale", "InnerProduct"}  # Caffe's laye
 
 def make_classifier(name: str, side: int | None = None, **options: str) -> Classifier:
     torch.manual_seed(0)
-    network = create_model(name, num_classes=4, **options)
+    network = build_network(name, num_classes=4, **options)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             for tensor in (module.weight.data, module.running_var):
@@ -127,7 +127,7 @@ def test_vggs_onnx_has_one_size_and_any_batch(
 ) -> None:
     monkeypatch.setattr("deepres.models.vgg.WIDTHS", (4, 4, 4, 4, 4))  # a narrow one will do
     with torch.device("meta"):
-        network = create_model("vgg16")
+        network = build_network("vgg16")
     network.features.to_empty(device="cpu")
     network.classifier = nn.Linear(4 * 7 * 7, 2)
     he_initialise(network)
@@ -159,7 +159,7 @@ def test_a_bare_copy_carries_everything(tmp_path: Path) -> None:
     (copy,) = export_weights(weights, "safetensors")
     assert copy == tmp_path / "resnet8.safetensors"
     assert copy.read_bytes() == weights.read_bytes()
-    assert load_model(copy).classes == tuple("abcd")
+    assert load_classifier(copy).classes == tuple("abcd")
 
 
 @pytest.mark.parametrize(
@@ -188,10 +188,10 @@ def test_other_networks_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name, options, target, message
 ) -> None:
     with torch.device("meta"):
-        network = create_model(name, num_classes=4, **options)
+        network = build_network(name, num_classes=4, **options)
     small = Classifier(network, torch.zeros(3, 1, 1), tuple("abcd"))
     monkeypatch.setattr(exporting, "weights_file", lambda path: path)
-    monkeypatch.setattr(exporting, "load_model", lambda path: small)
+    monkeypatch.setattr(exporting, "load_classifier", lambda path: small)
     with pytest.raises(UserError, match=message):
         export_weights(tmp_path / "w.safetensors", target)
     assert not list(tmp_path.iterdir())
@@ -216,7 +216,7 @@ def test_tensors_that_come_back_changed_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = save(tmp_path, make_classifier("resnet18", side=64, shortcut="B"))
-    state = load_model(weights).network.state_dict()
+    state = load_classifier(weights).network.state_dict()
     state["fc.bias"] = state["fc.bias"] + 1e-3
     monkeypatch.setattr(exporting, "read_state_dict", lambda file: state)
     (tmp_path / "a.json").write_bytes(b"what was there")

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from weight_layouts import to_transformers, trained_like
 
 from deepres.errors import UserError
-from deepres.models import Classifier, load_model
-from deepres.models.create import create_model
+from deepres.models import Classifier, load_classifier
+from deepres.models.create import build_network
 from deepres.models.exchange import export_weights
 from deepres.models.exchange.huggingface import import_huggingface
 from deepres.models.exchange.transformers_resnet import network_of
@@ -153,7 +153,7 @@ def test_timm(tmp_path: Path, images: Tensor) -> None:
 )
 def test_other_networks_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     config = transformers_config("basic", (2, 2, 2, 2)) | changes
-    state = to_transformers(create_model("resnet18", shortcut="B", num_classes=4).state_dict())
+    state = to_transformers(build_network("resnet18", shortcut="B", num_classes=4).state_dict())
     with pytest.raises(UserError, match=message):
         import_huggingface(write(tmp_path / "a", config, state))
 
@@ -174,8 +174,8 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
     assert [file.name for file in files] == ["model.safetensors", "config.json", "README.md"]
     assert said[0] == "checked: read back, it gives the same logits"
     images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
-    expected = load_model(run)(images)
-    for found in (import_huggingface(tmp_path / "out"), load_model(tmp_path / "out")):
+    expected = load_classifier(run)(images)
+    for found in (import_huggingface(tmp_path / "out"), load_classifier(tmp_path / "out")):
         assert torch.equal(found(images), expected)
         assert found.classes[3] == "cat"
     config = json.loads((tmp_path / "out/config.json").read_text())
@@ -199,7 +199,7 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
 
 
 def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> None:
-    classifier = Classifier(create_model("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    classifier = Classifier(build_network("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
     run = RunFolder(tmp_path)
     data = {"source": "CIFAR-10", "location": "/home/somebody", "fingerprint": ""}
     deviations = {"lr": 0.05, "lr_drops": [32_000], "flip": False}
@@ -231,7 +231,7 @@ def test_a_card_gives_no_path_and_no_errors_of_other_weights(tmp_path: Path) -> 
 
 
 def test_a_run_that_is_being_extended_is_told_by_the_length_of_its_weights(tmp_path: Path) -> None:
-    classifier = Classifier(create_model("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    classifier = Classifier(build_network("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
     run = RunFolder(tmp_path)
     run.write_meta(whole_meta(get_recipe("resnet8").scaled_to(4).extended(12)))
     save_weights(run.weights, classifier, {"steps": 4})
@@ -244,7 +244,7 @@ def test_a_run_that_is_being_extended_is_told_by_the_length_of_its_weights(tmp_p
 
 @pytest.mark.parametrize(("new", "words"), [(["fc"], ", but for fc, made anew."), ([], ".")])
 def test_a_card_says_what_was_fine_tuned(tmp_path: Path, new: list[str], words: str) -> None:
-    classifier = Classifier(create_model("resnet20"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    classifier = Classifier(build_network("resnet20"), torch.rand(3, 1, 1), tuple("abcdefghij"))
     given = {"file": "/home/somebody/theirs.safetensors", "sha256": "0a" * 32, "new": new}
     recipe = fine_tuned("resnet20", files=False)
     run, alone = RunFolder(tmp_path / "run"), tmp_path / "alone.safetensors"
@@ -260,7 +260,7 @@ def test_a_card_says_what_was_fine_tuned(tmp_path: Path, new: list[str], words: 
 
 
 def test_an_export_of_bare_weights_says_where_they_are_from(tmp_path: Path) -> None:
-    network = create_model("resnet8")
+    network = build_network("resnet8")
     classifier = Classifier(network, torch.rand(3, 1, 1), tuple("abcdefghij"))
     origin = {"source": "somebody", "file": "their|file.pth"}
     save_weights(tmp_path / "w.safetensors", classifier, {"imported": origin})
@@ -271,7 +271,7 @@ def test_an_export_of_bare_weights_says_where_they_are_from(tmp_path: Path) -> N
 
 
 def test_files_that_are_there_are_not_replaced(tmp_path: Path) -> None:
-    classifier = Classifier(create_model("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    classifier = Classifier(build_network("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
     save_weights(tmp_path / "w.safetensors", classifier, {})
     (tmp_path / "out").mkdir()
     (tmp_path / "out/README.md").write_text("mine")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
-from deepres.models import Classifier, create_model, load_model, save_weights
+from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.models.exchange import export_weights, import_weights
 from deepres.models.exchange.importing import _torchvision_vgg
 
@@ -54,7 +54,7 @@ def test_torchvision_and_back(tmp_path: Path, sample: Cifar10) -> None:
     assert_same_outputs(classifier, theirs, sample)
 
     save_weights(tmp_path / "ours.safetensors", classifier, {})
-    loaded = load_model(tmp_path / "ours.safetensors")
+    loaded = load_classifier(tmp_path / "ours.safetensors")
     assert (loaded.crop, loaded.short_side) == (64, 72)
     assert_same_outputs(loaded, theirs, sample)
 
@@ -91,7 +91,7 @@ def test_other_precisions_become_float32(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["vgg16", "vgg19"])
 def test_timms_vgg_fits_under_torchvisions_names(name: str) -> None:
     with torch.device("meta"):
-        theirs, ours = timm.create_model(name).state_dict(), create_model(name).state_dict()
+        theirs, ours = timm.create_model(name).state_dict(), build_network(name).state_dict()
     renamed = _torchvision_vgg(theirs)
     assert {k: t.shape for k, t in renamed.items()} == {k: t.shape for k, t in ours.items()}
 

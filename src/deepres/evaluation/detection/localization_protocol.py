@@ -24,7 +24,7 @@ from deepres.evaluation.protocol import EvaluatedImages, score_weights
 from deepres.evaluation.scores import average
 from deepres.evaluation.under_test import UnderTest, may_be_kept
 from deepres.execution import Execution
-from deepres.models import Classifier, load_model
+from deepres.models import Classifier, load_classifier
 from deepres.provenance import provenance
 from deepres.recipes import BoxRecipe, LocalizationRecipe, recipe_from_dict
 from deepres.run_folder import RunFolder
@@ -85,7 +85,7 @@ def evaluate_localizers(
             "single RPN's run"
         )
     tested = [UnderTest.open(run, load_network, execution.device) for run in runs]
-    predict = [UnderTest.open(each, load_model, execution.device) for each in classifiers]
+    predict = [UnderTest.open(each, load_classifier, execution.device) for each in classifiers]
     members = [each.network for each in tested]
     for run, (member, _) in zip(runs, members, strict=True):
         check_classes(member.classes, test, run)

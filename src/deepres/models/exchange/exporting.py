@@ -21,7 +21,7 @@ from deepres.models.exchange.importing import import_weights, torch_options
 from deepres.models.exchange.onnx_file import check_packages, check_sizes, encode_onnx, run_onnx
 from deepres.models.exchange.preparation import caffe_mean, describe
 from deepres.models.weight_checks import check_fit
-from deepres.models.weights import load_model
+from deepres.models.weights import load_classifier
 from deepres.run_weights import weights_file
 
 Target = Literal["safetensors", "torchvision", "onnx", "caffe", "huggingface"]
@@ -68,7 +68,7 @@ def export_weights(
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
     source = weights_file(weights)
-    classifier = load_model(weights)
+    classifier = load_classifier(weights)
     name = classifier.network.architecture["name"]
     if target == "huggingface":
         return export_folder(source, out or source.with_name(name), say, force=force)
@@ -92,7 +92,7 @@ def export_weights(
 
 def _to_safetensors(classifier: Classifier, source: Path, out: Path, say: Say) -> list[Path]:
     def check(file: Path) -> None:
-        _check_tensors(load_model(file).state_dict(), classifier.state_dict(), out)
+        _check_tensors(load_classifier(file).state_dict(), classifier.state_dict(), out)
 
     _write_checked(out, source.read_bytes(), check)
     say("checked: read back, all tensors are the same")

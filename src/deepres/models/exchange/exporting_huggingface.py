@@ -13,7 +13,7 @@ from deepres.models.classifier import Classifier
 from deepres.models.exchange.huggingface import CONFIG, LIBRARY, SAFETENSORS, import_huggingface
 from deepres.models.exchange.model_card import model_card
 from deepres.models.exchange.preparation import describe
-from deepres.models.weights import load_model, read_weights
+from deepres.models.weights import load_classifier, read_weights
 from deepres.provenance import installed_version
 from deepres.run_weights import weights_file
 
@@ -39,7 +39,7 @@ def export_folder(
             what the network says. Nothing takes its name then.
     """
     source = weights_file(weights)
-    classifier = load_model(source)
+    classifier = load_classifier(source)
     files = [folder / name for name in (SAFETENSORS, CONFIG, CARD)]
     if source.resolve() == files[0].resolve():
         raise UserError(f"{folder} holds the weights themselves; choose another folder")

@@ -25,7 +25,7 @@ from deepres.models.weight_checks import (
     check_numbers,
     with_counters,
 )
-from deepres.models.weights import load_model
+from deepres.models.weights import load_classifier
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
@@ -58,7 +58,7 @@ def import_huggingface(folder: Path, say: Callable[[str], None] = lambda line: N
     weights = weights if weights.exists() else folder / PICKLED
     try:
         if config.get("library_name") == LIBRARY:
-            return load_model(weights)
+            return load_classifier(weights)
         if config.get("model_type") == "resnet":
             return _from_transformers(folder, config, weights, say)
         if "pretrained_cfg" in config:
