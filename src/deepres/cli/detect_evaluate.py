@@ -47,6 +47,7 @@ def call(options: argparse.Namespace) -> int:
     if options.results:
         return _score_file(options)
     from deepres.detection.weights import load_detector
+    from deepres.evaluation.detection.detector_inference import check_submission
     from deepres.evaluation.detection.detector_protocol import DetectorTests
 
     execution = execution_of(options)
@@ -66,6 +67,8 @@ def call(options: argparse.Namespace) -> int:
             f"what is on the images of {data.name} is not public; give --save-submission, and send "
             "the files to the benchmark's server"
         )
+    if options.save_submission:
+        check_submission(data)
     tests = DetectorTests(detectors, data, execution)
     improvements, single = improvements_of(options, detectors[0].network), None
     place = None if options.ablation or not data.annotated else _evidence_folder(options.runs[0])

@@ -17,7 +17,7 @@ from deepres.evaluation.detection.coco import (
     as_coco,
     coco_ids,
 )
-from deepres.evaluation.detection.detector_inference import read_results
+from deepres.evaluation.detection.detector_inference import check_submission, read_results
 from deepres.evaluation.detection.result_files import (
     read_coco,
     read_imagenet_det,
@@ -91,6 +91,20 @@ def test_names_of_classes_may_end_alike(tmp_path: Path) -> None:
     ties = replace(SET, classes=("tie", "bow_tie"))
     write_voc(tmp_path, ties, FOUND, "test")
     same(read_voc(tmp_path, ties), FOUND)
+
+
+@pytest.mark.parametrize("name", ["car/truck", "N/A", "../../escaped", r"..\escaped", "a\0b"])
+def test_no_class_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    ours = replace(SET, classes=("a", name))
+    message = "class .* has a / or .* in its name, and VOC's result files are called by their"
+    with pytest.raises(UserError, match=message):
+        check_submission(ours)
+    with pytest.raises(UserError, match=message):
+        write_voc(tmp_path / "found/Main", ours, FOUND, "test")
+    with pytest.raises(UserError, match=message):
+        read_voc(tmp_path, ours)
+    assert not [*tmp_path.iterdir()]
+    check_submission(replace(ours, name="ImageNet DET val"))  # one file, called by no class
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from deepres.evaluation.detection.coco import (
 )
 from deepres.evaluation.detection.resampling import draws
 from deepres.evaluation.detection.result_files import (
+    check_voc_classes,
     read_coco,
     read_imagenet_det,
     read_voc,
@@ -101,6 +102,16 @@ class DetectionResults:
             path = folder
             write_voc(path, self.data, self.detections, split)
         return path
+
+
+def check_submission(data: DetectionSet) -> None:
+    """Make sure that ``DetectionResults.write`` can name its files. Ask before a test.
+
+    Raises:
+        UserError: a class's name cannot be in a file's.
+    """
+    if benchmark_rule(data) not in ("coco", "imagenet-det"):
+        check_voc_classes(data.classes)
 
 
 def read_results(path: Path, data: DetectionSet) -> DetectionResults:

@@ -25,6 +25,7 @@ from deepres.files import atomic_write, not_hidden, read_json
 
 COMPETITION = "comp4_det"
 """VOC's name for detection by methods that may be trained on any other data."""
+IN_NO_FILE_NAME = "/\\\0"
 
 VOC_LINE = "image score x1 y1 x2 y2"
 DET_LINE = "image class score x1 y1 x2 y2"
@@ -44,7 +45,11 @@ def write_voc(
         dataset: says the classes and the order of the images.
         found: by image id.
         split: the set's name there: test, or val.
+
+    Raises:
+        UserError: as by :func:`check_voc_classes`, or nothing can be written there.
     """
+    check_voc_classes(dataset.classes)
     lines: dict[int, list[str]] = defaultdict(list)
     for image, label, score, (x1, y1, x2, y2) in _lines(dataset, found):
         corners = _numbers(x1 + 1, y1 + 1, x2, y2)
@@ -54,12 +59,29 @@ def write_voc(
             file.write("".join(lines[label]).encode())
 
 
+def check_voc_classes(classes: Sequence[str]) -> None:
+    """Make sure that files can be called by the classes. Ask before a test, for it may take hours.
+
+    Raises:
+        UserError: one's file would be elsewhere.
+    """
+    for name in classes:
+        if any(each in name for each in IN_NO_FILE_NAME):
+            raise UserError(
+                f"class {name!r} has a / or \\ in its name, and VOC's result files are called by "
+                f"their classes: {COMPETITION}_<set>_<class>.txt; rename it in the data, and train "
+                "anew"
+            )
+
+
 def read_voc(folder: Path, dataset: DetectionSet) -> dict[str, Detections]:
     """Read what :func:`write_voc`, or anyone's program for VOC, has written.
 
     Raises:
-        UserError: a class's file is missing, there are several sets' files, or a line is wrong.
+        UserError: a class's file is missing, there are several sets' files, or a line is wrong; or
+            as by :func:`check_voc_classes`.
     """
+    check_voc_classes(dataset.classes)
     known = {image.id for image in dataset.images}
     split = _only_split(folder, dataset.classes)
     lines: list[Line] = []
