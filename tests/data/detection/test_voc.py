@@ -103,6 +103,20 @@ def test_a_folder_has_classes_of_its_own(tmp_path: Path) -> None:
         open_detection_set("test", folder)
 
 
+def test_images_names_may_have_spaces(tmp_path: Path) -> None:
+    """A number behind one is a flag only where no image is called so."""
+    xml = voc_xml(60, 40, [DOG])
+    names = ["photo", "photo 0", "photo 1", "street  at night"]
+    folder = voc_folder(tmp_path / "street", {"train": dict.fromkeys(names, xml)})
+    assert [each.id for each in open_detection_set("train", folder).images] == names
+    lines = ("photo -1", "photo 0  1", "photo 1", "street  at night\t0")
+    (folder / "ImageSets/Main/dog_train.txt").write_text("\n".join(lines))
+    assert [each.id for each in open_detection_set("dog_train", folder).images] == names
+    (folder / "ImageSets/Main/other.txt").write_text("photo 7\n")
+    with pytest.raises(UserError, match=r"1 file is missing: .*/photo 7\.jpg"):
+        open_detection_set("other", folder)
+
+
 def test_pictures_may_have_any_ending_and_no_size_in_the_annotation(tmp_path: Path) -> None:
     xml = voc_xml(0, 0, [("a", (1, 1, 60, 40))])
     folder = voc_folder(tmp_path / "cells", {"train": {"x": xml}})

@@ -87,6 +87,14 @@ def test_scores_are_ranked_by_all_of_their_digits(tmp_path: Path) -> None:
     assert evaluate_voc(data, read_voc(tmp_path, data), "area").map_50_pct == 100
 
 
+def test_images_names_may_have_spaces(tmp_path: Path) -> None:
+    names = {"000001": "photo", "000002": "photo 0", "000003": "photo 0 1"}
+    data = replace(SET, images=tuple(replace(each, id=names[each.id]) for each in SET.images))
+    found = {names[image]: each for image, each in FOUND.items()}
+    write_voc(tmp_path, data, found, "test")
+    same(read_voc(tmp_path, data), found)
+
+
 def test_names_of_classes_may_end_alike(tmp_path: Path) -> None:
     ties = replace(SET, classes=("tie", "bow_tie"))
     write_voc(tmp_path, ties, FOUND, "test")
@@ -115,7 +123,7 @@ def test_no_class_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
             r"_b\.txt, line 2: image '000009' is not in the set; expec",
         ),
         ("000001 0.5 1 1 2", r"line 2: not enough values"),
-        ("000001 0.5 1 1 2 2 2", r"line 2: too many values"),
+        ("000001 0.5 1 1 2 2 2", r"line 2: image '000001 0\.5' is not in the set"),
         ("000001 high 1 1 2 2", r"line 2: could not convert"),
         ("000001 nan 1 1 2 2", r"line 2: \[nan, .* are not all numbers"),
         ("000001 0.5 1 1 inf 2", r"are not all numbers"),

@@ -16,6 +16,8 @@ from deepres.files import not_hidden
 
 CLASSES_FILE = "classes.txt"
 """Names of a folder's own classes, one a line; without it they are those that its objects have."""
+LIST_FLAGS = ("-1", "0", "1")
+"""In lists of one class: the image shows none, only difficult ones, or one."""
 ONE_PIXEL = 1.0
 """Both corners of a box name pixels that belong to it, so a box with one corner is a pixel wide."""
 
@@ -45,7 +47,7 @@ def read_voc(
     Raises:
         UserError: a file is missing or malformed.
     """
-    ids = _read_list(folder / "ImageSets/Main" / f"{split}.txt")
+    ids = _read_list(folder / "ImageSets/Main" / f"{split}.txt", folder / "JPEGImages")
     images = _files(folder / "JPEGImages", ENDINGS, ids, f"images of {folder.name} {split}")
     labels = {name: label for label, name in enumerate(classes, 1)}
     if not annotated:
@@ -133,23 +135,34 @@ def without_objects(name: str, image: Path) -> AnnotatedImage:
     return AnnotatedImage(name, image, *image_size(image), _as_objects([]))
 
 
-def _read_list(file: Path) -> list[str]:
-    """Return the image of each line; lists of one class have a flag after it."""
+def _read_list(file: Path, pictures: Path) -> list[str]:
+    """Return the image of each line; ``pictures`` is the folder of those that there are."""
     if not file.is_file():
         known = ", ".join(path.stem for path in not_hidden(file.parent, "*.txt")) or "none"
         raise UserError(f"{file} is missing; the lists of images there are: {known}")
-    names = [(line.split() or [""])[0] for line in read_lines(file)]
+    there = {path.stem for path in _with_endings(pictures, ENDINGS)}
+    names = [line if line in there else _without_flag(line) for line in read_lines(file)]
     check_unique_lines(file, names)
     if not any(names):
         raise UserError(f"{file} lists no images")
     return [*filter(None, names)]
 
 
+def _without_flag(line: str) -> str:
+    """Return a line without what lists of one class have behind an image: whether it shows one."""
+    words = line.rsplit(maxsplit=1)
+    return words[0] if len(words) == 2 and words[1] in LIST_FLAGS else line
+
+
+def _with_endings(folder: Path, endings: tuple[str, ...]) -> list[Path]:
+    return [path for path in not_hidden(folder, "*") if path.suffix.lower() in endings]
+
+
 def _files(folder: Path, endings: tuple[str, ...], names: list[str], what: str) -> dict[str, Path]:
     """Return the files of a folder with one of the names, which are without endings."""
     if not folder.is_dir():
         raise UserError(f"{folder} is missing; VOC's layout has it")
-    files = [path for path in not_hidden(folder, "*") if path.suffix.lower() in endings]
+    files = _with_endings(folder, endings)
     found = {path.stem: path for path in files}
     if missing := [f"{folder / name}{endings[0]}" for name in names if name not in found]:
         raise missing_files(missing, what)

@@ -91,8 +91,8 @@ def read_voc(folder: Path, dataset: DetectionSet) -> dict[str, Detections]:
     return _by_image(lines)
 
 
-def _voc_line(words: list[str], label: int, known: Container[str]) -> Line:
-    image, *rest = words
+def _voc_line(line: str, label: int, known: Container[str]) -> Line:
+    image, *rest = line.rsplit(maxsplit=5)  # there may be spaces in its name
     score, x1, y1, x2, y2 = (float(word) for word in rest)
     if image not in known:
         raise ValueError(f"image {image!r} is not in the set")
@@ -123,8 +123,8 @@ def read_imagenet_det(path: Path, dataset: DetectionSet) -> dict[str, Detections
     return _by_image(_parsed(path, DET_LINE, parse))
 
 
-def _imagenet_line(words: list[str], ids: Mapping[float, str], classes: int) -> Line:
-    number, label, score, x1, y1, x2, y2 = (float(word) for word in words)
+def _imagenet_line(line: str, ids: Mapping[float, str], classes: int) -> Line:
+    number, label, score, x1, y1, x2, y2 = (float(word) for word in line.split())
     if number not in ids:
         raise ValueError(f"image {number:g} is none of 1 to {len(ids)}")
     if label not in range(1, classes + 1):
@@ -229,12 +229,12 @@ def _only_split(folder: Path, classes: Sequence[str]) -> str:
     )
 
 
-def _parsed(path: Path, form: str, parse: Callable[[list[str]], Line]) -> list[Line]:
+def _parsed(path: Path, form: str, parse: Callable[[str], Line]) -> list[Line]:
     lines = []
     for place, line in enumerate(read_lines(path), 1):
         try:
-            if words := line.split():
-                lines.append(parse(words))
+            if line:
+                lines.append(parse(line))
                 _check_finite([lines[-1][2], *lines[-1][3]])
         except ValueError as error:
             raise UserError(f"{path}, line {place}: {error}; expected {form!r}") from error
