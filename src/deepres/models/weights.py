@@ -32,6 +32,7 @@ from deepres.torch_errors import memory_was_full
 
 METADATA, DIGEST = "deepres", "sha256"
 """In a file's header: what is noted of the tensors, and the digest of both."""
+BRING_IN = "if another program wrote it: deepres import NETWORK FILE --from PROGRAM"
 
 
 def save_weights(path: Path, classifier: Classifier, meta: dict[str, Any]) -> None:
@@ -136,7 +137,9 @@ def open_weights(path: str | Path, *kinds: Kind) -> OpenedWeights:
     tensors, notes = read_weights(file)
     kind = kind_of(notes)
     if kind is None:
-        raise UserError(f"{file} was not written by deepres: it does not say its network")
+        raise UserError(
+            f"{file} was not written by deepres: it does not say its network; {BRING_IN}"
+        )
     held, asked = KINDS[kind], [KINDS[each] for each in kinds]
     if kind not in kinds:
         makers = " or ".join(f"{each.commands} {each.training}" for each in asked)
@@ -196,7 +199,8 @@ def read_weights(file: Path, *, as_kept: bool = False) -> tuple[dict[str, Tensor
         if memory_was_full(error, file.stat().st_size):
             raise
         raise UserError(
-            f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}"
+            f"{file} is damaged or no safetensors file; give a run's folder or its {WEIGHTS}, or, "
+            f"{BRING_IN}"
         ) from error
     check_notes(meta, {}, file)
     check_dtypes(tensors, file)

@@ -57,6 +57,9 @@ def test_torchvision_and_back(tmp_path: Path, sample: Cifar10) -> None:
     loaded = load_classifier(tmp_path / "ours.safetensors")
     assert (loaded.crop, loaded.short_side) == (64, 72)
     assert_same_outputs(loaded, theirs, sample)
+    for source in ("torchvision", "caffe"):
+        with pytest.raises(UserError, match="is deepres's own already, and needs no import"):
+            import_weights(tmp_path / "ours.safetensors", "resnet50", source)
 
     out = tmp_path / "back.pth"
     assert export_weights(tmp_path / "ours.safetensors", "torchvision", out)[0] == out

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal, get_args
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from deepres.errors import UserError, unknown_name
@@ -31,6 +33,7 @@ from deepres.models.weight_checks import (
     check_numbers,
     with_counters,
 )
+from deepres.models.weights import METADATA
 
 Source = Literal["torchvision", "timm", "caffe", "openmmlab", "detectron", "keras"]
 SOURCES: tuple[str, ...] = get_args(Source)
@@ -102,6 +105,11 @@ def import_weights(
         raise UserError(f"the pooling of {source}'s networks is known; leave out pool {pool}")
     if key is not None and source in PROGRAMS:
         raise UserError(f"a file of {source} holds one network; leave out the key")
+    if _is_ours(file):
+        raise UserError(
+            f"{file} is deepres's own already, and needs no import; give it where weights are "
+            f"asked for, e.g. deepres predict {quote(str(file))} IMAGE"
+        )
     if source in PROGRAMS:
         network, state = read_released(file, name, source, pool)
         constants = PROGRAMS[source].mean
@@ -133,6 +141,14 @@ def import_weights(
     if source == "timm":
         say(BILINEAR)
     return prepared
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        with safe_open(file, framework="pt") as archive:
+            return METADATA in (archive.metadata() or {})
+    except Exception:  # it is of another kind, which its own reader takes or refuses
+        return False
 
 
 def _numbers(tensor: Tensor) -> str:
