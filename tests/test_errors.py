@@ -1,6 +1,11 @@
+import re
 from pathlib import Path
+from typing import Any
 
-from deepres.errors import no_such, unknown_name
+import pytest
+
+import deepres
+from deepres.errors import UserError, given_path, no_such, unknown_name
 
 
 def test_unknown_name_offers_the_nearest() -> None:
@@ -10,6 +15,27 @@ def test_unknown_name_offers_the_nearest() -> None:
 
 def test_unknown_name_lists_all_when_none_is_near() -> None:
     assert "there are a, b" in str(unknown_name("thing", "xyz", ["b", "a"]))
+
+
+@pytest.mark.parametrize("value", ["", None, 3, ["a"]])
+def test_what_is_no_path_is_named(value: object) -> None:
+    with pytest.raises(
+        UserError, match=rf"the folder must be a path, got {re.escape(repr(value))}"
+    ):
+        given_path(value, "the folder")
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_path_is_not_the_working_folder(empty: Any) -> None:
+    for opened in (deepres.open_image_folder, deepres.load_cifar10):
+        with pytest.raises(UserError, match="must be a path"):
+            opened(empty)
+    with pytest.raises(UserError, match="the run's folder must be a path"):
+        deepres.train(deepres.get_recipe("resnet20"), empty, None)
+    with pytest.raises(UserError, match="the run's folder must be a path"):
+        deepres.resume(empty, None)
+    with pytest.raises(UserError, match="weights are given by a path or a name"):
+        deepres.train(deepres.get_recipe("resnet20"), "run", None, weights="")
 
 
 def test_what_is_missing_is_told_with_what_to_do_or_its_nearest_name(tmp_path: Path) -> None:

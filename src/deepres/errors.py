@@ -3,6 +3,7 @@
 import difflib
 import errno
 import operator
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,6 +41,17 @@ def whole_number(value: Any, name: str) -> int:
     except TypeError:
         pass
     raise UserError(f"{name} must be a whole number, got {value!r}")
+
+
+def given_path(value: Any, name: str) -> Path:
+    """Return the path that ``value`` is, or says; an empty text would mean the working folder.
+
+    Raises:
+        UserError: it is none; ``name`` says of what.
+    """
+    if isinstance(value, str | os.PathLike) and value != "":
+        return Path(value)
+    raise UserError(f"{name} must be a path, got {value!r}")
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -287,6 +287,26 @@ def test_what_was_meant_is_said_where_it_is_typed(
     assert said in line or said in line.replace("'", "")  # Python quotes choices up to 3.12
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["train", "resnet20", "--data", ""], "--data"),
+        (["train", "resnet20", "--out="], "--out"),
+        (["report", "--runs", ""], "--runs"),
+        (["evaluate", "runs/a", ""], "WEIGHTS"),
+        (["detect", "evaluate", "--results", ""], "--results"),
+        (["detect", "train", "resnet18", "--weights", ""], "--weights"),
+    ],
+)
+def test_what_is_empty_is_not_taken_for_what_is_left_out(
+    command: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"deepres: argument {option}: is empty, as of a variable that is not")
+
+
 def test_threads_are_those_that_are_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,12 @@ class Parser(argparse.ArgumentParser):
                     question = ", which comes before the command: deepres --debug …"
                 self.error(f"unrecognized arguments: {option}{question}")
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if not arg_string and action.nargs != argparse.PARSER:  # "$DATA" would mean the default
+            text = "is empty, as of a variable that is not set; give a value, or leave it out"
+            raise argparse.ArgumentError(action, text)
+        return super()._get_value(action, arg_string)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
             super()._check_value(action, value)

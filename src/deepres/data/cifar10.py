@@ -15,7 +15,7 @@ from torch import Tensor
 from deepres.data.download import file_digest
 from deepres.data.transforms import check_bytes
 from deepres.distributed import ALONE, World
-from deepres.errors import UserError, no_such
+from deepres.errors import UserError, given_path, no_such
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
@@ -156,7 +156,7 @@ def load_cifar10(folder: str | Path) -> Cifar10:
     Raises:
         UserError: a file is missing, cut, or not the official one.
     """
-    folder = Path(folder)
+    folder = given_path(folder, "CIFAR-10's folder")
     if problems := verify_cifar10(folder):
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{folder} is no folder; give the one that has CIFAR-10's files")

@@ -14,7 +14,7 @@ from deepres.data.images import modification_times, open_image
 from deepres.data.listing import ENDINGS as ENDINGS
 from deepres.data.listing import Listing, check_no_loop, some
 from deepres.data.text_lists import check_unique_lines, read_lines
-from deepres.errors import UserError, no_such
+from deepres.errors import UserError, given_path, no_such
 
 Say = Callable[[str], None]
 PARTS = {"train", "test", "valid", "validation"}
@@ -122,7 +122,7 @@ def open_image_folder(folder: str | Path, say: Say = print) -> ImageFolder:
     Raises:
         UserError: a folder or an image is missing, or the two do not have the same classes.
     """
-    folder = Path(folder)
+    folder = given_path(folder, "the images' folder")
     if not folder.is_dir():
         raise UserError(no_such("folder", folder))
     for part in ("train", "val"):

@@ -37,6 +37,8 @@ def find_weights(
         UserError: there are no such weights, or they cannot be fetched.
     """
     name = str(subject)
+    if not name:  # as a path it would be the working folder
+        raise UserError("weights are given by a path or a name, got an empty one")
     if source is not None:
         if source not in SOURCES:
             raise unknown_name("source of weights", source, SOURCES)

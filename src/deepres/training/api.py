@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from deepres.errors import UserError
+from deepres.errors import UserError, given_path
 from deepres.execution import Execution, check_execution
 from deepres.kinds import KINDS
 from deepres.pretrained import weights_for
@@ -53,10 +53,10 @@ def train(
         Diverged: the loss or a weight became NaN or infinite; the last good state is kept.
     """
     check_execution(execution)
-    kind = task_of(recipe)
+    kind, folder = task_of(recipe), given_path(run, "the run's folder")
     here = execution or Execution.on()
-    file = weights_for(recipe.model, weights, here.say) if weights else None
-    return train_together(kind, [NewRun(recipe, seed, Path(run), file)], data, here)[0]
+    file = weights_for(recipe.model, weights, here.say) if weights is not None else None
+    return train_together(kind, [NewRun(recipe, seed, folder, file)], data, here)[0]
 
 
 def resume(
@@ -86,9 +86,10 @@ def resume(
         Diverged: as in ``train``.
     """
     check_execution(execution)
-    kind = task_of(recipe_from_dict(RunFolder(Path(run)).read_meta()["recipe"], Recipe))
+    folder = given_path(run, "the run's folder")
+    kind = task_of(recipe_from_dict(RunFolder(folder).read_meta()["recipe"], Recipe))
     here = execution or Execution.on()
-    return resume_together(kind, [Path(run)], data, here, steps=steps, changes=changes)[0]
+    return resume_together(kind, [folder], data, here, steps=steps, changes=changes)[0]
 
 
 def task_of(recipe: Recipe) -> type[Task[Any, Any]]:
