@@ -1,11 +1,15 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from made_up_runs import make_run
 
 from deepres.app.choices import choices
 from deepres.models import Classifier, build_network, save_weights
+from deepres.models.weights import read_weights, write_weights
 from deepres.pretrained.bundled import bundled_runs
 
 
@@ -41,3 +45,24 @@ def test_a_file_is_there_once_and_what_cannot_be_used_is_left_out(tmp_path: Path
     damaged = classifier(tmp_path / "damaged/model.safetensors")
     damaged.write_bytes(damaged.read_bytes()[:50])
     assert choices([], tmp_path) == bundled
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda notes: [],
+        lambda notes: {key: each for key, each in notes.items() if key != "crop"},
+        lambda notes: {**notes, "architecture": {}},
+        lambda notes: {**notes, "architecture": {"name": "resnet50", "stride_on": "7x7"}},
+        lambda notes: {**notes, "imported": "timm"},
+        lambda notes: {**notes, "steps": "many"},
+    ],
+)
+def test_files_whose_notes_are_odd_are_left_out(
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], Any]
+) -> None:
+    tensors, notes = read_weights(classifier(tmp_path / "runs/a/model.safetensors"))
+    write_weights(tmp_path / "runs/a/model.safetensors", tensors, spoil(notes))
+    (tmp_path / "runs/b").mkdir()
+    (tmp_path / "runs/b/model.safetensors").symlink_to("nowhere")
+    assert choices([], tmp_path / "runs").keys() == bundled_runs().keys()

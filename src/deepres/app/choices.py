@@ -46,7 +46,8 @@ def choices(given: Iterable[tuple[str, Path]], runs: Path) -> dict[str, Choice]:
 
 
 def _finished(runs: Path) -> Iterator[tuple[str, Path]]:
-    files = sorted(runs.rglob(WEIGHTS), key=lambda file: -file.stat().st_mtime)
+    whole = filter(Path.is_file, runs.rglob(WEIGHTS))  # a link may lead nowhere
+    files = sorted(whole, key=lambda file: -file.stat().st_mtime)
     return ((str(file.parent), file.parent) for file in files)
 
 

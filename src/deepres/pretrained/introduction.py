@@ -6,8 +6,18 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from deepres.errors import UserError
-from deepres.models.weight_checks import INPUT_MEAN, INPUT_STD, take_preparation
+from deepres.errors import UserError, unknown_name
+from deepres.json_shape import COUNT
+from deepres.models.weight_checks import (
+    ARCHITECTURE,
+    CLASSIFIER,
+    INPUT_MEAN,
+    INPUT_STD,
+    building_from,
+    check_dtypes,
+    check_notes,
+    take_preparation,
+)
 from deepres.models.weights import METADATA
 from deepres.run_folder import RunFolder, length_in_words
 from deepres.run_weights import weights_file
@@ -20,27 +30,38 @@ POOLS = {
     "pad": "the max pool pads a pixel",
     "ceil": "the max pool reaches over the border, as in the authors' released models",
 }
+NOTES = {
+    **CLASSIFIER,
+    "architecture": {**ARCHITECTURE, "stride_on?": str, "pool?": str},
+    "imported?": {"source": str, "file?": str},
+    "steps?": COUNT,
+}
+"""What is read here of what is noted."""
 
 
 def introduction(path: Path) -> list[str]:
     """Return some lines on a run's or a file's weights.
 
     Raises:
-        UserError: there are no weights, or the file is damaged.
+        UserError: there are no weights of a classifier, or the file is damaged.
     """
     file = weights_file(path)
     try:
         with safe_open(file, framework="pt") as archive:
             meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
             preparation = {name: archive.get_tensor(name) for name in (INPUT_MEAN, INPUT_STD)}
-        architecture = meta["architecture"]
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{file} is damaged; restore it from a copy, or remove it if it was fetched"
         ) from error
+    check_notes(meta, NOTES, file)
+    check_dtypes(preparation, file)
     mean, std = take_preparation(preparation, file)
+    architecture = meta["architecture"]
     lines = [f"{architecture['name']}: {_whose(file, meta)}"]
-    if traits := _traits(architecture):
+    with building_from(file):
+        traits = _traits(architecture)
+    if traits:
         lines.append(f"network: {'; '.join(traits)}")
     crop, short_side = meta["crop"], meta["short_side"]
     size = f"{crop}×{crop}" if crop == short_side else f"short side {short_side}, crop {crop}"
@@ -73,10 +94,11 @@ def _traits(architecture: dict[str, Any]) -> list[str]:
     traits = []
     if "shortcut" in architecture:
         traits.append(f"shortcuts of option {architecture['shortcut']}")
-    if "stride_on" in architecture:
-        traits.append(STRIDES[architecture["stride_on"]])
-    if "pool" in architecture:
-        traits.append(POOLS[architecture["pool"]])
+    for option, words in (("stride_on", STRIDES), ("pool", POOLS)):
+        if (value := architecture.get(option)) is not None:
+            if value not in words:
+                raise unknown_name(option, value, words)
+            traits.append(words[value])
     return traits
 
 
