@@ -514,7 +514,7 @@ def test_images_that_are_not_public_are_for_the_server(
     voc_folder(tmp_path / "VOC2012", {"test": {"x": None}})
     command = ["detect", "evaluate", *CPU, "--on", "voc2012-test", "--data", str(tmp_path)]
     assert main([*command, str(place / "plain")]) == 2
-    assert "plain finds 1 classes (cat, …), but VOC 2012 test has 20" in capsys.readouterr().err
+    assert "plain finds 1 classes (cat), but VOC 2012 test has 20" in capsys.readouterr().err
 
     detector = create_detector("resnet18", VOC_CLASSES, tiny_recipe().detector)
     save_detector(tmp_path / "voc.safetensors", detector, {})

@@ -453,8 +453,18 @@ def test_divergence_ends_the_run(tmp_path: Path, sets: Sets) -> None:
 
 def test_training_and_test_classes_must_agree(tmp_path: Path, sets: Sets) -> None:
     other = dataclasses.replace(sets[1], classes=("dog",))
-    with pytest.raises(UserError, match=r"other classes: 1 \(cat, …\) and 1 \(dog, …\)"):
+    with pytest.raises(UserError, match=r"other classes: 1 \(cat\) and 1 \(dog\)"):
         run(tmp_path / "run", (sets[0], other))
+    names = ("cat", *(f"class {i:02}" for i in range(50)))
+    train = dataclasses.replace(sets[0], classes=names)
+    test = dataclasses.replace(sets[1], classes=(*names[:-1], "class 50"))
+    with pytest.raises(UserError, match=r"51 \(class 49, cat, .* and 51 \(class 50, cat, class 00"):
+        DetectionData(train, test).check_test()
+    test = dataclasses.replace(sets[1], classes=(*names[:-2], names[-1], names[-2]))
+    with pytest.raises(
+        UserError, match=r"another order: 51 \(class 48, class 49, cat, .* and 46 more"
+    ):
+        DetectionData(train, test).check_test()
 
 
 def test_images_without_objects_are_refused_before_there_is_a_folder(

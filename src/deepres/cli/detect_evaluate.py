@@ -16,6 +16,7 @@ from deepres.cli.terminal import print_json, say, show
 from deepres.cli.training import execution_of
 from deepres.data.detection.records import DetectionSet
 from deepres.data.detection.splits import official_split
+from deepres.data.listing import odd_first, some
 from deepres.errors import UserError
 from deepres.evaluation.evaluation_log import noting_errors_last
 from deepres.evaluation.under_test import UnderTest, hold
@@ -57,10 +58,11 @@ def call(options: argparse.Namespace) -> int:
     detectors = [UnderTest.open(run, load_detector, execution.device) for run in options.runs]
     data, name = open_test_set(options.on, options.data, meta, options.bad_boxes, pictures=True)
     for detector in detectors:
-        if (own := detector.network.classes) != data.classes:
+        if (finds := detector.network.classes) != data.classes:
+            odd, lacking = odd_first(finds, data.classes), odd_first(data.classes, finds)
             raise UserError(
-                f"{detector.path} finds {len(own)} classes ({', '.join(own[:3])}, …), but "
-                f"{data.name} has {len(data.classes)} ({', '.join(data.classes[:3])}, …)"
+                f"{detector.path} finds {len(finds)} classes ({some(odd)}), but {data.name} has "
+                f"{len(lacking)} ({some(lacking)}); they must be the same, in the same order"
             )
     if not data.annotated and not options.save_submission:
         raise UserError(

@@ -81,3 +81,14 @@ def some(names: Sequence[str], shown: int = 5) -> str:
     """Join the first few of ``names``, and count the rest."""
     rest = f" and {len(names) - shown:,} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + rest
+
+
+def odd_first(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return ``names``: first those that ``others`` lack, then those in other places there.
+
+    Of a thousand nobody sees which they are.
+    """
+    known = {*others}
+    places = {place for place, (a, b) in enumerate(zip(names, others, strict=False)) if a == b}
+    order = sorted(range(len(names)), key=lambda i: (names[i] in known) + (i in places))
+    return [names[i] for i in order]

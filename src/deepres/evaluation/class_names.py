@@ -7,7 +7,7 @@ import torch
 
 from deepres.data.cifar10 import ImageSet
 from deepres.data.folder import UNKNOWN, ImageFiles
-from deepres.data.listing import some
+from deepres.data.listing import odd_first, some
 from deepres.errors import UserError
 from deepres.models.classifier import check_labels
 
@@ -35,9 +35,7 @@ def places_among(
     if len(places) == len(own) and sorted(theirs) == sorted(own):
         return [places[name] for name in theirs]
     if len(theirs) != len(own) or places.keys() & {*theirs}:
-        known = {*theirs}
-        # those that only one of them has come first: of a thousand nobody sees which they are
-        odd = sorted(own, key=known.__contains__), sorted(theirs, key=places.__contains__)
+        odd = odd_first(own, theirs), odd_first(theirs, own)
         raise UserError(
             f"{owner} tells {len(own):,} classes apart ({some(odd[0])}), {whose} has "
             f"{len(theirs):,} ({some(odd[1])}); give data of its classes by --data"

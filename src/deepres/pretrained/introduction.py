@@ -9,8 +9,6 @@ from safetensors import SafetensorError, safe_open
 from deepres.errors import UserError, unknown_name
 from deepres.json_shape import COUNT
 from deepres.models.weight_checks import (
-    ARCHITECTURE,
-    CLASSIFIER,
     INPUT_MEAN,
     INPUT_STD,
     building_from,
@@ -18,6 +16,7 @@ from deepres.models.weight_checks import (
     check_notes,
     take_preparation,
 )
+from deepres.models.weight_kinds import ARCHITECTURE, CLASSIFIER_NOTES
 from deepres.models.weights import METADATA
 from deepres.run_folder import RunFolder, length_in_words
 from deepres.run_weights import weights_file
@@ -31,7 +30,7 @@ POOLS = {
     "ceil": "the max pool reaches over the border, as in the authors' released models",
 }
 NOTES = {
-    **CLASSIFIER,
+    **CLASSIFIER_NOTES,
     "architecture": {**ARCHITECTURE, "stride_on?": str, "pool?": str},
     "imported?": {"source": str, "file?": str},
     "steps?": COUNT,

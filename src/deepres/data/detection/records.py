@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 from torch import Tensor
 
 from deepres.data.detection.outlines import Segmentation
+from deepres.data.listing import odd_first, some
 from deepres.errors import UserError
 
 
@@ -130,10 +131,11 @@ class DetectionData(NamedTuple):
         """
         if self.test and self.test.classes != self.train.classes:
             had, has = self.train.classes, self.test.classes
+            what = "other classes" if {*had} != {*has} else "the same classes in another order"
             raise UserError(
-                f"{self.train.name} and {self.test.name} have other classes: {len(had)} "
-                f"({', '.join(had[:3])}, …) and {len(has)} ({', '.join(has[:3])}, …); take a test "
-                "set of the same data"
+                f"{self.train.name} and {self.test.name} have {what}: {len(had)} "
+                f"({some(odd_first(had, has))}) and {len(has)} ({some(odd_first(has, had))}); "
+                "take a test set of the same data"
             )
         if self.test is not None and not self.test.has_objects:
             raise UserError(
