@@ -83,7 +83,8 @@ def _misfit_of_keys(value: dict[str, Any], shape: dict[str, Shape], name: str) -
 def _unlike(value: Any, shape: Shape, name: str) -> str:
     kinds = shape if isinstance(shape, tuple) else (shape,)
     words = " or ".join(dict.fromkeys(map(_in_words, kinds)))
-    shown = repr(value) if isinstance(value, str | int | float | None) else _in_words(type(value))
+    kind = None if value is None else type(value)
+    shown = repr(value) if isinstance(value, str | int | float) else _in_words(kind)
     return f"{name or 'it'} is {shown[:60]}, expected {words}"
 
 

@@ -112,13 +112,21 @@ def rewrite(coco: Path, change: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.pop("images"), r"not in COCO's format \(KeyError: 'images'\)"),
+        (lambda c: c.pop("images"), "not in COCO's format: images is missing;"),
         (lambda c: c["annotations"][0].pop("bbox"), r"101: without a box of 4 numbers \(None\)"),
         (lambda c: c["annotations"][0].update(bbox=[1, 2]), r"101: without a box .* \(\[1, 2\]\)"),
-        (lambda c: c["annotations"].append([]), "not in COCO's format"),
-        (lambda c: c.update(annotations=None), "not in COCO's format"),
+        (
+            lambda c: c["annotations"].insert(2, [1]),
+            r"object in place 3: not written as an object \(\[1\]\)",
+        ),
+        (lambda c: c["annotations"].append(None), r"not written as an object \(null\)"),
+        (lambda c: c.update(annotations=None), "annotations is null, expected a list; instances"),
+        (lambda c: c.update(categories={}), "categories is an object, expected a list"),
+        (lambda c: c["images"].append([]), "entry 4 of images is a list, expected an object"),
+        (lambda c: c["images"][1].pop("width"), "entry 2 of images has no width"),
+        (lambda c: c["categories"][0].pop("name"), "entry 1 of categories has no name"),
         (lambda c: c["annotations"][0].update(image_id=6), r"101: of an image not listed \(6\)"),
-        (lambda c: c["images"][0].update(width="wide"), "not in COCO's format"),
+        (lambda c: c["images"][0].update(width="wide"), r"image \d+ is of 'wide' × \d+ pixels"),
         (lambda c: c["images"].clear() or c["annotations"].clear(), "lists no images"),
         (
             lambda c: c["annotations"][0].update(segmentation=[[1, 2, 3, 4]]),

@@ -170,6 +170,14 @@ def test_an_object_without_an_id_has_its_place(tmp_path: Path) -> None:
         open_detection_set("mine", folder_of(tmp_path, annotations=annotations))
 
 
+def test_an_annotation_that_is_no_object_can_be_left_out(tmp_path: Path) -> None:
+    good = {"id": 5, "image_id": 1, **BOX}
+    folder, said = folder_of(tmp_path, annotations=[None, good, [good]]), list[str]()
+    data = open_detection_set("mine", folder, "skip", said.append)
+    assert (len(data.images[0].objects.boxes), data.dropped) == (1, 2)
+    assert "2 objects not written as an object left out" in said[0]
+
+
 def test_a_file_name_that_no_system_has_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"1 file is missing: \S+/mine/x{300}"):
         open_detection_set("mine", folder_of(tmp_path, images=[image(file_name="x" * 300)]))

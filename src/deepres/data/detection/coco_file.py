@@ -1,5 +1,6 @@
 """COCO's JSON file as people's tools write it: ids of any kind, numbers as text, nulls."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from deepres.data.detection.outlines import Segmentation, read_outline
 from deepres.data.text_lists import check_unique
 from deepres.errors import UserError
 from deepres.files import read_json
+from deepres.json_shape import misfit
 
 CocoId = int | str
 Listed = TypeVar("Listed")
 
+KEYS = {"categories": ("id", "name"), "images": ("id", "file_name", "width", "height")}
+"""What each entry of these parts of the file has at least."""
 EDGES = 0.0
 """A box is a corner, a width and a height, so one without either has no size."""
 
@@ -89,8 +93,12 @@ def read_coco_file(path: Path, faults: Faults, *, annotated: bool = True) -> Coc
     """
     content = read_json(path)
     try:
-        categories = sorted(map(_category, content["categories"]), key=lambda c: in_order(c[0]))
-        images = [_image(each) for each in content["images"]]
+        parts = [*KEYS, "annotations"] if annotated else [*KEYS]
+        if wrong := misfit(content, dict.fromkeys(parts, list)):
+            raise ValueError(wrong)
+        listed = map(_category, _entries(content, "categories"))
+        categories = sorted(listed, key=lambda c: in_order(c[0]))
+        images = [_image(each) for each in _entries(content, "images")]
         check_unique(((str(i), name) for i, name in categories), f"{path} has the category id")
         check_unique(((name, f"id {i}") for i, name in categories), f"{path} has the category")
         check_unique(((str(i.id), i.file_name) for i in images), f"{path} has the image id")
@@ -100,15 +108,19 @@ def read_coco_file(path: Path, faults: Faults, *, annotated: bool = True) -> Coc
         labels = {str(each): label for label, (each, _) in enumerate(categories, 1)}
         objects: dict[str, list[CocoObject]] = defaultdict(list)
         for place, each in enumerate(content["annotations"] if annotated else [], 1):
+            called = f"in place {place}"
             try:
+                if not isinstance(each, dict):
+                    raise Fault("not written as an object", json.dumps(each))
+                called = each.get("id", called)
                 if (image := find(by_id, each.get("image_id"))) is None:
                     raise Fault("of an image not listed", each.get("image_id"))
                 objects[str(image.id)].append(_object(each, image, labels))
             except Fault as fault:
-                faults.note(path, each.get("id", f"in place {place}"), fault.wrong, fault.given)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+                faults.note(path, called, fault.wrong, fault.given)
+    except ValueError as error:
         raise UserError(
-            f"{path} is not in COCO's format ({type(error).__name__}: {error}); "
+            f"{path} is not in COCO's format: {error}; "
             f"{'instances' if annotated else 'image_info'}_<set>.json was expected"
         ) from error
     if not images:
@@ -138,6 +150,17 @@ def joined(files: Mapping[Path, CocoFile]) -> CocoFile:
     images = {name: image for file in files.values() for name, image in file.images.items()}
     objects = {name: each for file in files.values() for name, each in file.objects.items()}
     return CocoFile(whole.categories, whole.classes, images, objects)
+
+
+def _entries(content: dict[str, Any], part: str) -> list[dict[str, Any]]:
+    """Return the entries of a part of the file, each of which has the part's ``KEYS``."""
+    entries: list[dict[str, Any]] = content[part]
+    for place, each in enumerate(entries, 1):
+        if wrong := misfit(each, {}, f"entry {place} of {part}"):
+            raise ValueError(wrong)
+        if lacking := [key for key in KEYS[part] if key not in each]:
+            raise ValueError(f"entry {place} of {part} has no {lacking[0]}")
+    return entries
 
 
 def _category(given: dict[str, Any]) -> tuple[CocoId, str]:
