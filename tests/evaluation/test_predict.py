@@ -36,6 +36,12 @@ def test_nan_is_no_prediction() -> None:
         predict(classifier, torch.full((1, 3, 32, 32), 255, dtype=torch.uint8), 3)
 
 
+def test_an_image_without_pixels_is_no_image(classifier: Classifier) -> None:
+    for size in ((0, 0), (0, 9)):
+        with pytest.raises(BadImage, match=r"the image given: .* \(it has no pixels\)"):
+            predict(classifier, Image.new("RGB", size))
+
+
 @pytest.fixture
 def classifier() -> Classifier:
     torch.manual_seed(0)

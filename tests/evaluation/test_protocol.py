@@ -85,6 +85,9 @@ def test_what_is_given_by_mistake_is_one_clear_line(sample: Cifar10) -> None:
         deepres.evaluate(model, few, "11-crop")
     with pytest.raises(UserError, match=r"^expected a classifier, .* got ResNet$"):
         deepres.evaluate(network, few)
+    sample: Any = "sample"
+    with pytest.raises(UserError, match=r"^expected images to test on, .* got 'sample'$"):
+        deepres.evaluate(model, sample)
     with pytest.raises(UserError, match=r"as Execution\.on\('cpu'\) makes it, got 'cpu'"):
         deepres.evaluate(model, few, execution=device)
 

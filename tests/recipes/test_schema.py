@@ -186,6 +186,12 @@ def test_a_value_that_cannot_be_meant_is_refused(assignment: str, message: str) 
         PAPER.changed([assignment])
 
 
+def test_changes_are_a_list() -> None:
+    text = "lr=1"
+    with pytest.raises(UserError, match="changes are a list of field=value, got 'lr=1'"):
+        PAPER.changed(text)
+
+
 def test_a_folder_is_called_by_what_tells_runs_apart() -> None:
     settings = ["lr=0.05", "precision=bf16", "train_set=my/list"]
     assert naming(settings) == ["lr=0.05", "train_set=my-list"]

@@ -39,7 +39,7 @@ from deepres.training.classification import Classification
 from deepres.training.clock import Clock
 from deepres.training.given_weights import fine_tuning_recipe
 from deepres.training.interrupt import Interrupted
-from deepres.training.run import NewRun, train_together
+from deepres.training.run import NewRun, resume_together, train_together
 from deepres.training.same_data import check_same_everywhere
 from deepres.training.state import Diverged, RunState
 
@@ -330,6 +330,12 @@ def test_what_is_no_recipe_is_named(tmp_path: Path, data: Cifar10) -> None:
     name: Any = "resnet20"
     with pytest.raises(UserError, match=r"expected a recipe, e.g. .*, got 'resnet20'"):
         deepres.train(name, tmp_path / "run", data)
+
+
+def test_changes_on_the_way_are_a_list(data: Cifar10) -> None:
+    given = "bad_images=skip"
+    with pytest.raises(UserError, match=f"changes are a list of field=value, got '{given}'"):
+        resume_together(Classification, [], data, on_cpu(), changes=given)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     """Return an image of Pillow's as ``open_image`` would have read it; it is not changed.
 
     Raises:
-        BadImage: its file is cut, or its pixels are no whole numbers.
+        BadImage: its file is cut, it has no pixels, or they are no whole numbers.
     """
     with naming_bad_files(getattr(image, "filename", "") or "the image given"):
         upright = _rgb(image)
@@ -129,6 +129,8 @@ def _pixels(error: Image.DecompressionBombError) -> str:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    if 0 in image.size:
+        raise ValueError("it has no pixels")
     image.load()  # while the file is open; what it says of its orientation may come last
     turn, rgb = turn_of(image), _eight_bits(image)
     if rgb.has_transparency_data:

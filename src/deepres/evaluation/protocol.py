@@ -7,6 +7,7 @@ from typing import NamedTuple
 from deepres.data.cifar10 import Cifar10, ImageSet
 from deepres.data.folder import ImageFiles, ImageFolder
 from deepres.data.images import modification_times
+from deepres.errors import UserError
 from deepres.evaluation.class_names import places_among, relabelled
 from deepres.evaluation.evaluation_log import (
     SAME_TEST,
@@ -60,11 +61,16 @@ def evaluate(
 
     Raises:
         BadImage: an image cannot be decoded, and such are not to be skipped.
-        UserError: there are no such views, the model tells other classes apart, or its answer is
-            no finite number.
+        UserError: something is of another type, there are no such views, the model tells other
+            classes apart, or its answer is no finite number.
     """
     check_classifier(model)
     check_execution(execution)
+    if not isinstance(data, Cifar10 | ImageFolder | ImageSet | ImageFiles):
+        raise UserError(
+            "expected images to test on, as load_cifar10, load_sample or open_image_folder returns "
+            f"them, got {repr(data)[:80]}"
+        )
     here = execution or Execution(model.mean.device)
     if isinstance(data, Cifar10 | ImageFolder):
         places = places_among(model.classes, "the model", data.classes, data.source, here.say)

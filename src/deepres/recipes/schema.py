@@ -1,7 +1,7 @@
 """A recipe holds everything that a run needs to be repeated, apart from the data and the seed."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 
@@ -116,8 +116,10 @@ class Recipe(Settings):
             raise UserError(f"the run has {self.steps} steps; to extend it give more, got {steps}")
         return dataclasses.replace(self, steps=steps)
 
-    def changed(self, assignments: list[str]) -> Self:
+    def changed(self, assignments: Sequence[str]) -> Self:
         """Return the recipe with fields replaced, each assignment written ``field=value``."""
+        if isinstance(assignments, str):  # it would be taken letter by letter
+            raise UserError(f"changes are a list of field=value, got {assignments!r}")
         changes = {}
         kinds = self._settable()
         for assignment in assignments:

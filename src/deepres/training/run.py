@@ -124,6 +124,8 @@ def resume_together(
         Interrupted: as in ``train_together``.
         Diverged: as in ``train_together``.
     """
+    if isinstance(changes, str):  # it would be taken letter by letter
+        raise UserError(f"changes are a list of field=value, got {changes!r}")
     fields = {change.partition("=")[0] for change in changes}
     if fixed := sorted(fields - set(CHANGED_BY_RESUMING)):
         raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
