@@ -9,13 +9,26 @@ from made_up_runs import PROVENANCE, make_detection_run, make_localization_run, 
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
-from deepres.run_folder import OF_THE_WEIGHTS, RunFolder, length_in_words, place_beside
+from deepres.run_folder import OF_THE_WEIGHTS, RunFolder, length_in_words, place_beside, run_name
 
 META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
 RESULT = {
     **{"steps": 20, "test_error_pct": 82.5, "train_error_pct": 82.0},
     **{"training_s": 1.0, "provenance": PROVENANCE},
 }
+
+
+def test_long_settings_make_no_longer_name_than_a_file_system_takes(tmp_path: Path) -> None:
+    drops = [f"lr_drops={','.join(map(str, range(1, last)))}" for last in (400, 401)]
+    names = {
+        *(run_name("resnet20", 9, 10, seed, [each]) for each in drops for seed in (0, 1)),
+        run_name("resnet20", 9, 10, 0, ["train_set=" + 99 * "猫"]),
+    }
+    assert len(names) == 5
+    for name in names:
+        (tmp_path / f"signals-{name}.json").touch()
+        assert name.startswith("resnet20-")
+        assert "-9steps-s" in name
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:

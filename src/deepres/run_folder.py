@@ -40,6 +40,8 @@ if sys.platform != "win32":
 
 RUNS = Path("runs")
 """Where the folders of runs lie, if nobody says."""
+LONGEST_NAME = 160
+"""In bytes; of longer ones so much is kept. File systems take 255, and files are called by runs."""
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 CONFUSION = "confusion.png"
@@ -76,9 +78,16 @@ def read_meta_file(file: Path) -> dict[str, Any]:
 def run_name(
     recipe: str, steps: int, scaled_from: int | None, seed: int, settings: Iterable[str] = ()
 ) -> str:
-    """Return what the folder of a run is called, if nobody says: ``resnet20-2000steps-s0``."""
-    length = [f"{steps}steps"] if scaled_from else []
-    return "-".join([recipe, *settings, *length, f"s{seed}"])
+    """Return what the folder of a run is called, if nobody says: ``resnet20-2000steps-s0``.
+
+    Of long settings there is the beginning, and a digest of all.
+    """
+    ending = [*([f"{steps}steps"] if scaled_from else []), f"s{seed}"]
+    name = "-".join([recipe, *settings, *ending])
+    if len(os.fsencode(name)) <= LONGEST_NAME:
+        return name
+    beginning = os.fsencode(name)[:LONGEST_NAME].decode(errors="ignore")
+    return "-".join([beginning, json_digest(name)[:8], *ending])
 
 
 def length_in_words(steps: int, scaled_from: int | None) -> str:
