@@ -168,6 +168,17 @@ def test_what_is_interrupted_at_once_is_taken_up_again_only_where_that_can_be(
     assert capsys.readouterr().err == f"deepres: interrupted at once{promise}\n"
 
 
+def test_what_is_interrupted_before_it_begins_gets_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deepres.cli.main.make_parser", interrupted)
+    assert main(["train", "resnet20"]) == 130
+    assert capsys.readouterr().err == "deepres: interrupted at once\n"
+
+
 def test_a_checkout_that_is_not_installed_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,8 +19,8 @@ EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 
 was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130, 143 or 129 stopped by
 Ctrl-C, SIGTERM or SIGHUP (a run's state is saved); 141 nobody reads what is printed any more"""
 GONE = "the folder that you are in is gone; go to one that is there, by cd"
-PIPE_CLOSED = 141
-"""As a shell reports SIGPIPE."""
+PIPE_CLOSED, INTERRUPTED = 141, 130
+"""As a shell reports SIGPIPE and SIGINT."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(arguments)
         finally:
             sys.stdout.flush()  # here, where a failure can still be told
+    except KeyboardInterrupt:  # while nothing was done yet
+        print("deepres: interrupted at once", file=sys.stderr)
+        return INTERRUPTED
     except OutputLost as lost:
         drop_output()
         if isinstance(lost.__cause__, BrokenPipeError):  # as by ``deepres … | head -1``
