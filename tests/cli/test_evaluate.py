@@ -28,7 +28,7 @@ from deepres.evaluation.scores import Scores, average, class_scores
 from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
-from deepres.run_folder import CONFUSION, EVALUATIONS
+from deepres.run_folder import CONFUSION, EVALUATIONS, RunFolder
 
 Evaluated = Callable[..., tuple[str, str]]
 
@@ -602,6 +602,23 @@ def test_an_ensembles_classes_go_by_name(
     other = renamed(folder_run, tmp_path / "other.safetensors", names)
     _, err = evaluated(folder_run, other, "--data", data / "val/class0", status=2)
     assert f"{other} tells 6 classes apart (owl, " in err
+
+
+def test_an_ensemble_is_tested_on_the_same_images(
+    folder_run: Path, data: Path, evaluated: Evaluated, tmp_path: Path
+) -> None:
+    images, run = tmp_path / "images", tmp_path / "run"
+    shutil.copytree(data, images)
+    shutil.copytree(folder_run, run)
+    meta = RunFolder(run).read_meta()
+    meta["data"]["location"] = str(images)
+    RunFolder(run).write_meta(meta)
+    assert "ensemble of 2" in evaluated(folder_run, run)[0]
+    changed = next((images / "val/class3").iterdir())
+    changed.write_bytes(changed.read_bytes() + b"more")  # of the same name, still an image
+    _, err = evaluated(folder_run, run, status=2)
+    assert f"{run} would be tested on 18 images of {images}, and {folder_run} on other im" in err
+    assert "ensemble of 2" in evaluated(folder_run, run, "--data", data)[0]
 
 
 def test_members_of_an_ensemble_with_other_class_names_are_said(

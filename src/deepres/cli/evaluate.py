@@ -87,12 +87,20 @@ def _test(
     """Test each network; the leader alone returns what comes of it."""
     members = []
     classes: tuple[str, ...] = ()  # the first network's; those of the others follow its order
+    first: EvaluatedImages | None = None  # what the first network is tested on
     for path, subject in zip(paths, options.subjects, strict=True):
         tested = UnderTest.open(path, load_classifier, execution.device)
         own = tested.network.classes
         classes = classes or own
         places = places_among(own, str(subject), classes, str(options.subjects[0]), say)
         images = _test_images(options.data, tested)
+        first = first or images
+        if images.images.fingerprint() != first.images.fingerprint():
+            raise UserError(
+                f"{subject} would be tested on {images.source}, and {options.subjects[0]} on other "
+                f"images, {first.source}; give what all are tested on by --data, or test one at a "
+                "time"
+            )
         if options.save_submission:
             _submission_ids(images, classes)  # before the work of scoring
         say(f"evaluating {subject}, {options.views}, on {images.source}")
