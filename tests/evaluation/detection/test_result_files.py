@@ -208,7 +208,7 @@ def test_cocos_file_has_corners_and_sizes(
             "detection 1: image 4 is not in the set; expected",
         ),
         (lambda e: e.update(category_id=2), "category 2 is not in the set"),
-        (lambda e: e.pop("score"), "detection 1: 'score'"),
+        (lambda e: e.pop("score"), "detection 1: it has no score; expected image_id"),
         (lambda e: e.update(score="high"), "detection 1: 'high' is no score"),
         (lambda e: e.update(score=float("nan")), "nan is no score"),
         (lambda e: e.update(score=10**400), "0 is no score"),
@@ -221,7 +221,10 @@ def test_cocos_file_has_corners_and_sizes(
         (lambda e: e["segmentation"].update(counts=[0, 240]), "run lengths are not compressed"),
         (lambda e: e["segmentation"].update(counts="52a0"), "run lengths of 24 pixels in 12×20"),
         (lambda e: e["segmentation"].update(counts="~~~"), "lengths that cannot be decoded"),
-        (lambda e: [e.pop(key) for key in ("bbox", "segmentation")], "detection 1: 'bbox'"),
+        (lambda e: [e.pop(key) for key in ("bbox", "segmentation")], "1: it has no bbox"),
+        (lambda e: e.update(bbox=None), "None is no box"),
+        (lambda e: e.update(segmentation=[[1, 2]]), "segmentation is a list, expected an object"),
+        (lambda e: e["segmentation"].pop("size"), "1: segmentation.size is missing"),
     ],
 )
 def test_wrong_entries_of_cocos_file_are_named(
@@ -234,6 +237,9 @@ def test_wrong_entries_of_cocos_file_are_named(
     spoil(entries[0])
     write_coco(tmp_path / "results.json", entries)
     with pytest.raises(UserError, match=message):
+        read_coco(tmp_path / "results.json", coco)
+    (tmp_path / "results.json").write_text("[[1]]")
+    with pytest.raises(UserError, match="detection 1: it is a list, expected an object; expected"):
         read_coco(tmp_path / "results.json", coco)
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(UserError, match="a list of detections was expected"):

@@ -22,6 +22,7 @@ from deepres.data.text_lists import read_lines
 from deepres.errors import UserError, no_such
 from deepres.evaluation.detection.coco import CocoDetection, box_around, coco_ids
 from deepres.files import atomic_write, not_hidden, read_json
+from deepres.json_shape import misfit
 
 COMPETITION = "comp4_det"
 """VOC's name for detection by methods that may be trained on any other data."""
@@ -156,7 +157,7 @@ def read_coco(path: Path, dataset: DetectionSet) -> list[CocoDetection]:
     for place, each in enumerate(results, 1):
         try:
             entries.append(_coco_entry(each, images, categories))
-        except (KeyError, TypeError, ValueError, Fault) as error:
+        except (ValueError, Fault) as error:
             raise UserError(
                 f"{path}, detection {place}: {error}; expected image_id, category_id, score, and "
                 "bbox [x, y, width, height] or segmentation (compressed run lengths)"
@@ -169,6 +170,11 @@ def _coco_entry(
     images: Mapping[str, tuple[CocoId, AnnotatedImage]],
     categories: Mapping[str, CocoId],
 ) -> CocoDetection:
+    if wrong := misfit(entry, {}):
+        raise ValueError(wrong)
+    needed = ("image_id", "category_id", "score", *(() if "segmentation" in entry else ("bbox",)))
+    if lacking := [key for key in needed if key not in entry]:
+        raise ValueError(f"it has no {lacking[0]}")
     if (known := find(images, entry["image_id"])) is None:
         raise ValueError(f"image {entry['image_id']} is not in the set")
     if (category := find(categories, entry["category_id"])) is None:
@@ -179,15 +185,18 @@ def _coco_entry(
         raise ValueError(f"{entry['score']!r} is no score")
     read: CocoDetection = {"image_id": image_id, "category_id": category, "score": score}
     if "segmentation" in entry:
-        mask = read["segmentation"] = entry["segmentation"]
+        mask = entry["segmentation"]
+        if wrong := misfit(mask, {"size": list, "counts": (str, list)}, "segmentation"):
+            raise ValueError(wrong)
+        read["segmentation"] = mask
         if mask["size"] != [image.height, image.width]:
             raise ValueError("its segmentation is not of the image's [height, width]")
         if not isinstance(mask["counts"], str):
             raise ValueError("its run lengths are not compressed")
         check_runs(mask["counts"], image.width, image.height)
-    box = entry["bbox"] if "bbox" in entry or "segmentation" not in entry else box_around(mask)
-    read["bbox"] = [number(side) for side in box]
-    if len(box) != 4 or not all(map(math.isfinite, read["bbox"])):
+    box = entry["bbox"] if "bbox" in entry else box_around(mask)
+    read["bbox"] = [number(side) for side in box] if isinstance(box, list) else []
+    if len(read["bbox"]) != 4 or not all(map(math.isfinite, read["bbox"])):
         raise ValueError(f"{box} is no box")
     return read
 
