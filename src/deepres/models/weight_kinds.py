@@ -4,7 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 from deepres.json_shape import Number, Shape
 
-Kind = Literal["classifier", "detector", "localizer", "rcnn"]
+WeightKind = Literal["classifier", "detector", "localizer", "rcnn"]
 
 KIND = "kind"
 """What a file notes of its own; earlier ones do not."""
@@ -33,7 +33,7 @@ class Held(NamedTuple):
     """What is noted of it there."""
 
 
-KINDS: dict[Kind, Held] = {
+WEIGHT_KINDS: dict[WeightKind, Held] = {
     "classifier": Held("a classifier", "deepres", "train", None, CLASSIFIER_NOTES),
     "detector": Held(
         *("a detector", "deepres detect", "train", DETECTOR),
@@ -49,9 +49,9 @@ KINDS: dict[Kind, Held] = {
 }
 
 
-def kind_of(notes: dict[str, Any]) -> Kind | None:
+def weight_kind(notes: dict[str, Any]) -> WeightKind | None:
     """Return what a file's notes are of; None: of nothing of deepres."""
-    for kind in KINDS:
+    for kind in WEIGHT_KINDS:
         if notes.get(KIND) == kind:
             return kind
     if DETECTOR in notes:

@@ -26,7 +26,7 @@ from deepres.models.weight_checks import (
     check_numbers,
     take_preparation,
 )
-from deepres.models.weight_kinds import KIND, KINDS, Kind, kind_of
+from deepres.models.weight_kinds import KIND, WEIGHT_KINDS, WeightKind, weight_kind
 from deepres.run_weights import WEIGHTS, weights_file
 from deepres.torch_errors import memory_was_full
 
@@ -106,7 +106,7 @@ class OpenedWeights(NamedTuple):
     """A file of a network's weights, read and checked."""
 
     file: Path
-    kind: Kind
+    kind: WeightKind
     tensors: dict[str, Tensor]
     notes: dict[str, Any]
     """All that is noted of them."""
@@ -123,7 +123,7 @@ class OpenedWeights(NamedTuple):
         network.load_state_dict(self.tensors, assign=True)
 
 
-def open_weights(path: str | Path, *kinds: Kind) -> OpenedWeights:
+def open_weights(path: str | Path, *kinds: WeightKind) -> OpenedWeights:
     """Read the weights of a network of one of the ``kinds``, and what it is built from.
 
     Args:
@@ -135,12 +135,12 @@ def open_weights(path: str | Path, *kinds: Kind) -> OpenedWeights:
     """
     file = weights_file(Path(path))
     tensors, notes = read_weights(file)
-    kind = kind_of(notes)
+    kind = weight_kind(notes)
     if kind is None:
         raise UserError(
             f"{file} was not written by deepres: it does not say its network; {BRING_IN}"
         )
-    held, asked = KINDS[kind], [KINDS[each] for each in kinds]
+    held, asked = WEIGHT_KINDS[kind], [WEIGHT_KINDS[each] for each in kinds]
     if kind not in kinds:
         makers = " or ".join(f"{each.commands} {each.training}" for each in asked)
         theirs = {each.commands for each in asked}
@@ -156,7 +156,7 @@ def open_weights(path: str | Path, *kinds: Kind) -> OpenedWeights:
 
 def save_network(
     path: Path,
-    kind: Kind,
+    kind: WeightKind,
     tensors: dict[str, Tensor],
     described: dict[str, Any],
     meta: dict[str, Any],
@@ -170,7 +170,7 @@ def save_network(
         described: what it is built from.
         meta: what else to note, anything that JSON can hold.
     """
-    under = KINDS[kind].under
+    under = WEIGHT_KINDS[kind].under
     noted = {under: described} if under else described
     write_weights(path, tensors, {**meta, **noted, KIND: kind})
 
