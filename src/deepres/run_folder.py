@@ -40,8 +40,8 @@ if sys.platform != "win32":
 
 RUNS = Path("runs")
 """Where the folders of runs lie, if nobody says."""
-LONGEST_NAME = 160
-"""In bytes; of longer ones so much is kept. File systems take 255, and files are called by runs."""
+LONGEST_NAME, KEPT_OF_LONGER = 255, 160
+"""In bytes: what file systems take, and what is kept of a run's name that is longer."""
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
 CONFUSION = "confusion.png"
@@ -86,7 +86,7 @@ def run_name(
     name = "-".join([recipe, *settings, *ending])
     if len(os.fsencode(name)) <= LONGEST_NAME:
         return name
-    beginning = os.fsencode(name)[:LONGEST_NAME].decode(errors="ignore")
+    beginning = os.fsencode(name)[:KEPT_OF_LONGER].decode(errors="ignore")
     return "-".join([beginning, json_digest(name)[:8], *ending])
 
 
