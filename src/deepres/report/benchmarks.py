@@ -22,6 +22,7 @@ RESULTS = Path("benchmarks/results")
 HEADINGS = {
     "cifar_evaluation": "CIFAR-10's test, end to end",
     "cifar_step": "Training steps on CIFAR-10",
+    "cifar_test_formats": "CIFAR-10's test, the network's memory laid out in two ways",
     "fused_cifar": "Training steps on CIFAR-10, by fused kernels",
     "imagenet_input": "Preparing ImageNet's training images",
     "imagenet_step": "Training steps of ResNet-50",
