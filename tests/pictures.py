@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch.utils.data import Dataset
+
+from deepres.data.images import BadImage
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -32,3 +35,15 @@ def image_folder(root: Path, classes: int = 2, train: int = 12, val: int = 5) ->
             first = 1000 * label + (500 if part == "val" else 0)
             save_pictures(root / part / f"class{label}", sizes, first)
     return root
+
+
+class OneIsBad(Dataset[int]):
+    """Whole numbers for images, of which 1 cannot be decoded.
+
+    Processes that decode find it in this module, not in one of pytest's.
+    """
+
+    def __getitem__(self, i: int) -> int:
+        if i == 1:
+            raise BadImage("1: not an image")
+        return i

@@ -21,7 +21,7 @@ from deepres.evaluation import evaluate
 from deepres.evaluation.evaluation_log import noted_tests
 from deepres.files import read_json, write_json
 from deepres.kinds import kind_of
-from deepres.models import load_model
+from deepres.models import load_classifier
 from deepres.models.weights import read_weights, write_weights
 from deepres.report.predictions import answers
 from deepres.report.ranks import save_ranks
@@ -78,7 +78,9 @@ def copy(source: RunFolder, target: RunFolder, where: str | None) -> dict[str, A
         if target.weights.stat().st_size > LARGEST_WEIGHTS:
             target.weights.unlink()
         else:
-            scores = evaluate(load_model(target.path), open_data(location, meta["recipe"]["kind"]))
+            scores = evaluate(
+                load_classifier(target.path), open_data(location, meta["recipe"]["kind"])
+            )
             result["half_precision_test_error_pct"] = scores.error_pct()
     target.write_result(without_folders(result))
     return result

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pictures import image_folder
+from pictures import OneIsBad, image_folder
 from PIL import Image
 from runs import on_cpu
-from torch.utils.data import Dataset
 from torchvision import transforms as reference
 
 from deepres.data.cifar10 import ImageSet
@@ -119,13 +118,6 @@ def test_a_strip_is_named_where_it_cannot_be_seen_whole(files: ImageFiles) -> No
     _, views, bad = ViewedImages(files, [range(3, 4)], multi_scale, 224, 256)[0]
     assert (views, len(bad)) == ([], 1)
     assert bad[0].startswith(f"{files.names[3]}: too long to be seen whole: 1×20000 pixels")
-
-
-class OneIsBad(Dataset[int]):
-    def __getitem__(self, i: int) -> int:
-        if i == 1:
-            raise BadImage("1: not an image")
-        return i
 
 
 @pytest.mark.parametrize("workers", [0, 2])
