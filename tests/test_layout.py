@@ -52,8 +52,8 @@ FLOW = [
 ORDER = [*FOUNDATIONS, *FLOW]
 
 
-def imports(file: Path) -> set[str]:
-    """The parts of deepres, and the other top-level packages, that a file imports."""
+def imported(file: Path) -> set[str]:
+    """The whole names of all that a file imports."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -61,6 +61,12 @@ def imports(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imports(file: Path) -> set[str]:
+    """The parts of deepres, and the other top-level packages, that a file imports."""
+    names = imported(file)
     return {n.split(".")[1] if n.startswith("deepres.") else n.split(".")[0] for n in names}
 
 
@@ -85,13 +91,7 @@ def test_every_part_has_its_place() -> None:
 
 def modules(file: Path) -> set[Path]:
     """The files of deepres that run when another of its files is imported, but its first one."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    parts = [name.split(".")[1:] for name in names if name.startswith("deepres.")]
+    parts = [name.split(".")[1:] for name in imported(file) if name.startswith("deepres.")]
     paths = {PACKAGE.joinpath(*each[:count]) for each in parts for count in range(1, len(each) + 1)}
     files = {path / "__init__.py" for path in paths} | {path.with_suffix(".py") for path in paths}
     return {each for each in files if each.exists()}

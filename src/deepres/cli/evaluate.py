@@ -95,7 +95,7 @@ def _test(
         places = places_among(own, str(subject), classes, str(options.subjects[0]), say)
         images = _test_images(options.data, tested)
         first = first or images
-        if images.images.fingerprint() != first.images.fingerprint():
+        if images is not first and images.images.fingerprint() != first.images.fingerprint():
             raise UserError(
                 f"{subject} would be tested on {images.source}, and {options.subjects[0]} on other "
                 f"images, {first.source}; give what all are tested on by --data, or test one at a "
