@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from deepres.recipe_words import WORDS, fields_in_words
+from deepres.recipe_words import WORDS, fields_in_words, length_in_words
 from deepres.recipes import detection_recipe, get_recipe
 
 
@@ -34,3 +34,9 @@ def test_what_has_no_words_is_as_it_is_set() -> None:
 def test_words_are_of_fields_that_there_are() -> None:
     recipes = get_recipe("resnet20"), get_recipe("resnet34"), detection_recipe("coco", "resnet101")
     assert WORDS.keys() <= {field for recipe in recipes for field in recipe.to_dict()}
+
+
+def test_the_length_is_said_beside_the_recipes_own() -> None:
+    assert length_in_words(64_000, None) == "64,000 steps"
+    assert length_in_words(1_000, 64_000) == "1,000 steps, shortened from 64,000"
+    assert length_in_words(192_000, 64_000) == "192,000 steps, lengthened from 64,000"

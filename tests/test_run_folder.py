@@ -9,26 +9,13 @@ from made_up_runs import PROVENANCE, make_detection_run, make_localization_run, 
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
-from deepres.run_folder import OF_THE_WEIGHTS, RunFolder, length_in_words, place_beside, run_name
+from deepres.run_folder import OF_THE_WEIGHTS, RunFolder
 
 META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
 RESULT = {
     **{"steps": 20, "test_error_pct": 82.5, "train_error_pct": 82.0},
     **{"training_s": 1.0, "provenance": PROVENANCE},
 }
-
-
-def test_long_settings_make_no_longer_name_than_a_file_system_takes(tmp_path: Path) -> None:
-    drops = [f"lr_drops={','.join(map(str, range(1, last)))}" for last in (400, 401)]
-    names = {
-        *(run_name("resnet20", 9, 10, seed, [each]) for each in drops for seed in (0, 1)),
-        run_name("resnet20", 9, 10, 0, ["train_set=" + 99 * "猫"]),
-    }
-    assert len(names) == 5
-    for name in names:
-        (tmp_path / f"signals-{name}.json").touch()
-        assert name.startswith("resnet20-")
-        assert "-9steps-s" in name
 
 
 def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
@@ -149,12 +136,6 @@ def test_files_of_before_there_were_digests_are_taken_as_they_are(tmp_path: Path
     assert folder.read_meta()["seed"] == 0
 
 
-def test_the_length_is_said_beside_the_recipes_own() -> None:
-    assert length_in_words(64_000, None) == "64,000 steps"
-    assert length_in_words(1_000, 64_000) == "1,000 steps, shortened from 64,000"
-    assert length_in_words(192_000, 64_000) == "192,000 steps, lengthened from 64,000"
-
-
 def test_keys_of_before_are_still_read(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     recipe = {**META["recipe"], "steps": 3, "shortened_from": 64_000, "shorter_side": [32, 36]}
@@ -262,13 +243,3 @@ def refused(run: Path, meta: dict[str, Any]) -> str:
     with pytest.raises(UserError, match="not as deepres writes it") as refusal:
         RunFolder(run).read_meta()
     return str(refusal.value).partition("writes it: ")[2].partition(";")[0]
-
-
-def test_what_cannot_be_written_to_is_added_to_in_the_working_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = tmp_path / "run"
-    run.mkdir()
-    assert place_beside(run, "responses.json") == run / "responses.json"
-    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
-    assert place_beside(run, "responses.json") == Path("run.responses.json")

@@ -33,6 +33,14 @@ def fields_in_words(fields: Mapping[str, Any]) -> str:
     return ", ".join(_in_words(field, value) for field, value in fields.items())
 
 
+def length_in_words(steps: int, scaled_from: int | None) -> str:
+    """Return how long a run is, and of which length its recipe is made: ``scaled_from``."""
+    words = f"{steps:,} steps"
+    if scaled_from is None:
+        return words
+    return f"{words}, {'shortened' if steps < scaled_from else 'lengthened'} from {scaled_from:,}"
+
+
 def _in_words(field: str, value: Any) -> str:
     several = list(value) if isinstance(value, list | tuple) else [value]
     if field not in WORDS or not several or value is None:

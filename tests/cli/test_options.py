@@ -19,7 +19,7 @@ from deepres.cli.options import (
     responses,
     train,
 )
-from deepres.run_folder import run_name
+from deepres.run_places import run_name
 
 
 def option(module: object, name: str) -> argparse.Action:

@@ -23,7 +23,7 @@ from deepres.data.images import open_image
 from deepres.data.named_images import named_images
 from deepres.models import load_classifier
 from deepres.pretrained import find_weights
-from deepres.run_folder import results_folder
+from deepres.run_places import results_folder
 
 CPU = ("--device", "cpu")
 

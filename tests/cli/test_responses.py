@@ -80,7 +80,7 @@ def test_what_comes_with_deepres_is_not_changed(
     runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = runs[1]
-    monkeypatch.setattr("deepres.run_folder.results_folder", lambda: run.parent)
+    monkeypatch.setattr("deepres.run_places.results_folder", lambda: run.parent)
     monkeypatch.chdir(tmp_path)
     before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
     asked = [str(run), "--images", "20", "--data", "sample", "--device", "cpu"]

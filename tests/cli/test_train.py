@@ -11,7 +11,8 @@ from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
 from deepres.errors import UserError
 from deepres.models import Classifier, build_network, load_classifier, save_weights
-from deepres.run_folder import RunFolder, results_folder
+from deepres.run_folder import RunFolder
+from deepres.run_places import results_folder
 
 OPTIONS = ["--steps", "2", "--set", "batch_size=8", "--device", "cpu"]
 

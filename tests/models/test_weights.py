@@ -14,7 +14,7 @@ from deepres.errors import UserError
 from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.pretrained.introduction import introduction
 from deepres.recipes import get_recipe
-from deepres.run_folder import results_folder
+from deepres.run_places import results_folder
 
 CLASSES = tuple("abcdefghij")
 

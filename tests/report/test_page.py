@@ -155,7 +155,7 @@ def test_what_lies_in_two_folders_is_shown_once(tmp_path: Path) -> None:
 def test_your_own_run_is_shown_beside_one_of_that_seed_that_came_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepres.run_folder.results_folder", lambda: tmp_path / "results")
+    monkeypatch.setattr("deepres.run_places.results_folder", lambda: tmp_path / "results")
     given = make_run(tmp_path / "results/resnet20-s0", provenance={"hardware": "H200"})
     running = make_run(tmp_path / "runs/resnet20-s0", stopped_at=20_000)
     text = text_of(render_page([given, running]))
@@ -246,7 +246,7 @@ def test_runs_that_come_with_deepres_are_not_called_yours(
 ) -> None:
     given = [make_run(tmp_path / "results" / name, name) for name in ("plain20", "resnet20")]
     own = aged(make_run(tmp_path / "runs/mine", "plain56", steps=2_000), days=100)
-    monkeypatch.setattr("deepres.run_folder.results_folder", lambda: tmp_path / "results")
+    monkeypatch.setattr("deepres.run_places.results_folder", lambda: tmp_path / "results")
     text = text_of(render_page(given))
     assert "No run of your own yet; one that comes with deepres: ResNet-20, seed 0" in text
     assert "Your newest run: plain-56, seed 0" in text_of(render_page([*given, own]))

@@ -19,7 +19,8 @@ from deepres.errors import UserError
 from deepres.models import Classifier, build_network, save_weights
 from deepres.models.weights import read_weights
 from deepres.recipes import ClassificationRecipe, fine_tuned, get_recipe
-from deepres.run_folder import RunFolder, results_folder
+from deepres.run_folder import RunFolder
+from deepres.run_places import results_folder
 from deepres.training.classification import Classification
 from deepres.training.given_weights import given_weights, in_words, same_classes
 from deepres.training.interrupt import Interrupted

@@ -11,7 +11,7 @@ from deepres.cli.terminal import say, show
 from deepres.errors import UserError
 from deepres.models import load_classifier
 from deepres.pretrained import find_weights
-from deepres.run_folder import RUNS
+from deepres.run_places import RUNS
 from deepres.runtime import make_repeatable, resolve_device
 
 

@@ -16,7 +16,8 @@ from deepres.files import check_ours
 from deepres.models import save_weights
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
-from deepres.run_folder import EXACT_BN, RunFolder, place_beside
+from deepres.run_folder import EXACT_BN, RunFolder
+from deepres.run_places import place_beside
 from deepres.training.batch_norm_statistics import learning_batch_norm, set_exact_statistics
 from deepres.training.given_weights import frozen_modules
 

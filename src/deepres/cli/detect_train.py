@@ -19,7 +19,7 @@ from deepres.pretrained import weights_for
 from deepres.recipes import DetectionRecipe, detection_recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, run_name
+from deepres.run_places import RUNS, run_name
 from deepres.run_weights import weights_file
 
 DATA_FOLDERS = {

@@ -30,7 +30,8 @@ from deepres.pretrained import find_weights
 from deepres.provenance import provenance
 from deepres.report.figures import confusion_matrix
 from deepres.report.pictures import PICTURES
-from deepres.run_folder import CONFUSION, place_beside
+from deepres.run_folder import CONFUSION
+from deepres.run_places import place_beside
 from deepres.run_weights import run_beside, run_of, weights_file
 from deepres.runtime import resolve_precision
 

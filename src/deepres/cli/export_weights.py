@@ -8,7 +8,7 @@ from deepres.files import check_free
 from deepres.models.exchange import export_weights
 from deepres.models.exchange.exporting import SUFFIXES
 from deepres.pretrained import find_weights
-from deepres.run_folder import comes_with_deepres
+from deepres.run_places import comes_with_deepres
 
 
 def call(options: argparse.Namespace) -> int:

@@ -26,7 +26,7 @@ from deepres.recipes import (
     localization_recipe,
 )
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, run_name
+from deepres.run_places import RUNS, run_name
 from deepres.run_weights import weights_file
 from deepres.training.begun_from import found_again
 

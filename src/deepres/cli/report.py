@@ -19,7 +19,7 @@ from deepres.report.untrained import find_untrained
 from deepres.report.x_axis import XAxis
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact
 from deepres.reproduction.draw import draw, what_fills
-from deepres.run_folder import RUNS, results_folder
+from deepres.run_places import RUNS, results_folder
 
 
 def call(options: argparse.Namespace) -> int:

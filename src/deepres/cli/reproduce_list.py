@@ -12,7 +12,7 @@ from deepres.cli.terminal import print_table, say
 from deepres.errors import UserError
 from deepres.reproduction.artefacts import ARTEFACTS, Artefact, find_artefacts
 from deepres.reproduction.plan import PlannedRun, plan
-from deepres.run_folder import results_folder
+from deepres.run_places import results_folder
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.report.runs import RESPONSES
 from deepres.reproduction.measure import measure_responses, note_responses
-from deepres.run_folder import place_beside
+from deepres.run_places import place_beside
 
 COLUMNS = ["std of responses", "3×3 layers", "first", "last", "mean", "smallest", "largest"]
 

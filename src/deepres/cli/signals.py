@@ -16,7 +16,8 @@ from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
 from deepres.reproduction.measure import write_measured
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, RunFolder, place_beside
+from deepres.run_folder import RunFolder
+from deepres.run_places import RUNS, place_beside
 from deepres.training.data_source import make_data_source
 from deepres.training.step import initial_network
 

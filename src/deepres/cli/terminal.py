@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepres.errors import UserError
 from deepres.files import strict
+from deepres.recipe_words import length_in_words
 from deepres.recipes import CifarRecipe
-from deepres.run_folder import length_in_words
 from deepres.torchrun import is_leader, number_of_processes
 from deepres.visible import in_a_line, visible
 

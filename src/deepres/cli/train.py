@@ -21,7 +21,7 @@ from deepres.recipes import (
     get_recipe,
 )
 from deepres.run_contents import seed_of
-from deepres.run_folder import RUNS, run_name
+from deepres.run_places import RUNS, run_name
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of
 from deepres.training.batch_parts import fewest_images_of_a_part

@@ -16,7 +16,8 @@ from deepres.recipe_words import fields_in_words
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.recipes.schema import naming
 from deepres.report.figures import CURVES, learning_curves
-from deepres.run_folder import RUNS, RunFolder, run_name
+from deepres.run_folder import RunFolder
+from deepres.run_places import RUNS, run_name
 from deepres.run_weights import WEIGHTS
 from deepres.torchrun import is_leader
 from deepres.training.api import task_of

@@ -24,7 +24,7 @@ from deepres.models import Classifier
 from deepres.models.classifier import check_classifier
 from deepres.models.fuse import can_fuse, compute_in_bf16, fuse_for_inference
 from deepres.provenance import provenance
-from deepres.run_folder import comes_with_deepres
+from deepres.run_places import comes_with_deepres
 from deepres.run_weights import called_together, weights_file
 
 

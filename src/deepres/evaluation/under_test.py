@@ -11,7 +11,8 @@ import torch
 from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.execution import say_nothing
-from deepres.run_folder import RunFolder, comes_with_deepres
+from deepres.run_folder import RunFolder
+from deepres.run_places import comes_with_deepres
 from deepres.run_weights import run_of, weights_file
 
 Network = TypeVar("Network", covariant=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from deepres.errors import UserError
 from deepres.kinds import kind_of
-from deepres.run_folder import RunFolder, results_folder
+from deepres.run_folder import RunFolder
+from deepres.run_places import results_folder
 
 
 def bundled_runs() -> dict[str, Path]:

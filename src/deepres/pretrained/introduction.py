@@ -18,7 +18,8 @@ from deepres.models.weight_checks import (
 )
 from deepres.models.weight_kinds import ARCHITECTURE, CLASSIFIER_NOTES
 from deepres.models.weights import METADATA
-from deepres.run_folder import RunFolder, length_in_words
+from deepres.recipe_words import length_in_words
+from deepres.run_folder import RunFolder
 from deepres.run_weights import weights_file
 
 STRIDES = {

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepres.recipe_words import fields_in_words
+from deepres.recipe_words import fields_in_words, length_in_words
 from deepres.report.detection_figures import detection_curves
 from deepres.report.latest import HELD_OUT
 from deepres.report.pictures import BLUE, GREEN, VERMILLION, as_label, new_figure, save_picture
 from deepres.report.read_runs import read_run
 from deepres.report.runs import Run
 from deepres.report.x_axis import set_x_axis
-from deepres.run_folder import RunFolder, length_in_words
+from deepres.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from dataclasses import replace
 from deepres.report.runs import OUTCOMES, Run
 from deepres.report.samples import Runs
 from deepres.report.untrained import AT_INITIALISATION, Untrained
-from deepres.run_folder import comes_with_deepres
+from deepres.run_places import comes_with_deepres
 
 PAPER_LENGTH = "paper-length"
 ONE_LAYER = "one-layer"

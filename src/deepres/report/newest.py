@@ -8,7 +8,7 @@ from deepres.report.latest import Found, outcome
 from deepres.report.measures import MAP_50, TEST, TOP1_10_CROP
 from deepres.report.runs import Run
 from deepres.report.summary import published_number
-from deepres.run_folder import comes_with_deepres
+from deepres.run_places import comes_with_deepres
 
 SOURCES = (
     (TEST, "test error", "Table 6"),

@@ -9,7 +9,8 @@ from deepres.errors import UserError
 from deepres.recipes import CifarRecipe, ImageNetRecipe, Recipe, get_recipe, recipe_from_dict
 from deepres.recipes.schema import ARITHMETIC, naming
 from deepres.reproduction.artefacts import Artefact, Study, Views
-from deepres.run_folder import RunFolder, run_name
+from deepres.run_folder import RunFolder
+from deepres.run_places import run_name
 
 State = Literal["missing", "cut off", "finished"]
 

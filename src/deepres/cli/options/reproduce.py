@@ -6,7 +6,7 @@ from pathlib import Path
 from deepres.cli import Commands
 from deepres.cli.options.common import add_execution
 from deepres.cli.terminal import DATA_HELP
-from deepres.run_folder import RUNS
+from deepres.run_places import RUNS
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from deepres.files import read_json
 from deepres.json_shape import misfit
 from deepres.models.classifier import Classifier
-from deepres.recipe_words import fields_in_words
+from deepres.recipe_words import fields_in_words, length_in_words
 from deepres.run_contents import FINE_TUNED_FROM, checked, misfit_of_evaluations, tested_on
-from deepres.run_folder import EVALUATIONS, RunFolder, length_in_words
+from deepres.run_folder import EVALUATIONS, RunFolder
 
 PAPER = "https://arxiv.org/abs/1512.03385"
 USE = """```python
