@@ -17,7 +17,7 @@ Tiny-ImageNet's boxes, some of which are of zero size, in crops of 56 pixels:
       --set short_side=64,80 --set anchor_sizes=14,28,56 --bad-boxes skip --steps 2000 \\
       --out runs/tiny-rpn
   deepres localize train resnet18 --rpn runs/tiny-rpn \\
-      --data tiny-imagenet-200 --set crop=56 --set context=4 --bad-boxes skip --steps 2000"""
+      --data tiny-imagenet-200 --set crop=56 --set context=14 --bad-boxes skip --steps 2000"""
 
 
 def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
