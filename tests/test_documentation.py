@@ -1,5 +1,6 @@
 """What README and docs/ say can be done and found."""
 
+import argparse
 import ast
 import dataclasses
 import itertools
@@ -20,11 +21,15 @@ import deepres
 from deepres.cli import running
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.recipes import CLASSES, Recipe
+from deepres.recipes.detection import DATASETS, FOLDER_NAME
+from deepres.renamed import FIELDS
 from deepres.report.grouping import network_of
 from deepres.report.measures import TEST, TOP1_10_CROP, TRAINING
 from deepres.report.names import title
 from deepres.report.published import TABLE_6
 from deepres.report.read_runs import find_runs
+from deepres.run_folder import LOCK, OF_THE_WEIGHTS, RunFolder
 
 ROOT = Path(__file__).parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -90,9 +95,8 @@ def check(words: list[str], parsed: list[object]) -> None:
     if first in ("deepres", "$deepres"):
         assert main(rest) == 0
         options = parsed.pop()
-        if options.call == "train.call":
-            for name in options.networks:
-                deepres.get_recipe(name).changed(options.set)
+        for recipe in recipes(options):
+            (recipe.scaled_to(options.steps) if options.steps else recipe).changed(options.set)
     elif first == "make":
         (target,) = rest
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -104,6 +108,41 @@ def check(words: list[str], parsed: list[object]) -> None:
         assert (ROOT / rest[0]).is_file()
     elif first not in SHELL_WORDS and "=" not in first:
         assert os.access(ROOT / first, os.X_OK), "what is this?"
+
+
+def recipes(options: argparse.Namespace) -> list[Recipe]:
+    """Those that a command to train begins with; none of what goes on or is repeated."""
+    if options.call == "train.call":
+        return [deepres.get_recipe(name) for name in options.networks]
+    if options.call == "detect_train.call" and options.networks:
+        dataset = options.on if options.on in DATASETS else FOLDER_NAME
+        return [deepres.detection_recipe(dataset, options.networks, options.schedule or "4-step")]
+    if options.call == "localize_train.call" and options.networks:
+        papers = deepres.localization_rcnn_recipe if options.rpn else deepres.localization_recipe
+        return [papers(options.networks)]
+    return []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_settings_exist(page: Path) -> None:
+    known = {field for recipe in CLASSES for field in recipe._settable()} | FIELDS.keys()
+    assert set(re.findall(r"--set ([a-z_]+)=", page.read_text())) <= known
+
+
+@pytest.mark.parametrize(
+    "page", [each for each in PAGES if each.name != "CHANGELOG.md"], ids=name_of
+)
+def test_files_in_the_prose_exist(page: Path) -> None:
+    folders = "benchmarks|docs|examples|src|tests|tools"
+    for file in re.findall(rf"`((?:{folders})/[\w./-]*)`", prose(page)):
+        assert (ROOT / file).exists(), file
+
+
+def test_each_file_of_a_run_is_told() -> None:
+    folder = RunFolder(Path())
+    files = {each.name for each in vars(folder).values() if isinstance(each, Path)} - {""}
+    files |= {*OF_THE_WEIGHTS, LOCK, "responses.json", "signals.json"}
+    assert files <= set(re.findall(r"`([^`]+)`", (ROOT / "docs/run-folder.md").read_text()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
