@@ -21,6 +21,7 @@ import deepres
 from deepres.cli import running
 from deepres.cli.main import main
 from deepres.data.cifar10 import Cifar10
+from deepres.files import read_json
 from deepres.recipes import CLASSES, Recipe
 from deepres.recipes.detection import DATASETS, FOLDER_NAME
 from deepres.renamed import FIELDS
@@ -270,6 +271,15 @@ def measured(file: Path) -> list[float]:
             for turns in filter(None, shares.values()):
                 values += [statistics.median(turns), min(turns), max(turns)]
     return values
+
+
+def test_gradients_grow_as_in_the_networks_in_results() -> None:
+    text = " ".join((ROOT / "docs/DEVIATIONS.md").read_text().split())
+    for network in ("plain20", "plain56", "plain34", "resnet34"):
+        files = [read_json(ROOT / f"results/signals-{network}-s{seed}.json") for seed in range(3)]
+        growths = [file["gradient_norm"][0] / file["gradient_norm"][-1] for file in files]
+        least, most = (f"{round(each):,}" for each in (min(growths), max(growths)))
+        assert f"in {title(network)} {least}- to {most}-fold" in text
 
 
 def test_deviations_are_numbered_in_order() -> None:

@@ -24,7 +24,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         type=int,
         metavar="N",
         default=10_000,
-        help="how many augmented training images to average over (default: %(default)s)",
+        help="augmented training images to average over, in whole batches (default: %(default)s)",
     )
     parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     add_execution(parser)
