@@ -50,8 +50,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--precision",
         choices=["auto", "fp32", "bf16"],
         default="auto",
-        help="of activations and matrix products; auto (default): bf16 where the device has it, "
-        "else fp32",
+        help="number format of activations and matrix products; auto (default): bf16 "
+        "where the device has it, else fp32",
     )
     parser.add_argument("--only", choices=["training", "inference"], help="measure one of the two")
     parser.add_argument(
@@ -63,7 +63,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     )
     add_execution(parser, workers=False)
     parser.add_argument(
-        "--turns", type=int, metavar="N", default=5, help="how often (default: %(default)s)"
+        "--turns",
+        type=int,
+        metavar="N",
+        default=5,
+        help="turns of each measurement (default: %(default)s)",
     )
     parser.add_argument(
         "--turn-seconds",

@@ -93,7 +93,7 @@ def add_training(
         help="shorten or lengthen the recipe to so many steps, its milestones in proportion; "
         "with --resume: extend the run to so many",
     )
-    parser.add_argument("--seed", type=int, help=f"of {seeds} (default: 0)")
+    parser.add_argument("--seed", type=int, help=f"the seed of {seeds} (default: 0)")
     parser.add_argument(
         "--set",
         action="append",

@@ -24,6 +24,6 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
             type=Path,
             metavar="FOLDER",
             default=default,
-            help=f"with the official binary files (default: {DATA_FOLDER})",
+            help=f"the folder with the official binary files (default: {DATA_FOLDER})",
         )
     imagenet.add_to(datasets)

@@ -54,8 +54,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--weights",
         type=Path,
         metavar="WEIGHTS",
-        help=f"of the classifier that it starts from: {NAMED_HELP}; or of a detector, whose layers "
-        "are kept but for those of its classes (default: random weights)",
+        help=f"weights of the classifier that it starts from: {NAMED_HELP}; or of a "
+        "detector, whose layers are kept but for those of its classes (default: random weights)",
     )
     parser.add_argument(
         "--schedule",

@@ -41,8 +41,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--precision",
         choices=["auto", "fp32", "bf16"],
         default="fp32",
-        help="of convolutions and linear layers (default: %(default)s); auto: bf16 where the "
-        "device has it, else fp32. A test in bf16 is not noted as a run's result",
+        help="number format of convolutions and linear layers (default: %(default)s); auto: "
+        "bf16 where the device has it, else fp32. A test in bf16 is not noted as a run's result",
     )
     add_bad_images(parser)
     parser.add_argument(

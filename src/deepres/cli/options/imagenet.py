@@ -40,5 +40,5 @@ def add_to(datasets: "Commands[argparse.ArgumentParser]") -> None:
             type=Path,
             metavar="FOLDER",
             default=IMAGENET_FOLDER,
-            help="with train/, val/ and test/ (default: %(default)s)",
+            help="the folder with train/, val/ and test/ (default: %(default)s)",
         )

@@ -29,7 +29,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--pool",
         choices=["pad", "ceil"],
-        help="of the authors' released models: how the max pool treats the border. Theirs reaches "
+        help="for the authors' released models: how the max pool treats the border. Theirs reaches "
         "over it (ceil), the other programs pad (default: as the program whose file it is)",
     )
     parser.add_argument(

@@ -46,14 +46,14 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--weights",
         type=Path,
         metavar="WEIGHTS",
-        help=f"of the network, trained for classification: {NAMED_HELP} (with --rpn by default: "
-        "those that the RPN began with)",
+        help=f"weights of the network, trained for classification: {NAMED_HELP} (with "
+        "--rpn by default: those that the RPN began with)",
     )
     parser.add_argument(
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="with train/<class>/, val/<class>/, ILSVRC2012_bbox_train/ and "
+        help="the folder with train/<class>/, val/<class>/, ILSVRC2012_bbox_train/ and "
         "ILSVRC2012_bbox_val/, or Tiny-ImageNet as published (default: where a run's data are, "
         f"else {IMAGENET_FOLDER})",
     )

@@ -23,9 +23,11 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
         "--images",
         type=int,
         metavar="N",
-        help="of a training batch (default: as many as the recipe takes)",
+        help="images of a training batch (default: as many as the recipe takes)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of initial weights (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the seed of initial weights (default: 0)"
+    )
     parser.add_argument("--data", metavar="FOLDER", help=DATA_HELP)
     add_execution(parser)
     parser.add_argument(
