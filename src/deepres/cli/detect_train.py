@@ -92,7 +92,8 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
     """Return the recipe that is asked for, and where its data are."""
     if options.on is None:
         raise UserError(
-            f"name the data set to train on: --on {', '.join(DATASETS)} or a folder in VOC's layout"
+            f"name the data set to train on: --on {', '.join(DATASETS)} or a folder in VOC's or "
+            "COCO's layout"
         )
     folder = Path(options.on)
     if options.on not in DATASETS and folder.is_dir():
@@ -104,7 +105,7 @@ def _recipe(options: argparse.Namespace) -> tuple[DetectionRecipe, Path]:
     elif options.on not in DATASETS and Path(options.on).name != options.on:
         raise UserError(no_such("folder", options.on))
     elif options.on == FOLDER_NAME:
-        raise UserError("--on folder stands for a folder in VOC's layout: give its path")
+        raise UserError("--on folder stands for a folder in VOC's or COCO's layout: give its path")
     else:
         dataset = options.on
         data = options.data or Path(DATA_FOLDERS.get(dataset, ""))

@@ -40,7 +40,8 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     parser.add_argument(
         "--on",
         metavar="SET",
-        help=f"{', '.join(DATASETS)}, or a folder in VOC's layout with the lists trainval and test",
+        help=f"{', '.join(DATASETS)}, or a folder in VOC's or COCO's layout with the lists "
+        "trainval and test, or others by --set train_set=LIST --set test_set=LIST",
     )
     parser.add_argument(
         "--data",
