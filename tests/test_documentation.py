@@ -56,18 +56,22 @@ def prose(page: Path) -> str:
 def commands(page: Path) -> Iterator[list[str]]:
     """The words of each command in the page's blocks; comments are left out."""
     for block in blocks(page, "sh"):
+        yield from commands_of(block)
+
+
+def commands_of(text: str) -> Iterator[list[str]]:
+    line = ""
+    for part in text.splitlines():
+        line += part.removesuffix("\\") + "\n"
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:  # a quotation goes on in the next line
+            continue
+        if part.endswith("\\"):
+            continue
         line = ""
-        for part in block.splitlines():
-            line += part.removesuffix("\\") + "\n"
-            try:
-                words = shlex.split(line, comments=True)
-            except ValueError:  # a quotation goes on in the next line
-                continue
-            if part.endswith("\\"):
-                continue
-            line = ""
-            if words:
-                yield words
+        if words:
+            yield words
 
 
 @pytest.fixture
@@ -85,6 +89,19 @@ def test_every_command_parses(page: Path, parsed: list[object]) -> None:
             check(words, parsed)
         except (SystemExit, AssertionError, KeyError, deepres.errors.UserError) as error:
             pytest.fail(f"{page.name}: {shlex.join(words)}: {error!r}")
+
+
+@pytest.mark.parametrize("command", ["", "detect train", "detect evaluate", "localize train"])
+def test_every_example_of_the_help_parses(
+    command: str, parsed: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([*command.split(), "--help"])
+    shown = capsys.readouterr().out
+    examples = re.findall(r"^  (?:deepres|torchrun) (?:.*\\\n)*.*$", shown, re.MULTILINE)
+    assert len(examples) > 1
+    for words in commands_of("\n".join(examples)):
+        check(words, parsed)
 
 
 def check(words: list[str], parsed: list[object]) -> None:

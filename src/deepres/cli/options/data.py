@@ -14,7 +14,7 @@ def add_to(commands: "Commands[argparse.ArgumentParser]") -> None:
     datasets = parser.add_subparsers(required=True, metavar="DATASET")
     cifar10 = datasets.add_parser("cifar10", help="fetch CIFAR-10, or check it")
     cifar10.set_defaults(call="data.call")
-    commands = cifar10.add_subparsers(metavar="COMMAND")
+    commands = cifar10.add_subparsers(metavar="[COMMAND]")
     verify = commands.add_parser("verify", help="check the files, and fetch nothing")
     verify.set_defaults(call="data.call_verify")
     # Before verify or after it: what is given is not replaced by the default of the other.
