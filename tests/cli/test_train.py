@@ -223,7 +223,7 @@ def test_a_folder_is_fine_tuned_on_and_used(
     command = ["train", "resnet20", "--weights", "deepres", "--data", "flowers", *few]
     assert main([*command, "--freeze", "conv3_x"]) == 0
     shown = capsys.readouterr()
-    run = Path("runs/resnet20-fine-tuned-batch_size=4-2steps-s0")
+    run = Path("runs/resnet20-fine-tuned-freeze=conv3_x-batch_size=4-2steps-s0")
     assert "resnet20: the run resnet20-s0: 64,000 steps" in shown.err
     assert "fine-tuning, which is no recipe of the paper: begun from " in shown.err
     assert "not the paper's: batches of 4, 2 steps, learning rate 0.01" in shown.out

@@ -104,7 +104,8 @@ def _new_runs(options: argparse.Namespace, named: list[str], execution: Executio
     first, count = seed_of(options.seed or 0), 1 if options.seeds is None else options.seeds
     if count < 1:
         raise UserError(f"--seeds is how many runs to train at once, 1 or more, got {count}")
-    settings = [*(["fine-tuned"] if options.weights else []), *named]
+    frozen = [f"freeze={options.freeze}"] if options.freeze else []
+    settings = [*(["fine-tuned"] if options.weights else []), *frozen, *named]
     runs = []
     for name in dict.fromkeys(options.networks):
         recipe = _recipe(name, options)
