@@ -3,6 +3,7 @@
 import argparse
 import ast
 import dataclasses
+import fnmatch
 import itertools
 import json
 import os
@@ -161,6 +162,14 @@ def test_each_file_of_a_run_is_told() -> None:
     files = {each.name for each in vars(folder).values() if isinstance(each, Path)} - {""}
     files |= {*OF_THE_WEIGHTS, LOCK, "responses.json", "signals.json"}
     assert files <= set(re.findall(r"`([^`]+)`", (ROOT / "docs/run-folder.md").read_text()))
+
+
+def test_each_field_of_an_event_is_told() -> None:
+    told = re.findall(r"`([^`]+)`", (ROOT / "docs/run-folder.md").read_text())
+    for file in ROOT.glob("results/*/metrics.jsonl"):
+        events = map(json.loads, file.read_text().splitlines())
+        for field in {field for event in events for field in event}:
+            assert any(fnmatch.fnmatch(field, word) for word in told), (file, field)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
