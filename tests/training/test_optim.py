@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from deepres.recipes import get_recipe
+from deepres.recipes import detection_recipe, get_recipe
 from deepres.training.optim import (
+    detector_optimizer,
     load_optimizer,
     make_optimizer,
     set_learning_rate,
@@ -49,6 +50,18 @@ def test_momentum_is_caffes() -> None:
             w.sub_(v)
     torch.testing.assert_close(layer.weight.detach().double(), weight, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(layer.bias.detach().double(), bias, rtol=1e-5, atol=1e-6)
+
+
+def test_a_detectors_biases_learn_at_twice_the_rate_and_decay_alike() -> None:
+    recipe = detection_recipe("voc07+12", "resnet18").changed(["weight_decay=0.5"])
+    learning, frozen = nn.Linear(5, 3), nn.Linear(3, 2).requires_grad_(False)
+    network = nn.Sequential(learning, frozen)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    detector_optimizer(network, recipe, 0).step()
+    for factor, was, now in zip((1, 2, 0, 0), before, network.parameters(), strict=True):
+        torch.testing.assert_close(now.detach(), was - factor * recipe.lr * (1 + 0.5 * was))
 
 
 def test_each_plateau_divides_the_learning_rate() -> None:
