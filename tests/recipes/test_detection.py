@@ -71,6 +71,8 @@ def test_voc_is_trained_by_the_references_numbers(
     assert recipe.learning_rate(phases[1].stop - 1) == pytest.approx(0.001 * 0.1 ** len(drops))
     assert recipe.learning_rate(phases[2].start) == 0.001
     assert (recipe.momentum, recipe.weight_decay, recipe.lr) == (0.9, 0.0005, 0.001)
+    assert (recipe.rpn_batch_size, recipe.batch_size, recipe.flip) == (1, 2, True)
+    assert (recipe.lr_divisor, recipe.bias_lr_factor) == (10, 2)
     assert recipe.detector.anchor_sizes == (128, 256, 512)
 
 

@@ -8,6 +8,25 @@ from deepres.errors import UserError
 from deepres.recipes.detector import COCO, VOC, DetectorSettings
 
 
+def test_the_published_numbers() -> None:
+    """Ren et al. 2015 (§3 and the released code) and Girshick 2015 (§2.3); COCO's: 2017."""
+    assert (VOC.short_side, VOC.long_side) == (600, 1000)
+    assert (VOC.anchor_sizes, VOC.anchor_ratios) == ((128, 256, 512), (0.5, 1.0, 2.0))
+    assert (VOC.rpn_channels, VOC.rpn_foreground_iou, VOC.rpn_background_iou) == (512, 0.7, 0.3)
+    assert (VOC.rpn_sampled, VOC.rpn_foreground_fraction) == (256, 0.5)
+    assert not VOC.train_border_anchors
+    assert (VOC.proposals_before_nms_train, VOC.proposals_train) == (12_000, 2_000)
+    assert (VOC.proposals_before_nms_test, VOC.proposals_test) == (6_000, 300)
+    assert (VOC.proposal_nms_iou, VOC.proposal_min_size) == (0.7, 16)
+    assert (VOC.roi_pooling, VOC.batch_norm, VOC.frozen_stages) == ("max", "frozen", 2)
+    assert (VOC.regions_sampled, VOC.region_foreground_fraction) == (64, 0.25)
+    assert (VOC.region_foreground_iou, VOC.region_background_iou) == (0.5, 0.1)
+    assert (VOC.box_weights, VOC.box_loss_beta) == ((10, 10, 5, 5), 1)
+    assert (VOC.score_threshold, VOC.nms_iou, VOC.detections) == (0.05, 0.3, 100)
+    of_coco = {"anchor_sizes": (64, 128, 256, 512), "region_background_iou": 0}
+    assert dataclasses.replace(VOC, **of_coco) == COCO
+
+
 @pytest.mark.parametrize("settings", [VOC, COCO, dataclasses.replace(VOC, masks=True)])
 def test_settings_survive_json(settings: DetectorSettings) -> None:
     fields = json.loads(json.dumps(dataclasses.asdict(settings)))
