@@ -108,6 +108,8 @@ def test_draws_depend_on_the_number_of_images_alone() -> None:
     assert counts.shape == (DRAWS, 50)
     assert (counts.sum(1) == 50).all()
     assert (counts == draws(50)).all()
+    # A literal: precisions that are kept with their draws are compared with new ones draw by draw.
+    assert counts[-1, :10].tolist() == [0, 0, 0, 0, 1, 3, 3, 0, 1, 0]
     assert counts.std() == pytest.approx(1, abs=0.05)  # of a binomial of 50 times 1/50
 
 
