@@ -7,6 +7,8 @@ from made_up_runs import make_run
 
 from deepres.errors import UserError
 from deepres.report.measures import (
+    TOP1_10_CROP,
+    TOP5_MULTI_SCALE,
     early_training_error,
     error_by,
     forward_signal,
@@ -73,6 +75,10 @@ def test_errors_by_views_are_the_latest_on_most_images(tmp_path: Path) -> None:
     run = make_run(tmp_path / "papers", "resnet34", evaluations=tests)
     assert error_by(run, "10-crop", "top1_error_pct") == 25.0
     assert error_by(run, "multi-scale", "top1_error_pct") is None
+    assert (TOP1_10_CROP.of(run), TOP1_10_CROP.views, TOP1_10_CROP.top) == (25.0, "10-crop", 1)
+    whole = make_run(tmp_path / "whole", "resnet34", evaluations=[found("multi-scale", 22.0)])
+    assert (TOP5_MULTI_SCALE.of(whole), TOP5_MULTI_SCALE.of(run)) == (11.0, None)
+    assert (TOP5_MULTI_SCALE.views, TOP5_MULTI_SCALE.top) == ("multi-scale", 5)
     other = make_run(tmp_path / "tiny", "resnet34", source="tiny (200 classes)", evaluations=tests)
     assert error_by(other, "10-crop", "top1_error_pct") == 25.0
 

@@ -20,7 +20,7 @@ from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
 from deepres.report.measures import error_by
 from deepres.report.predictions import PairedErrors, answers, paired_errors_of
-from deepres.report.ranks import ranks_of, save_ranks
+from deepres.report.ranks import Ranks, kept_ranks, ranks_of, save_ranks
 from deepres.report.read_runs import read_run
 from deepres.report.runs import Run
 
@@ -92,9 +92,10 @@ def test_ranks_are_enough(pair: tuple[Run, Run]) -> None:
         (ranks,) = answers(run.path, "1-crop")
         save_ranks(run.path, "1-crop", ranks)
         shutil.rmtree(run.path / "scores")
+    (file,) = (pair[0].path / "ranks").iterdir()
+    (file.parent / "1-crop-0.npz").write_bytes(b"damaged")  # is passed over
     assert paired_errors_of(*pair, "1-crop") == PairedErrors(10_000, 400, 200)
     assert paired_errors_of(*pair, "1-crop", top=2) == PairedErrors(10_000, 0, 0)
-    (file,) = (pair[0].path / "ranks").iterdir()
     assert file.stat().st_size < 10_000
     file.write_bytes(file.read_bytes()[:100])
     assert paired_errors_of(*pair, "1-crop") is None
@@ -106,7 +107,7 @@ def test_clean_images_are_not_compared_with_corrupted_ones(tmp_path: Path, noted
     for name in ("plain56", "resnet56"):
         pair.append(make_run(tmp_path / name, name, test_fingerprint="clean" if noted else None))
     keep_answers(pair[0], first(900), images="clean")
-    keep_answers(pair[1], first(5_000), images="fog")  # of the same names and classes
+    keep_answers(pair[1], first(5_000), images="blurred")  # of the same names and classes
     assert paired_errors_of(*pair, "1-crop") is None
     keep_answers(pair[1], first(700), images="clean")
     assert paired_errors_of(*pair, "1-crop") == PairedErrors(10_000, 200, 0)
@@ -127,6 +128,13 @@ def test_images_are_the_same_if_names_and_classes_are() -> None:
         assert other is not None
         assert other.images != asked.images
     assert ranks_of(["a", "b", "c"], np.array([-1, -1, -1]), scores) is None
+
+
+@pytest.mark.parametrize("fingerprint", ["f00", None])
+def test_ranks_come_back_as_they_were_kept(tmp_path: Path, fingerprint: str | None) -> None:
+    save_ranks(tmp_path, "1-crop", Ranks("a", np.array([3, 0], dtype=np.uint16), fingerprint))
+    (kept,) = kept_ranks(tmp_path, "1-crop")
+    assert (kept.images, kept.ranks.tolist(), kept.fingerprint) == ("a", [3, 0], fingerprint)
 
 
 def test_single_runs_are_judged_by_their_answers_and_it_is_said(pair: tuple[Run, Run]) -> None:

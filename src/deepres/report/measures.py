@@ -89,7 +89,7 @@ def early_training_error(run: Run) -> float | None:
 def response(run: Run) -> float | None:
     """Return the mean over layers of the standard deviation of their responses."""
     stds = _layers(run, RESPONSES, "std")
-    return statistics.fmean(stds) if stds and all(map(math.isfinite, stds)) else None
+    return statistics.fmean(stds) if stds else None
 
 
 def forward_signal(run: Run) -> float | None:
