@@ -310,9 +310,9 @@ def test_runs_whose_bn_sees_other_numbers_of_images_are_not_pooled(runs: Runs) -
     assert [what_it_is(group["resnet20"][0]) for group in (first, second)] == [
         *("paper-length, BN over 64 images", "paper-length")
     ]
-    accumulated = {"deviations": {"accumulate": 2}}
-    runs.add("plain20", 9.0, **accumulated)
-    assert runs[-1].bn_images == (64,)
+    for deviations, seen in (({"accumulate": 2}, 16), ({"sync_batch_norm": True}, 128)):
+        runs.add("plain20", 9.0, deviations=deviations, provenance={"processes": 4})
+        assert runs[-1].bn_images == (seen,)
 
 
 def test_a_run_that_went_on_by_more_processes_is_pooled_with_none_of_one(runs: Runs) -> None:
