@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import torch
 from small_detector import images, small_detector
 
-from deepres.detection.multi_scale import ScaledImage, maxout, two_scales
+from deepres.detection.multi_scale import PUBLISHED_SCALES, ScaledImage, maxout, two_scales
 
 
 def square(side: float) -> list[float]:
@@ -25,7 +25,8 @@ def test_the_two_scales_nearest_to_224_squared_pixels() -> None:
 
 def test_the_preferred_area_shrinks_with_the_detector() -> None:
     """Of the published scales a detector at 240 pixels takes those that one at 600 does."""
-    published = [(side / 600) ** 2 for side in (200, 400, 600, 800, 1000)]
+    assert PUBLISHED_SCALES == (200, 400, 600, 800, 1000)  # appendix B
+    published = [(side / 600) ** 2 for side in PUBLISHED_SCALES]
     shrunk = [area * (240 / 600) ** 2 for area in published]
     expected = [[2, 1], [4, 3], [0, 1], [0, 1], [0, 1]]
     assert two_scales(BOXES, published, 600).tolist() == expected

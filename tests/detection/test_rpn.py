@@ -77,6 +77,22 @@ def test_losses_known_by_hand() -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("limit", ["proposals_before_nms", "proposals"])
+def test_a_test_takes_fewer_proposals_than_training(limit: str) -> None:
+    stages = ("proposals_before_nms", "proposals")
+    limits = {f"{stage}_{mode}": 100 for stage in stages for mode in ("train", "test")}
+    limits |= {f"{limit}_train": 9, f"{limit}_test": 7}
+    settings = dataclasses.replace(SETTINGS, proposal_nms_iou=1.0, proposal_min_size=0.0, **limits)
+    rpn = ProposalNetwork(4, settings).eval()
+    images = ImageList(torch.zeros(1, 3, 64, 64), [(64, 64)])
+    features = {"0": torch.randn(1, 4, 4, 4)}
+    counts = [
+        len(rpn.propose(images, features, for_training=mode)[0]) for mode in (False, True, False)
+    ]
+    assert counts == [7, 9, 7]
+
+
+@torch.inference_mode()
 @pytest.mark.parametrize(("least", "proposed"), [(15.0, True), (17.0, False)])
 def test_small_proposals_are_dropped(least: float, proposed: bool) -> None:
     """Without any regression, proposals are the anchors: of 16 pixels."""
