@@ -6,6 +6,7 @@ from runs import on_cpu
 from small_localization import imagenet, tiny_recipe, two_classes
 from torch import Tensor
 
+from deepres.data.crops import colour_shifts
 from deepres.data.detection.boxed_images import BoxedImages
 from deepres.data.detection.localization import open_localization_data
 from deepres.data.detection.localization_crops import (
@@ -15,6 +16,7 @@ from deepres.data.detection.localization_crops import (
     boxes_in_crop,
 )
 from deepres.data.images import BadImage
+from deepres.data.sampling import CropSampler
 from deepres.distributed import ALONE, World
 
 CPU = torch.device("cpu")
@@ -103,6 +105,8 @@ def test_processes_share_a_batch(images: BoxedImages) -> None:
 
 def test_crops_are_prepared(images: BoxedImages) -> None:
     raw = BoxedCropStream(images, tiny_recipe(6), 3, slice(0, 4))[0]
+    draws = CropSampler(len(images), 4, (32, 36), True, 3).batch(0)
+    torch.testing.assert_close(raw.shifts, colour_shifts(draws.colour, 0.1))
     shift = raw.shifts[:, :, None, None]
     expected = (raw.images.permute(0, 3, 1, 2) / 255 + shift - 0.25) / 0.5
     torch.testing.assert_close(batches(images)(0).images, expected)

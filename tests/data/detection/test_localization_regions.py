@@ -67,6 +67,10 @@ def test_a_batch_is_a_function_of_seed_and_step_and_processes_share_it(pool: Reg
             assert torch.equal(column, torch.cat(list(shares)))
     other = RegionStream(pool, RECIPE, WARP, 1, slice(0, 8))
     assert any(not torch.equal(other[step].boxes, whole[step].boxes) for step in range(3))
+    # A literal: a change here would make every earlier run impossible to repeat.
+    regions, mirrored = whole.draw(3)
+    assert regions.tolist() == [0, 2, 1, 1, 1, 1, 1, 1]
+    assert mirrored.long().tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
 
 
 def test_what_is_mirrored_has_its_boxes_mirrored(pool: RegionPool) -> None:

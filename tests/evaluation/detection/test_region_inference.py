@@ -33,13 +33,16 @@ class Judge(nn.Module):
 
     proposals, nms_iou = 3, 0.7
 
-    def __init__(self, shift: Sequence[float] = (1, 1, 1, 1), factor: float = 1.0) -> None:
+    def __init__(
+        self, shift: Sequence[float] = (1, 1, 1, 1), factor: float = 1.0, bias: float = 0.0
+    ) -> None:
         super().__init__()
         self.proposer, self.warp = Proposer(), Warp(16, 2, (0, 0, 0))
-        self.shift, self.factor = torch.tensor(shift), factor
+        self.shift, self.factor, self.bias = torch.tensor(shift), factor, bias
 
     def forward(self, squares: Tensor, classes: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-        return boxes + self.shift, self.factor * squares.float().mean((1, 2, 3)) / 255
+        bright = squares.float().mean((1, 2, 3)) / 255
+        return boxes + self.shift, self.factor * bright + self.bias
 
 
 @pytest.fixture
@@ -85,11 +88,11 @@ def test_the_surest_region_is_taken_and_moved(images: BoxedImages) -> None:
 
 
 def test_an_ensemble_averages_probabilities_and_boxes(images: BoxedImages) -> None:
-    """The second member doubts what is bright, and says so louder."""
+    """The second member doubts all, what is bright the most: the mean of logits would be dark."""
     classes = torch.zeros(2, 1, dtype=torch.int64)
-    members = [Judge(), Judge((3, 1, 3, 1), factor=-4.0)]
+    members = [Judge(), Judge((3, 1, 3, 1), factor=-4.0, bias=-4.0)]
     boxes = locate_by_regions(members, images, classes, "single-scale", on_cpu(workers=0))
-    x1, y1, x2, y2 = PROPOSED[0]
+    x1, y1, x2, y2 = PROPOSED[2]
     assert boxes[0, 0].tolist() == [x1 + 2, y1 + 1, x2 + 2, y2 + 1]
 
 
