@@ -3,7 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from deepres.checkpoint import DamagedCheckpoint, load_checkpoint, previous_of, save_checkpoint
+from deepres.checkpoint import (
+    DamagedCheckpoint,
+    digest_of,
+    load_checkpoint,
+    previous_of,
+    save_checkpoint,
+)
 
 STATE = {
     "step": 3,
@@ -54,6 +60,13 @@ def test_any_flipped_bit_is_detected_or_harmless(tmp_path: Path) -> None:
             assert torch.equal(loaded["model"]["w"], STATE["model"]["w"])
             assert loaded["step"] == 3
     assert detected > 4000 // 7 * 0.9  # at least every hit on the 4,000 bytes of w
+
+
+def test_the_digest_is_of_all_that_there_is() -> None:
+    """A bit that is flipped can change a tensor's shape or type, or a number in a list."""
+    six = torch.zeros(6)
+    states = [six, six.view(2, 3), six.int(), [[1], 2], [[1, 2]], [[1], 3], {"lr": [0.1]}]
+    assert len({digest_of({"model": state}) for state in states}) == len(states)
 
 
 def test_short_memory_says_nothing_about_the_file(

@@ -117,6 +117,7 @@ def test_he_initialisation() -> None:
         ("vgg16", {"stride_on": "1x1"}, "VGG has no shortcuts and no bottlenecks"),
         ("resnet18", {"shortcut": "D"}, "shortcut must be one of A, B, C, got 'D'"),
         ("resnet50", {"stride_on": "2x2"}, "stride_on must be one of 1x1, 3x3, got '2x2'"),
+        ("resnet50", {"pool": "same"}, "pool must be one of pad, ceil, got 'same'"),
         ("resnet18", {"num_classes": 0}, "num_classes must be at least 1, got 0"),
         ("highway20", {}, "unknown network 'highway20'; did you mean highway"),
         ("highway19-cifar", {}, "unknown network 'highway19-cifar'"),
