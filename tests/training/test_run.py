@@ -571,6 +571,18 @@ def test_the_step_that_diverges_is_named(tmp_path: Path, data: Cifar10, monkeypa
         run(tmp_path / "run", data)
 
 
+def test_a_single_weight_that_is_not_finite_is_named(
+    tmp_path: Path, data: Cifar10, on_each_step
+) -> None:
+    def spoil(state: RunState) -> None:
+        if state.step == 10:  # a test follows
+            next(state.task.model.parameters()).data[0, 0, 0, 0] = math.nan
+
+    on_each_step(spoil)
+    with pytest.raises(Diverged, match=r"conv1\.weight is not finite after step 10"):
+        run(tmp_path / "run", data)
+
+
 def test_the_loop_is_the_recipe(tmp_path: Path, data: Cifar10) -> None:
     """The whole run once more, as plainly as can be: §4.2 with Caffe's SGD, image by image."""
     # A large decay, so that it shows; a small lr, so that rounding does not grow.
