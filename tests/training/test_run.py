@@ -35,6 +35,7 @@ from deepres.provenance import provenance
 from deepres.recipes import Recipe, get_recipe, recipe_from_dict
 from deepres.run_folder import RunFolder
 from deepres.runtime import derive_seed, has_native_bf16
+from deepres.training.checkpointer import as_it_is_saved_now
 from deepres.training.classification import Classification
 from deepres.training.clock import Clock
 from deepres.training.given_weights import fine_tuning_recipe
@@ -313,6 +314,30 @@ def test_a_checkpoint_of_before_it_knew_its_run_must_have_its_shapes(
     save_checkpoint(folder.checkpoint, state)
     with pytest.raises(UserError, match=r"checkpoint\.pt is not of this run and version"):
         resume(folder.path, data, device="cpu")
+
+
+def test_a_checkpoint_in_an_earlier_versions_form_goes_on_with_the_same_bits(
+    tmp_path: Path, data: Cifar10, interrupt_after
+) -> None:
+    whole = run(tmp_path / "whole", data)
+    interrupt_after(12)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", data)
+    folder = RunFolder(tmp_path / "run")
+    state = load_checkpoint(folder.checkpoint)
+    assert state.pop("noted") == 2
+    earlier = {**state, **state["task"], "outcomes": state["window"]}
+    del earlier["task"], earlier["window"]
+    save_checkpoint(folder.checkpoint, earlier)
+    resume(folder.path, data, device="cpu")
+    assert_same_bits(whole, folder)
+
+
+def test_a_detectors_checkpoint_in_an_earlier_versions_form_is_understood() -> None:
+    losses, own = torch.rand(5, 3), {"phase": 1, "proposer": None, "initial": {}}
+    now = as_it_is_saved_now({"step": 2, "noted": 2, "losses": losses, **own})
+    assert torch.equal(now["window"], losses.T)
+    assert (now["task"], now["step"], now["noted"]) == (own, 2, 2)
 
 
 def test_edited_events_are_not_gone_on_from(tmp_path: Path, data: Cifar10, interrupt_after) -> None:
