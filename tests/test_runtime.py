@@ -1,11 +1,13 @@
 import platform
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 
 from deepres.errors import UserError
+from deepres.execution import Execution
 from deepres.runtime import derive_seed, has_native_bf16, resolve_device
 
 
@@ -21,6 +23,21 @@ def test_absent_device_is_a_clear_error() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="device 'cuda' is not available"):
             resolve_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"device": None}, "device None is not available here; use cpu"),
+        ({"workers": "2"}, "the number of workers must be a whole number, got '2'"),
+        ({"workers": 1.5}, "the number of workers must be a whole number, got 1.5"),
+        ({"save_every_s": "5"}, "the time between checkpoints must be 0 s or more, got '5'"),
+        ({"save_every_s": None}, "the time between checkpoints must be 0 s or more, got None"),
+    ],
+)
+def test_what_an_execution_cannot_be_is_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        Execution.on(**{"device": "cpu", **given})
 
 
 @pytest.mark.parametrize(

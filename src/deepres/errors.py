@@ -29,18 +29,21 @@ PLACES = {
 """What to do about a place where nothing can be written, however much space there is."""
 
 
-def whole_number(value: Any, name: str) -> int:
+def whole_number(value: Any, name: str, least: int | None = None) -> int:
     """Return ``value`` as Python's own int; NumPy's whole numbers are such, true and false none.
 
     Raises:
-        UserError: it is none; ``name`` says of what.
+        UserError: it is none, or below ``least``; ``name`` says of what.
     """
     try:
-        if not isinstance(value, bool):
-            return operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        pass
-    raise UserError(f"{name} must be a whole number, got {value!r}")
+        number = None
+    if number is None:
+        raise UserError(f"{name} must be a whole number, got {value!r}")
+    if least is not None and number < least:
+        raise UserError(f"{name} must be at least {least}, got {number}")
+    return number
 
 
 def given_path(value: Any, name: str) -> Path:
@@ -54,10 +57,11 @@ def given_path(value: Any, name: str) -> Path:
     raise UserError(f"{name} must be a path, got {value!r}")
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UserError:
     """Return the error for a name that does not exist, with the nearest that do."""
     known = sorted(known)
-    question = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+    near = did_you_mean(name, known) if isinstance(name, str) else ""  # a number is near none
+    question = near or f"; there are {', '.join(known)}"
     return UserError(f"unknown {kind} {name!r}{question}")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 import torch
 
 from deepres.distributed import ALONE, World, join_world
-from deepres.errors import UserError
+from deepres.errors import UserError, whole_number
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.runtime import keep_freed_memory, make_repeatable, usable_cores
@@ -66,11 +66,11 @@ class Execution:
     """Whether blocks are computed again in the backward pass, to save memory."""
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 0:
+        if self.workers is not None and whole_number(self.workers, "the number of workers") < 0:
             raise UserError(f"the number of workers must be 0 or more, got {self.workers}")
-        if not self.save_every_s >= 0:
+        if not (isinstance(self.save_every_s, int | float) and self.save_every_s >= 0):
             raise UserError(
-                f"the time between checkpoints must be 0 s or more, got {self.save_every_s}"
+                f"the time between checkpoints must be 0 s or more, got {self.save_every_s!r}"
             )
 
     @classmethod

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from pictures import picture
 from PIL import Image
 
 from deepres.cli.main import main
+from deepres.errors import UserError
 from deepres.evaluation.explain import explain as explanation
 from deepres.evaluation.predict import predict
 from deepres.models import Classifier, build_network, save_weights
@@ -80,6 +82,19 @@ def test_of_classes_of_one_name_the_likeliest_is_explained() -> None:
     heat = explanation(named, image, target=best.name).heat
     assert not np.array_equal(heat, explanation(named, image, target=worst.name).heat)
     assert np.array_equal(explanation(same, image, target="crane").heat, heat)
+
+
+def test_in_python_mistakes_are_one_line() -> None:
+    network: Any = build_network("resnet8")
+    classifier, image = Classifier(network, torch.zeros(3, 1, 1), CLASSES), picture(50, 40)
+    with pytest.raises(UserError, match="expected a classifier, as load_model returns it, got Res"):
+        explanation(network, image)
+    number: Any = 3
+    with pytest.raises(UserError, match="unknown class 3; there are "):
+        explanation(classifier, image, target=number)
+    several: Any = [image, image]
+    with pytest.raises(UserError, match="one image is explained at a time, got 2"):
+        explanation(classifier, several)
 
 
 @pytest.mark.usefixtures("in_folder")

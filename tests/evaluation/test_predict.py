@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,9 @@ def test_top_is_a_whole_number(classifier: Classifier) -> None:
 
 @pytest.mark.parametrize("given", [3, [3], None, b"cat", np.zeros((8, 8, 3), np.uint8)])
 def test_what_is_no_image_is_named(classifier: Classifier, given: Any) -> None:
-    with pytest.raises(UserError, match=r"expected an image .* PIL\.Image\.fromarray\)"):
-        predict(classifier, given)
+    for ask in (classifier, partial(predict, classifier)):
+        with pytest.raises(UserError, match=r"expected an image .* PIL\.Image\.fromarray\)"):
+            ask(given)
 
 
 def test_pixels_that_are_no_bytes_are_refused_and_left_alone(classifier: Classifier) -> None:

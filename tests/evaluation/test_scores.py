@@ -1,7 +1,9 @@
 import copy
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -364,6 +366,12 @@ def test_a_label_that_is_no_class_is_refused(
         class_scores(small, images, "1-crop", on_cpu())
 
 
+@pytest.mark.parametrize("views", [10, None, ["1-crop"]])
+def test_views_go_by_their_names(small: Classifier, files: ImageFiles, views: Any) -> None:
+    with pytest.raises(UserError, match=re.escape(f"unknown views {views!r}; there are 1-crop")):
+        class_scores(small, files, views, on_cpu())
+
+
 # What is made of scores
 
 
@@ -371,6 +379,12 @@ def scores_of(labels: list[int], probabilities: Tensor) -> Scores:
     return Scores(
         tuple(f"{i}.jpg" for i in range(len(labels))), torch.tensor(labels), probabilities
     )
+
+
+@pytest.mark.parametrize("top", [0, -1, "1", 1.5])
+def test_an_error_is_among_a_number_of_classes(top: Any) -> None:
+    with pytest.raises(UserError, match="top must be "):
+        scores_of([0], torch.ones(1, 2)).error_pct(top)
 
 
 @given(

@@ -245,6 +245,8 @@ def test_what_is_given_by_mistake_is_one_clear_line(tmp_path: Path) -> None:
         deepres.create_model(20)
     with pytest.raises(UserError, match="a file or a network's name, got 3"):
         deepres.load_model(3)
+    with pytest.raises(UserError, match="weights are given by a path or a name, got 3"):
+        deepres.create_model("resnet20", weights=3)
     with pytest.raises(UserError, match="device 'gpu' is not available here; use cpu"):
         deepres.load_model("resnet20", device="gpu")
     recipe = deepres.get_recipe("resnet20")

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -186,10 +187,16 @@ def test_a_value_that_cannot_be_meant_is_refused(assignment: str, message: str) 
         PAPER.changed([assignment])
 
 
-def test_changes_are_a_list() -> None:
-    text = "lr=1"
-    with pytest.raises(UserError, match="changes are a list of field=value, got 'lr=1'"):
-        PAPER.changed(text)
+@pytest.mark.parametrize("given", ["lr=1", None, [1], {"lr": 1}])
+def test_changes_are_a_list_of_text(given: Any) -> None:
+    with pytest.raises(UserError, match=re.escape(f"a list of field=value, got {given!r}")):
+        PAPER.changed(given)
+
+
+@pytest.mark.parametrize("name", [None, 20, ["resnet20"]])
+def test_what_is_no_name_has_no_recipe(name: Any) -> None:
+    with pytest.raises(UserError, match=r"expected a network's name, e\.g\. 'resnet20', got "):
+        get_recipe(name)
 
 
 def test_a_folder_is_called_by_what_tells_runs_apart() -> None:

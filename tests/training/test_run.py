@@ -357,9 +357,9 @@ def test_what_is_no_recipe_is_named(tmp_path: Path, data: Cifar10) -> None:
         deepres.train(name, tmp_path / "run", data)
 
 
-def test_changes_on_the_way_are_a_list(data: Cifar10) -> None:
-    given = "bad_images=skip"
-    with pytest.raises(UserError, match=f"changes are a list of field=value, got '{given}'"):
+@pytest.mark.parametrize("given", ["bad_images=skip", None])
+def test_changes_on_the_way_are_a_list(data: Cifar10, given: Any) -> None:
+    with pytest.raises(UserError, match=f"changes are a list of field=value, got {given!r}"):
         resume_together(Classification, [], data, on_cpu(), changes=given)
 
 

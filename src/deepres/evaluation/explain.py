@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepres.data.named_images import GivenImage
-from deepres.errors import unknown_name
+from deepres.errors import UserError, unknown_name
 from deepres.evaluation.contributions import Contribution, block_contributions
 from deepres.evaluation.grad_cam import grad_cam
 from deepres.evaluation.predict import Guess, predict
-from deepres.models.classifier import Classifier
+from deepres.models.classifier import Classifier, check_classifier
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,15 @@ def explain(
 
     Raises:
         BadImage: the image cannot be read.
-        UserError: there is no such class, or the classifier's answer is no finite number.
+        UserError: it is no classifier, there is not one image, there is no such class, or the
+            classifier's answer is no finite number.
     """
+    check_classifier(classifier)
     if target is not None and target not in classifier.classes:
         raise unknown_name("class", target, classifier.classes)
     images = classifier.crops(image)
+    if len(images) != 1:
+        raise UserError(f"one image is explained at a time, got {len(images)}")
     (guesses,) = predict(classifier, images, top)
     target = guesses[0].name if target is None else target
     label = torch.tensor([_likeliest(classifier, images, target)], device=images.device)

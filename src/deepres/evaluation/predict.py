@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from deepres.data.named_images import GivenImage
-from deepres.errors import UserError, whole_number
+from deepres.errors import whole_number
 from deepres.models.classifier import Classifier, check_classifier, check_outputs
 
 
@@ -43,9 +43,7 @@ def predict(
             no finite number.
     """
     check_classifier(classifier)
-    top = whole_number(top, "top")
-    if top < 1:
-        raise UserError(f"top must be at least 1, got {top}")
+    top = whole_number(top, "top", 1)
     if isinstance(images, str) or not isinstance(images, Tensor | Sequence):
         images = [images]
     classifier.eval()

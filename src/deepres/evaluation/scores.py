@@ -13,7 +13,7 @@ from deepres.data.folder import UNKNOWN
 from deepres.data.images import BadImage
 from deepres.data.loading import Images, ViewedImages, in_parts, load
 from deepres.data.views import VIEWS
-from deepres.errors import UserError, unknown_name
+from deepres.errors import UserError, unknown_name, whole_number
 from deepres.execution import Execution
 from deepres.models.classifier import Classifier, check_labels, check_outputs
 
@@ -39,7 +39,11 @@ class Scores:
         """Return the share of images whose class is not among the ``top`` likeliest, in per cent.
 
         Images of unknown class do not count; NaN: there are no others.
+
+        Raises:
+            UserError: ``top`` is below 1, or no whole number.
         """
+        top = whole_number(top, "top", 1)
         known = self.labels >= 0
         best = self.probabilities[known].topk(min(top, self.probabilities.shape[1])).indices
         missed = (best != self.labels[known, None]).all(1)
@@ -86,7 +90,7 @@ def class_scores(
         UserError: there are no such views, a label is none of the classifier's, or its answer is no
             finite number.
     """
-    if views not in VIEWS:
+    if views not in [*VIEWS]:  # a list can be no key
         raise unknown_name("views", views, VIEWS)
     device, world = execution.device, execution.world
     labels, classes = torch.as_tensor(images.labels), len(classifier.classes)

@@ -1,11 +1,9 @@
 """A trained network with the input preparation that belongs to its weights."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from deepres.data.named_images import GivenImage, open_given_image
@@ -58,9 +56,10 @@ class Classifier(nn.Module):
         Raises:
             BadImage: one cannot be read.
         """
-        several = [images] if isinstance(images, Image.Image | Path | str) else images
+        if isinstance(images, str) or not isinstance(images, Sequence):
+            images = [images]
         none = np.empty((0, self.crop, self.crop, 3), np.uint8)
-        centres = [one_crop(open_given_image(i), self.crop, self.short_side)[0] for i in several]
+        centres = [one_crop(open_given_image(i), self.crop, self.short_side)[0] for i in images]
         cut = np.concatenate([none, *centres])
         return torch.from_numpy(cut).permute(0, 3, 1, 2).to(self.mean.device)
 

@@ -149,9 +149,7 @@ def check_number_of_classes(count: int) -> int:
     Raises:
         UserError: it is no whole number from 1 on.
     """
-    if (count := whole_number(count, "num_classes")) < 1:
-        raise UserError(f"num_classes must be at least 1, got {count}")
-    return count
+    return whole_number(count, "num_classes", 1)
 
 
 def he_initialise(model: nn.Module) -> None:

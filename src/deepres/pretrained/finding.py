@@ -36,6 +36,8 @@ def find_weights(
     Raises:
         UserError: there are no such weights, or they cannot be fetched.
     """
+    if not isinstance(subject, str | Path):
+        raise UserError(f"weights are given by a path or a name, got {subject!r}")
     name = str(subject)
     if not name:  # as a path it would be the working folder
         raise UserError("weights are given by a path or a name, got an empty one")

@@ -50,6 +50,8 @@ def get_recipe(name: str) -> CifarRecipe | ImageNetRecipe:
     Raises:
         UserError: the paper trains no such network.
     """
+    if not isinstance(name, str):
+        raise UserError(f"expected a network's name, e.g. 'resnet20', got {name!r}")
     recipe = imagenet_recipe(name) or cifar_recipe(name)
     if recipe is None:
         question = _did_you_mean(name) or (

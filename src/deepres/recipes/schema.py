@@ -118,8 +118,7 @@ class Recipe(Settings):
 
     def changed(self, assignments: Sequence[str]) -> Self:
         """Return the recipe with fields replaced, each assignment written ``field=value``."""
-        if isinstance(assignments, str):  # it would be taken letter by letter
-            raise UserError(f"changes are a list of field=value, got {assignments!r}")
+        check_changes(assignments)
         changes = {}
         kinds = self._settable()
         for assignment in assignments:
@@ -190,6 +189,17 @@ class Recipe(Settings):
         """
         given = {name: value for name, value in fields_of_today(fields).items() if name != "kind"}
         return super().from_dict(given)
+
+
+def check_changes(given: Any) -> None:
+    """Make sure that what a caller gave are changes of a recipe; a text is a list of letters.
+
+    Raises:
+        UserError: it is something else.
+    """
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    if not (listed and all(isinstance(each, str) for each in given)):
+        raise UserError(f"changes are a list of field=value, got {given!r}")
 
 
 def naming(settings: Iterable[str]) -> list[str]:

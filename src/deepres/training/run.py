@@ -16,6 +16,7 @@ from deepres.kinds import kind_of
 from deepres.progress import Progress
 from deepres.provenance import differences
 from deepres.recipes import Recipe, recipe_from_dict
+from deepres.recipes.schema import check_changes
 from deepres.run_contents import misfit_of_meta, seed_of
 from deepres.run_folder import RunFolder
 from deepres.training.checkpointer import check_space, latest_checkpoint
@@ -124,8 +125,7 @@ def resume_together(
         Interrupted: as in ``train_together``.
         Diverged: as in ``train_together``.
     """
-    if isinstance(changes, str):  # it would be taken letter by letter
-        raise UserError(f"changes are a list of field=value, got {changes!r}")
+    check_changes(changes)
     fields = {change.partition("=")[0] for change in changes}
     if fixed := sorted(fields - set(CHANGED_BY_RESUMING)):
         raise UserError(f"a run goes on by its own recipe: {fixed[0]} cannot change on the way")
