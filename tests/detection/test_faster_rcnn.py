@@ -12,6 +12,7 @@ from small_detector import (
 )
 
 from deepres.detection.faster_rcnn import PARTS, create_detector
+from deepres.detection.inference import detect
 from deepres.errors import UserError
 from deepres.models import Classifier
 from deepres.models.create import build_empty
@@ -125,6 +126,23 @@ def test_boxes_are_in_each_images_own_pixels() -> None:
     (found,), (found_doubled,) = detector([image]), detector([doubled])
     assert found["boxes"][:, 2].max() <= 80
     torch.testing.assert_close(found_doubled["boxes"], 2 * found["boxes"])
+
+
+@pytest.mark.parametrize("size", [(2, 700), (700, 2), (1, 1)])
+def test_pictures_of_any_shape_are_looked_at(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    detector, (height, width) = small_detector(masks=True), size
+    image = torch.rand(3, height, width)
+    box = torch.tensor([[0.0, 0, width, height]])
+    mask = torch.ones(1, height, width, dtype=torch.uint8)
+    target = {"boxes": box, "labels": torch.tensor([1]), "masks": mask}
+    losses = detector.train()([image], [target])
+    assert all(loss.isfinite() for loss in losses.values())
+    (found,) = detector.eval()([image])
+    (seen,) = detect([detector], [image])
+    assert seen.boxes.isfinite().all()
+    assert (found["boxes"] <= box.view(2, 2)[1].repeat(2)).all()
+    assert found["masks"].shape[1:] == (1, height, width)
 
 
 def test_a_detector_without_classes_is_refused() -> None:

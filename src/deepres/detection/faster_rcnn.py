@@ -174,8 +174,26 @@ def create_detector(
     return Detector(network, mean, std, classes, settings)
 
 
-def scaling(
-    short_side: int, long_side: int, mean: list[float], std: list[float]
-) -> GeneralizedRCNNTransform:
-    """Return what normalises and scales images, and pads batches to whole feature positions."""
-    return GeneralizedRCNNTransform(short_side, long_side, mean, std, size_divisible=STRIDE)
+class Scaling(GeneralizedRCNNTransform):  # type: ignore[misc]
+    """Normalises and scales images, and pads batches to whole feature positions.
+
+    Of a picture that is a thousand times as wide as high, one row of pixels is left, not none.
+    """
+
+    def resize(self, image: Tensor, target: Target | None = None) -> tuple[Tensor, Target | None]:
+        """Scale an image (3, H, W) and its target."""
+        height, width = image.shape[-2:]
+        least, most = sorted((height, width))
+        scale = min(self.min_size[-1] / least, self.max_size / most)
+        resize = super().resize
+        if least * scale < 1:
+            size = (max(1, int(width * scale)), max(1, int(height * scale)))
+            own = (self.min_size, self.max_size, self.image_mean, self.image_std)
+            resize = GeneralizedRCNNTransform(*own, fixed_size=size).resize
+        resized: tuple[Tensor, Target | None] = resize(image, target)
+        return resized
+
+
+def scaling(short_side: int, long_side: int, mean: list[float], std: list[float]) -> Scaling:
+    """Return what makes images the input of a detector."""
+    return Scaling(short_side, long_side, mean, std, size_divisible=STRIDE)
