@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +227,14 @@ def test_older_results_are_told_in_todays_words() -> None:
     assert hardware_of({"hardware": "AMD EPYC, 1 threads"}) == "AMD EPYC, 1 thread"
     assert hardware_of({"hardware": "AMD EPYC, 11 threads"}) == "AMD EPYC, 11 threads"
     assert hardware_of({}) == ""
+
+
+def test_a_run_that_may_not_be_looked_into_is_said_to_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, whole = make_run(tmp_path / "closed"), make_run(tmp_path / "open")
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed.path and may(path, mode))
+    said: list[str] = []
+    assert [run.path for run in find_runs([tmp_path], said.append)] == [whole.path]
+    assert said == [f"{closed.path} may not be looked into; mend the folder's permissions"]

@@ -1,5 +1,6 @@
 """Runs read from their folders, whole or still under way."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -50,11 +51,14 @@ def find_runs(folders: Iterable[Path], left_out: Callable[[str], None] | None = 
     Raises:
         UserError: as in ``read_run``, if nobody is to be told.
     """
-    recipes = (path for folder in folders for path in folder.glob("*/recipe.json"))
+    places = [path for folder in folders for path in folder.glob("*") if path.is_dir()]
     runs = []
-    for path in dict.fromkeys(path.parent.resolve() for path in recipes):
+    for path in dict.fromkeys(path.resolve() for path in places):
         try:
-            runs.append(read_run(path))
+            if not os.access(path, os.X_OK):
+                raise UserError(f"{path} may not be looked into; mend the folder's permissions")
+            if (path / "recipe.json").exists():
+                runs.append(read_run(path))
         except UserError as error:
             if left_out is None:
                 raise
