@@ -37,6 +37,9 @@ from deepres.visible import visible
 SIGNS: dict[Verdict, str] = {
     **{"holds": "✓", "does not hold": "✗", "undecided": "≈", "no run yet": "–"}
 }
+AXES = 0.12, 0.15, 0.8, 0.82
+"""Where a run's axes are, with room for a wide last number: to have Matplotlib find room takes as
+long as to draw, and runs are many."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,11 @@ def _curves(run: Run, name: str) -> Markup | None:
         if not run.is_classifier:  # whose validation images are some of the test's
             caption += " Validation is on the test images that are watched, the test on all."
     words = f"{run.label}, seed {run.meta['seed']}: {what} against steps"
-    picture = figure_html(svg_text(curves_figure(run)), caption)
+    figure = curves_figure(run)
+    if len(figure.axes) == 1:
+        figure.set_layout_engine(None)
+        figure.axes[0].set_position(AXES)
+    picture = figure_html(svg_text(figure), caption)
     return Markup(embed(picture, name, words))
 
 
