@@ -163,6 +163,19 @@ def check_writable(folder: Path) -> None:
         raise cannot_write(folder, error) from error
 
 
+def check_places(*files: Path | None) -> None:
+    """Make sure that files can be written, before the work whose outcome they will hold.
+
+    Args:
+        files: those that are asked for; None: this one is not.
+
+    Raises:
+        UserError: nothing can be written into the folder of one.
+    """
+    for file in filter(None, files):
+        check_writable(file.parent)
+
+
 def check_free(paths: Iterable[Path]) -> None:
     """Make sure that no file is there yet under names that the user did not give himself.
 

@@ -106,6 +106,28 @@ def test_numbers_are_printed_even_if_nothing_can_be_written(
         assert "cannot write run/" in line
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("evaluate gone --out file/p.png", "evaluate gone --save-scores file/s.npz"),
+        *("evaluate gone --save-submission file/s.txt", "batchnorm gone --out file/b.safetensors"),
+        *("signals gone --out file", "features gone gone --out file/f.npz"),
+        *("bench gone --out file/b.json", "report --runs gone --out file/r.html"),
+        "detect evaluate gone --save-submission file/s",
+    ],
+)
+def test_where_nothing_can_be_written_no_work_begins(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert main(command.split()) == 2
+    assert capsys.readouterr().err.startswith("deepres: cannot write file")
+
+
 def test_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))

@@ -12,7 +12,7 @@ from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.metrics import validate
 from deepres.evaluation.under_test import UnderTest, hold
-from deepres.files import check_ours
+from deepres.files import check_ours, check_places
 from deepres.models import save_weights
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
@@ -26,6 +26,7 @@ def call(options: argparse.Namespace) -> int:
     """Compute the statistics, print the error before and after, and write the new weights."""
     if options.images < 1:
         raise UserError(f"--images must be at least 1, got {options.images}")
+    check_places(options.out)
     path = find_weights(options.run, say=say)
     folder = RunFolder(path)
     out = options.out or place_beside(path, EXACT_BN)

@@ -14,7 +14,7 @@ from deepres.cli.options.bench import PHOTOGRAPHS_ON_CPU, PROFILES
 from deepres.cli.terminal import print_json, print_table, say, show
 from deepres.errors import UserError
 from deepres.evaluation.scores import VIEWS_AT_ONCE
-from deepres.files import write_json
+from deepres.files import check_places, write_json
 from deepres.models.create import build_empty
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ImageNetRecipe
@@ -33,6 +33,7 @@ def call(options: argparse.Namespace) -> int:
     for name in ("batch_size", "turns"):
         if (value := getattr(options, name)) is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1, got {value}")
+    check_places(options.out)
     device = resolve_device(options.device)
     options.precision = resolve_precision(options.precision, device)
     options.threads = options.threads or torch.get_num_threads()

@@ -20,8 +20,10 @@ from deepres.data.listing import odd_first, some
 from deepres.errors import UserError
 from deepres.evaluation.evaluation_log import noting_errors_last
 from deepres.evaluation.under_test import UnderTest, hold
+from deepres.files import check_writable
 from deepres.report.detection_runs import standard_error
 from deepres.run_weights import run_beside, run_of
+from deepres.torchrun import is_leader
 
 if TYPE_CHECKING:  # not everyone has torchvision
     from deepres.detection.faster_rcnn import Detector
@@ -47,6 +49,8 @@ def call(options: argparse.Namespace) -> int:
         raise UserError("--ablation chooses the improvements itself; leave out the other switches")
     if options.results:
         return _score_file(options)
+    if options.save_submission and is_leader():
+        check_writable(options.save_submission)
     from deepres.detection.weights import load_detector
     from deepres.evaluation.detection.detector_inference import check_submission
     from deepres.evaluation.detection.detector_protocol import DetectorTests

@@ -24,7 +24,7 @@ from deepres.evaluation.scores import Scores, average
 from deepres.evaluation.submission import submission_ids, write_submission
 from deepres.evaluation.under_test import UnderTest, hold
 from deepres.execution import Execution
-from deepres.files import check_ours
+from deepres.files import check_ours, check_places
 from deepres.models import Classifier, load_classifier
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
@@ -34,6 +34,7 @@ from deepres.run_folder import CONFUSION
 from deepres.run_places import place_beside
 from deepres.run_weights import run_beside, run_of, weights_file
 from deepres.runtime import resolve_precision
+from deepres.torchrun import is_leader
 
 
 class Member(NamedTuple):
@@ -52,6 +53,8 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out must end in {' or '.join(PICTURES)}, got {options.out}")
     if options.save_scores and options.save_scores.suffix != ".npz":
         raise UserError(f"--save-scores must end in .npz, got {options.save_scores}")
+    if is_leader():
+        check_places(options.out, options.save_scores, options.save_submission)
     execution = execution_of(options)
     precision = resolve_precision(options.precision, execution.device)
     paths = [find_weights(subject, options.source, say) for subject in options.subjects]

@@ -10,6 +10,7 @@ from deepres.data.folder import open_images
 from deepres.errors import UserError
 from deepres.evaluation.features import pooled_features
 from deepres.evaluation.under_test import UnderTest
+from deepres.files import check_places
 from deepres.models import load_classifier
 from deepres.pretrained import find_weights
 from deepres.provenance import provenance
@@ -19,6 +20,7 @@ def call(options: argparse.Namespace) -> int:
     """Write the file, and name the images that were left out."""
     if options.out.suffix != ".npz":
         raise UserError(f"--out must end in .npz, got {options.out}")
+    check_places(options.out)
     execution = execution_of(options).alone()
     weights = find_weights(options.subject, options.source, say)
     load = partial(load_classifier, for_inference=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepres.cli.terminal import say, show
 from deepres.errors import UserError, no_such
-from deepres.files import check_ours
+from deepres.files import check_ours, check_places
 from deepres.report.benchmarks import RESULTS, benchmarks_html
 from deepres.report.page import Section, write_page
 from deepres.report.pictures import svg_text
@@ -29,6 +29,7 @@ def call(options: argparse.Namespace) -> int:
         raise UserError(f"--out is the page's name and must end in .html, got {out}")
     if not options.out:
         check_ours(out)
+    check_places(out)
     folders = _folders(options.runs)
     left_out: list[str] = []
     runs = find_runs(folders, left_out.append)

@@ -11,6 +11,7 @@ from deepres.cli.training import execution_of
 from deepres.errors import UserError
 from deepres.evaluation.signals import RULE, Signals, measure_signals
 from deepres.execution import Execution
+from deepres.files import check_writable
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
 from deepres.report.runs import SIGNALS
@@ -28,6 +29,8 @@ def call(options: argparse.Namespace) -> int:
     """Measure each network, write a file about it, and print a table and the verdicts."""
     if options.images is not None and options.images < 2:
         raise UserError(f"--images must be at least 2 for BN, got {options.images}")
+    if options.out:
+        check_writable(options.out)
     options.seed = seed_of(options.seed)
     execution = execution_of(options).alone()
     rows, verdicts = [], []
