@@ -149,8 +149,12 @@ def not_hidden(folder: Path, pattern: str) -> list[Path]:
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, file: Path | None = None) -> None:
     """Make sure that files can be written into a folder, which is made later if need be.
+
+    Args:
+        folder: which.
+        file: the one that is asked for, to be named in its place.
 
     Raises:
         UserError: they cannot, or there is a file where it or a folder above it should be.
@@ -160,7 +164,7 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=there):  # who may write where, only the system knows
             pass
     except OSError as error:
-        raise cannot_write(folder, error) from error
+        raise cannot_write(file or folder, error) from error
 
 
 def check_places(*files: Path | None) -> None:
@@ -173,7 +177,7 @@ def check_places(*files: Path | None) -> None:
         UserError: nothing can be written into the folder of one.
     """
     for file in filter(None, files):
-        check_writable(file.parent)
+        check_writable(file.parent, file)
 
 
 def check_free(paths: Iterable[Path]) -> None:
