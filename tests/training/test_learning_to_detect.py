@@ -41,11 +41,11 @@ def test_a_small_backbone_fits_eight_images_of_voc(tmp_path: Path, voc2012_sampl
     data = open_detection_set("voc2012-train", voc2012_sample)
     few = tuple(image for image in data.images if has_large_objects_only(image))[:8]
     data = dataclasses.replace(data, images=few)
-    recipe = detection_recipe("voc07+12", "resnet18", "joint").scaled_to(240)
-    recipe = dataclasses.replace(recipe, eval_every=240).changed([*SMALL, *FROM_SCRATCH])
+    recipe = detection_recipe("voc07+12", "resnet18", "joint").scaled_to(400)
+    recipe = dataclasses.replace(recipe, eval_every=400).changed([*SMALL, *FROM_SCRATCH])
     with narrow_networks():
         result = train(recipe, tmp_path / "run", DetectionData(data, data), workers=0)
-    assert result["test_map_50_pct"] > 80  # which object is found last differs by torch and CPU
+    assert result["test_map_50_pct"] > 90
 
 
 def test_a_detector_of_real_voc_images_starts_from_one_of_cocos(
