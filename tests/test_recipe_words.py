@@ -39,4 +39,5 @@ def test_words_are_of_fields_that_there_are() -> None:
 def test_the_length_is_said_beside_the_recipes_own() -> None:
     assert length_in_words(64_000, None) == "64,000 steps"
     assert length_in_words(1_000, 64_000) == "1,000 steps, shortened from 64,000"
+    assert length_in_words(64_000, 64_000) == "64,000 steps"  # shortened and then extended
     assert length_in_words(192_000, 64_000) == "192,000 steps, lengthened from 64,000"

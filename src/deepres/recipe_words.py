@@ -34,9 +34,12 @@ def fields_in_words(fields: Mapping[str, Any]) -> str:
 
 
 def length_in_words(steps: int, scaled_from: int | None) -> str:
-    """Return how long a run is, and of which length its recipe is made: ``scaled_from``."""
+    """Return how long a run is, and of which length its recipe is made: ``scaled_from``.
+
+    A shortened run that was extended may have that length again.
+    """
     words = f"{steps:,} steps"
-    if scaled_from is None:
+    if scaled_from in (None, steps):
         return words
     return f"{words}, {'shortened' if steps < scaled_from else 'lengthened'} from {scaled_from:,}"
 

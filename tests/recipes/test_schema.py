@@ -36,13 +36,21 @@ def test_its_own_length_is_no_other_and_none_is_none() -> None:
         PAPER.scaled_to(0)
 
 
+def test_a_scaled_recipe_is_not_scaled_again() -> None:
+    """Of three steps one drop is left: 2,000 made of these would lack the other."""
+    short = PAPER.scaled_to(3)
+    assert short.scaled_to(3) is short
+    message = "scaled from 64,000 steps to 3 already; scale the whole one to 2,000"
+    with pytest.raises(UserError, match=message):
+        short.scaled_to(2_000)
+
+
 def test_a_longer_recipe_is_the_papers_in_proportion() -> None:
     """§4.1's footnote: three times the iterations, under which plain nets degrade all the same."""
     longer = PAPER.scaled_to(192_000)
     assert (longer.steps, longer.lr_drops) == (192_000, (96_000, 144_000))
     assert (longer.log_every, longer.eval_every) == (PAPER.log_every, PAPER.eval_every)
     assert longer.deviations() == {}
-    assert longer.scaled_to(64_000).lr_drops == PAPER.lr_drops
     detector = detection_recipe("coco", "resnet101").scaled_to(3 * 4 * 320_000)
     assert detector.phase_starts == (960_000, 1_920_000, 2_880_000)
     assert [detector.learning_rate(step) for step in (719_999, 720_000, 960_000)] == [

@@ -137,6 +137,13 @@ def test_differences_of_a_recipe_come_first(runs: list[Run]) -> None:
     assert "the paper's: 64,000" in text_of(page)
 
 
+def test_drops_that_stayed_when_a_run_was_extended_are_not_called_scaled(tmp_path: Path) -> None:
+    stayed = {"lr_drops": [500, 750]}
+    text = text_of(render_page([make_run(tmp_path / "run", steps=2_000, deviations=stayed)]))
+    assert "lr_drops500, 750not the paper's" in text
+    assert "scaled with the length" not in text
+
+
 def test_the_length_of_fine_tuning_is_not_the_papers(tmp_path: Path) -> None:
     text = text_of(render_page([make_fine_tuned_run(tmp_path / "run")]))
     assert "fine-tuned from weights 0a0a0a0a…, by no recipe of the paper" in text

@@ -25,6 +25,10 @@ from deepres.run_folder import RunFolder
     [
         ({}, ""),
         ({"steps": 2_000}, "2,000 of 64,000 steps"),
+        (  # shortened, and then extended to the paper's length
+            {"deviations": {"scaled_from": 64_000, "lr_drops": [1_000, 1_500]}},
+            "rate drops after 1,000 and 1,500 steps",
+        ),
         ({"source": SAMPLE}, "sample"),
         ({"deviations": {"lr": 0.05}}, "learning rate 0.05"),
         (

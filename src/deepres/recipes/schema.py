@@ -86,19 +86,27 @@ class Recipe(Settings):
         In a shorter one the windows of logging and evaluation shrink less, so that curves keep
         enough points and evaluation does not outweigh training. The result is marked by
         ``scaled_from``.
+
+        Raises:
+            UserError: there is no step, or the recipe is scaled already: milestones may be lost.
         """
         steps = whole_number(steps, "steps")
         if steps < 1:
             raise UserError(f"a run has 1 step or more, got {steps}")
         if steps == self.steps:
             return self
+        if self.scaled_from:
+            raise UserError(
+                f"the recipe is scaled from {self.scaled_from:,} steps to {self.steps:,} already; "
+                f"scale the whole one to {steps:,}"
+            )
         return dataclasses.replace(
             self,
             steps=steps,
             **self._milestones(steps),
             log_every=min(self.log_every, max(1, steps // 40)),
             eval_every=min(self.eval_every, max(1, steps // 8)),
-            scaled_from=self.scaled_from or self.steps,
+            scaled_from=self.steps,
         )
 
     def _milestones(self, steps: int) -> dict[str, Any]:

@@ -213,9 +213,11 @@ def _evidence(run: Run, name: str) -> Markup | None:
 def _recipe(run: Run) -> list[tuple[str, Any, str]]:
     """Return field, value and remark of a run's recipe, the differences from the paper's first."""
     recipe = run.meta["recipe"]
-    remarks = dict.fromkeys(run.meta["deviations"], "not the paper's")
-    if recipe["scaled_from"] and not run.is_fine_tuned:  # that length is not the paper's
-        remarks |= {"steps": f"the paper's: {run.papers_steps:,}"}
+    remarks = {}
+    scaled = recipe["scaled_from"] not in (None, recipe["steps"])
+    if scaled and not run.is_fine_tuned:  # that length is not the paper's
+        remarks = {"steps": f"the paper's: {run.papers_steps:,}"}
         remarks |= {"lr_drops": "scaled with the length"}
+    remarks |= dict.fromkeys(run.meta["deviations"], "not the paper's")
     fields = [*remarks, *(field for field in recipe if field not in remarks)]
     return [(field, recipe[field], remarks.get(field, "")) for field in fields if field in recipe]

@@ -102,7 +102,7 @@ def own_fields(
 def _own_length(recipe: Mapping[str, Any]) -> str:
     """Say how long a recipe is, and the one that it was made of; nothing: it has that length."""
     steps, whole = recipe["steps"], recipe["scaled_from"]
-    if not whole:
+    if whole in (None, steps):
         return ""
     return f"{steps:,} {'of' if steps < whole else 'instead of'} {whole:,} steps"
 

@@ -184,7 +184,7 @@ def test_an_export_comes_back_with_the_same_logits(tmp_path: Path) -> None:
     for expected_line in (
         "library_name: deepres",
         "- cifar10",
-        "**Not of the paper's length**: 2,000 steps, shortened from 64,000, every",
+        "**Not of the paper's length**: 2,000 steps, shortened from 64,000, but for dev",
         "| batch_size | 128 |",
         "**Deviations from the paper's recipe**: none: every value is the paper's.",
         "| seed | 0 |",

@@ -121,10 +121,11 @@ def _begun_from(given: Any) -> str:
 
 
 def _length(recipe: dict[str, Any]) -> str:
-    if full := recipe.get("scaled_from"):
-        length = length_in_words(recipe["steps"], full)
-        return f"**Not of the paper's length**: {length}, every milestone in proportion."
-    return ""
+    steps, whole = recipe["steps"], recipe.get("scaled_from")
+    if whole in (None, steps):
+        return ""
+    length = length_in_words(steps, whole)
+    return f"**Not of the paper's length**: {length}, but for deviations in proportion."
 
 
 def _test(test: dict[str, Any]) -> str:
