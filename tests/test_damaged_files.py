@@ -19,9 +19,13 @@ from safetensors.torch import load_file, save_file
 from deepres.checkpoint import load_checkpoint, save_checkpoint
 from deepres.cli.main import main
 from deepres.data.detection.splits import open_detection_set
+from deepres.data.detection.voc_xml import read_annotation
+from deepres.data.text_lists import read_lines
 from deepres.errors import UserError
 from deepres.evaluation.detection.detector_inference import read_results
 from deepres.models import Classifier, build_network, load_classifier, save_weights
+from deepres.models.exchange.array_pickle import read_arrays
+from deepres.models.exchange.caffe import read_binaryproto, read_caffemodel
 from deepres.recipes import Recipe, recipe_from_dict
 from deepres.report.claim import judge
 from deepres.report.claims import CLAIMS
@@ -290,6 +294,15 @@ def test_hostile_checkpoints(tmp_path: Path, state: Any) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(content.getvalue())
     with pytest.raises(UserError, match=r"checkpoint\.pt is damaged"):
         load_checkpoint(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize(
+    "read", [read_lines, read_annotation, read_caffemodel, read_binaryproto, read_arrays]
+)
+def test_a_pipe_is_not_waited_for(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe is no regular file; put one in its place"):
+        read(tmp_path / "pipe")
 
 
 def test_a_checkpoint_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:

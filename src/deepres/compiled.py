@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
+from deepres.files import file_digest
+
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC")
 SECONDS = 60.0
 """The most that the compiler may take; a busy machine needs some."""
@@ -119,7 +121,7 @@ def _file(source: Path, compiler: list[str]) -> Path:
         # Without -fopenmp no OpenMP is linked: its names are found in the one that PyTorch loaded.
         _run([*compiler, "-shared", str(translated), "-lm", "-o", str(linked)])
         linked.chmod(0o700)
-        file = folder / f"{name}-{_digest(linked)}.so"
+        file = folder / f"{name}-{file_digest(linked)}.so"
         linked.replace(file)
     return file
 
@@ -135,14 +137,10 @@ def _load(file: Path) -> ctypes.CDLL:
         raise CannotCompile(f"what was compiled cannot be loaded ({error})") from error
 
 
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def _is_intact(file: Path) -> bool:
     """Whether the user wrote the file, and its contents are those that its name tells."""
     return _is_own(file.lstat(), stat.S_IFREG, forbidden=0o022) and file.stem.endswith(
-        f"-{_digest(file)}"
+        f"-{file_digest(file)}"
     )
 
 

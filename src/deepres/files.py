@@ -100,6 +100,12 @@ def read_file(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {reason}") from error
 
 
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Return a file's checksum in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
 def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
     """Write ``value`` as readable JSON, atomically; NaN and infinity become null."""
     with atomic_write(path, make_folder=make_folder) as file:

@@ -14,9 +14,10 @@ from PIL import Image
 
 from deepres.data import fetch
 from deepres.data.cifar10 import MD5, Cifar10, load_cifar10, verify_cifar10
-from deepres.data.download import DownloadError, file_digest
+from deepres.data.download import DownloadError
 from deepres.data.fetch import NoSource, fetch_cifar10, records_from_rows
 from deepres.errors import UserError
+from deepres.files import file_digest
 
 
 def test_rows_become_official_records(sample: Cifar10) -> None:

@@ -14,11 +14,11 @@ import torchvision.datasets.imagenet as reference
 from small_imagenet import Ilsvrc2012, add, files_in, tar_of
 
 from deepres.data import imagenet_archives
-from deepres.data.download import file_digest
 from deepres.data.imagenet import load_classes, verify_imagenet
 from deepres.data.imagenet_archives import prepare_imagenet
 from deepres.data.imagenet_devkit import read_devkit
 from deepres.errors import UserError
+from deepres.files import file_digest
 
 
 def prepare(official: Ilsvrc2012, folder: Path, **options: bool) -> list[str]:

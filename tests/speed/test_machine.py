@@ -85,6 +85,10 @@ def test_memory_grows_by_what_is_written_and_the_peak_stays() -> None:
     assert peak > grown - (8 << 20)
 
 
+def test_a_kernel_may_not_tell_the_peak() -> None:
+    assert machine._status("VmNothing") is None
+
+
 def test_the_peak_is_no_less_than_what_is_resident(monkeypatch: pytest.MonkeyPatch) -> None:
     noted = {"VmHWM": 1_000_000, "VmRSS": 1_028_672}
     monkeypatch.setattr(machine, "_status", noted.get)

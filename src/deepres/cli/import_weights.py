@@ -5,9 +5,8 @@ from pathlib import Path
 from shlex import quote
 
 from deepres.cli.terminal import say, show
-from deepres.data.download import file_digest
 from deepres.errors import UserError
-from deepres.files import check_free
+from deepres.files import check_free, file_digest
 from deepres.models import load_classifier, save_weights
 from deepres.models.exchange import import_weights
 
@@ -34,7 +33,7 @@ def call(options: argparse.Namespace) -> int:
         pool=options.pool,
         say=say,
     )
-    checksum = file_digest(file, "sha256")
+    checksum = file_digest(file)
     origin = {"source": options.source, "file": file.name, "sha256": checksum}
     save_weights(out, classifier, {"imported": origin})
     load_classifier(out)

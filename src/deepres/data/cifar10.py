@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deepres.data.download import file_digest
 from deepres.data.transforms import check_bytes
 from deepres.distributed import ALONE, World
 from deepres.errors import UserError, given_path, no_such
+from deepres.files import file_digest
 
 CLASSES = (
     *("airplane", "automobile", "bird", "cat", "deer"),

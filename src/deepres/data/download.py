@@ -1,6 +1,5 @@
 """Downloads that resume where they broke off and are checked before they take their name."""
 
-import hashlib
 import http.client
 import time
 import urllib.error
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from deepres.errors import UserError, cannot_write
-from deepres.files import not_through_links, put_in_place
+from deepres.files import file_digest, not_through_links, put_in_place
 from deepres.progress import Progress
 
 ATTEMPTS = 4
@@ -113,9 +112,3 @@ def _open(path: Path, mode: Literal["ab", "wb"]) -> BinaryIO:
         return open(path, mode, buffering=0, opener=not_through_links)
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-def file_digest(path: Path, algorithm: str) -> str:
-    """Return a file's checksum in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()

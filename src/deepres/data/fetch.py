@@ -22,9 +22,9 @@ from deepres.data.cifar10 import (
     TRAIN_FILES,
     verify_cifar10,
 )
-from deepres.data.download import DownloadError, discard, download, file_digest
+from deepres.data.download import DownloadError, discard, download
 from deepres.errors import UserError, cannot_write
-from deepres.files import atomic_write
+from deepres.files import atomic_write, file_digest
 from deepres.locks import held
 
 OFFICIAL_ARCHIVE = "cifar-10-binary.tar.gz"

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deepres.errors import UserError
+from deepres.files import read_file
 
 BOM = "\ufeff"
 LINE_END = re.compile(r"\r\n?|\n")
@@ -19,11 +20,7 @@ def read_lines(file: Path) -> list[str]:
     Raises:
         UserError: it cannot be read, or a line is in another encoding.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
-    return lines_of(content, file)
+    return lines_of(read_file(file), file)
 
 
 def lines_of(content: bytes, file: Path | str) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Generic, Self, TypeVar
 
 import torch
 
-from deepres.data.download import file_digest
 from deepres.errors import UserError
 from deepres.execution import say_nothing
+from deepres.files import file_digest
 from deepres.run_folder import RunFolder
 from deepres.run_places import comes_with_deepres
 from deepres.run_weights import run_of, weights_file
@@ -79,4 +79,4 @@ def hold(
 
 def _digest(weights: Path) -> str:
     file = weights_file(weights)
-    return file_digest(file, "sha256") if file.is_file() else ""  # loading says what is wrong
+    return file_digest(file) if file.is_file() else ""  # loading says what is wrong

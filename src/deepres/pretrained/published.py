@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deepres.data.download import DownloadError, download, file_digest
+from deepres.data.download import DownloadError, download
 from deepres.errors import UserError
+from deepres.files import file_digest
 from deepres.models import Classifier
 from deepres.models.exchange import import_weights
 from deepres.models.exchange.keras_h5 import h5py_package
@@ -56,7 +57,7 @@ def _fetched(
         raise UserError(
             f"{error}. If the file is damaged, remove it: it is fetched again"
         ) from error
-    checksum = file_digest(file, "sha256")
+    checksum = file_digest(file)
     origin = {
         "source": source,
         "layout": address.layout,

@@ -1,6 +1,5 @@
 """Which images two networks mistake, from what ``deepres evaluate`` keeps of each."""
 
-import hashlib
 import io
 import itertools
 import json
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from deepres.files import file_digest
 from deepres.report.ranks import Ranks, kept_ranks, ranks_of
 from deepres.report.runs import Run
 from deepres.report.tested import counts
@@ -72,9 +72,7 @@ def _from_scores(run: Path, views: str) -> list[Ranks]:
     files = sorted((run / "scores").glob(f"{weights.stem}-{views}-*.npz"))
     if not files or not weights.exists():
         return []
-    with weights.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    key = {"weights": digest, "views": views, "precision": "fp32"}
+    key = {"weights": file_digest(weights), "views": views, "precision": "fp32"}
     return [found for path in files if (found := _read(path, key))]
 
 

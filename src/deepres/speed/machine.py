@@ -147,4 +147,5 @@ def _status(field: str) -> int | None:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:"))
+    found = (int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:"))
+    return next(found, None)

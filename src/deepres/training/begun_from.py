@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from deepres.data.download import file_digest
 from deepres.errors import UserError
+from deepres.files import file_digest
 from deepres.run_weights import weights_file
 
 
@@ -18,7 +18,7 @@ def origin(weights: Path) -> dict[str, str]:
         UserError: there is none.
     """
     file = weights_file(weights)
-    return {"file": str(file.resolve()), "sha256": file_digest(file, "sha256")}
+    return {"file": str(file.resolve()), "sha256": file_digest(file)}
 
 
 def found_again(

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from deepres.data.detection.checks import Box, number
 from deepres.errors import UserError
+from deepres.files import read_file
 
 XML_FILES = "*.[xX][mM][lL]"
 DECLARED = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)""")
@@ -72,10 +73,7 @@ def read_annotation(file: Path) -> VocAnnotation:
 
 
 def _parsed(file: Path) -> ElementTree.Element:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
+    content = read_file(file)
     try:
         return _element(content)
     except (ElementTree.ParseError, ValueError, LookupError) as error:  # also odd encodings

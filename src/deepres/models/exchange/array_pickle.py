@@ -4,6 +4,7 @@ An array is pickled as calls of NumPy's functions. Here each of these names stan
 class that keeps what it is given; all other names are refused, and so is what is no number.
 """
 
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepres.errors import UserError
+from deepres.files import read_file
 
 NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 
@@ -23,12 +25,10 @@ def read_arrays(file: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or damaged, holds something else, or needs code to be run.
     """
+    stream = io.BytesIO(read_file(file))
     try:
-        with file.open("rb") as stream:
-            content = _Unpickler(stream, encoding="latin1").load()  # Python 2 wrote some
+        content = _Unpickler(stream, encoding="latin1").load()  # Python 2 wrote some
         return {key: _value(value) for key, value in _items(content)}
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
     except _Refused as error:
         raise UserError(f"{file} is refused: it {error}") from error
     except Exception as error:  # a damaged file can fail anywhere in a decoder

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepres.errors import UserError
+from deepres.files import read_file
 from deepres.models.exchange.protobuf import (
     Malformed,
     bytes_field,
@@ -45,9 +46,7 @@ def read_caffemodel(file: Path) -> dict[str, Layer]:
         UserError: the file is missing, cut, or of another kind.
     """
     try:
-        layers = parse_net(memoryview(file.read_bytes()))
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
+        layers = parse_net(memoryview(read_file(file)))
     except Malformed as error:
         raise UserError(f"{file} is damaged or no .caffemodel: {error}") from error
     if not layers:
@@ -64,9 +63,7 @@ def read_binaryproto(file: Path) -> Blob:
         UserError: the file is missing, cut, or of another kind.
     """
     try:
-        return _parse_blob(memoryview(file.read_bytes()))
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from error
+        return _parse_blob(memoryview(read_file(file)))
     except Malformed as error:
         raise UserError(f"{file} is damaged or no .binaryproto: {error}") from error
 
