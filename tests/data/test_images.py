@@ -133,7 +133,7 @@ def test_the_limit_can_be_raised(pixels: str, limit: int | None) -> None:
 def test_a_limit_that_is_no_number_is_named() -> None:
     environment = {**os.environ, "DEEPRES_MAX_PIXELS": "1e9"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    command = [sys.executable, "-m", "deepres.cli.main", "predict", "resnet20", "a.png"]
+    command = [sys.executable, "-m", "deepres", "predict", "resnet20", "a.png"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     said = "deepres: DEEPRES_MAX_PIXELS must be a whole number of pixels in digits alone, got '1e9'"
     assert (done.returncode, done.stderr) == (2, f"{said}\n")

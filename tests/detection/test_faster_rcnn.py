@@ -45,7 +45,7 @@ def test_what_is_trained(settings: dict[str, int], shared: tuple[str, ...]) -> N
     detector.train()
     before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
     sum(detector(images(), targets()).values()).backward()
-    trained = dict(detector.trained_parameters())
+    trained = {name: p for name, p in detector.named_parameters() if p.requires_grad}
     assert all(parameter.grad is not None for parameter in trained.values())
     torch.optim.SGD(trained.values(), lr=0.1).step()
     changed = {
@@ -59,7 +59,7 @@ def test_what_is_trained(settings: dict[str, int], shared: tuple[str, ...]) -> N
     for part, name in PARTS.items():
         detector.train_parts(part)
         own = {n for n in trained if n.startswith(f"{name}.")}
-        assert {n for n, _ in detector.trained_parameters()} == own
+        assert {n for n, p in detector.named_parameters() if p.requires_grad} == own
 
 
 def test_trained_bn_is_that_of_the_stages_that_are_trained() -> None:

@@ -30,8 +30,8 @@ def test_a_detector_comes_back_as_it_was(weights: Path, detector: Detector) -> N
     assert loaded.settings == detector.settings
     assert loaded.architecture == detector.architecture
     assert not loaded.training
-    assert [name for name, _ in loaded.trained_parameters()] == [
-        name for name, _ in detector.trained_parameters()
+    assert [(name, p.requires_grad) for name, p in loaded.named_parameters()] == [
+        (name, p.requires_grad) for name, p in detector.named_parameters()
     ]
     with torch.inference_mode():
         torch.testing.assert_close(loaded(images()), detector.eval()(images()), rtol=0, atol=0)

@@ -77,7 +77,3 @@ def _run(arguments: Sequence[str] | None) -> int:
     from deepres.cli.running import run  # PyTorch takes a second: --help and mistakes need not wait
 
     return run(options)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

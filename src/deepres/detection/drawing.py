@@ -29,6 +29,8 @@ COLORS: tuple[Color, ...] = (
 )
 """Okabe & Ito's, told apart by any kind of sight; of more than seven classes some share one."""
 MASK_OPACITY = 0.35
+CELL = 480
+"""Width and greatest height of a picture on a sheet, in pixels."""
 
 
 def draw_detections(
@@ -80,40 +82,38 @@ def contact_sheet(
     pictures: Sequence[Image.Image],
     columns: int,
     headings: Sequence[str] = (),
-    cell: int = 480,
     title: str = "",
 ) -> Image.Image:
     """Return ``pictures`` side by side on white, row by row.
 
     Args:
-        pictures: at least one; those larger than a cell are shrunk.
+        pictures: at least one; those larger than a ``CELL`` are shrunk.
         columns: how many stand in a row.
         headings: over the columns, where given.
-        cell: width and greatest height of each picture, in pixels.
         title: over all of them.
     """
-    gap, size = cell // 40, cell // 24
+    gap, size = CELL // 40, CELL // 24
     shrunk = [picture.convert("RGB") for picture in pictures]
     for picture in shrunk:
-        picture.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+        picture.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
     rows = [shrunk[i : i + columns] for i in range(0, len(shrunk), columns)]
     heights = [max(picture.height for picture in row) for row in rows]
     above = 2 * size if title else 0
     head = above + (2 * size if headings else 0)
     across = min(columns, len(shrunk))
-    total = (gap + across * (cell + gap), head + gap + sum(height + gap for height in heights))
+    total = (gap + across * (CELL + gap), head + gap + sum(height + gap for height in heights))
     sheet = Image.new("RGB", total, WHITE)
     draw = ImageDraw.Draw(sheet)
     if title:
         draw.text((gap, size + gap // 2), title, BLACK, font_of_size(size, title), anchor="lm")
     for i, heading in enumerate(headings[:across]):
-        middle = gap + i * (cell + gap) + cell // 2
+        middle = gap + i * (CELL + gap) + CELL // 2
         font = font_of_size(size, heading)
         draw.text((middle, (above + head + gap) // 2), heading, BLACK, font, anchor="mm")
     tops = itertools.accumulate((height + gap for height in heights), initial=head + gap)
     for top, height, row in zip(tops, heights, rows, strict=False):
         for i, picture in enumerate(row):
-            left = gap + i * (cell + gap) + (cell - picture.width) // 2
+            left = gap + i * (CELL + gap) + (CELL - picture.width) // 2
             sheet.paste(picture, (left, top + (height - picture.height) // 2))
     return sheet
 

@@ -1,10 +1,10 @@
 """Faster R-CNN on a classification network: the detector as one module."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
@@ -93,10 +93,6 @@ class Detector(GeneralizedRCNN):  # type: ignore[misc]
         for part, name in PARTS.items():
             self.get_submodule(name).train(mode and part in self._trained)
         return self
-
-    def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Iterate over the parameters that take gradients, by name."""
-        return (pair for pair in self.named_parameters() if pair[1].requires_grad)
 
     def rpn_losses(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Return the RPN's losses alone. The detector is in training mode."""

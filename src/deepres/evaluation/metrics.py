@@ -61,7 +61,6 @@ def validate(
     data: TestImages,
     *,
     batch_size: int = 250,
-    on_batch: Callable[[int], None] = lambda done: None,
     world: World = ALONE,
 ) -> Evaluation:
     """Classify all images and compare with their labels.
@@ -71,7 +70,6 @@ def validate(
             evaluation mode; it is called with images on ``data``'s device.
         data: images and labels.
         batch_size: images per call.
-        on_batch: is told how many images are done.
         world: the processes that share the images; each gets the result for all of them.
 
     Raises:
@@ -79,7 +77,6 @@ def validate(
     """
     losses, misses = [], []  # of each batch, on the device
     confusion = torch.zeros(1, 1, dtype=torch.int64)
-    done = 0
     with closing(data.batches(batch_size, world)) as batches:
         for images, labels in batches:
             logits = predict(images)  # (N, classes)
@@ -91,8 +88,6 @@ def validate(
             confusion = counts + confusion.to(counts.device)
             misses.append((best != labels[:, None]).all(1).sum())
             losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-            done += len(labels) * world.size
-            on_batch(min(done, len(data)))
     [classes] = world.max(len(confusion))
     # some may have no images
     world.sum(confusion := confusion.cpu().expand(classes, classes).clone())

@@ -76,7 +76,8 @@ def trouble(network: nn.Module, images: int) -> str | None:
 class FusedCifarNet(nn.Module):
     """Trains ``network``, one that ``supports`` tells, by fused kernels.
 
-    Activations are ``dtype``, and weights are rounded to it; everything else is float32.
+    Activations are ``dtype``, and weights are rounded to it; everything else is float32. Runs have
+    bfloat16; in float32 the kernels can be held to PyTorch's own operations closely.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype = torch.bfloat16) -> None:

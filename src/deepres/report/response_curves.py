@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 NETWORKS = ("plain20", "plain56", "resnet20", "resnet56", "resnet110")
 
 
-def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> "Figure":
+def figure7(runs: Sequence[Run]) -> "Figure":
     """Draw the standard deviation of each 3×3 layer's response on CIFAR-10 (§4.2).
 
     On top the layers are in order, below by their standard deviation. Of several seeds the mean
     is drawn. The paper measures after BN, before the nonlinearity or the addition.
     """
     measured = [run for run in runs if run.study(RESPONSES)]
-    curves = choose(measured, networks)
+    curves = choose(measured, NETWORKS)
     common = common_condition([run for curve in curves for run in curve.runs])
     figure = new_figure(7, 7)
     top, bottom = figure.subplots(2, 1)
@@ -53,7 +53,7 @@ def figure7(runs: Sequence[Run], networks: Sequence[str] = NETWORKS) -> "Figure"
         axes.set_ylim(bottom=0)
         axes.grid(axis="y", color="0.92")
     present = {run.model for curve in curves for run in curve.runs}
-    missing = [title(network) for network in networks if network not in present]
+    missing = [title(network) for network in NETWORKS if network not in present]
     handles, names = legend_entries(top, "no responses yet", missing)
     look: dict[str, Any] = {"frameon": False, "fontsize": 9, "handlelength": 3, "ncols": 2}
     figure.legend(handles, names, loc="outside lower center", **look)

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
 
 from torch import Tensor, nn
 
@@ -66,13 +65,6 @@ class PhaseLosses(nn.Module):
         self._phase = phase
         detector.train_parts(*phase.parts)
         self.train()
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of what the phase trains; what is fixed keeps its BN's averages."""
-        super().train(mode)
-        for part in PARTS.keys() - self._phase.parts:
-            self.detector.get_submodule(PARTS[part]).eval()
-        return self
 
     def forward(
         self, images: list[Tensor], targets: list[Target], proposals: list[Tensor] | None = None

@@ -54,8 +54,6 @@ class CocoResult:
     """The twelve of the summary, in per cent; those that no object speaks for are left out."""
     ap_pct: dict[str, float]
     """Of each class that has objects, averaged over overlaps of 0.5, 0.55, …, 0.95."""
-    ap_50_pct: dict[str, float]
-    """The same at an overlap of 0.5."""
     matches: tuple[ClassMatches, ...] = field(compare=False, repr=False)
     """Of each class, at the ten overlaps."""
 
@@ -174,7 +172,6 @@ def evaluate_coco(
         masks,
         {name: number for name, number in numbers.items() if number >= 0},
         _by_class(dataset.classes, precision),
-        _by_class(dataset.classes, precision[:1]),
         tuple(_matches(scored, len(dataset.classes))),
     )
 
