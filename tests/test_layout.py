@@ -27,6 +27,7 @@ FOUNDATIONS = [
         "renamed",
         "recipe_words",
         "kinds",
+        "extras",
         "files",
         "runtime",
         "compiled",

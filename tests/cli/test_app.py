@@ -22,7 +22,6 @@ def test_a_missing_package_is_named_with_what_installs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "flask", None)
-    monkeypatch.delitem(sys.modules, "deepres.app.server", raising=False)
     assert main(["app", *CPU]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "deepres: the page needs the package flask; run: pip install 'deepres[app]'"

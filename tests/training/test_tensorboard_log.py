@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 def test_a_missing_package_is_named_before_all_else(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
     assert main([*command.split(), "resnet20", "--log", "tensorboard"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("run: pip install 'deepres[tensorboard]'")

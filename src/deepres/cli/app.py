@@ -9,6 +9,7 @@ from functools import partial
 from deepres.app.hosts import is_anywhere, is_local
 from deepres.cli.terminal import say, show
 from deepres.errors import UserError
+from deepres.extras import optional_package
 from deepres.models import load_classifier
 from deepres.pretrained import find_weights
 from deepres.run_places import RUNS
@@ -17,15 +18,11 @@ from deepres.runtime import make_repeatable, resolve_device
 
 def call(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
-    try:
-        from werkzeug.serving import make_server
+    optional_package("flask", "app", "the page needs")
+    from werkzeug.serving import make_server  # it comes with Flask
 
-        from deepres.app.server import create_app  # not everyone has Flask
-    except ImportError as error:
-        raise UserError(
-            "the page needs the package flask; run: pip install 'deepres[app]'"
-        ) from error
     from deepres.app.choices import choices
+    from deepres.app.server import create_app
 
     device = resolve_device(options.device)
     make_repeatable(device)

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from deepres.cli.main import make_parser
-from deepres.errors import UserError
+from deepres.extras import optional_package
 from deepres.models.create import NAMES
 
 FUNCTION = "_deepres_weights"
@@ -18,12 +18,7 @@ SPACED = " ".join(NAMES)
 
 def call(options: argparse.Namespace) -> int:
     """Print the script."""
-    try:
-        import shtab
-    except ImportError as error:
-        raise UserError(
-            "completion needs the package shtab: pip install 'deepres[completion]'"
-        ) from error
+    shtab = optional_package("shtab", "completion", "completion needs")
     weights = {
         **shtab.FILE,
         **dict.fromkeys(PREAMBLE, FUNCTION),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepres.errors import UserError
+from deepres.extras import optional_package
 from deepres.models.exchange.huggingface import (
     CONFIG,
     PICKLED,
@@ -38,16 +39,11 @@ def hub_weights(reference: str, say: Callable[[str], None]) -> Path:
 
 def _snapshot(reference: str, repository: str, revision: str | None) -> Path:
     """Fetch what is needed of a repository, and return the folder where it is."""
-    try:
-        from huggingface_hub import snapshot_download  # not everyone has it
-    except ImportError as error:
-        raise UserError(
-            "the Hugging Face hub needs the package huggingface_hub; run: "
-            "pip install 'deepres[huggingface]'"
-        ) from error
+    hub = optional_package("huggingface_hub", "huggingface", "the Hugging Face hub needs")
 
     def fetch(*files: str) -> Path:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(files)))
+        wanted = list(files)
+        return Path(hub.snapshot_download(repository, revision=revision, allow_patterns=wanted))
 
     try:
         folder = fetch(CONFIG, PREPROCESSOR, SAFETENSORS)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepres.errors import UserError, cannot_write
+from deepres.errors import cannot_write
+from deepres.extras import optional_package
 from deepres.run_folder import Event, RunFolder
 
 if TYPE_CHECKING:
@@ -22,13 +23,9 @@ def tensorboard_package() -> "type[SummaryWriter]":
     Raises:
         UserError: tensorboard is not installed.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter  # not everyone has it
-    except ImportError as error:
-        raise UserError(
-            "TensorBoard's files need the package tensorboard; run: "
-            "pip install 'deepres[tensorboard]'"
-        ) from error
+    optional_package("tensorboard", "tensorboard", "TensorBoard's files need")
+    from torch.utils.tensorboard import SummaryWriter  # it needs that package
+
     return SummaryWriter
 
 

@@ -1,9 +1,8 @@
 """The packages of the extra ``detection``, which not everyone has installed."""
 
-from importlib import import_module
 from types import ModuleType
 
-from deepres.errors import UserError
+from deepres.extras import optional_package
 
 
 def detection_package(name: str) -> ModuleType:
@@ -12,10 +11,4 @@ def detection_package(name: str) -> ModuleType:
     Raises:
         UserError: it is not installed.
     """
-    try:
-        return import_module(name)
-    except ImportError as error:
-        package = name.partition(".")[0]
-        raise UserError(
-            f"detection needs the package {package}; run: pip install 'deepres[detection]'"
-        ) from error
+    return optional_package(name, "detection", "detection needs")

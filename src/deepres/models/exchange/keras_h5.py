@@ -1,7 +1,7 @@
 """Keras applications' conversions of the authors' models: HDF5, a group a layer. Needs h5py."""
 
-from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from deepres.errors import UserError, no_such
+from deepres.extras import optional_package
 from deepres.models.exchange.caffe_layers import DEPTHS, Convolution, convolutions
 from deepres.models.exchange.released_state import to_rgb_without_biases
 
@@ -60,18 +61,13 @@ def _prefix(layer: Convolution) -> str:
     return f"conv{int(stage) + 1}_block{int(block) + 1}_{number}"
 
 
-def h5py_package() -> Any:
-    """Return the package h5py, which not everyone has.
+def h5py_package() -> ModuleType:
+    """Return what reads such files.
 
     Raises:
         UserError: it is not installed.
     """
-    try:
-        return import_module("h5py")
-    except ImportError as error:
-        raise UserError(
-            "Keras's .h5 files need the package h5py; run: pip install 'deepres[keras]'"
-        ) from error
+    return optional_package("h5py", "keras", "Keras's .h5 files need")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -5,13 +5,12 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from deepres.errors import UserError
+from deepres.extras import optional_package
 from deepres.models.classifier import Classifier
 from deepres.models.exchange.preparation import describe
 from deepres.models.vgg import VGG
@@ -28,12 +27,7 @@ def check_packages() -> None:
         UserError: a package for it is not installed.
     """
     for package in PACKAGES:
-        try:
-            import_module(package)
-        except ImportError as error:
-            raise UserError(
-                f"ONNX needs the package {package}; run: pip install 'deepres[onnx]'"
-            ) from error
+        optional_package(package, "onnx", "ONNX needs")
 
 
 def encode_onnx(classifier: Classifier) -> bytes:
