@@ -21,7 +21,7 @@ def held(
     Args:
         file: what to hold; it stays, and is not replaced by another.
         flags: how it is opened; a folder for reading only.
-        on_wait: is called if another process holds it.
+        on_wait: is called if another process holds it; it may raise, so that nobody waits.
 
     Raises:
         OSError: it cannot be opened.

@@ -9,9 +9,7 @@ evaluations.json    errors by other views, where ``deepres evaluate`` has found 
                     tests of a detector have found
 """
 
-import errno
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -34,9 +32,6 @@ from deepres.kinds import kind_of
 from deepres.locks import held
 from deepres.renamed import KEYS, fields_of_today
 from deepres.run_contents import checked, misfit_of_meta, misfit_of_result
-
-if sys.platform != "win32":
-    import fcntl
 
 EVALUATIONS = "evaluations.json"
 """Beside a run's files: its errors by other views than that of training."""
@@ -119,24 +114,15 @@ class RunFolder(EventLog):
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        if sys.platform == "win32":
-            yield
-            return
-        folder = os.open(self.path, os.O_RDONLY)  # its lock goes with the process
-        try:
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"another process is training in {self.path}") from error
-            except OSError as error:
-                if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
-                    raise
+
+        def in_use() -> None:
+            raise UserError(f"another process is training in {self.path}")
+
+        with held(self.path, os.O_RDONLY, in_use):
             for file in (self.recipe, self.metrics, self.checkpoint, self.weights, self.result):
                 for leftover in leftovers(file):
                     leftover.unlink()
             yield
-        finally:
-            os.close(folder)
 
     def read_meta(self) -> dict[str, Any]:
         """Return the content of recipe.json.

@@ -1,7 +1,6 @@
 """ImageNet's development kit: which classes there are, and what each validation image shows."""
 
 import io
-import re
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from deepres.data.imagenet import Counts, ImageNetClass
+from deepres.data.imagenet import WORDNET_ID, Counts, ImageNetClass
 from deepres.data.text_lists import lines_of
 from deepres.errors import UserError
 
@@ -105,7 +104,7 @@ def _parse_meta(archive: Path, content: bytes, expected: int) -> dict[str, Image
         found = f"{META} has {len(classes):,} classes, expected {expected:,} with ids from 1"
         raise _not_official(archive, found)
     # They become names of folders.
-    if odd := [wnid for wnid in classes if not re.fullmatch(r"n[0-9]{8}", wnid)]:
+    if odd := [wnid for wnid in classes if not WORDNET_ID.fullmatch(wnid)]:
         raise _not_official(archive, f"{META} has {odd[0]!r} for a WordNet id")
     return classes
 

@@ -14,9 +14,8 @@ from deepres.detection.region_heads import RegionHeads
 from deepres.detection.rpn import ProposalNetwork, Target
 from deepres.errors import UserError
 from deepres.models import Classifier, StagedNetwork, build_network
+from deepres.models.exchange.preparation import IMAGENET_MEAN
 from deepres.recipes.detector import VOC, DetectorSettings
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
 
 PARTS = {"shared": "backbone", "rpn": "rpn", "region": "roi_heads"}
 """What the alternating training trains one by one, and the modules that hold it: the shared

@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from deepres.errors import UserError, unknown_name
 from deepres.json_shape import COUNT
+from deepres.models.exchange.preparation import four_digits
 from deepres.models.weight_checks import (
     INPUT_MEAN,
     INPUT_STD,
@@ -66,9 +67,9 @@ def introduction(path: Path) -> list[str]:
     crop, short_side = meta["crop"], meta["short_side"]
     size = f"{crop}×{crop}" if crop == short_side else f"short side {short_side}, crop {crop}"
     subtracted = "the mean" if mean.shape[1:] == (1, 1) else "the mean image, on average"
-    divided = "" if bool((std == 1).all()) else f", then the std {_numbers(std)} divides"
+    divided = "" if bool((std == 1).all()) else f", then the std {four_digits(std)} divides"
     lines.append(
-        f"input: {size}; of R, G, B in [0, 1] {subtracted} {_numbers(mean.mean((1, 2)))} is "
+        f"input: {size}; of R, G, B in [0, 1] {subtracted} {four_digits(mean.mean((1, 2)))} is "
         f"subtracted{divided}"
     )
     return lines
@@ -100,7 +101,3 @@ def _traits(architecture: dict[str, Any]) -> list[str]:
                 raise unknown_name(option, value, words)
             traits.append(words[value])
     return traits
-
-
-def _numbers(tensor: Any) -> str:
-    return " ".join(f"{value:.4g}" for value in tensor.flatten().tolist())

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from deepres.data.cifar10 import Cifar10
 from deepres.data.folder import ImageFolder
+from deepres.data.imagenet import WORDNET_ID
 from deepres.data.imagenet_names import imagenet_names
 from deepres.errors import UserError
 from deepres.models import Classifier, load_classifier
@@ -170,5 +171,5 @@ def same_classes(given: Sequence[str], own: Sequence[str]) -> bool:
     """
     if tuple(given) == tuple(own):
         return True
-    ids = all(name.startswith("n") and name[1:].isdecimal() and len(name) == 9 for name in own)
+    ids = all(WORDNET_ID.fullmatch(name) for name in own)
     return tuple(given) == imagenet_names() and len(own) == len(given) and ids

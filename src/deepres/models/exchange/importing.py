@@ -19,6 +19,7 @@ from deepres.models.exchange.preparation import (
     IMAGENET_STD,
     SHORT_SIDE,
     class_names,
+    four_digits,
     per_channel,
     read_mean,
 )
@@ -134,9 +135,10 @@ def import_weights(
     ).eval()
     say(f"input: short side {short_side}, crop {crop}; {len(names)} classes")
     of_channels = "the mean image, on average" if mean else "the mean"
+    subtracted = four_digits(mean_tensor.mean((1, 2)))
     say(
-        f"of R, G, B in [0, 1] {of_channels} {_numbers(mean_tensor.mean((1, 2)))} is subtracted, "
-        f"then the std {_numbers(std)} divides"
+        f"of R, G, B in [0, 1] {of_channels} {subtracted} is subtracted, "
+        f"then the std {four_digits(std)} divides"
     )
     if source == "timm":
         say(BILINEAR)
@@ -149,10 +151,6 @@ def _is_ours(file: Path) -> bool:
             return METADATA in (archive.metadata() or {})
     except Exception:  # it is of another kind, which its own reader takes or refuses
         return False
-
-
-def _numbers(tensor: Tensor) -> str:
-    return " ".join(f"{value:.4g}" for value in tensor.flatten().tolist())
 
 
 def torch_options(name: str, program: str) -> dict[str, Any]:

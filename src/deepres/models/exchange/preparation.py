@@ -27,6 +27,11 @@ def per_channel(values: tuple[float, ...]) -> Tensor:
     return torch.tensor(values).reshape(3, 1, 1)
 
 
+def four_digits(tensor: Tensor) -> str:
+    """Return a tensor's numbers, of four digits each, in a line."""
+    return " ".join(f"{value:.4g}" for value in tensor.flatten().tolist())
+
+
 def read_mean(file: Path) -> Tensor:
     """Read a mean image from Caffe's .binaryproto: (3, H, W), R, G and B of pixels in [0, 1].
 
