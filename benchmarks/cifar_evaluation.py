@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from pil_images import PilImages
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 from turns import peer_versions, ratios, seconds, spread, summary, take_turns, values, write_results
 
@@ -42,22 +42,6 @@ Test = Callable[[], int]
 """Returns how many images a network gets wrong."""
 
 
-class PilImages(Dataset[tuple[Tensor, int]]):
-    """CIFAR-10 as torchvision serves it: each image through PIL, one at a time."""
-
-    def __init__(self, images: ImageSet, mean: Tensor) -> None:
-        self.pixels = images.images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, 32, 32, 3)
-        self.labels = images.labels.tolist()
-        normalise = transforms.Normalize(mean.flatten().tolist(), (1.0, 1.0, 1.0))
-        self.transform = transforms.Compose([transforms.ToTensor(), normalise])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        return self.transform(Image.fromarray(self.pixels[place])), self.labels[place]
-
-
 def make_network(name: str) -> StagedNetwork:
     """Build the network with BN statistics that fit no image in particular."""
     torch.manual_seed(0)
@@ -75,8 +59,10 @@ def customary_test(network: StagedNetwork, images: ImageSet, mean: Tensor) -> Te
     """Return the customary script's test."""
 
     def test() -> int:
+        normalise = transforms.Normalize(mean.flatten().tolist(), (1.0, 1.0, 1.0))
+        customary = PilImages(images, transforms.Compose([transforms.ToTensor(), normalise]))
         workers = 0 if torch.get_num_threads() == 1 else 2
-        loader = DataLoader(PilImages(images, mean), batch_size=100, num_workers=workers)
+        loader = DataLoader(customary, batch_size=100, num_workers=workers)
         errors = 0
         with torch.no_grad():
             for batch, labels in loader:

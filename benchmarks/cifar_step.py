@@ -28,9 +28,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from pil_images import PilImages
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 from turns import (
     LIMIT,
@@ -54,6 +54,7 @@ from deepres.data.transforms import per_pixel_mean
 from deepres.execution import Execution
 from deepres.models import build_network
 from deepres.models.complexity import total_cost
+from deepres.models.create import build_empty
 from deepres.provenance import provenance
 from deepres.recipes.cifar10 import section_4_2
 from deepres.runtime import (
@@ -74,32 +75,18 @@ WARM_UP_STEPS = 5
 PAPERS_STEPS = 64_000
 
 
-class PilImages(Dataset[tuple[Tensor, int]]):
-    """CIFAR-10 as torchvision serves it: each image through PIL, one at a time."""
-
-    def __init__(self, images: ImageSet) -> None:
-        self.pixels = images.images.permute(0, 2, 3, 1).contiguous().numpy()  # (N, 32, 32, 3)
-        self.labels = images.labels.tolist()
-        self.transform = transforms.Compose(
-            [
-                transforms.RandomCrop(32, padding=4),
-                transforms.RandomHorizontalFlip(),
-                transforms.ToTensor(),
-                transforms.Normalize((0.4914, 0.4822, 0.4465), (1.0, 1.0, 1.0)),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, place: int) -> tuple[Tensor, int]:
-        return self.transform(Image.fromarray(self.pixels[place])), self.labels[place]
-
-
 def customary_batches(train: ImageSet, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Shuffled batches for ever."""
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(32, padding=4),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize((0.4914, 0.4822, 0.4465), (1.0, 1.0, 1.0)),
+        ]
+    )
     loader = DataLoader(
-        PilImages(train), BATCH_SIZE, shuffle=True, num_workers=workers, drop_last=True
+        PilImages(train, transform), BATCH_SIZE, shuffle=True, num_workers=workers, drop_last=True
     )
     while True:
         yield from loader
@@ -197,8 +184,7 @@ def shares_by_model(found: dict[str, list[Turn]], device: torch.device) -> dict[
     """Return the sides' shares of the limit in their precision: model and side → turn by turn."""
     shares = {}
     for model, turns in found.items():
-        with torch.device("meta"):
-            cost = 6 * total_cost(build_network(model), 32).multiply_adds  # as in imagenet_step.py
+        cost = 6 * total_cost(build_empty(model), 32).multiply_adds  # as in imagenet_step.py
         timed = {side: each for side, each in precisions(device).items() if side in turns[0]}
         for side, each in shares_of_limit(turns, timed, cost).items():
             shares[f"{model}, {side}"] = each

@@ -38,6 +38,7 @@ from turns import (
 from deepres.execution import Execution
 from deepres.models import build_network
 from deepres.models.complexity import total_cost
+from deepres.models.create import build_empty
 from deepres.provenance import provenance
 from deepres.recipes.imagenet import section_3_4
 from deepres.runtime import keep_freed_memory, make_repeatable, resolve_device
@@ -133,8 +134,7 @@ def main() -> None:
     arguments = ["--device", options.device]
     arguments += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     turns = take_turns(__file__, SIDES, options.turns, arguments)
-    with torch.device("meta"):
-        network = build_network("resnet50", stride_on="3x3")
+    network = build_empty("resnet50", stride_on="3x3")
     # The backward pass computes two products for each of the forward pass.
     cost = 6 * total_cost(network, options.size).multiply_adds
     share = shares_of_limit(turns, dict.fromkeys(TRAINED, "bf16"), cost)

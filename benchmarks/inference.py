@@ -42,6 +42,7 @@ from turns import (
 
 from deepres.models import Classifier, build_network
 from deepres.models.complexity import total_cost
+from deepres.models.create import build_empty
 from deepres.models.exchange.onnx_file import INPUT, OUTPUT, encode_onnx
 from deepres.models.fold import fold_batch_norm
 from deepres.models.fuse import compute_in_bf16, fuse_for_inference
@@ -218,8 +219,7 @@ def main() -> None:
     arguments = ["--device", options.device, "--threads", str(options.threads)]
     arguments += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
     turns = take_turns(__file__, [LIMIT, *SIDES], options.turns, arguments)
-    with torch.device("meta"):
-        network = build_network("resnet50", stride_on="3x3")
+    network = build_empty("resnet50", stride_on="3x3")
     cost = 2 * total_cost(network, options.size).multiply_adds
     share = shares_of_limit(turns, dict.fromkeys(SIDES, options.precision), cost)
     results = {

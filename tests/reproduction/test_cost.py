@@ -81,6 +81,13 @@ def test_each_run_takes_as_long_as_its_own_recipe(
     assert seconds[by_option["B"]] < seconds[by_option["C"]]
 
 
+def test_a_speed_is_of_the_faster_of_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = iter((4.0, 2.0))
+    monkeypatch.setattr(cost, "seconds", lambda step, times, device: step() is None or next(taken))
+    recipe = get_recipe("resnet8").changed(["precision=fp32"])
+    assert cost.measured_speed(recipe, CPU) == cost.IMAGES_ON_CPU["cifar10"] / 2
+
+
 def test_estimates_are_of_one_measurement_that_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

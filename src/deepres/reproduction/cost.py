@@ -2,7 +2,6 @@
 
 import math
 import statistics
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,19 +11,18 @@ import torch
 
 from deepres.compiled import CannotCompile, cache_folder
 from deepres.errors import UserError
-from deepres.execution import Execution
 from deepres.files import read_json, write_json
 from deepres.models.complexity import total_cost
-from deepres.models.create import build_empty, build_network
+from deepres.models.create import build_empty
 from deepres.progress import Progress
 from deepres.provenance import provenance
 from deepres.recipes import CifarRecipe, ClassificationRecipe, ImageNetRecipe, get_recipe
 from deepres.report.computed import hardware_of
 from deepres.report.runs import Run
 from deepres.reproduction.plan import PlannedRun
-from deepres.speed.work import as_they_are
-from deepres.training.optim import make_optimizer
-from deepres.training.step import make_step, precision
+from deepres.speed.machine import seconds
+from deepres.speed.work import Work
+from deepres.training.step import precision
 
 IMAGES_ON_CPU = {CifarRecipe.kind: 32, ImageNetRecipe.kind: 8}
 """A step on a CPU takes about as long for each image in so small a batch as in a large one."""
@@ -134,23 +132,11 @@ def multiply_adds(recipe: ClassificationRecipe) -> int:
 
 
 def measured_speed(recipe: CifarRecipe | ImageNetRecipe, device: torch.device) -> float:
-    """Return the images per second of a training step of ``recipe`` on random images."""
-    network = build_network(recipe.model, **recipe.model_options())
-    network.to(device).to(memory_format=torch.channels_last)
+    """Return the images per second of a training step of ``recipe``."""
     count = IMAGES_ON_CPU[recipe.kind] if device.type == "cpu" else recipe.batch_size
-    images = torch.randn(count, 3, recipe.side, recipe.side, device=device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(count, dtype=torch.int64, device=device)
-    optimizer = make_optimizer(network, recipe)
-    take = make_step(network, optimizer, as_they_are, recipe, Execution(device))
-
-    def step() -> float:
-        began = time.perf_counter()
-        take(images, labels).tolist()  # waits for the device
-        return time.perf_counter() - began
-
+    step = Work("training", recipe.model, recipe, count, recipe.precision).ready(device)
     step()
-    return count / min(step(), step())
+    return count / min(seconds(step, 1, device) for _ in range(2))
 
 
 def in_words(seconds: float) -> str:
