@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -42,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(ABC):
     """A question about ``measure``."""
 
     measure: Measure
@@ -52,9 +53,9 @@ class Comparison:
     """Whether it can contradict its claim, but need not hold for it."""
 
     @property
+    @abstractmethod
     def question(self) -> str:
         """It, in signs: "plain-56 > plain-20"."""
-        raise NotImplementedError
 
     @property
     def networks(self) -> list[str]:
@@ -72,9 +73,9 @@ class Comparison:
         found = [(run, v) for run, v in values if v is not None and math.isfinite(v)]
         return Sample(title(side), tuple(v for _, v in found), runs=tuple(run for run, _ in found))
 
+    @abstractmethod
     def test(self, samples: Sequence[Sample]) -> Finding:
         """Test it on samples of enough runs."""
-        raise NotImplementedError
 
     def test_paired(self, samples: Sequence[Sample]) -> Finding | None:
         """Test it on single runs, image by image; None: that cannot be done."""
