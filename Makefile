@@ -10,7 +10,7 @@ BIN := .venv/bin
 
 .PHONY: demo test lint format docs clean
 
-# Status 3 says that CIFAR-10 can be fetched from nowhere; any other failure ends the demo.
+# Status 3 says that no source of CIFAR-10 can be reached; any other failure ends the demo.
 demo: .venv/installed
 	@$(BIN)/deepres data cifar10; status=$$?; \
 	case $$status in \

@@ -92,7 +92,7 @@ def _compiler() -> list[str]:
 
 
 def _identity(compiler: str) -> tuple[str, int, int]:
-    """Return what another compiler of that name would have otherwise; to ask it might hang."""
+    """Return what tells the compiler's file from another; to run it might hang."""
     path = Path(compiler).resolve()
     status = path.stat()
     return str(path), status.st_size, status.st_mtime_ns

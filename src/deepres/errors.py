@@ -30,10 +30,10 @@ PLACES = {
 
 
 def whole_number(value: Any, name: str, least: int | None = None) -> int:
-    """Return ``value`` as Python's own int; NumPy's whole numbers are such, true and false none.
+    """Return ``value`` as Python's own int: NumPy's integers count, booleans do not.
 
     Raises:
-        UserError: it is none, or below ``least``; ``name`` says of what.
+        UserError: it is not an integer, or below ``least``; ``name`` says which value it is.
     """
     try:
         number = None if isinstance(value, bool) else operator.index(value)

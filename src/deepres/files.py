@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from deepres.errors import UserError, cannot_write
 
 MARK, MARKED_WITHIN = b"deepres", 4_000
-"""Who files that deepres writes say has written them, within so many of their first bytes."""
+"""The program that our files name as their author, within this many of their first bytes."""
 SIGNATURES = (
     rb"\x89PNG\r\n.*tEXtSoftware\0%b",
     rb"<\?xml .*<dc:creator>\s*<cc:Agent>\s*<dc:title>%b</dc:title>",

@@ -29,7 +29,10 @@ def provenance(device: "torch.device") -> dict[str, str]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say what a run's bits depend on and was another ``then``; how many ran at once is no such."""
+    """Say what has changed since ``then`` of all that a run's bits depend on.
+
+    They do not depend on how many runs there were at once.
+    """
     return [
         f"{key} {then[key]} → {now[key]}"
         for key in now

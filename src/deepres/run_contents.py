@@ -8,7 +8,7 @@ from deepres.errors import UserError, whole_number
 from deepres.json_shape import COUNT, NUMBER, PERCENT, Number, Shape, misfit
 
 LEVELS = 20
-"""No file of a run is nested as deeply."""
+"""More than any file of a run has, of values inside values."""
 
 SOME = Number(1, 2**53, whole=True)
 SEED = Number(-(2**63), 2**63, whole=True)

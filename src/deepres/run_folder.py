@@ -42,7 +42,7 @@ DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 EXACT_BN = "model.batchnorm.safetensors"
 """The final weights with exact BN statistics, where ``deepres batchnorm`` was asked."""
 OF_THE_WEIGHTS = (EVALUATIONS, CONFUSION, DETECTIONS, PR_CURVES, EXACT_BN)
-"""What commands make of the final weights; what studies measure says itself of which it is."""
+"""What commands make of the final weights; what studies measure names the weights itself."""
 LOCK = ".lock"
 """What is held while one of these is written or set aside; it stays."""
 DIGEST = "sha256"

@@ -16,7 +16,7 @@ from deepres.provenance import installed_version
 DESCRIPTION = "The networks, training and results of the ResNet paper (He et al. 2015)."
 EXPLAINS_ITSELF = "Every command explains itself: deepres train --help"
 EPILOG = """exit status: 0 done; 1 another process, which this one needs, died; 2 a mistake in what
-was asked, one line says which; 3 CIFAR-10 can be fetched from nowhere; 130, 143 or 129 stopped by
+was asked, one line says which; 3 no source of CIFAR-10 can be reached; 130, 143 or 129 stopped by
 Ctrl-C, SIGTERM or SIGHUP (a run's state is saved); 141 nobody reads what is printed any more"""
 GONE = "the folder that you are in is gone; go to one that is there, by cd"
 PIPE_CLOSED, INTERRUPTED = 141, 130

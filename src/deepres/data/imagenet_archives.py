@@ -1,7 +1,7 @@
 """ImageNet from its official archives: one pass over each, and a kill at any point resumes.
 
 A class is unpacked into a hidden folder beside its place, and takes its name when it is whole;
-what other tools have unpacked of it is gone on with.
+what other tools have unpacked of it stays, and is filled up.
 What an archive says is not trusted: of a member's name only the last part is used, and only if
 it is an official one; links and devices are passed over.
 """

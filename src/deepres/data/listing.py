@@ -86,7 +86,7 @@ def some(names: Sequence[str], shown: int = 5) -> str:
 def odd_first(names: Sequence[str], others: Sequence[str]) -> list[str]:
     """Return ``names``: first those that ``others`` lack, then those in other places there.
 
-    Of a thousand nobody sees which they are.
+    In a list of a thousand nobody would find them.
     """
     known = {*others}
     places = {place for place, (a, b) in enumerate(zip(names, others, strict=False)) if a == b}

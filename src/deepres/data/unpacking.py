@@ -27,7 +27,7 @@ def part_of(folder: Path, name: str) -> Path:
 def begin(folder: Path, name: str) -> Path:
     """Make the folder to unpack ``name`` into, and move there what has been unpacked of it.
 
-    What an earlier call has made is gone on with.
+    It goes on with what an earlier call has made.
 
     Raises:
         UserError: there is a link by its name, or the disk refused.

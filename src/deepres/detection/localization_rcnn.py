@@ -27,7 +27,7 @@ class PerClassRCNN(nn.Module):
     Args:
         network: it is taken over: its last layer is removed, and BN is frozen.
         classes: how many there are.
-        box_weights: what the four numbers are multiplied by that the regression is to give.
+        box_weights: factors of the four numbers that the regression is to give.
     """
 
     def __init__(self, network: StagedNetwork, classes: int, box_weights: Sequence[float]) -> None:

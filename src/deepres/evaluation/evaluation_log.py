@@ -16,7 +16,7 @@ from deepres.run_contents import checked
 from deepres.run_folder import EVALUATIONS, RunFolder
 
 CLASSES_KEPT = 20
-"""Of so many classes, and no more, a run's folder keeps the errors, and commands show them."""
+"""Up to so many classes, a run's folder keeps the errors of each, and commands show them."""
 SAME_TEST = ("views", "fingerprint", "images", "members")
 """What two entries have in common if the later one takes the earlier one's place."""
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -58,7 +58,7 @@ def batch_norm_relu(batch_norm: nn.Module, x: Tensor, shortcut: Tensor | None = 
 
 
 def fused_by(device: torch.device) -> str:
-    """Return what the fused kernels for ``device`` are written in; ``PyTorch: <why>`` is none."""
+    """Return what the fused kernels for ``device`` are written in; ``PyTorch: <why>``: none."""
     if device.type == "cuda":
         trouble = _try_triton(device)
     elif device.type == "cpu":

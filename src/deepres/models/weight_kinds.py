@@ -1,4 +1,4 @@
-"""What a file of weights may be of, and how its notes tell."""
+"""The kinds of network that a file of weights can hold, and how its notes tell them apart."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -7,7 +7,7 @@ from deepres.json_shape import Number, Shape
 WeightKind = Literal["classifier", "detector", "localizer", "rcnn"]
 
 KIND = "kind"
-"""What a file notes of its own; earlier ones do not."""
+"""Where a file notes its kind; files of earlier versions do not."""
 DETECTOR, LOCALIZER = "detector", "localizer"
 """Under what a network is noted; a classifier's notes are not set apart."""
 SIDE = Number(1, 1 << 14, whole=True)
@@ -24,7 +24,7 @@ class Held(NamedTuple):
 
     words: str
     commands: str
-    """Whose it is."""
+    """The commands that take it."""
     training: str
     """Which of them makes one."""
     under: str | None

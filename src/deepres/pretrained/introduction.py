@@ -37,7 +37,7 @@ NOTES = {
     "imported?": {"source": str, "file?": str},
     "steps?": COUNT,
 }
-"""What is read here of what is noted."""
+"""The notes that are read here."""
 
 
 def introduction(path: Path) -> list[str]:

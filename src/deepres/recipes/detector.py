@@ -61,7 +61,7 @@ class DetectorSettings(Settings):
     region_background_iou: float = 0.1
     """… else it is background if it overlaps one by this or more, else left out."""
     box_weights: tuple[float, ...] = (10.0, 10.0, 5.0, 5.0)
-    """What the detector's regression targets for x, y, log width and log height are times."""
+    """Factors of the detector's regression targets for x, y, log width and log height."""
     box_loss_beta: float = 1.0
     """Where smooth L1 turns from a parabola to a line in the detector's regression loss."""
 

@@ -25,7 +25,7 @@ class LocalizationRCNNRecipe(BoxRecipe):
     foreground_fraction: float
     """The share of objects among the regions of a batch."""
     box_weights: tuple[float, ...]
-    """What the four numbers are multiplied by that the regression is to give."""
+    """Factors of the four numbers that the regression is to give."""
     eval_images: int = 1_000
 
     def __post_init__(self) -> None:

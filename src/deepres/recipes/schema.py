@@ -12,7 +12,7 @@ from deepres.renamed import FIELDS, fields_of_today, value_of_today
 Precision = Literal["auto", "fp32", "bf16"]
 
 ARITHMETIC = ("precision",)
-"""The fields that say how numbers are computed, and not which: no run departs by them."""
+"""The fields that say how numbers are computed, not which: they are never deviations."""
 OTHERS_WORDS = {
     **dict.fromkeys(("learning_rate", "base_lr", "lr0"), "lr"),
     **dict.fromkeys(("batch", "batchsize", "bs"), "batch_size"),

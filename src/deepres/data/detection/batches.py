@@ -1,4 +1,4 @@
-"""The batches of a detection run: which images, and which of them mirrored, is for (seed, step)."""
+"""The batches of a detection run: (seed, step) decides which images, and which mirrored."""
 
 import dataclasses
 from collections.abc import Sequence

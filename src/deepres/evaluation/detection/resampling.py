@@ -89,8 +89,8 @@ def draws(images: int) -> Ints:
 def resampled_precisions(classes: Sequence[ClassMatches], average: Average, counts: Ints) -> Floats:
     """Return the mean average precision of some draws at each overlap, (B, T) in [0, 1].
 
-    As by the benchmarks' own rules, classes without objects in a draw are left out of its mean; it
-    is NaN if that are all.
+    As by the benchmarks' own rules, classes without objects in a draw are left out of its mean,
+    which is NaN if none is left.
 
     Args:
         classes: what was found of each; of one class at least there are objects.
