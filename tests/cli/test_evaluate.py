@@ -129,6 +129,21 @@ def test_what_cannot_be_noted_is_printed_before_the_error(
     assert err.count("is not noted") == err.count(told) == 1
 
 
+def test_a_full_disk_of_the_run_keeps_no_scores_from_being_saved_elsewhere(
+    runs: list[Path], evaluated: Evaluated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*drawn: object) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        raise cannot_write(runs[0] / CONFUSION, error) from error
+
+    monkeypatch.setattr(cli_evaluate, "confusion_matrix", full)
+    file = tmp_path / "scores.npz"
+    out, err = evaluated(runs[0], "--save-scores", file, status=2)
+    assert f"cannot write {runs[0] / CONFUSION}: No space" in err
+    assert file.exists()
+    assert f"scores: {file}" in out
+
+
 @pytest.mark.parametrize("theirs", ["[{}]", "{}"])
 def test_beside_weights_of_no_run_nothing_is_noted(
     folder_run: Path, evaluated: Evaluated, tmp_path: Path, data: Path, theirs: str

@@ -163,20 +163,11 @@ def _write(
     picture: Path | None,
     device: torch.device,
 ) -> Iterator[tuple[str, Path]]:
-    """Write what was asked for and draw the confusion matrix; yield what each is, and its place."""
+    """Write what was asked for, then draw the confusion matrix; yield what each is, and its place.
+
+    The picture comes last: its disk, a run's, may be full where the others have room.
+    """
     scores, classes = found.scores, found.classes
-    if scores.known and picture and len(classes) <= CLASSES_KEPT:
-        with nullcontext(True) if options.out else hold([members[0].tested]) as kept:
-            if kept:
-                title = f"{found.source}: {scores.error_pct():.2f} % error"
-                confusion_matrix(scores.confusion().tolist(), classes, title, picture)
-        if kept:
-            yield "confusion matrix", picture
-    elif options.out:
-        why = "without known classes there is no confusion matrix"
-        if scores.known:
-            why = f"of more than {CLASSES_KEPT} classes no matrix is drawn"
-        say(f"no {options.out}: {why}")
     if options.save_scores:
         save_scores(
             options.save_scores,
@@ -191,6 +182,18 @@ def _write(
         ids = _submission_ids(members[0].images, classes)
         write_submission(options.save_submission, scores, ids)
         yield "submission", options.save_submission
+    if scores.known and picture and len(classes) <= CLASSES_KEPT:
+        with nullcontext(True) if options.out else hold([members[0].tested]) as kept:
+            if kept:
+                title = f"{found.source}: {scores.error_pct():.2f} % error"
+                confusion_matrix(scores.confusion().tolist(), classes, title, picture)
+        if kept:
+            yield "confusion matrix", picture
+    elif options.out:
+        why = "without known classes there is no confusion matrix"
+        if scores.known:
+            why = f"of more than {CLASSES_KEPT} classes no matrix is drawn"
+        say(f"no {options.out}: {why}")
 
 
 def _default_picture(weights: list[Path]) -> Path | None:
