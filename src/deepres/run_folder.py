@@ -41,7 +41,16 @@ DETECTIONS, PR_CURVES = "detections.png", "pr_curves.json"
 """What a detector's test leaves: pictures, and each class's precision against recall."""
 EXACT_BN = "model.batchnorm.safetensors"
 """The final weights with exact BN statistics, where ``deepres batchnorm`` was asked."""
-OF_THE_WEIGHTS = (EVALUATIONS, CONFUSION, DETECTIONS, PR_CURVES, EXACT_BN)
+CONFUSION_OF_EXACT_BN = "model.batchnorm.confusion.png"
+"""What their test leaves."""
+OF_THE_WEIGHTS = (
+    EVALUATIONS,
+    CONFUSION,
+    DETECTIONS,
+    PR_CURVES,
+    EXACT_BN,
+    CONFUSION_OF_EXACT_BN,
+)
 """What commands make of the final weights; what studies measure names the weights itself."""
 LOCK = ".lock"
 """What is held while one of these is written or set aside; it stays."""

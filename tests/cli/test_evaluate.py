@@ -28,7 +28,7 @@ from deepres.evaluation.scores import Scores, average, class_scores
 from deepres.models import Classifier, build_network, load_classifier, save_weights
 from deepres.provenance import provenance
 from deepres.recipes import get_recipe
-from deepres.run_folder import CONFUSION, EVALUATIONS, RunFolder
+from deepres.run_folder import CONFUSION, EVALUATIONS, EXACT_BN, RunFolder
 
 Evaluated = Callable[..., tuple[str, str]]
 
@@ -112,6 +112,21 @@ def test_a_confusion_matrix_takes_no_other_pictures_place(
     picture.unlink()
     evaluated(run)
     evaluated(run)  # what is there the second time is ours
+
+
+def test_the_matrix_of_exact_bn_is_set_aside_with_the_other_results(
+    runs: list[Path], evaluated: Evaluated, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(runs[0], run.path)
+    shutil.copy(run.weights, run.path / EXACT_BN)
+    evaluated(run.path / EXACT_BN)
+    meta = run.read_meta()
+    steps = meta["recipe"]["steps"]
+    run.write_meta({**meta, "recipe": {**meta["recipe"], "steps": steps + 1}})
+    run.set_tests_aside()
+    confusion = [path.name for path in run.path.glob("model.batchnorm.confusion*")]
+    assert confusion == [f"model.batchnorm.confusion-{steps}steps.png"]
 
 
 def test_what_cannot_be_noted_is_printed_before_the_error(
