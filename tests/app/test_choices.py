@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,4 +66,20 @@ def test_files_whose_notes_are_odd_are_left_out(
     write_weights(tmp_path / "runs/a/model.safetensors", tensors, spoil(notes))
     (tmp_path / "runs/b").mkdir()
     (tmp_path / "runs/b/model.safetensors").symlink_to("nowhere")
+    assert choices([], tmp_path / "runs").keys() == bundled_runs().keys()
+
+
+def test_a_run_that_is_taken_away_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = classifier(tmp_path / "runs/a/model.safetensors")
+    is_file = Path.is_file
+
+    def there_until_now(path: Path) -> bool:
+        was = is_file(path)
+        if path == file:
+            shutil.rmtree(file.parent, ignore_errors=True)
+        return was
+
+    monkeypatch.setattr(Path, "is_file", there_until_now)
     assert choices([], tmp_path / "runs").keys() == bundled_runs().keys()

@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from deepres.report.computed import computed, hardware_of
 from deepres.report.grouping import comparable, poolable
 from deepres.report.names import title
 from deepres.report.read_runs import find_runs, read_run
+from deepres.report.runs import Run
 from deepres.run_folder import RunFolder
 
 
@@ -242,3 +244,21 @@ def test_a_run_that_may_not_be_looked_into_is_said_to_be_left_out(
     said: list[str] = []
     assert [run.path for run in find_runs([tmp_path], said.append)] == [whole.path]
     assert said == [f"{closed.path} may not be looked into; mend the folder's permissions"]
+
+
+def test_a_run_that_is_taken_away_meanwhile_is_said_to_be_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, whole = make_run(tmp_path / "gone"), make_run(tmp_path / "whole")
+
+    def read(path: Path) -> Run:
+        if path == gone.path:
+            shutil.rmtree(path)
+            path.stat()
+        return read_run(path)
+
+    monkeypatch.setattr("deepres.report.read_runs.read_run", read)
+    said: list[str] = []
+    assert [run.path for run in find_runs([tmp_path], said.append)] == [whole.path]
+    assert len(said) == 1
+    assert str(gone.path) in said[0]

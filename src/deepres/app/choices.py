@@ -1,6 +1,8 @@
 """Which networks the page can choose from: those whose weights are at hand."""
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +48,12 @@ def choices(given: Iterable[tuple[str, Path]], runs: Path) -> dict[str, Choice]:
 
 
 def _finished(runs: Path) -> Iterator[tuple[str, Path]]:
-    whole = filter(Path.is_file, runs.rglob(WEIGHTS))  # a link may lead nowhere
-    files = sorted(whole, key=lambda file: -file.stat().st_mtime)
-    return ((str(file.parent), file.parent) for file in files)
+    written: dict[Path, float] = {}
+    for folder, _, _ in os.walk(runs):
+        with suppress(OSError):  # a link may lead nowhere, and a run be taken away meanwhile
+            if (file := Path(folder, WEIGHTS)).is_file():
+                written[file.parent] = file.stat().st_mtime
+    return ((str(run), run) for run in sorted(written, key=lambda run: -written[run]))
 
 
 def _error_pct(run: Path) -> float:

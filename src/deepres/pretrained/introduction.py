@@ -51,7 +51,7 @@ def introduction(path: Path) -> list[str]:
         with safe_open(file, framework="pt") as archive:
             meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
             preparation = {name: archive.get_tensor(name) for name in (INPUT_MEAN, INPUT_STD)}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{file} is damaged; restore it from a copy, or remove it if it was fetched"
         ) from error

@@ -59,7 +59,7 @@ def find_runs(folders: Iterable[Path], left_out: Callable[[str], None] | None = 
                 raise UserError(f"{path} may not be looked into; mend the folder's permissions")
             if (path / "recipe.json").exists():
                 runs.append(read_run(path))
-        except UserError as error:
+        except (UserError, OSError) as error:  # the latter if it is taken away meanwhile
             if left_out is None:
                 raise
             left_out(str(error))
