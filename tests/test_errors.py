@@ -1,3 +1,5 @@
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -5,7 +7,7 @@ from typing import Any
 import pytest
 
 import deepres
-from deepres.errors import UserError, given_path, no_such, unknown_name
+from deepres.errors import UserError, cannot_write, given_path, no_such, unknown_name
 
 
 def test_unknown_name_offers_the_nearest() -> None:
@@ -47,3 +49,17 @@ def test_what_is_missing_is_told_with_what_to_do_or_its_nearest_name(tmp_path: P
     assert no_such("folder", other, "fetch it") == f"{other}: no such folder; fetch it"
     assert no_such("file", tmp_path) == f"{tmp_path} is no file"
     assert no_such("file", other / "a") == f"{other / 'a'}: no such file"
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        *((full, "Free some space, then go on") for full in (errno.ENOSPC, errno.EDQUOT)),
+        *((refused, "Mend that, then go on") for refused in (errno.EIO, errno.EFBIG)),
+        *((denied, "mend its folder's permissions") for denied in (errno.EACCES, errno.EPERM)),
+    ],
+)
+def test_what_to_do_depends_on_why_nothing_is_written(number: int, advice: str) -> None:
+    told = str(cannot_write(Path("a"), OSError(number, os.strerror(number))))
+    assert told.startswith(f"cannot write a: {os.strerror(number)}; ")
+    assert advice in told

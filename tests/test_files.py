@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -101,6 +102,20 @@ def test_unreadable_json_is_named(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
     with pytest.raises(UserError, match=r"cannot read .*b\.json: No such file"):
         read_json(tmp_path / "b.json")
+
+
+def test_what_may_not_be_read_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*asked: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    file = tmp_path / "recipe.json"
+    file.touch()
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(UserError) as refused:
+        read_json(file)
+    assert str(refused.value).startswith(f"cannot read {file}: Permission denied; mend its perm")
 
 
 def test_no_write_follows_a_link_that_was_laid(tmp_path: Path) -> None:

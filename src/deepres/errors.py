@@ -16,17 +16,22 @@ class UserError(Exception):
     exit_status = 2
 
 
+DENIED = "mend its permissions, and those of the folders above it"
+"""What to do about a file that the user may not read."""
 PLACES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOENT: "its folder is not there, or is gone; put it back, or choose another",
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EEXIST), "what should be its folder is a file; choose another name"
     ),
-    errno.EACCES: "mend its folder's permissions, or choose another",
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM), "mend its folder's permissions, or choose another"
+    ),
     errno.EROFS: "its disk can only be read; choose another",
     errno.EISDIR: "that is a folder; choose another name",
 }
 """What to do about a place where nothing can be written, however much space there is."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def whole_number(value: Any, name: str, least: int | None = None) -> int:
@@ -112,10 +117,17 @@ def cannot_write(path: Path, error: OSError) -> UserError:
     refused = f"cannot write {path}: {error.strerror or error}"
     if error.errno in PLACES:
         return UserError(f"{refused}; {PLACES[error.errno]}")
+    mend = "Free some space" if error.errno in FULL else "Mend that"
     return UserError(
-        f"{refused}; what was saved before is intact. "
-        "Free some space, then go on (a run: by --resume)"
+        f"{refused}; what was saved before is intact. {mend}, then go on (a run: by --resume)"
     )
+
+
+def cannot_read(path: Path, error: OSError | ValueError) -> UserError:
+    """Return the error for a read that the system refused; a name with a null it takes for none."""
+    reason = getattr(error, "strerror", None) or error
+    advice = f"; {DENIED}" if isinstance(error, PermissionError) else ""
+    return UserError(f"cannot read {path}: {reason}{advice}")
 
 
 def first_line(error: Exception) -> str:

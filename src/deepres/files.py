@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deepres.errors import UserError, cannot_write
+from deepres.errors import UserError, cannot_read, cannot_write
 
 MARK, MARKED_WITHIN = b"deepres", 4_000
 """The program that our files name as their author, within this many of their first bytes."""
@@ -96,8 +96,20 @@ def read_file(path: Path) -> bytes:
             raise UserError(f"{path} is no regular file; put one in its place")
         return path.read_bytes()
     except (OSError, ValueError) as error:  # a name may hold a null
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot read {path}: {reason}") from error
+        raise cannot_read(path, error) from error
+
+
+def check_readable(path: Path) -> None:
+    """Make sure that the user may read a file, where its reader would take it for a damaged one.
+
+    Raises:
+        UserError: the system refused.
+    """
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

@@ -1,4 +1,5 @@
 import argparse
+import errno
 import importlib.metadata
 import json
 import os
@@ -99,6 +100,18 @@ def test_a_name_that_is_too_long_is_said_to_be(capsys: pytest.CaptureFixture[str
     name = "x" * 300
     assert main(["evaluate", name]) == 2
     said = f"deepres: {name}: no file or folder can have so long a name; give one that is there"
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_what_may_not_be_looked_into_is_told_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(options: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "runs/a")
+
+    monkeypatch.setattr("deepres.cli.evaluate.call", denied)
+    assert main(["evaluate", "runs/a"]) == 2
+    said = "deepres: runs/a: Permission denied; mend its permissions, and those of the folders"
     assert capsys.readouterr().err.startswith(said)
 
 

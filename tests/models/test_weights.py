@@ -1,6 +1,8 @@
+import errno
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,7 @@ def test_loading_does_not_wait_for_pytorchs_compiler(weights: Path) -> None:
     """Its meta device imports it to draw weights, for longer than a small network is loaded."""
     program = f"""
 import sys
+from collections.abc import Callable
 from deepres.models import load_classifier
 load_classifier({str(weights)!r})
 sys.exit(", ".join(sys.modules.keys() & {{"torch._dynamo", "sympy"}}) or None)
@@ -106,6 +109,18 @@ def test_what_is_no_weight_file_is_named(tmp_path: Path, weights: Path) -> None:
     save_file({"a": torch.ones(1)}, weights)
     with pytest.raises(UserError, match=r"was not written by deepres: .* deepres import NETWORK"):
         load_classifier(weights)
+
+
+@pytest.mark.parametrize("read", [load_classifier, introduction])
+def test_weights_that_may_not_be_read_are_not_called_damaged(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def denied(*asked: object) -> object:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(UserError, match=r"cannot read .*: Permission denied; mend its permissions"):
+        read(weights)
 
 
 @pytest.mark.parametrize("kind", ["of the future", "of the past"])

@@ -12,7 +12,7 @@ from importlib import import_module
 from types import ModuleType
 
 from deepres.cli.terminal import say
-from deepres.errors import UserError
+from deepres.errors import DENIED, UserError
 from deepres.torchrun import number_of_processes, started_by_torchrun
 from deepres.training.interrupt import Interrupted
 from deepres.visible import in_a_line
@@ -70,8 +70,7 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         if options.debug:
             raise
-        too_long = error.errno == errno.ENAMETOOLONG
-        complain(f"{error.filename}: {TOO_LONG}" if too_long else str(error))
+        complain(_refused(error))
         return UserError.exit_status
     finally:
         if number_of_processes() > 1:
@@ -79,6 +78,15 @@ def run(options: argparse.Namespace) -> int:
 
             leave_world()
     return status
+
+
+def _refused(error: OSError) -> str:
+    """Say what the system refused, and what to do about it where that is known."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{error.filename}: {TOO_LONG}"
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename}: {error.strerror}; {DENIED}"
+    return str(error)
 
 
 def import_quickly(module: str) -> ModuleType:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from deepres.checkpoint import digest_of
 from deepres.errors import UserError
-from deepres.files import atomic_write
+from deepres.files import atomic_write, check_readable
 from deepres.models.classifier import Classifier
 from deepres.models.create import build_empty
 from deepres.models.fuse import fuse_for_inference
@@ -190,6 +190,7 @@ def read_weights(file: Path, *, as_kept: bool = False) -> tuple[dict[str, Tensor
     """
     if not file.is_file():
         raise UserError(f"{file} is no regular file; give a run's folder or its {WEIGHTS}")
+    check_readable(file)
     try:
         with safe_open(file, framework="pt") as archive:
             header = archive.metadata() or {}

@@ -7,6 +7,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from deepres.errors import UserError, unknown_name
+from deepres.files import check_readable
 from deepres.json_shape import COUNT
 from deepres.models.exchange.preparation import four_digits
 from deepres.models.weight_checks import (
@@ -47,6 +48,7 @@ def introduction(path: Path) -> list[str]:
         UserError: there are no weights of a classifier, or the file is damaged.
     """
     file = weights_file(path)
+    check_readable(file)
     try:
         with safe_open(file, framework="pt") as archive:
             meta = json.loads((archive.metadata() or {}).get(METADATA, "{}"))
