@@ -226,17 +226,34 @@ class RunFolder(EventLog):
             before_test: the new weights are tested before ``finish`` sets aside: where there is no
                 evaluations.json, an empty one is set aside, so that it does not take theirs.
         """
-        if not self.result.exists() or self.read_result() is not None:
+        if (old := self._old_steps()) is None:
             return
-        old = _read(self.result)[0]["steps"]
         with self.noting():
             if before_test and not (self.path / EVALUATIONS).exists():
                 write_json(self.path / EVALUATIONS, [])
             for name in OF_THE_WEIGHTS:
-                path = self.path / name
-                aside = path.with_stem(f"{path.stem}-{old}steps")
+                path, aside = self.path / name, self._aside(name, old)
                 if path.exists() and not aside.exists():  # else it is of the new weights
                     path.rename(aside)
+
+    def awaits_weights(self) -> bool:
+        """Whether what is noted here is of weights that an extended run has yet to write.
+
+        A detector's last step tests them, and sets aside what is noted of those that are there.
+        """
+        old = self._old_steps()
+        return old is not None and self._aside(EVALUATIONS, old).exists()
+
+    def _old_steps(self) -> int | None:
+        """Return the steps of the result of a run that is being extended; None: it is not."""
+        if not self.result.exists() or self.read_result() is not None:
+            return None
+        steps: int = _read(self.result)[0]["steps"]
+        return steps
+
+    def _aside(self, name: str, steps: int) -> Path:
+        path = self.path / name
+        return path.with_stem(f"{path.stem}-{steps}steps")
 
     @contextmanager
     def noting(self) -> Iterator[None]:

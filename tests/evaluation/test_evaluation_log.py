@@ -25,7 +25,9 @@ from deepres.evaluation.evaluation_log import (
     noting_errors_last,
 )
 from deepres.evaluation.scores import Scores
+from deepres.evaluation.under_test import UnderTest
 from deepres.files import read_json
+from deepres.models.weights import write_weights
 from deepres.run_contents import misfit_of_evaluations
 from deepres.run_folder import EVALUATIONS, RunFolder
 
@@ -122,6 +124,22 @@ def test_old_tests_do_not_become_tests_of_new_weights(
     assert not (folder.path / EVALUATIONS).exists()
     aside = read_json(folder.path / "evaluations-200steps.json")
     assert [each["views"] for each in aside] == [1, 2]
+
+
+def test_old_weights_are_not_noted_beside_a_test_of_those_that_take_their_place(
+    tmp_path: Path,
+) -> None:
+    """A detector's last step is tested and noted before its weights are written."""
+    folder = extended_run(tmp_path / "run")
+    write_weights(folder.weights, {}, {})
+    tested = UnderTest.open(folder.path, lambda path, device: None, torch.device("cpu"))
+    note(folder.path, {"kind": "a", "weights": "old"}, SAME, tested.unchanged)
+    folder.set_tests_aside(before_test=True)
+    note(folder.path, {"kind": "a", "weights": "new"}, SAME)
+    note(folder.path, {"kind": "a", "weights": "old"}, SAME, tested.unchanged)
+    assert [each["weights"] for each in noted_tests(folder.path)] == ["new"]
+    aside = read_json(folder.path / "evaluations-200steps.json")
+    assert [each["weights"] for each in aside] == ["old"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")

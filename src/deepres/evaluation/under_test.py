@@ -43,7 +43,10 @@ class UnderTest(Generic[Network]):
         return cls(path, digest, load(path, device), None if comes_with_deepres(path) else run)
 
     def unchanged(self) -> bool:
-        """Tell whether the weights are still those that were loaded."""
+        """Tell whether the weights are still those that were loaded, and tests are kept of them."""
+        with suppress(UserError):  # what a damaged result.json says is not known
+            if self.run and self.run.awaits_weights():
+                return False
         with suppress(UserError):  # they may be gone
             return _digest(self.path) == self.digest
         return False
@@ -54,8 +57,8 @@ def may_be_kept(tested: Sequence[UnderTest[object]], say: Callable[[str], None])
     replaced = [each.path for each in tested if not each.unchanged()]
     for path in replaced:
         say(
-            f"{path}: its weights were replaced during the test; the numbers are of those before, "
-            "and are not kept"
+            f"{path}: its weights were replaced during the test, or are about to be; the numbers "
+            "are of those before, and are not kept"
         )
     return not replaced
 
