@@ -270,6 +270,14 @@ def test_an_export_of_bare_weights_says_where_they_are_from(tmp_path: Path) -> N
     assert "## Recipe" not in card
 
 
+def test_the_command_that_publishes_is_one_for_a_shell(tmp_path: Path) -> None:
+    classifier = Classifier(build_network("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
+    save_weights(tmp_path / "w.safetensors", classifier, {})
+    said: list[str] = []
+    export_weights(tmp_path / "w.safetensors", "huggingface", tmp_path / "my net", said.append)
+    assert said[-1] == f"to publish it: hf upload OWNER/NAME '{tmp_path}/my net'"
+
+
 def test_files_that_are_there_are_not_replaced(tmp_path: Path) -> None:
     classifier = Classifier(build_network("resnet8"), torch.rand(3, 1, 1), tuple("abcdefghij"))
     save_weights(tmp_path / "w.safetensors", classifier, {})

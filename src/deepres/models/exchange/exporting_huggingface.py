@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -58,7 +59,7 @@ def export_folder(
     except OSError as error:
         raise cannot_write(folder, error) from error
     say("checked: read back, it gives the same logits")
-    say(f"to publish it: hf upload OWNER/NAME {folder}")
+    say(f"to publish it: hf upload OWNER/NAME {quote(str(folder))}")
     return files
 
 
