@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,8 @@ def test_nothing_to_learn_from_is_said(tmp_path: Path) -> None:
 
 
 def test_masks_without_outlines_are_refused_at_once(data: DetectionSet) -> None:
-    with pytest.raises(UserError, match="objects without outlines, so no masks can be learnt"):
+    first = re.escape(str(data.images[0].path))
+    with pytest.raises(UserError, match=rf"6 of 7 images have .*; the first: {first}\. "):
         batches(data, masks=True)
 
 

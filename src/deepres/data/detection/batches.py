@@ -27,8 +27,12 @@ def learnable(data: DetectionSet, masks: bool) -> list[AnnotatedImage]:
     images = [image for image in data.images if not image.objects.ignored.all()]
     if not images:
         raise UserError(f"{data.name} in {data.location} has no objects to learn from")
-    if masks and not data.has_outlines:
-        raise UserError(f"{data.name} has objects without outlines, so no masks can be learnt")
+    if masks and (bare := data.without_outlines()):
+        raise UserError(
+            f"{data.name}: {len(bare):,} of {len(data):,} images have objects without outlines, so "
+            f"no masks can be learnt; the first: {bare[0].path}. Give each object its "
+            "segmentation, or leave out --set masks=true"
+        )
     return images
 
 

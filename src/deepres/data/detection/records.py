@@ -71,11 +71,15 @@ class DetectionSet:
     @property
     def has_outlines(self) -> bool:
         """Whether the outline of each object is known."""
-        return all(
-            image.objects.segmentations is not None
+        return not self.without_outlines()
+
+    def without_outlines(self) -> list[AnnotatedImage]:
+        """Return the images on which an object's outline is not known."""
+        return [
+            image
             for image in self.images
-            if len(image.objects.boxes)
-        )
+            if len(image.objects.boxes) and image.objects.segmentations is None
+        ]
 
     def fingerprint(self) -> str:
         """Return a checksum of all ids, sizes, boxes, labels and which are ignored."""
