@@ -504,8 +504,9 @@ def test_mistakes_are_one_line_and_status_2(
 def test_a_detectors_run_is_no_classifiers(
     command: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command.split(), str(place / "plain")]) == 2
-    assert "this run trains a detector; use deepres detect train" in (capsys.readouterr().err)
+    run = place / "plain"
+    assert main([*command.split(), str(run)]) == 2
+    assert f"{run} trains a detector; use deepres detect train" in capsys.readouterr().err
 
 
 def test_images_that_are_not_public_are_for_the_server(

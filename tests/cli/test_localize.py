@@ -357,7 +357,7 @@ def test_a_run_is_announced_only_if_its_images_suit_it(
 def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps(whole_meta(get_recipe("resnet18"))))
     assert evaluate(tmp_path) == 2
-    assert "this run trains a classifier; use deepres train" in capsys.readouterr().err
+    assert f"{tmp_path} trains a classifier; use deepres train" in capsys.readouterr().err
 
 
 def predict(run: Path, *options: object) -> int:

@@ -168,7 +168,7 @@ def test_a_damaged_recipe_is_refused(run: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*nowhere\.json"):
         read_original(run / "nowhere.json")
     file.write_text(whole)
-    with pytest.raises(UserError, match="this run trains a classifier"):
+    with pytest.raises(UserError, match=r"recipe\.json trains a classifier"):
         read_original(file, DetectionRecipe)
 
 

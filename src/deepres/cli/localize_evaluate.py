@@ -22,7 +22,7 @@ def call(options: argparse.Namespace) -> int:
     )
 
     metas = [RunFolder(run).read_meta() for run in options.runs]
-    recipe = recipe_from_dict(metas[0]["recipe"], BoxRecipe)
+    recipe = recipe_from_dict(metas[0]["recipe"], BoxRecipe, options.runs[0])
     execution = execution_of(options)
     folder = data_folder(options.data, metas[0]["data"])
     test = open_localization_test(folder, options.bad_boxes or recipe.bad_boxes, say=say)

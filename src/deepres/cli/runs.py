@@ -30,7 +30,7 @@ def open_run(path: Path, data_name: str | None, device: torch.device) -> Trained
     if not path.is_dir():
         raise UserError(f"{path} is not a run folder: its training images are not known")
     meta = RunFolder(path).read_meta()
-    recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
+    recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe, path)
     data = open_data(data_name or meta["data"]["location"], recipe.kind)
     return trained_run(path, data, device)
 

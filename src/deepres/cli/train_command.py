@@ -93,7 +93,7 @@ class TrainCommand:
             check_ours(run / CURVES)
             if is_leader():
                 check_writable(run)
-        recipe: Recipe = recipe_from_dict(meta["recipe"], self.recipe_type)
+        recipe: Recipe = recipe_from_dict(meta["recipe"], self.recipe_type, options.resume[0])
         if options.steps is not None:
             recipe.extended(options.steps)  # can it be? Asked before a long download
         here = self.execution(options)

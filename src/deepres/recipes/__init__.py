@@ -76,12 +76,13 @@ def _did_you_mean(name: str) -> str:
     return f"; did you mean {' or '.join(f'{kind}{each}' for each in nearest)}?"
 
 
-def recipe_from_dict(fields: dict[str, Any], kind: type[R]) -> R:
+def recipe_from_dict(fields: dict[str, Any], kind: type[R], whose: object = "this run") -> R:
     """Return the recipe that its ``to_dict`` gave.
 
     Args:
         fields: as JSON has them.
         kind: the class that it must be of, or of a subclass; ``Recipe``: any.
+        whose: what the run is called.
 
     Raises:
         UserError: it is of another kind, or was written by another version.
@@ -89,6 +90,6 @@ def recipe_from_dict(fields: dict[str, Any], kind: type[R]) -> R:
     known = kind_of(fields)
     written = BY_KIND[fields["kind"]]
     if not issubclass(written, kind):
-        raise UserError(f"this run trains {known.trains}; use {known.train}, evaluate, …")
+        raise UserError(f"{whose} trains {known.trains}; use {known.train}, evaluate, …")
     recipe: R = written.from_dict(fields)
     return recipe

@@ -42,7 +42,7 @@ def read_original(path: Path, kind: type[Recipe] = Recipe) -> Original:
     """
     file = RunFolder(path).recipe if path.is_dir() else path
     meta = read_meta_file(file)
-    recipe: Recipe = recipe_from_dict(meta["recipe"], kind)
+    recipe: Recipe = recipe_from_dict(meta["recipe"], kind, file)
     precision = meta["provenance"].get("precision")
     if isinstance(recipe, ClassificationRecipe) and recipe.precision == "auto" and precision:
         recipe = recipe.changed([f"precision={precision}"])

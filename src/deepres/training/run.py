@@ -200,7 +200,7 @@ def _taken_up(
     """Set up a run as it was last saved; what has changed since is not in its folder yet."""
     folder, world = RunFolder(path), execution.world
     meta = folder.read_meta()
-    recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type)
+    recipe: Recipe = recipe_from_dict(meta["recipe"], task_type.recipe_type, path)
     recipe = (recipe if steps is None else recipe.extended(steps)).changed(list(changes))
     meta |= {"recipe": recipe.to_dict(), "deviations": recipe.deviations()}
     saved = world.broadcast_object(

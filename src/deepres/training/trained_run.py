@@ -70,7 +70,7 @@ def trained_run(path: Path, data: Data, device: torch.device) -> TrainedRun:
     classifier, notes = load_with_notes(path, device)
     meta = RunFolder(path).read_meta()
     check_same_data(path, meta, Classification.describe(data))
-    recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe)
+    recipe = recipe_from_dict(meta["recipe"], ClassificationRecipe, path)
     way = [meta["provenance"], *meta.get("resumed", [])][-1]
     processes = way.get("processes", 1)  # older runs noted none
     return TrainedRun(path, classifier, notes, recipe, meta["seed"], processes, data)

@@ -150,7 +150,7 @@ def _is_rpn(run: Path) -> bool:
     Raises:
         UserError: it is of neither.
     """
-    recipe = recipe_from_dict(RunFolder(run).read_meta()["recipe"], BoxRecipe)
+    recipe = recipe_from_dict(RunFolder(run).read_meta()["recipe"], BoxRecipe, run)
     return isinstance(recipe, LocalizationRecipe)
 
 
