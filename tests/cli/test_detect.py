@@ -456,6 +456,9 @@ def test_predict_shrinks_what_would_take_all_memory(
         ),
         ("train resnet20 --on cells", "no detector can be built on resnet20"),
         ("train resnet33 --on cells", "no network resnet33"),
+        # Before any annotations are read.
+        ("train resnet20 --on coco --data cells", "no detector can be built on resnet20"),
+        ("train resnet34 --on coco --data cells --weights plain", "holds resnet18, but the recipe"),
         ("train resnet18 --on coco --out /proc/nowhere/run", "cannot write /proc/nowhere/run"),
         ("train resnet18 --on cells --weights nowhere", "nowhere: no such file or folder"),
         ("train resnet34 --on cells --weights plain", "holds resnet18, but the recipe is for"),

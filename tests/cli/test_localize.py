@@ -343,15 +343,30 @@ def test_a_run_goes_on_when_ilsvrcs_list_has_come(
     assert RunFolder(run).read_events()[-1]["images"] == 2
 
 
-def test_a_run_is_announced_only_if_its_images_suit_it(
+def test_a_run_is_announced_only_if_its_images_and_weights_suit_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, weights = two_classes(tmp_path / "tiny"), tiny_weights(tmp_path / "weights.safetensors")
-    given = ["--weights", str(weights), "--data", str(data), "--out", str(tmp_path / "run")]
-    assert main([*TRAIN, "resnet18", *given, *HERE]) == 2
-    said = capsys.readouterr().err
-    assert "are small" in said
-    assert "training resnet" not in said
+    others = tiny_weights(tmp_path / "others.safetensors", ("n01", "n03"))
+    for given, wrong in (
+        ([weights], "are small"),
+        ([others, *settings(SETTINGS)], f"{others} tells other classes apart"),
+    ):
+        where = ["--data", str(data), "--out", str(tmp_path / "run")]
+        assert main([*TRAIN, "resnet8", "--weights", *map(str, given), *where, *HERE]) == 2
+        said = capsys.readouterr().err
+        assert wrong in said
+        assert "training resnet" not in said
+
+
+def test_other_weights_are_refused_before_boxes_are_read(
+    tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, nowhere = tiny_weights(tmp_path / "weights.safetensors"), str(tmp_path / "nowhere")
+    assert main([*TRAIN, "resnet14", "--weights", str(weights), "--data", nowhere]) == 2
+    assert f"{weights} is of resnet8, not of resnet14" in capsys.readouterr().err
+    assert main([*TRAIN, "resnet8", "--rpn", str(weights), "--data", nowhere]) == 2
+    assert f"{weights} holds a classifier, and a localization network is" in capsys.readouterr().err
 
 
 def test_a_classifiers_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

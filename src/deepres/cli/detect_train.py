@@ -60,6 +60,7 @@ def _start(
     options: argparse.Namespace, named: list[str]
 ) -> tuple[list[Path], list[dict[str, Any]]]:
     """Start the run that a command asks for, whose folder is called by what is ``named``."""
+    from deepres.detection.beginning import initial_detector  # not everyone has torchvision
     from deepres.training.api import task_of, train
 
     seed = seed_of(options.seed or 0)
@@ -73,9 +74,9 @@ def _start(
     check_free_for_run(folder)
     if options.weights is not None:
         options.weights = weights_for(recipe.model, options.weights, say)
-        weights_file(options.weights)
         if recipe.detector.batch_norm == "frozen":
             tell_moving_averages(options.weights)
+    initial_detector(recipe, ("any",), options.weights and weights_file(options.weights), seed)
     data = _open(recipe, place)
     task_of(recipe).check_learnable(recipe, data)
     if options.weights is None:

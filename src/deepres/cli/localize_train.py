@@ -27,7 +27,6 @@ from deepres.recipes import (
 )
 from deepres.run_contents import seed_of
 from deepres.run_places import RUNS, run_name
-from deepres.run_weights import weights_file
 from deepres.training.begun_from import found_again
 
 
@@ -57,8 +56,9 @@ def _start(
     options: argparse.Namespace, named: list[str]
 ) -> tuple[list[Path], list[dict[str, Any]]]:
     """Start the run that a command asks for, whose folder is called by what is ``named``."""
+    from deepres.detection.localizer_file import load_localizer  # not everyone has torchvision
     from deepres.training.api import task_of, train
-    from deepres.training.localization_start import check_given
+    from deepres.training.localization_start import check_classes, check_given, given_classifier
 
     rpn = options.rpn
     if not rpn:
@@ -72,15 +72,19 @@ def _start(
     name = run_name(recipe.model, recipe.steps, recipe.scaled_from, seed, parts)
     folder = options.out or RUNS / name
     check_free_for_run(folder)
+    begun_from: dict[Path, tuple[str, ...]] = {}  # weights, and what classes they know
     if rpn:
-        weights_file(rpn)
+        begun_from[rpn] = load_localizer(rpn)[0].classes
     if options.weights:
         options.weights = weights_for(recipe.model, options.weights, say)
-        weights_file(options.weights)
+        classifier = given_classifier(options.weights, recipe.model)
+        begun_from[options.weights] = classifier.classes
         tell_moving_averages(options.weights)
     data = _open(options.data or imagenet_folder(), recipe, rpn)
     task_of(recipe).check_learnable(recipe, data)
     images = data.images if isinstance(data, LocalizationRCNNData) else data
+    for weights, classes in begun_from.items():
+        check_classes(classes, images, weights)
     say(
         f"training {recipe.model} to {'judge regions' if rpn else 'localize'}, on "
         f"{len(images.train):,} images of {images.source}, for {recipe.steps:,} steps, into "

@@ -24,7 +24,7 @@ from deepres.models.weight_kinds import LOCALIZER
 from deepres.recipes import LocalizationRCNNRecipe
 from deepres.runtime import derive_seed, drawing_from, initial_weights_of
 from deepres.training.begun_from import found_again, origin
-from deepres.training.localization_start import initial_classifier
+from deepres.training.localization_start import check_classes, initial_classifier
 from deepres.training.localizing import VIEWS, LocalizingTask, check_share, described_with_test
 from deepres.training.optim import make_optimizer, set_learning_rate
 from deepres.training.small_images import check_sizes
@@ -86,11 +86,7 @@ class LocalizationRCNN(LocalizingTask[LocalizationRCNNRecipe, LocalizationRCNNDa
         """
         images, rpn = data.images, check_rpn(data.rpn)
         proposer, noted = load_localizer(rpn)
-        if proposer.classes != images.classes:
-            raise UserError(
-                f"{rpn} knows other classes than those of {images.location}; give the data that it "
-                "was trained on by --data"
-            )
+        check_classes(proposer.classes, images, rpn)
         rpns = noted.get("initial_weights")
         classifier, given = initial_classifier(
             weights or (rpns and found_again(rpns)), recipe.model, images

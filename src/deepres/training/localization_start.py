@@ -40,12 +40,31 @@ def initial_classifier(
         UserError: there is none, or it is another.
     """
     weights = check_given(weights)
+    classifier = given_classifier(weights, model)
+    check_classes(classifier.classes, data, weights)
+    return classifier, origin(weights)
+
+
+def given_classifier(weights: Path, model: str) -> Classifier:
+    """Load the classification network in ``weights``.
+
+    Raises:
+        UserError: there is none, or it is another than ``model``.
+    """
     classifier = load_classifier(weights)
     if (name := classifier.network.architecture["name"]) != model:
         raise UserError(f"{weights} is of {name}, not of {model}")
-    if classifier.classes != data.classes:
+    return classifier
+
+
+def check_classes(known: tuple[str, ...], data: LocalizationData, weights: Path) -> None:
+    """Make sure that the network in ``weights`` knows the classes of the data.
+
+    Raises:
+        UserError: it knows others.
+    """
+    if known != data.classes:
         raise UserError(
             f"{weights} tells other classes apart than those of {data.location}; give weights "
-            "that were trained on the same folder's classes"
+            "that were trained on the same folder's classes, or that folder by --data"
         )
-    return classifier, origin(weights)
