@@ -76,6 +76,7 @@ def _start(
         options.weights = weights_for(recipe.model, options.weights, say)
         if recipe.detector.batch_norm == "frozen":
             tell_moving_averages(options.weights)
+    # Made for its errors alone: the annotations of a large set take longer to read.
     initial_detector(recipe, ("any",), options.weights and weights_file(options.weights), seed)
     data = _open(recipe, place)
     task_of(recipe).check_learnable(recipe, data)
