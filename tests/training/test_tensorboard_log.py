@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,26 @@ def test_what_is_no_finite_number_is_left_out(tmp_path: Path) -> None:
         for step, loss in enumerate(values, 1):
             take({"step": step, "split": "train", "loss": loss, "phase": "rpn"})
     assert read(tmp_path) == {"train/loss": [(3, 0.5)]}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on a file's size there")
+def test_a_disk_that_refuses_is_told_in_a_line_alone(tmp_path: Path) -> None:
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from deepres.training.tensorboard_log import tensorboard_log
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+try:
+    with tensorboard_log(Path(sys.argv[1])) as take:
+        take({"step": 1, "split": "train", "loss": 0.5})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"UserError cannot write {tmp_path}: File too large")
+    assert done.stderr == ""
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:

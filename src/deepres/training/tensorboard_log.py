@@ -1,32 +1,34 @@
 """A run's events in TensorBoard's format, as the run goes. Needs tensorboard."""
 
 import math
+import os
+import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import Any
 
 from deepres.errors import cannot_write
 from deepres.extras import optional_package
 from deepres.run_folder import Event, RunFolder
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 SUFFIX = ".deepres"
 """What the names of our files end in: others in the folder are left alone."""
+VERSION = "brain.Event:2"
+"""Of the format; it stands in a file's first record."""
 
 
-def tensorboard_package() -> "type[SummaryWriter]":
-    """Return what writes such files.
+def tensorboard_package() -> ModuleType:
+    """Return what makes the records of such files.
 
     Raises:
         UserError: tensorboard is not installed.
     """
     optional_package("tensorboard", "tensorboard", "TensorBoard's files need")
-    from torch.utils.tensorboard import SummaryWriter  # it needs that package
-
-    return SummaryWriter
+    return import_module("torch.utils.tensorboard.summary")  # it needs that package
 
 
 @contextmanager
@@ -39,24 +41,36 @@ def tensorboard_log(path: Path) -> Iterator[Callable[[Event], None]]:
     Raises:
         UserError: tensorboard is not installed, or the disk refused.
     """
-    writer_type = tensorboard_package()
+    summary = tensorboard_package()
+    from tensorboard.compat.proto.event_pb2 import Event as Record
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}{SUFFIX}"
     with _naming(path):
         for earlier in path.glob(f"events.out.tfevents.*{SUFFIX}"):
             earlier.unlink()
-        writer = writer_type(str(path), filename_suffix=SUFFIX)
+        # Not by SummaryWriter, whose thread shows a traceback when the disk is full.
+        writer = RecordWriter((path / name).open("xb"))
+
+    def write(**record: Any) -> None:
+        writer.write(Record(wall_time=time.time(), **record).SerializeToString())
 
     def take(*events: Event) -> None:
         with _naming(path):
             for event in events:
                 for name, value in _numbers(event):
-                    writer.add_scalar(f"{event['split']}/{name}", value, event["step"])
+                    measured = summary.scalar(f"{event['split']}/{name}", value)
+                    write(step=event["step"], summary=measured)
             writer.flush()
 
     try:
+        with _naming(path):
+            write(file_version=VERSION)
         take(*RunFolder(path).read_events())
         yield take
     finally:
-        writer.close()
+        with suppress(OSError):  # all was flushed, or the error that says why not is on its way
+            writer.close()
 
 
 def _numbers(event: Event) -> Iterator[tuple[str, float]]:
