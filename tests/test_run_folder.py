@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from made_up_runs import PROVENANCE, make_detection_run, make_localization_run, 
 
 from deepres.errors import UserError
 from deepres.recipes import get_recipe
-from deepres.run_folder import OF_THE_WEIGHTS, RunFolder
+from deepres.run_folder import EVALUATIONS, OF_THE_WEIGHTS, RunFolder
 
 META = whole_meta({**get_recipe("resnet20").scaled_to(20).to_dict(), "lr": 0.1})
 RESULT = {
@@ -184,6 +186,24 @@ def test_what_a_finished_run_has_stays_until_its_extension_is_finished(tmp_path:
     assert (tmp_path / "evaluations-20steps.json").exists()
     assert (tmp_path / "model.batchnorm-20steps.safetensors").exists()
     assert not any((tmp_path / name).exists() for name in OF_THE_WEIGHTS)
+
+
+def test_whatever_the_system_refuses_of_a_run_is_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*asked: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    folder = finished(tmp_path)
+    (tmp_path / EVALUATIONS).write_text("[]")
+    folder.write_meta({**META, "recipe": {**META["recipe"], "steps": 40}})
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", refused)  # with a quota, or over a network, the first to say so
+        with pytest.raises(UserError, match=r"cannot write .*metrics.jsonl: Disk quota exceeded"):
+            folder.sync_events()
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(UserError, match=r"cannot write .*evaluations-20steps.json: Disk quota"):
+        folder.set_tests_aside()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")

@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from deepres.errors import UserError, cannot_write
-from deepres.files import atomic_write, not_through_links, parse_json, read_file, strict
+from deepres.errors import UserError
+from deepres.files import (
+    atomic_write,
+    not_through_links,
+    parse_json,
+    read_file,
+    strict,
+    writing,
+)
 from deepres.run_contents import checked, misfit_of_event
 
 Event = dict[str, Any]
@@ -24,11 +31,9 @@ class EventLog:
 
     def append_event(self, event: Event) -> None:
         """Add a line to metrics.jsonl, and tell those who listen."""
-        try:
-            with open(self.metrics, "a", opener=not_through_links) as file:
-                file.write(json.dumps(strict(event), allow_nan=False) + "\n")
-        except OSError as error:
-            raise cannot_write(self.metrics, error) from error
+        line = json.dumps(strict(event), allow_nan=False) + "\n"
+        with writing(self.metrics), open(self.metrics, "a", opener=not_through_links) as file:
+            file.write(line)
         for listener in self.listeners:
             listener(event)
 
@@ -51,7 +56,7 @@ class EventLog:
     def sync_events(self) -> tuple[int, str]:
         """Make the events so far survive a power cut; return how many there are, and a digest."""
         if self.metrics.exists():
-            with self.metrics.open("rb+") as file:
+            with writing(self.metrics), self.metrics.open("rb+") as file:
                 os.fsync(file.fileno())
         lines = self.lines()
         return len(lines), digest_of_lines(lines)

@@ -70,11 +70,22 @@ def put_in_place(whole: Path, path: Path) -> None:
     Raises:
         UserError: the disk refused.
     """
-    try:
+    with writing(path):
         with whole.open("rb+") as file:
             os.fsync(file.fileno())
         whole.replace(path)
         _sync_folder(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in a line what the system refuses of what is done to ``path``.
+
+    Raises:
+        UserError: it refused.
+    """
+    try:
+        yield
     except OSError as error:
         raise cannot_write(path, error) from error
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from deepres.errors import UserError, cannot_write, no_such
+from deepres.errors import UserError, no_such
 from deepres.event_log import Event as Event
 from deepres.event_log import EventLog, digest_of_lines
 from deepres.files import (
@@ -26,6 +26,7 @@ from deepres.files import (
     read_json,
     strict,
     write_json,
+    writing,
 )
 from deepres.json_shape import misfit
 from deepres.kinds import kind_of
@@ -119,10 +120,8 @@ class RunFolder(EventLog):
         Raises:
             UserError: another process is training here, or the folder cannot be made.
         """
-        try:
+        with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
 
         def in_use() -> None:
             raise UserError(f"another process is training in {self.path}")
@@ -130,7 +129,8 @@ class RunFolder(EventLog):
         with held(self.path, os.O_RDONLY, in_use):
             for file in (self.recipe, self.metrics, self.checkpoint, self.weights, self.result):
                 for leftover in leftovers(file):
-                    leftover.unlink()
+                    with writing(leftover):
+                        leftover.unlink()
             yield
 
     def read_meta(self) -> dict[str, Any]:
@@ -234,7 +234,8 @@ class RunFolder(EventLog):
             for name in OF_THE_WEIGHTS:
                 path, aside = self.path / name, self._aside(name, old)
                 if path.exists() and not aside.exists():  # else it is of the new weights
-                    path.rename(aside)
+                    with writing(aside):
+                        path.rename(aside)
 
     def awaits_weights(self) -> bool:
         """Whether what is noted here is of weights that an extended run has yet to write.

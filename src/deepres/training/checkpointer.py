@@ -8,6 +8,7 @@ from typing import Any
 
 from deepres.checkpoint import DamagedCheckpoint, load_checkpoint, previous_of, total_bytes
 from deepres.errors import UserError
+from deepres.files import writing
 from deepres.run_folder import RunFolder
 from deepres.training.interrupt import Interrupted, StopRequest
 from deepres.training.state import RunState
@@ -66,7 +67,8 @@ def latest_checkpoint(folder: RunFolder, say: Callable[[str], None]) -> dict[str
             damaged.append(path)
             continue
         for each in damaged:  # else the next save would put it in the place of this one
-            each.replace(each.with_name(f"{each.name}.damaged"))
+            with writing(aside := each.with_name(f"{each.name}.damaged")):
+                each.replace(aside)
         return as_it_is_saved_now(saved)
     if damaged:
         raise DamagedCheckpoint(

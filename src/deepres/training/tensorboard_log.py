@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from deepres.errors import cannot_write
 from deepres.extras import optional_package
+from deepres.files import writing
 from deepres.run_folder import Event, RunFolder
 
 SUFFIX = ".deepres"
@@ -46,7 +46,7 @@ def tensorboard_log(path: Path) -> Iterator[Callable[[Event], None]]:
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}{SUFFIX}"
-    with _naming(path):
+    with writing(path):
         for earlier in path.glob(f"events.out.tfevents.*{SUFFIX}"):
             earlier.unlink()
         # Not by SummaryWriter, whose thread shows a traceback when the disk is full.
@@ -56,7 +56,7 @@ def tensorboard_log(path: Path) -> Iterator[Callable[[Event], None]]:
         writer.write(Record(wall_time=time.time(), **record).SerializeToString())
 
     def take(*events: Event) -> None:
-        with _naming(path):
+        with writing(path):
             for event in events:
                 for name, value in _numbers(event):
                     measured = summary.scalar(f"{event['split']}/{name}", value)
@@ -64,7 +64,7 @@ def tensorboard_log(path: Path) -> Iterator[Callable[[Event], None]]:
             writer.flush()
 
     try:
-        with _naming(path):
+        with writing(path):
             write(file_version=VERSION)
         take(*RunFolder(path).read_events())
         yield take
@@ -77,12 +77,3 @@ def _numbers(event: Event) -> Iterator[tuple[str, float]]:
     for name, value in event.items():
         if name != "step" and isinstance(value, int | float) and math.isfinite(value):
             yield name, value
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Say in a line that the system refused to write."""
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(path, error) from error
