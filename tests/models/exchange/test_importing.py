@@ -1,6 +1,7 @@
 """Weights of torchvision and timm: the same outputs here, and nothing run that a file brings."""
 
 import pickle
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,23 @@ def test_of_raw_and_averaged_weights_the_averaged_are_taken(
     torch.save({raw: state, averaged: None}, file)
     import_weights(file, "resnet18", "timm", say=said.append)
     assert not any("several networks" in line for line in said)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_options_of_training_scripts_may_lie_beside_the_weights(
+    tmp_path: Path, state: dict[str, Tensor], zipped: bool
+) -> None:
+    """Those of torchvision and timm save what their command lines were."""
+    file, options = tmp_path / "a.pth", Namespace(model="resnet18", lr=0.1, data=None)
+    content = {"model": state, "epoch": 3, "args": options}
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    classifier = import_weights(file, "resnet18", "torchvision")
+    assert torch.equal(classifier.network.conv1.weight, state["conv1.weight"])
+    options.trap = Trap(tmp_path / "ran")
+    torch.save(content, file, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match="needs code to be run, which is refused"):
+        import_weights(file, "resnet18", "torchvision")
+    assert not options.trap.mark.exists()
 
 
 def test_any_key_may_be_named(tmp_path: Path, state: dict[str, Tensor]) -> None:

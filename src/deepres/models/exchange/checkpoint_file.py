@@ -4,6 +4,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ RAW = ("state_dict", "model", "model_state_dict")
 DEEPEST = 3  # how deep in such keys a state dict may be
 AVERAGES = "n_averaged"  # torch.optim.swa_utils counts in it; it does not enter into the outputs
 PREFIXES = re.compile(r"(?:(?:module|_orig_mod)\.)+")  # of DataParallel and torch.compile
+PLAIN = (Namespace,)  # keeps values, as of training scripts' options, and runs nothing
 TORCHSCRIPT = "constants.pkl"  # a member of each such archive
 
 
@@ -113,7 +115,10 @@ def _read(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        with warnings.catch_warnings(action="ignore"):  # on old ways of pickling
+        with (
+            warnings.catch_warnings(action="ignore"),  # on old ways of pickling
+            torch.serialization.safe_globals([*PLAIN]),
+        ):
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
