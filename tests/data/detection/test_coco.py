@@ -146,6 +146,13 @@ def test_what_is_malformed_is_named(
         open_detection_set("coco2017-val", coco)
 
 
+def test_a_link_to_what_is_not_there_is_named(coco: Path) -> None:
+    file = coco / "annotations/instances_mine.json"
+    file.symlink_to(coco / "unplugged")
+    with pytest.raises(UserError, match=r"instances_mine\.json: No such file"):
+        open_detection_set("mine", coco)
+
+
 def test_missing_files_are_named(coco: Path) -> None:
     (coco / "val2017/000000000042.jpg").unlink()
     with pytest.raises(UserError, match=r"1 file is missing: \S+val2017/000000000042\.jpg"):

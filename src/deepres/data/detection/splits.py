@@ -139,9 +139,9 @@ def _read(name: str, folder: Path, faults: Faults) -> DetectionSet:
         classes = own_classes(folder)
         images = read_voc(folder, name, classes, faults)
         return _set(f"{folder.name} {name}", classes, images, folder)
-    if (folder / "annotations" / f"instances_{name}.json").is_file():
-        return _coco(CocoSet(f"{folder.name} {name}", (name,)), folder, faults)
     files = not_hidden(folder / "annotations", "*.json")
+    if folder / "annotations" / f"instances_{name}.json" in files:  # it may be a broken link
+        return _coco(CocoSet(f"{folder.name} {name}", (name,)), folder, faults)
     own = [path.stem.removeprefix("instances_") for path in files]
     lists = [*voc_splits(folder), *own]
     if lists and name in VOC_LISTS:
