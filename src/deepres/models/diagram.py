@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from deepres.models.blocks import ZeroPad
 from deepres.models.highway import HighwayLayer
+from deepres.models.shapes import ShapesAlone
 from deepres.models.stages import StagedNetwork, on_shortcut
 from deepres.network_diagram import Diagram, Row, Shortcut, ShortcutKind
 
@@ -33,8 +34,10 @@ def diagram(network: StagedNetwork) -> Diagram:
     modules = {n: m for n, m in network.named_modules() if not on_shortcut(n)}
     handles = [module.register_forward_hook(recorder(name)) for name, module in modules.items()]
     training, device = network.training, next(network.parameters()).device
+    image = torch.empty(1, 3, network.input_size, network.input_size, device=device)
     try:
-        network.eval()(torch.empty(1, 3, network.input_size, network.input_size, device=device))
+        with ShapesAlone():
+            network.eval()(image)
     finally:
         network.train(training)
         for handle in handles:

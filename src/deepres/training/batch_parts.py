@@ -5,6 +5,7 @@ import torch
 from deepres.errors import UserError
 from deepres.execution import Execution
 from deepres.models.create import build_empty
+from deepres.models.shapes import ShapesAlone
 from deepres.recipes import ClassificationRecipe
 
 
@@ -24,7 +25,8 @@ def fewest_images_of_a_part(recipe: ClassificationRecipe, execution: Execution) 
         raise UserError(f"sync_batch_norm works on CUDA devices only, not on {device.type}")
     network = build_empty(recipe.model, **recipe.model_options())
     side = recipe.side
-    last_maps = network.feature_map(torch.empty(2, 3, side, side, device="meta"))
+    with ShapesAlone():
+        last_maps = network.feature_map(torch.empty(2, 3, side, side, device="meta"))
     fewest = 2 if last_maps[0, 0].numel() == 1 and not recipe.sync_batch_norm else 1
     if recipe.batch_size // (size * recipe.accumulate) < fewest:
         raise UserError(
