@@ -72,11 +72,10 @@ def test_signals_at_initialisation_are_found_beside_the_runs(folder: Path) -> No
 def test_of_two_copies_the_one_in_the_folder_named_first_is_shown(folder: Path) -> None:
     make_run(folder / "results/plain20-s0", "plain20", test_error_pct=2.22)
     make_run(folder / "runs/plain20-s0", "plain20", test_error_pct=1.11)
-    for _ in range(2):
-        assert main(["report"]) == 0
-        assert "1.11 %" in Path("report.html").read_text()
-        assert main(["report", "--runs", "results", "--runs", "runs"]) == 0
-        assert "2.22 %" in Path("report.html").read_text()
+    assert main(["report"]) == 0
+    assert "1.11 %" in Path("report.html").read_text()
+    assert main(["report", "--runs", "results", "--runs", "runs"]) == 0
+    assert "2.22 %" in Path("report.html").read_text()
 
 
 def test_benchmarks_are_shown_where_they_are(folder: Path) -> None:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from deepres.files import atomic_write
@@ -27,7 +28,7 @@ from deepres.report.names import title
 from deepres.report.newest import Newest, by_age, newest_run
 from deepres.report.page_words import WORDS
 from deepres.report.pictures import svg_text
-from deepres.report.recipe_notes import Recipes, in_short, longest_first, numbered_recipes
+from deepres.report.recipe_notes import in_short, longest_first, numbered_recipes
 from deepres.report.render import as_html
 from deepres.report.runs import Run
 from deepres.report.summary import STANDINGS, STRIP, JudgedClaim, described, summary_line
@@ -87,22 +88,10 @@ def render_page(
     shown.sort(key=by_age)
     evidence_of_claims = [*shown, *untrained]
     judged = [JudgedClaim(claim, judge(claim, evidence_of_claims)) for claim in CLAIMS]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "page_template"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {each.__name__: each for each in (*WORDS, described, computed)}
-    environment.filters |= {"title_of": title, "fields_in_words": fields_in_words}
-    environment.globals |= {"what_it_is": what_it_is, "outcome": outcome}
     recipes = numbered_recipes(shown)
-    environment.filters["in_short"] = partial(in_short, recipes=recipes)
-    environment.filters["in_short_html"] = partial(_in_short_html, recipes=recipes)
-    environment.globals |= {"signs": SIGNS, "rule": RULE, "standings": STANDINGS, "strip": STRIP}
     newest, best = newest_run(shown), best_curves(shown)
-    page = environment.get_template("page.html.jinja").render(
+    template = _environment().get_template("page.html.jinja")
+    page = template.render(
         newest=newest,
         newest_curve=_newest_curve(newest),
         best=best,
@@ -127,6 +116,24 @@ def render_page(
     return visible(page)
 
 
+@cache
+def _environment() -> Environment:
+    """Return what reads the page's template, which is compiled once."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "page_template"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {each.__name__: each for each in (*WORDS, described, computed)}
+    environment.filters |= {"title_of": title, "fields_in_words": fields_in_words}
+    environment.filters |= {"in_short": _in_short, "in_short_html": _in_short_html}
+    environment.globals |= {"what_it_is": what_it_is, "outcome": outcome}
+    environment.globals |= {"signs": SIGNS, "rule": RULE, "standings": STANDINGS, "strip": STRIP}
+    return environment
+
+
 def _place(run: Run) -> tuple[str, str, int, str, bool, str, int]:
     """Where a run stands among others: by task, network, depth, and nearness to the paper's."""
     family, depth = re.fullmatch(r"(\D*)(\d*).*", run.model).groups()  # type: ignore[union-attr]
@@ -145,9 +152,16 @@ def _overview(networks: list[Sequence[Run]]) -> tuple[str, str]:
     return what_it_is(networks[0][0]), ", ".join(parts)
 
 
-def _in_short_html(text: str, recipes: Recipes) -> Markup:
+@pass_context
+def _in_short(page: Context, text: str) -> str:
+    """Return ``text`` with the number of its note in place of each long recipe."""
+    return in_short(text, page["numbered"])
+
+
+@pass_context
+def _in_short_html(page: Context, text: str) -> Markup:
     """Return ``text`` with a link to its note in place of each long recipe."""
-    html = escape(text)
+    html, recipes = escape(text), page["numbered"]
     for recipe in longest_first(recipes):
         n = recipes[recipe]
         link = Markup('<a href="#recipe-{0}">recipe {0}</a>').format(n)

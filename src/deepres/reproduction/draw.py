@@ -2,13 +2,15 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepres.models.complexity import block_cost, stage_costs
 from deepres.models.composition import describe
 from deepres.models.create import build_empty
 from deepres.models.diagram import diagram
+from deepres.models.stages import StagedNetwork
 from deepres.network_diagram import Diagram
 from deepres.recipes import ImageNetRecipe, get_recipe
 from deepres.report.architecture import (
@@ -110,12 +112,12 @@ def save(drawn: "Table | Figure", name: str, folder: Path) -> list[Path]:
 
 def diagrams(names: Sequence[str]) -> dict[str, Diagram]:
     """Return the networks' diagrams."""
-    return {name: diagram(build_empty(name)) for name in names}
+    return {name: diagram(_network(name)) for name in names}
 
 
 def stages(name: str) -> list[Stage]:
     """Return a network's column of Table 1."""
-    network = build_empty(name)
+    network = _network(name)
     return [
         (
             cost.name,
@@ -130,7 +132,7 @@ def stages(name: str) -> list[Stage]:
 def cost_of_shortcuts(block: str) -> BlockCost:
     """Return what one of ``BLOCKS`` costs with identity shortcuts, and with projections."""
     name, part = BLOCKS[block]
-    networks = [build_empty(name, shortcut=option) for option in ("A", "C")]
+    networks = [_network(name, shortcut=option) for option in ("A", "C")]
     costs = [block_cost(network, part, network.input_size) for network in networks]
     (weights, adds), (projected, with_more) = costs
     return block, weights, projected, adds, with_more
@@ -138,9 +140,15 @@ def cost_of_shortcuts(block: str) -> BlockCost:
 
 def map_sizes(name: str) -> list[MapSize]:
     """Return a CIFAR-10 network's rows of §4.2's table: map size, layers, filters."""
-    maps = [row for row in diagram(build_empty(name)).rows if "conv" in row.label]
+    maps = [row for row in diagram(_network(name)).rows if "conv" in row.label]
     sizes = []
     for size, rows in itertools.groupby(maps, key=lambda row: row.size):
         layers = list(rows)
         sizes.append((f"{size}×{size}", len(layers), layers[-1].channels))
     return sizes
+
+
+@cache
+def _network(name: str, **options: Any) -> StagedNetwork:
+    """Return a network without weights, which several artefacts show."""
+    return build_empty(name, **options)
