@@ -65,18 +65,24 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", without_style)))
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> list[Run]:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    folder = tmp_path_factory.mktemp("runs")
     made = [
-        make_run(tmp_path / f"{model}-{seed}", model, seed, test_error_pct=error + seed / 10)
+        make_run(folder / f"{model}-{seed}", model, seed, test_error_pct=error + seed / 10)
         for model, error in (("plain20", 9.0), ("plain56", 13.0), ("resnet20", 8.7))
         for seed in range(3)
     ]
-    made.append(make_run(tmp_path / "short", "resnet20", steps=2_000, source=SAMPLE))
-    made.append(make_run(tmp_path / "<b>lr", "resnet56", deviations={"lr": 0.05}))
-    made.append(make_run(tmp_path / "unfinished", "resnet110", stopped_at=32_000))
-    made.append(make_run(tmp_path / "begun", "resnet44", stopped_at=0))
+    made.append(make_run(folder / "short", "resnet20", steps=2_000, source=SAMPLE))
+    made.append(make_run(folder / "<b>lr", "resnet56", deviations={"lr": 0.05}))
+    made.append(make_run(folder / "unfinished", "resnet110", stopped_at=32_000))
+    made.append(make_run(folder / "begun", "resnet44", stopped_at=0))
     return made
+
+
+@pytest.fixture(scope="module")
+def page_on_runs(runs: list[Run]) -> str:
+    return render_page(runs)
 
 
 def test_the_page_is_sound(runs: list[Run]) -> None:
@@ -96,8 +102,8 @@ def test_the_page_is_sound(runs: list[Run]) -> None:
     assert render_page(reversed(runs), [section]) == page
 
 
-def test_it_says_what_the_evidence_is(runs: list[Run]) -> None:
-    text = text_of(render_page(runs))
+def test_it_says_what_the_evidence_is(page_on_runs: str) -> None:
+    text = text_of(page_on_runs)
     assert "13 runs: 11 finished, 2 unfinished. Every number on this page is read" in text
     assert "11 runs are the paper's: of full length" in text
     assert "plain-20 × 3, plain-56 × 3, ResNet-20 × 3, ResNet-44 (1 unfinished)," in text
@@ -195,9 +201,8 @@ def test_shortened_runs_alone_are_not_the_papers(tmp_path: Path) -> None:
     assert "ResNet-20, seed 0 shortened: 2,000 of 64,000 steps" in text
 
 
-def test_the_summary_stands_first_and_groups_the_claims(runs: list[Run]) -> None:
-    page = render_page(runs)
-    text = text_of(page)
+def test_the_summary_stands_first_and_groups_the_claims(page_on_runs: str) -> None:
+    text = text_of(page_on_runs)
     assert "At the paper's length 1 ≈ Plain nets degrade with depth On other runs 0 none" in text
     assert "plain-56 13.10 ± 0.10 (n = 3)" in text
     order = ["Your newest run", "Learning curves of plain and residual nets"]
@@ -208,7 +213,7 @@ def test_the_summary_stands_first_and_groups_the_claims(runs: list[Run]) -> None
     places = [text.index(each) for each in order]
     assert places == sorted(places)
     assert "8.70 (8.80 ± 0.10)3 runs of 64,000 steps; AMD EPYC, 2 threads" in text
-    assert "<details open" not in page
+    assert "<details open" not in page_on_runs
 
 
 def aged(run: Run, days: float) -> Run:
@@ -307,13 +312,13 @@ def test_without_errors_by_class_nothing_is_said_of_them(
     assert "by class" not in text_of(page)
 
 
-def test_names_are_escaped(runs: list[Run]) -> None:
-    page = render_page(runs)
-    assert "<b>" not in page
-    assert "&lt;b&gt;lr" in page
+def test_names_are_escaped(page_on_runs: str) -> None:
+    assert "<b>" not in page_on_runs
+    assert "&lt;b&gt;lr" in page_on_runs
 
 
-def test_it_is_written_whole_or_not_at_all(tmp_path: Path, runs: list[Run]) -> None:
+def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "run")]
     page = write_page(tmp_path / "new" / "report.html", runs)
     assert page.read_text() == render_page(runs)
     (tmp_path / "file").touch()
