@@ -36,10 +36,10 @@ def call(options: argparse.Namespace) -> int:
     untrained = find_untrained(folders, left_out.append)
     for why in left_out:
         say(f"left out: {why}")
+    benchmarks = _benchmarks(options.benchmarks)
     finished = sum(run.result is not None for run in runs)
     sections = [_section(artefact, runs, options.x_axis) for artefact in ARTEFACTS]
-    sections += _benchmarks(options.benchmarks)
-    page = write_page(out, runs, sections, untrained, left_out)
+    page = write_page(out, runs, [*sections, *benchmarks], untrained, left_out)
     show(f"report on {len(runs)} runs, {finished} of them finished: {page}")
     if options.open and not webbrowser.open(page.resolve().as_uri()):
         raise UserError(f"no browser to be found; open {page} yourself")
