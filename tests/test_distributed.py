@@ -1,6 +1,7 @@
 """Several processes, as torchrun starts them, against one."""
 
 import dataclasses
+import inspect
 import json
 import os
 import re
@@ -17,7 +18,10 @@ import torch
 from pictures import image_folder
 from runs import on_cpu
 from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
+from deepres.cli.main import main
 from deepres.data.batches import Batches
 from deepres.data.cifar10 import Cifar10
 from deepres.data.transforms import per_pixel_mean
@@ -30,15 +34,22 @@ TRAIN = ["train", "resnet8", "--data", "sample", "--steps", "40", "--set", "batc
 TRAIN += ["--set", "log_every=5", "--set", "eval_every=40", "--save-every", "0"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
-# BN apart, the mean gradient of two halves is the gradient of the whole.
-FROZEN = """
+
+def frozen_batch_norm(self: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """BN apart, the mean gradient of two halves is the gradient of the whole."""
+    averages = self.running_mean, self.running_var
+    return batch_norm(x, *averages, self.weight, self.bias, training=False)
+
+
+FROZEN = f"""
 import sys
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import batch_norm
-nn.BatchNorm2d.forward = lambda self, x: batch_norm(
-    x, self.running_mean, self.running_var, self.weight, self.bias, training=False
-)
 from deepres.cli.main import main
+
+{inspect.getsource(frozen_batch_norm)}
+
+nn.BatchNorm2d.forward = frozen_batch_norm
 sys.exit(main())
 """
 
@@ -80,7 +91,7 @@ assert not [name for name in threads if "gloo" in name], threads
 
 def together(processes: int, folder: Path, *command: str) -> str:
     """Run ``deepres`` in so many processes, and return what they say."""
-    start = [*TORCHRUN, "--nproc-per-node", str(processes)] if processes > 1 else [sys.executable]
+    start = [*TORCHRUN, "--nproc-per-node", str(processes)]
     done = subprocess.run(
         [*start, *command], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
@@ -113,15 +124,19 @@ def test_each_process_has_bn_statistics_of_its_own_until_the_leaders_are_tested(
 
 
 @pytest.mark.slow
-def test_with_bn_frozen_processes_and_parts_make_no_difference(tmp_path: Path) -> None:
+def test_with_bn_frozen_processes_and_parts_make_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(nn.BatchNorm2d, "forward", frozen_batch_norm)
     script = tmp_path / "frozen.py"
     script.write_text(FROZEN)
     command = [*TRAIN, "--steps", "20", "--set", "lr=0.001", "--set", "eval_every=20"]
     # What is frozen is PyTorch's BN, and in bf16 another sum may round to another number.
     command += ["--no-fused-kernels", "--precision", "fp32"]
-    together(1, tmp_path, str(script), *command, "--out", "one")
+    assert main([*command, "--out", "one"]) == 0
     together(2, tmp_path, str(script), *command, "--out", "two")
-    together(1, tmp_path, str(script), *command, "--out", "parts", "--accumulate", "4")
+    assert main([*command, "--out", "parts", "--accumulate", "4"]) == 0
     one = load_file(tmp_path / "one" / "model.safetensors")
     for other in ("two", "parts"):
         weights = load_file(tmp_path / other / "model.safetensors")
@@ -135,13 +150,17 @@ def test_with_bn_frozen_processes_and_parts_make_no_difference(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_processes_share_the_batches_of_fine_tuning(tmp_path: Path) -> None:
+def test_processes_share_the_batches_of_fine_tuning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With all of BN frozen they make no difference, but for the order of sums."""
+    monkeypatch.chdir(tmp_path)
     image_folder(tmp_path / "data", train=8, val=2)
-    command = ["-m", "deepres", "train", "resnet20", "--weights", "deepres", "--data", "data"]
+    command = ["train", "resnet20", "--weights", "deepres", "--data", "data"]
     command += ["--freeze", "conv4_x", "--steps", "3", "--set", "batch_size=8", "--workers", "0"]
-    for processes, out in ((1, "one"), (2, "two")):
-        together(processes, tmp_path, *command, "--precision", "fp32", "--out", out)
+    command += ["--precision", "fp32"]
+    assert main([*command, "--out", "one"]) == 0
+    together(2, tmp_path, "-m", "deepres", *command, "--out", "two")
     one, two = (load_file(tmp_path / out / "model.safetensors") for out in ("one", "two"))
     for name, tensor in one.items():
         if name.startswith("fc."):
@@ -237,13 +256,18 @@ def test_sigterm_to_all_saves_one_state(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_three_processes_find_the_scores_that_one_finds(tmp_path: Path) -> None:
-    together(1, tmp_path, "-m", "deepres", *TRAIN, "--out", "run")
-    command = ["-m", "deepres", "evaluate", "run", "--views", "10-crop", "--save-scores"]
-    one = together(1, tmp_path, *command, "one.npz")
+def test_three_processes_find_the_scores_that_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*TRAIN, "--out", "run"]) == 0
+    capsys.readouterr()
+    command = ["evaluate", "run", "--views", "10-crop", "--save-scores"]
+    assert main([*command, "one.npz"]) == 0
+    one = capsys.readouterr().out
     for cached in (tmp_path / "run" / "scores").iterdir():
         cached.unlink()
-    three = together(3, tmp_path, *command, "three.npz")
+    three = together(3, tmp_path, "-m", "deepres", *command, "three.npz")
     assert one.replace("one.npz", "three.npz") == three
     with np.load(tmp_path / "one.npz") as a, np.load(tmp_path / "three.npz") as b:
         assert len(a["names"]) == 1_000
