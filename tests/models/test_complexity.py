@@ -1,11 +1,13 @@
 import re
+from functools import cache
 
 import pytest
 import torch
 
 from deepres.errors import UserError
-from deepres.models import build_network, list_models
+from deepres.models import list_models
 from deepres.models.complexity import (
+    StageCost,
     Traffic,
     block_cost,
     least_traffic,
@@ -16,9 +18,9 @@ from deepres.models.create import build_empty
 from deepres.report.published import MULTIPLY_ADDS_G, PARAMETERS_M
 
 
-def cost_of(name: str, **options: str):
-    with torch.device("meta"):
-        model = build_network(name, **options)
+@cache
+def cost_of(name: str, **options: str) -> StageCost:
+    model = build_empty(name, **options)
     return total_cost(model, model.input_size)
 
 
