@@ -67,8 +67,11 @@ from deepres.training.optim import make_optimizer
 from deepres.training.step import make_step
 
 SIDES = OURS, CUDNN, PLAIN, COMPILED, CUSTOMARY = (
-    *("ours", "ours, cuDNN", "ours, plain"),
-    *("compiled", "customary"),
+    "ours",
+    "ours, cuDNN",
+    "ours, plain",
+    "compiled",
+    "customary",
 )
 BATCH_SIZE = 128
 WARM_UP_STEPS = 5

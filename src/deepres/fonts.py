@@ -7,11 +7,26 @@ from pathlib import Path
 from typing import NamedTuple
 
 OTHERS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC"),
-    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback"),
-    *("PingFang SC", "Hiragino Sans GB", "Heiti SC", "STHeiti"),  # macOS
-    *("Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic"),  # Windows
-    *("Arial Unicode MS", "Unifont"),
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    # macOS:
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Heiti SC",
+    "STHeiti",
+    # Windows:
+    "Microsoft YaHei",
+    "SimHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    # Of many letters, on any system:
+    "Arial Unicode MS",
+    "Unifont",
 )
 """Fonts with Chinese, Japanese or Korean letters, which DejaVu Sans lacks, as systems have them."""
 

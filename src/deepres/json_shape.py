@@ -9,7 +9,11 @@ Shape = Any
 several; ``[shape]``: a list of such; ``{key: shape}``: an object with these keys at least, where a
 ``key?`` may be missing and a ``*_key`` stands for all that end so."""
 WORDS: dict[Shape, str] = {
-    **{str: "text", bool: "true or false", list: "a list", dict: "an object", None: "null"}
+    str: "text",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    None: "null",
 }
 
 

@@ -20,16 +20,25 @@ PROVENANCE = {
 }
 META = {
     "recipe": {
-        **{"kind": str, "model": str, "steps": COUNT, "scaled_from": (COUNT, None)},
-        **{"lr_drops": [COUNT], "phase_starts?": [COUNT]},
-        **{"batch_size": SOME, "accumulate?": SOME, "sync_batch_norm?": bool},
-        **{"shortcut?": (str, None), "precision?": str},
+        "kind": str,
+        "model": str,
+        "steps": COUNT,
+        "scaled_from": (COUNT, None),
+        "lr_drops": [COUNT],
+        "phase_starts?": [COUNT],
+        "batch_size": SOME,
+        "accumulate?": SOME,
+        "sync_batch_norm?": bool,
+        "shortcut?": (str, None),
+        "precision?": str,
     },
     "deviations": dict,
     "seed": SEED,
     "data": {
-        **{"source": str, "location": (str, None)},
-        **{"fingerprint": str, "test_fingerprint?": str},
+        "source": str,
+        "location": (str, None),
+        "fingerprint": str,
+        "test_fingerprint?": str,
     },
     "provenance": PROVENANCE,
     "resumed?": [{"step": COUNT, **PROVENANCE}],
@@ -38,13 +47,20 @@ ORIGIN = {"file": str, "sha256": str}
 FINE_TUNED_FROM = {**ORIGIN, "new": [str]}
 
 EVENT = {
-    **{"step": COUNT, "split": str, "*_pct": PERCENT, "loss*": (NUMBER, None)},
-    **{"images_per_s?": (NUMBER, None), "skipped_images?": COUNT},
+    "step": COUNT,
+    "split": str,
+    "*_pct": PERCENT,
+    "loss*": (NUMBER, None),
+    "images_per_s?": (NUMBER, None),
+    "skipped_images?": COUNT,
 }
 
 RESULT = {
-    **{"steps?": COUNT, "provenance": PROVENANCE, "training_s": Number(0, 1e12)},
-    **{"*_pct": PERCENT, "*_loss": (NUMBER, None)},
+    "steps?": COUNT,
+    "provenance": PROVENANCE,
+    "training_s": Number(0, 1e12),
+    "*_pct": PERCENT,
+    "*_loss": (NUMBER, None),
 }
 ERRORS = dict.fromkeys(("test_error_pct", "train_error_pct"), PERCENT)
 
@@ -52,10 +68,13 @@ REFINEMENT, CONTEXT, MULTI_SCALE = "box refinement", "global context", "multi-sc
 """What evaluations.json calls appendix B's improvements of detectors."""
 DRAWN = [(PERCENT, None)]
 TEST = {
-    **{"images": COUNT, "fingerprint?": str},
+    "images": COUNT,
+    "fingerprint?": str,
     "provenance": dict,  # a server's answer is noted by hand
     **dict.fromkeys(("*_error_pct", "*map_pct", "*map_50_pct"), PERCENT),
-    **{"improvements?": [str], "members?": [str], "class_views?": str},
+    "improvements?": [str],
+    "members?": [str],
+    "class_views?": str,
     "resampled?": {"images": str, "*map_pct": DRAWN, "*map_50_pct": DRAWN},
 }
 TOP_5 = dict.fromkeys(("top1_error_pct", "top5_error_pct"), PERCENT)
@@ -81,7 +100,8 @@ CLASSIFIER = Contents(
     test={"data": str, "views": str, **TOP_5, **BY_CLASS},
 )
 CONTENTS = {
-    **{"cifar10": CLASSIFIER, "imagenet": CLASSIFIER},
+    "cifar10": CLASSIFIER,
+    "imagenet": CLASSIFIER,
     "detection": Contents(
         meta={
             "recipe": {"dataset": str, "global_context": bool},
@@ -92,7 +112,9 @@ CONTENTS = {
         },
         result={},
         test={
-            **{"set": str, "rule": str, "map_50_pct": PERCENT},
+            "set": str,
+            "rule": str,
+            "map_50_pct": PERCENT,
             "ap_pct?": {"*": (PERCENT, None)},
         },
     ),
@@ -106,7 +128,8 @@ CONTENTS = {
     ),
     "localization-rcnn": Contents(
         meta={
-            **{"initial_weights": ORIGIN, "rpn": ORIGIN},
+            "initial_weights": ORIGIN,
+            "rpn": ORIGIN,
             "network": {
                 "architecture": {"name": str},
                 "rpn": {"architecture": {"name": str}, "recipe": dict, "classes": [str]},

@@ -7,9 +7,12 @@ import torch.distributed as dist
 
 MEMORY_FULL = "the device's memory is full"
 NO_MORE_MEMORY = (
-    *("DefaultCPUAllocator", "Cannot allocate memory"),
-    *("CUDA error: out of memory", "Triton Error [CUDA]: out of memory"),
-    *("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"),
+    "DefaultCPUAllocator",
+    "Cannot allocate memory",
+    "CUDA error: out of memory",
+    "Triton Error [CUDA]: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
 )
 """What errors say that have no class of their own: the main memory is full, or the device's."""
 WORKER_DIED = "a process that decodes images died; if memory was short, take fewer --workers"

@@ -11,8 +11,18 @@ from deepres.visible import visible
 
 LOOKALIKES = str.maketrans(
     {
-        **{"–": "-", "−": "-", "±": "+-", "×": "x", "…": "...", "→": "->", "²": "^2"},
-        **{"é": "e", "§": "section ", "✓": "yes", "✗": "no", "≈": "~"},
+        "–": "-",
+        "−": "-",
+        "±": "+-",
+        "×": "x",
+        "…": "...",
+        "→": "->",
+        "²": "^2",
+        "é": "e",
+        "§": "section ",
+        "✓": "yes",
+        "✗": "no",
+        "≈": "~",
     }
 )
 """What stands for a character on a terminal that has no such."""

@@ -46,8 +46,10 @@ def call(options: argparse.Namespace) -> int:
         shorthands=("precision", "accumulate", "bad_images", "freeze"),
         not_resumed=(*FOR_NEW_RUNS, "weights"),
         not_repeated=(
-            *(*FOR_NEW_RUNS, "bad_images"),
-            *("no_fused_kernels", "no_fused_convolutions"),
+            *FOR_NEW_RUNS,
+            "bad_images",
+            "no_fused_kernels",
+            "no_fused_convolutions",
         ),
         changeable=("bad_images",),
     )

@@ -99,7 +99,10 @@ class TrainCommand:
         here = self.execution(options)
         data = self.open_data(options, recipe.changed(options.set), meta)
         return resume_together(
-            *(task_of(recipe), options.resume, data, here),
+            task_of(recipe),
+            options.resume,
+            data,
+            here,
             steps=options.steps,
             changes=options.set,
         )

@@ -18,8 +18,16 @@ from deepres.errors import UserError, given_path, no_such
 from deepres.files import file_digest
 
 CLASSES = (
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
 )
 
 TRAIN_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6))

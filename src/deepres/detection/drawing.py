@@ -24,8 +24,13 @@ from deepres.detection.labels import (
 )
 
 COLORS: tuple[Color, ...] = (
-    *((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66)),
-    *((0, 114, 178), (213, 94, 0), (204, 121, 167)),
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
 )
 """Okabe & Ito's, told apart by any kind of sight; of more than seven classes some share one."""
 MASK_OPACITY = 0.35

@@ -43,8 +43,12 @@ class VGG(StagedNetwork):
         self.avgpool = PoolTo7()
         self.flatten = nn.Flatten()
         self.classifier = nn.Sequential(
-            *(nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout()),
-            *(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()),
+            nn.Linear(512 * 7 * 7, 4096),
+            nn.ReLU(),
+            nn.Dropout(),
+            nn.Linear(4096, 4096),
+            nn.ReLU(),
+            nn.Dropout(),
             nn.Linear(4096, num_classes),
         )
         self.stages["fc"] = ("avgpool", "flatten", "classifier")

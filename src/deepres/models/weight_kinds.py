@@ -13,8 +13,10 @@ DETECTOR, LOCALIZER = "detector", "localizer"
 SIDE = Number(1, 1 << 14, whole=True)
 ARCHITECTURE = {"name": str, "num_classes?": (Number(1, 1e6, whole=True), None)}
 CLASSIFIER_NOTES: dict[str, Shape] = {
-    **{"architecture": ARCHITECTURE, "classes": [str]},
-    **{"crop": SIDE, "short_side": SIDE},
+    "architecture": ARCHITECTURE,
+    "classes": [str],
+    "crop": SIDE,
+    "short_side": SIDE,
 }
 LOCALIZER_NOTES: dict[str, Shape] = {"architecture": ARCHITECTURE, "recipe": dict, "classes": [str]}
 
@@ -36,14 +38,20 @@ class Held(NamedTuple):
 WEIGHT_KINDS: dict[WeightKind, Held] = {
     "classifier": Held("a classifier", "deepres", "train", None, CLASSIFIER_NOTES),
     "detector": Held(
-        *("a detector", "deepres detect", "train", DETECTOR),
+        "a detector",
+        "deepres detect",
+        "train",
+        DETECTOR,
         {"architecture": ARCHITECTURE, "settings": dict, "classes": [str]},
     ),
     "localizer": Held(
-        *("a localization network", "deepres localize", "train", LOCALIZER), LOCALIZER_NOTES
+        "a localization network", "deepres localize", "train", LOCALIZER, LOCALIZER_NOTES
     ),
     "rcnn": Held(
-        *("a localization network's R-CNN", "deepres localize", "train --rpn RUN", LOCALIZER),
+        "a localization network's R-CNN",
+        "deepres localize",
+        "train --rpn RUN",
+        LOCALIZER,
         {**LOCALIZER_NOTES, "rpn": LOCALIZER_NOTES},
     ),
 }

@@ -35,8 +35,11 @@ __all__ = [
 R = TypeVar("R", bound=Recipe)
 
 CLASSES = (
-    *(CifarRecipe, ImageNetRecipe, DetectionRecipe),
-    *(LocalizationRecipe, LocalizationRCNNRecipe),
+    CifarRecipe,
+    ImageNetRecipe,
+    DetectionRecipe,
+    LocalizationRecipe,
+    LocalizationRCNNRecipe,
 )
 BY_KIND: dict[str, Any] = {each.kind: each for each in CLASSES}
 

@@ -9,8 +9,17 @@ from deepres.errors import UserError
 from deepres.recipes.classification import ClassificationRecipe
 
 NETWORKS = (
-    *("plain20", "plain32", "plain44", "plain56", "plain110"),
-    *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
+    "plain20",
+    "plain32",
+    "plain44",
+    "plain56",
+    "plain110",
+    "resnet20",
+    "resnet32",
+    "resnet44",
+    "resnet56",
+    "resnet110",
+    "resnet1202",
 )
 """The networks that the paper trains on CIFAR-10 (Table 6, Figures 1 and 6)."""
 

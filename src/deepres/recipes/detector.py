@@ -83,16 +83,29 @@ class DetectorSettings(Settings):
         super().__post_init__()
         self._check_least(
             1,
-            *("short_side", "long_side", "rpn_channels", "rpn_sampled", "regions_sampled"),
-            *("proposals_before_nms_train", "proposals_before_nms_test", "proposals_train"),
-            *("proposals_test", "detections"),
+            "short_side",
+            "long_side",
+            "rpn_channels",
+            "rpn_sampled",
+            "regions_sampled",
+            "proposals_before_nms_train",
+            "proposals_before_nms_test",
+            "proposals_train",
+            "proposals_test",
+            "detections",
         )
         self._check_least(0, "proposal_min_size")
         self._check_positive("box_loss_beta")
         for name in (
-            *("rpn_foreground_iou", "rpn_background_iou", "rpn_foreground_fraction"),
-            *("proposal_nms_iou", "region_foreground_iou", "region_background_iou"),
-            *("region_foreground_fraction", "score_threshold", "nms_iou"),
+            "rpn_foreground_iou",
+            "rpn_background_iou",
+            "rpn_foreground_fraction",
+            "proposal_nms_iou",
+            "region_foreground_iou",
+            "region_background_iou",
+            "region_foreground_fraction",
+            "score_threshold",
+            "nms_iou",
         ):
             self._check(name, "in [0, 1]", 0 <= getattr(self, name) <= 1)
         for name in ("anchor_sizes", "anchor_ratios", "box_weights"):

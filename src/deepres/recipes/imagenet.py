@@ -8,8 +8,16 @@ from deepres.recipes.classification import ClassificationRecipe
 from deepres.recipes.crop import CROP, SHORT_SIDES, in_proportion, sizes_for
 
 NETWORKS = (
-    *("plain18", "plain34", "plain50-bottleneck", "plain101-bottleneck", "plain152-bottleneck"),
-    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    "plain18",
+    "plain34",
+    "plain50-bottleneck",
+    "plain101-bottleneck",
+    "plain152-bottleneck",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
 )
 """The networks that the paper trains on ImageNet (Tables 2 to 5, Figure 4; of the plain bottleneck
 networks §4.1 says no more than that they degrade too)."""

@@ -53,8 +53,13 @@ def shortcut_costs(costs: Sequence[BlockCost]) -> Table:
     """Return what projections cost in place of identity shortcuts (§3.3, §4.1)."""
     body = [
         [
-            *(name, f"{weights:,}", f"{projected:,}", f"{projected / weights:.2f}"),
-            *(f"{adds / 1e6:,.1f}", f"{with_more / 1e6:,.1f}", f"{with_more / adds:.2f}"),
+            name,
+            f"{weights:,}",
+            f"{projected:,}",
+            f"{projected / weights:.2f}",
+            f"{adds / 1e6:,.1f}",
+            f"{with_more / 1e6:,.1f}",
+            f"{with_more / adds:.2f}",
         ]
         for name, weights, projected, adds, with_more in costs
     ]

@@ -21,7 +21,9 @@ UNIT_INCHES, HEADING_INCHES = 0.36, 0.5
 THIN: dict[str, Any] = {"arrowstyle": "->", "mutation_scale": 7, "color": "0.2", "linewidth": 0.8}
 BOW: dict[str, Any] = {"arrowstyle": "->", "mutation_scale": 7, "color": "0.1", "zorder": 1}
 BOX: dict[str, Any] = {
-    **{"boxstyle": "round,pad=0,rounding_size=0.12", "edgecolor": "0.25", "linewidth": 0.8},
+    "boxstyle": "round,pad=0,rounding_size=0.12",
+    "edgecolor": "0.25",
+    "linewidth": 0.8,
     "zorder": 2,
 }
 NOTE: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": 6.5, "color": "0.35"}

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
 
 
 LEGEND: dict[str, Any] = {
-    **{"loc": "upper center", "bbox_to_anchor": (0.5, 0), "frameon": False},
-    **{"fontsize": 9, "handlelength": 3, "columnspacing": 1},
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, 0),
+    "frameon": False,
+    "fontsize": 9,
+    "handlelength": 3,
+    "columnspacing": 1,
 }
 BELOW_LABEL_POINTS = 34
 """How far below the axes a legend is below their ticks and label."""

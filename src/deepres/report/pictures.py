@@ -29,8 +29,13 @@ ORANGE, VERMILLION, PURPLE = "#e69f00", "#d55e00", "#cc79a7"
 Look = tuple[str, str]
 """A line's colour and marker."""
 LOOKS: tuple[Look, ...] = (
-    *((ORANGE, "o"), (BLUE, "s"), (GREEN, "^"), (VERMILLION, "D"), (BLACK, "v")),
-    *((SKY, "P"), (PURPLE, "X")),
+    (ORANGE, "o"),
+    (BLUE, "s"),
+    (GREEN, "^"),
+    (VERMILLION, "D"),
+    (BLACK, "v"),
+    (SKY, "P"),
+    (PURPLE, "X"),
 )
 """For lines in the order in which they are named."""
 COLORS = [color for color, _ in LOOKS]

@@ -73,9 +73,12 @@ def as_latex(table: Table) -> str:
     kinds = "".join("r" if i in table.numbers else "l" for i in range(len(table.columns)))
     tabular = [
         rf"\begin{{tabular}}{{{kinds}}}",
-        *(r"\toprule", line(table.columns), r"\midrule"),
+        r"\toprule",
+        line(table.columns),
+        r"\midrule",
         *map(line, table.rows),
-        *(r"\bottomrule", r"\end{tabular}"),
+        r"\bottomrule",
+        r"\end{tabular}",
     ]
     if len(table.columns) > 5:
         tabular = [r"\resizebox{\linewidth}{!}{%", *tabular[:-1], tabular[-1] + "}"]
@@ -107,7 +110,9 @@ def as_html(table: Table) -> str:
         [
             f"<table>\n<caption>{html.escape(table.title)}</caption>",
             f"<thead><tr>{head}</tr></thead>",
-            *("<tbody>", *rows, "</tbody>"),
+            "<tbody>",
+            *rows,
+            "</tbody>",
             *([foot] if notes else []),
             "</table>\n",
         ]
@@ -115,7 +120,10 @@ def as_html(table: Table) -> str:
 
 
 FORMS: dict[str, Callable[[Table], str]] = {
-    **{".txt": as_text, ".md": as_markdown, ".tex": as_latex, ".html": as_html}
+    ".txt": as_text,
+    ".md": as_markdown,
+    ".tex": as_latex,
+    ".html": as_html,
 }
 """What writes a table into a file of each ending."""
 COMMENTS = {".txt": "({})", ".md": "<!-- {} -->", ".tex": "% {}", ".html": "<!-- {} -->"}
@@ -153,9 +161,18 @@ def _escape_markdown(text: str) -> str:
 
 LATEX: dict[str, str | int | None] = {
     **{c: rf"\{c}" for c in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "×": r"$\times$"},
-    **{"−": "$-$", "–": "--", "→": r"$\to$", "⁹": "$^9$", "§": r"\S{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": "$-$",
+    "–": "--",
+    "→": r"$\to$",
+    "⁹": "$^9$",
+    "§": r"\S{}",
 }
 
 

@@ -36,7 +36,10 @@ def figure7(runs: Sequence[Run]) -> "Figure":
         std = mean_std(curve.runs)
         color, marker = curve.look
         style: dict[str, Any] = {
-            **{"color": color, "marker": marker, "linewidth": 1.4, "markersize": 4},
+            "color": color,
+            "marker": marker,
+            "linewidth": 1.4,
+            "markersize": 4,
             "linestyle": "--" if curve.runs[0].model.startswith("plain") else "-",
             "markevery": max(1, std.size // 18),
         }

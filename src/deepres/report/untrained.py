@@ -14,8 +14,12 @@ from deepres.visible import visible_json
 AT_INITIALISATION = "at initialisation"
 UNTRAINED = {
     **SIDE_FILES[SIGNALS],
-    **{"model": str, "steps": META["seed"], "seed": META["seed"]},
-    **{"images": SOME, "data": str, "provenance": META["provenance"]},
+    "model": str,
+    "steps": META["seed"],
+    "seed": META["seed"],
+    "images": SOME,
+    "data": str,
+    "provenance": META["provenance"],
 }
 """What ``deepres signals`` writes, whether trained or not."""
 
@@ -62,7 +66,9 @@ def _read(path: Path) -> Run | None:
     recipe |= {"batch_size": content["images"]}  # so many BN sees at once
     source = content["data"].split(" training images of ")[-1]
     meta = {
-        **{"recipe": recipe, "deviations": {}, "seed": content["seed"]},
+        "recipe": recipe,
+        "deviations": {},
+        "seed": content["seed"],
         "data": {"source": source, "fingerprint": source},
         "provenance": content["provenance"],
     }

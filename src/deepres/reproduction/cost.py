@@ -31,8 +31,14 @@ STANDARDS = {CifarRecipe.kind: "resnet20", ImageNetRecipe.kind: "resnet18"}
 RATES = "training-rates.json"
 """What was measured of them on this machine, in the user's cache."""
 SAME_WORK = (
-    *("kind", "model", "crop"),
-    *("shortcut", "stride_on", "pool", "residual_layers", "freeze"),
+    "kind",
+    "model",
+    "crop",
+    "shortcut",
+    "stride_on",
+    "pool",
+    "residual_layers",
+    "freeze",
 )
 """The fields of a recipe that say how much work an image is."""
 UNITS = {"years": 31_557_600, "days": 86_400, "hours": 3_600, "minutes": 60}

@@ -51,10 +51,19 @@ BLOCKS = {
 """Whose shortcuts are counted: a network and the name of a block; nothing: all of it."""
 
 FROM_RUNS: dict[str, Callable[[Sequence[Run]], "Table | Figure"]] = {
-    **{"table2": table2, "table3": table3, "table4": table4, "table5": table5},
-    **{"table6": table6, "released": released},
-    **{"table7": table7, "table8": table8, "table9": table9},
-    **{"table10": table10, "table11": table11, "table12": table12, "table13": table13},
+    "table2": table2,
+    "table3": table3,
+    "table4": table4,
+    "table5": table5,
+    "table6": table6,
+    "released": released,
+    "table7": table7,
+    "table8": table8,
+    "table9": table9,
+    "table10": table10,
+    "table11": table11,
+    "table12": table12,
+    "table13": table13,
     "figure7": figure7,
 }
 CURVES = {"figure1": figure1, "figure4": figure4, "figure6": figure6}

@@ -28,8 +28,18 @@ CocoDetection = dict[str, Any]
 """One entry of COCO's result format: image_id, category_id, score, bbox and segmentation."""
 
 NUMBERS = (
-    *("AP", "AP50", "AP75", "AP small", "AP medium", "AP large"),
-    *("AR1", "AR10", "AR100", "AR small", "AR medium", "AR large"),
+    "AP",
+    "AP50",
+    "AP75",
+    "AP small",
+    "AP medium",
+    "AP large",
+    "AR1",
+    "AR10",
+    "AR100",
+    "AR small",
+    "AR medium",
+    "AR large",
 )
 """COCO's twelve, in the order of its own summary. AR is recall with 1, 10 and 100 detections."""
 
@@ -74,7 +84,9 @@ class CocoResult:
             return {"mask_map_50_pct": self.map_50_pct, "mask_map_pct": self.map_pct}
         return {
             "rule": "coco",
-            **{"map_50_pct": self.map_50_pct, "map_pct": self.map_pct, "ap_pct": self.ap_pct},
+            "map_50_pct": self.map_50_pct,
+            "map_pct": self.map_pct,
+            "ap_pct": self.ap_pct,
         }
 
     def resampled(self, counts: Ints) -> dict[str, Floats]:

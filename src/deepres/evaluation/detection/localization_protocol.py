@@ -32,7 +32,14 @@ from deepres.run_weights import called_together
 
 GUESSES = 5
 SAME_TEST = (
-    *("kind", "set", "fingerprint", "images", "classes", "views", "classifier", "class_views"),
+    "kind",
+    "set",
+    "fingerprint",
+    "images",
+    "classes",
+    "views",
+    "classifier",
+    "class_views",
     "members",
 )
 """What two entries have in common if the later one takes the earlier one's place."""
