@@ -14,16 +14,10 @@ from deepres.models.highway import GATE_BIAS, LAYERS, HighwayLayer, HighwayNetwo
 from deepres.models.resnet import IMAGENET, Pool, cifar_resnet, imagenet_resnet
 from deepres.models.stages import StagedNetwork
 from deepres.models.vgg import BLOCKS, VGG
+from deepres.recipes import cifar10, imagenet
 from deepres.recipes.cifar10 import depths_near, usual_name
 
-NAMES = (
-    *("plain18", "plain34", "plain50-bottleneck", "plain101-bottleneck", "plain152-bottleneck"),
-    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    *("vgg16", "vgg19"),
-    *("plain20", "plain32", "plain44", "plain56", "plain110"),
-    *("resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet1202"),
-    *("highway19", "highway32"),
-)
+NAMES = (*imagenet.NETWORKS, "vgg16", "vgg19", *cifar10.NETWORKS, "highway19", "highway32")
 MOST_LAYERS = 10_000
 """Eight times the paper's deepest; more are built for minutes, and trained by nobody."""
 DRAWING = {"kaiming_uniform_", "normal_", "uniform_", "fill_", "zero_"}

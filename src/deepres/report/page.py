@@ -36,7 +36,10 @@ from deepres.report.tables import table6_in_short
 from deepres.visible import visible
 
 SIGNS: dict[Verdict, str] = {
-    **{"holds": "✓", "does not hold": "✗", "undecided": "≈", "no run yet": "–"}
+    "holds": "✓",
+    "does not hold": "✗",
+    "undecided": "≈",
+    "no run yet": "–",
 }
 AXES = 0.12, 0.15, 0.8, 0.82
 """Where a run's axes are, with room for a wide last number: to have Matplotlib find room takes as

@@ -11,15 +11,20 @@ from deepres.report.published import CIFAR_STEPS, IMAGENET_STEPS
 
 PAPERS_DATA = {
     **{name: kind.data for name, kind in KINDS.items() if kind.data},
-    **{"voc07+12": "VOC 07+12", "voc07++12": "VOC 07++12", "coco": "COCO 2014 train"},
-    **{"coco-trainval": "COCO 2014 trainval", "imagenet-det": "ImageNet DET train + val1"},
+    "voc07+12": "VOC 07+12",
+    "voc07++12": "VOC 07++12",
+    "coco": "COCO 2014 train",
+    "coco-trainval": "COCO 2014 trainval",
+    "imagenet-det": "ImageNet DET train + val1",
 }
 """What recipe.json calls the training data of each of the paper's recipes, by the recipe's data set
 (detection) or kind."""
 IMAGENET_CLASSES = 1_000
 TRAINING_IMAGES = {
-    **{"VOC 07+12": 16_551, "VOC 07++12": 21_503},
-    **{"COCO 2014 train": 82_783, "COCO 2014 trainval": 82_783 + 40_504},
+    "VOC 07+12": 16_551,
+    "VOC 07++12": 21_503,
+    "COCO 2014 train": 82_783,
+    "COCO 2014 trainval": 82_783 + 40_504,
 }
 """How many images detectors are trained on, whole."""
 NO_MATTER = frozenset({"scaled_from", "pretrained", "bad_boxes", "precision", "eval_images"})

@@ -18,12 +18,15 @@ from deepres.run_folder import Event
 from deepres.visible import visible
 
 PRECISIONS = {
-    **{"map_50_pct": "mAP@.5", "map_pct": "mAP@[.5, .95]"},
-    **{"mask_map_50_pct": "masks' mAP@.5", "mask_map_pct": "masks' mAP@[.5, .95]"},
+    "map_50_pct": "mAP@.5",
+    "map_pct": "mAP@[.5, .95]",
+    "mask_map_50_pct": "masks' mAP@.5",
+    "mask_map_pct": "masks' mAP@[.5, .95]",
 }
 """What a detector's tests find, in words."""
 OUTCOMES = {
-    **{"test_error_pct": "test error", "train_error_pct": "training error"},
+    "test_error_pct": "test error",
+    "train_error_pct": "training error",
     **{f"test_{key}": words for key, words in PRECISIONS.items()},
 }
 """The final numbers that result.json may hold, in words."""
