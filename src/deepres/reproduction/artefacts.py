@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deepres.errors import unknown_name
+from deepres.recipes.cifar10 import NETWORKS
 
 Views = Literal["1-crop", "10-crop", "multi-scale"]
 
@@ -57,6 +58,7 @@ def _option(option: str, views: Views) -> Study:
     return Study("resnet34", (f"shortcut={option}",), views)
 
 
+_OF_CIFAR10 = tuple(name for name in NETWORKS if name.startswith("resnet"))
 _DEEP = ("resnet50", "resnet101", "resnet152")
 
 ARTEFACTS = (
@@ -104,12 +106,7 @@ ARTEFACTS = (
         "table6",
         "test errors on CIFAR-10",
         _studies(
-            "resnet20",
-            "resnet32",
-            "resnet44",
-            "resnet56",
-            "resnet110",
-            "resnet1202",
+            *_OF_CIFAR10,
             "highway19",
             "highway32",
         ),
@@ -140,12 +137,7 @@ ARTEFACTS = (
             "plain32",
             "plain44",
             "plain56",
-            "resnet20",
-            "resnet32",
-            "resnet44",
-            "resnet56",
-            "resnet110",
-            "resnet1202",
+            *_OF_CIFAR10,
         ),
     ),
     Artefact(
